@@ -1,0 +1,85 @@
+"""Every fault a person or a worker can meet, as one tree; the message says what, where and what to do next.
+
+`retryable` alone decides whether a job goes back to PENDING or ends in ERROR. The command line prints the message of
+any `TvbBatchError` as one line and exits with 2.
+"""
+
+
+class TvbBatchError(Exception):
+    """A fault with a message for a person."""
+
+    #: True when running the same job again may well succeed.
+    retryable = False
+
+
+class SettingsError(TvbBatchError, ValueError):
+    """A setting (environment variable or option) has an unusable value."""
+
+
+class SpecError(TvbBatchError, ValueError):
+    """The spec asks for something that TVB cannot run.
+
+    Parameters
+    ----------
+    path : where in the spec, dotted, such as `monitors[0].period`; empty for the spec as a whole
+    found : what stands there
+    expected : what would have been right
+    hint : what to do next, such as `did you mean 'JansenRit'?`
+    source : file, or `file:line` once known
+    """
+
+    def __init__(self, path: str, found: str, expected: str, hint: str = "", source: str = "") -> None:
+        self.path, self.found, self.expected, self.hint, self.source = path, found, expected, hint, source
+        place = " ".join(part for part in (source, path) if part) or "spec"
+        super().__init__(f"{place}: {found}; expected {expected}" + (f"; {hint}" if hint else ""))
+
+    def at(self, source: str) -> "SpecError":
+        """The same fault with the file and line it was found at."""
+        return type(self)(self.path, self.found, self.expected, self.hint, source)
+
+
+class InputError(TvbBatchError):
+    """A file the simulation needs (connectivity ...) is missing or damaged."""
+
+
+class SimulationError(TvbBatchError):
+    """TVB refused to configure or run the simulation."""
+
+
+class OutputError(TvbBatchError):
+    """A result file could not be written, or is not what was written."""
+
+    #: A full or vanished disk may be back at the next attempt.
+    retryable = True
+
+
+class BrokerError(TvbBatchError, ConnectionError):
+    """Redis cannot be reached or refuses us."""
+
+    retryable = True
+
+
+class CatalogueError(TvbBatchError):
+    """The database cannot be reached, or refuses us."""
+
+    retryable = True
+
+
+class DatabaseRevisionError(CatalogueError):
+    """The database has another revision than this program."""
+
+    retryable = False
+
+
+class NotFoundError(CatalogueError, LookupError):
+    """No such job or sweep."""
+
+    retryable = False
+
+
+class LeaseLostError(TvbBatchError):
+    """The job was given to another worker, or was canceled and taken away: stop and leave no file behind."""
+
+
+class CanceledError(TvbBatchError):
+    """A person canceled the job while it ran. Not a fault."""

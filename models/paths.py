@@ -1,0 +1,83 @@
+"""Every file name of the shared storage; nothing else joins a path.
+
+Rows hold paths relative to the data directory, so that machines may mount it in different places.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from models.errors import OutputError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The data directory that the client and every worker share."""
+
+    root: Path
+
+    @property
+    def catalogue(self) -> Path:
+        """The SQLite catalogue of the embedded mode."""
+        return self.root / "catalogue.sqlite"
+
+    @property
+    def redis(self) -> Path:
+        """Where the private Redis of the embedded mode keeps its log of messages."""
+        return self.root / "redis"
+
+    @property
+    def logs(self) -> Path:
+        """Where the workers of the embedded mode write what they say."""
+        return self.root / "logs"
+
+    def job_directory(self, sweep: UUID, job: UUID) -> Path:
+        """All files of one job."""
+        return self.root / "outputs" / sweep.hex / job.hex
+
+    def output(self, sweep: UUID, job: UUID, datatype: str, output: UUID) -> Path:
+        """The finished file of one output, named as the GUI names its own."""
+        return self.job_directory(sweep, job) / f"{datatype}_{output.hex}.h5"
+
+    def datatype(self, datatype: str, gid: UUID) -> Path:
+        """A file that many jobs refer to, such as the Connectivity."""
+        return self.root / "datatypes" / f"{datatype}_{gid.hex}.h5"
+
+    def input(self, sha256: str, suffix: str) -> Path:
+        """A file named in a spec, kept by its content."""
+        return self.root / "inputs" / f"{sha256}{suffix}"
+
+    def bundle(self, name: str) -> Path:
+        """A ZIP for the GUI."""
+        return self.root / "bundles" / f"{name}.zip"
+
+    def relative(self, path: Path) -> str:
+        """`path` as rows hold it.
+
+        Raises
+        ------
+        OutputError
+            The path is not in the data directory.
+        """
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError as exc:
+            raise OutputError(f"{path}: outside the data directory {self.root}") from exc
+
+    def absolute(self, relative: str) -> Path:
+        """The file that a row names.
+
+        Raises
+        ------
+        OutputError
+            The row names a place outside the data directory.
+        """
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise OutputError(f"{relative}: leaves the data directory {self.root}")
+        return path
+
+
+def part(path: Path) -> Path:
+    """The unfinished twin of `path`: same directory, so that the final rename is atomic."""
+    return path.with_name(path.name + ".part")

@@ -1,0 +1,75 @@
+"""The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import SettingsError
+from models.paths import Storage
+
+
+class Settings(BaseSettings):
+    """Where things are and how patient the workers are."""
+
+    model_config = SettingsConfigDict(env_prefix="TVB_BATCH_", frozen=True, extra="forbid")
+
+    #: Results, inputs, bundles, and in embedded mode the catalogue and Redis' files.
+    data_dir: Path = Field(default_factory=lambda: Path.home() / "tvb-batch")
+    #: SQLAlchemy URL; empty means SQLite in the data directory.
+    database_url: SecretStr = SecretStr("")
+    #: redis://, rediss:// or redis+socket:// URL of the broker.
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    #: A worker that has not been heard of for so long has lost its job. Seconds.
+    lease: float = Field(default=120.0, gt=0)
+    #: How many times a job is started before it ends in ERROR.
+    max_attempts: int = Field(default=3, ge=1)
+    #: Upper bound of monitor output held in memory between two writes. Bytes.
+    chunk_bytes: int = Field(default=32 * 2**20, ge=1)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def storage(self) -> Storage:
+        """The names of all files."""
+        return Storage(self.data_dir)
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force. May hold a password: never print it."""
+        url = self.database_url.get_secret_value()
+        if url.startswith(("postgresql://", "postgres://")):
+            return "postgresql+psycopg://" + url.split("://", 1)[1]
+        return url or f"sqlite:///{self.storage.catalogue}"
+
+    @property
+    def broker(self) -> str:
+        """The broker URL in force. May hold a password: never print it."""
+        return self.broker_url.get_secret_value()
+
+
+def without_password(url: str) -> str:
+    """`url` fit for a message."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of the environment, with the given ones in front.
+
+    Raises
+    ------
+    SettingsError
+        A value is unusable; the message names the environment variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {first['msg']}") from exc

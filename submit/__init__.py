@@ -1,0 +1,1 @@
+"""The client: everything the person at a terminal or in a notebook does."""
