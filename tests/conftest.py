@@ -1,0 +1,98 @@
+"""Real parts for the tests: a data directory each, one private Redis a session, catalogues, and worker processes."""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before NumPy is imported, as in a worker: otherwise its threads fight over the cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+# What a person has set must not reach the tests.
+for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "TEST" not in name]:
+    del os.environ[_name]
+
+from models.catalogue import Catalogue
+from models.queue import make_app
+from models.settings import Settings, load_settings
+from submit.local import environment, private_redis, worker_command
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+#: A simulation that takes a tenth of a second.
+SHORT = {
+    "simulation_length": 20.0,
+    "connectivity": "connectivity_76.zip",
+    "model": {"class": "Generic2dOscillator"},
+    "coupling": {"class": "Linear"},
+    "integrator": {"class": "HeunStochastic", "dt": 0.5, "noise": {"class": "Additive", "nsig": [0.001]}},
+    "monitors": [{"class": "TemporalAverage", "period": 1.0}],
+}
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = 60.0, every: float = 0.05) -> Any:
+    """What `condition` returns once it is true; fails the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(every)
+    return found
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> Iterator[str]:
+    """A real Redis for all tests; each test that sends empties it first."""
+    with private_redis(Settings()) as settings:
+        yield settings.broker
+
+
+@pytest.fixture
+def settings(tmp_path: Path, broker_url: str) -> Settings:
+    """Settings of a data directory of its own, on an empty Redis."""
+    settings = load_settings(data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0)
+    settings.data_dir.mkdir()
+    with make_app(settings).connection_for_write() as connection:
+        connection.default_channel.client.flushall()
+    return settings
+
+
+@pytest.fixture
+def catalogue(settings: Settings) -> Iterator[Catalogue]:
+    """An empty SQLite catalogue."""
+    catalogue = Catalogue.open(settings.database, create=True)
+    yield catalogue
+    catalogue.dispose()
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start real Celery workers; they end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(concurrency: int = 1, used: Settings = settings) -> subprocess.Popen[bytes]:
+        log = (tmp_path / f"worker-{len(started)}.log").open("wb")
+        with log:
+            process = subprocess.Popen(
+                worker_command(concurrency),
+                env={**os.environ, **environment(used)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()

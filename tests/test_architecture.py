@@ -1,0 +1,92 @@
+"""The rules of the house: who may import whom, and that a client never pays for TVB."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("models", "submit", "worker")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path, *, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def users_of(*libraries: str) -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if any(name.split(".")[0] in libraries for name in imported(path))
+    }
+
+
+@pytest.mark.parametrize(("package", "forbidden"), [("models", {"submit", "worker"}), ("submit", {"worker"}), ("worker", {"submit"})])
+def test_imports_go_one_way(package: str, forbidden: set[str]) -> None:
+    found = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in forbidden
+    }
+
+    assert found == set()
+
+
+def test_nobody_imports_the_package_models_by_its_bare_name() -> None:
+    assert [path for path in MODULES if "models" in imported(path)] == []
+
+
+def test_only_the_worker_imports_tvb_and_nobody_at_import_time() -> None:
+    at_import = {path for path in MODULES if any(n.split(".")[0] == "tvb" for n in imported(path, top_level_only=True))}
+
+    assert at_import == set()
+    assert users_of("tvb") <= {"models/traits.py", "worker/tasks.py", "worker/inputs.py", "worker/simulator.py"}
+
+
+def test_each_library_has_its_rooms() -> None:
+    assert users_of("celery") <= {"models/queue.py", "submit/enqueue.py", "worker/celery.py", "worker/tasks.py"}
+    assert all(path.startswith("worker/") for path in users_of("h5py"))
+    assert all(path.startswith("models/") for path in users_of("sqlalchemy", "alembic"))
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if any(word in path.read_text() for word in ("os.getenv", "os.environ.get", "os.environ["))
+    }
+
+    assert readers == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["sweeps"], ["submit", "--dry-run", str(EXAMPLES / "sweep.yaml")]], ids=lambda a: a[0]
+)
+def test_a_client_command_does_not_import_tvb(tmp_path: Path, arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from submit.cli import main\n"
+        "try:\n    main(prog_name='tvb-batch')\n"
+        "finally:\n    heavy = {'tvb', 'h5py', 'numba', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "    print('HEAVY', sorted(heavy), file=sys.stderr)\n"
+    )
+    env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}
+
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=env, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert "HEAVY []" in done.stderr

@@ -1,0 +1,192 @@
+"""The command line as a person uses it: bad input is one clear line and exit code 2, and nothing is left behind."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from conftest import EXAMPLES, SHORT
+
+from models.catalogue import Catalogue
+from submit.cli import main
+
+NOWHERE = "redis://:secret@127.0.0.1:1/0"
+
+
+@pytest.fixture
+def tvb_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker_url: str):
+    """Run a command in this process, on a data directory and a broker of the test."""
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TVB_BATCH_BROKER_URL", broker_url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str):
+        return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+    return call
+
+
+def spec_file(tmp_path: Path, **changes: Any) -> str:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"name": "bad", **SHORT, **changes}, indent=1))
+    return str(path)
+
+
+def assert_refused(result, *words: str) -> None:
+    """One line on stderr, exit code 2, no traceback."""
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"class": "JansenRitt"}}, ["model", "JansenRitt", "did you mean", "JansenRit"]),
+        ({"model": {"class": "JansenRit", "v00": 1.0}}, ["model.v00", "did you mean", "v0"]),
+        ({"model": {"class": "JansenRit", "v0": "six"}}, ["model.v0", "six", "number"]),
+        ({"simulation_length": -1.0}, ["simulation_length", "-1"]),
+        ({"monitors": [{"class": "TemporalAverage", "period": 0.1}]}, ["monitors[0].period", "0.1", "dt"]),
+        ({"connectivity": "no_such.zip"}, ["connectivity", "no_such.zip"]),
+        ({"connectivity": "./no_such.zip"}, ["connectivity", "no_such.zip"]),
+        ({"sweep": {"coupling.aa": [1.0]}}, ["coupling.aa", "did you mean"]),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_bad_spec_is_one_line_and_leaves_nothing(tvb_batch, tmp_path, command, changes, words) -> None:
+    result = tvb_batch(command, spec_file(tmp_path, **changes))
+
+    assert_refused(result, "spec.json:", *words)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_missing_spec_file_is_one_line(tvb_batch) -> None:
+    assert_refused(tvb_batch("submit", "nowhere.yaml"), "nowhere.yaml")
+
+
+def test_an_unreachable_redis_is_one_line_without_the_password(tvb_batch, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TVB_BATCH_BROKER_URL", NOWHERE)
+
+    result = tvb_batch("submit", spec_file(tmp_path))
+
+    assert_refused(result, "127.0.0.1:1", "Redis")
+    assert "secret" not in result.output
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_an_output_directory_that_cannot_be_written_is_one_line(tvb_batch, tmp_path, command) -> None:
+    (tmp_path / "data").write_text("a file in the way")
+
+    assert_refused(tvb_batch(command, spec_file(tmp_path)), "data directory", "TVB_BATCH_DATA_DIR")
+
+
+@pytest.mark.parametrize("command", [["run"], ["submit"], ["list"]])
+def test_a_database_of_a_newer_revision_is_one_line(tvb_batch, tmp_path, command) -> None:
+    (tmp_path / "data").mkdir()
+    database = tmp_path / "data" / "catalogue.sqlite"
+    Catalogue.open(f"sqlite:///{database}", create=True).dispose()
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+    connection.close()
+
+    result = tvb_batch(*command, *([spec_file(tmp_path)] if command != ["list"] else []))
+
+    assert_refused(result, "from_the_future")
+
+
+def test_an_unreachable_database_is_one_line_without_the_password(tvb_batch, monkeypatch) -> None:
+    monkeypatch.setenv("TVB_BATCH_DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/tvb")
+
+    result = tvb_batch("list")
+
+    assert_refused(result, "127.0.0.1")
+    assert "secret" not in result.output
+
+
+def test_a_bad_setting_names_its_variable(tvb_batch, monkeypatch) -> None:
+    monkeypatch.setenv("TVB_BATCH_LEASE", "soon")
+
+    assert_refused(tvb_batch("list"), "TVB_BATCH_LEASE", "soon")
+
+
+@pytest.mark.parametrize("command", ["show", "watch", "cancel", "retry", "bundle"])
+def test_an_unknown_key_is_one_line(tvb_batch, command) -> None:
+    assert_refused(tvb_batch(command, "no_such_sweep"), "no_such_sweep")
+
+
+def test_a_bad_condition_is_one_line(tvb_batch) -> None:
+    assert_refused(tvb_batch("list", "--where", "coupling.a ~ 3"), "coupling.a ~ 3")
+
+
+def test_submit_list_show_cancel_retry_go_together(tvb_batch, tmp_path) -> None:
+    submitted = tvb_batch("submit", spec_file(tmp_path, name="together", sweep={"coupling.a": [0.1, 0.2, 0.3]}))
+    assert submitted.exit_code == 0, submitted.output
+    assert "Submitted 3 jobs" in submitted.stdout
+
+    listed = json.loads(tvb_batch("list", "--json", "--where", "coupling.a >= 0.2").stdout)
+    assert sorted(job["parameters"]["coupling.a"] for job in listed) == [0.2, 0.3]
+
+    assert "Canceled 1 job." in tvb_batch("cancel", listed[0]["gid"]).stdout
+    assert "Canceled 2 jobs." in tvb_batch("cancel", "together").stdout
+    assert {job["status"] for job in json.loads(tvb_batch("list", "together", "--json").stdout)} == {"CANCELED"}
+    assert "3 jobs wait again" in tvb_batch("retry", "together").stdout
+
+    shown = json.loads(tvb_batch("show", "together", "--json").stdout)
+    assert shown["counts"] == {"PENDING": 3}
+    assert "together" in tvb_batch("sweeps").stdout
+    assert "coupling.a=0.2" in tvb_batch("list").stdout
+    assert "nothing to bundle" in tvb_batch("bundle", "together").stderr
+
+
+def test_requeue_sends_what_lost_its_message(tvb_batch, settings, tmp_path) -> None:
+    tvb_batch("submit", spec_file(tmp_path, name="lost"))
+
+    assert "published 0 jobs" in tvb_batch("requeue").stdout
+
+
+def test_a_dry_run_says_what_would_be_queued_and_writes_nothing(tvb_batch, tmp_path) -> None:
+    result = tvb_batch("submit", "--dry-run", str(EXAMPLES / "sweep.yaml"))
+
+    assert result.exit_code == 0, result.output
+    assert "6 jobs" in result.stdout
+    assert "coupling.a" in result.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_spec_is_read_from_standard_input(tmp_path, broker_url) -> None:
+    spec = json.dumps({"name": "piped", **SHORT})
+    env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "submit", "submit", "--dry-run", "-"], input=spec, env=env, capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("piped: 1 job")
+
+
+def commands(group: click.Group, prefix: tuple[str, ...] = ()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+@pytest.mark.parametrize("path", list(commands(main)), ids=" ".join)
+def test_every_command_has_help_with_an_example(tvb_batch, path) -> None:
+    result = tvb_batch(*path, "--help")
+
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+    assert " ".join(path) in result.stdout.split("Example:")[1]

@@ -1,0 +1,202 @@
+"""One job in this process: the same numbers as TVB, whole files or none."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import EXAMPLES, SHORT
+
+from models.errors import CanceledError, InputError, LeaseLostError, OutputError, SimulationError
+from models.spec import SimulationSpec, SweepSpec
+from models.tables import Status
+from submit.spec_file import load
+from worker.run import StoppedError, run_job
+
+LEASE = timedelta(seconds=60)
+
+
+def claimed(catalogue, **changes):
+    """A claim on the only job of a new sweep."""
+    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), axes={})
+    sweep = catalogue.add_sweep(spec)
+    return catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
+
+
+def seed_simulation_in_tvb(seed: int):
+    """The seed simulation as a script writes it; nothing of ours takes part."""
+    from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
+    from tvb.datatypes.connectivity import Connectivity
+
+    jansen_rit = models.JansenRit(mu=np.array([0.0]), v0=np.array([6.0]))
+    sigma = np.zeros(6)
+    sigma[3] = (jansen_rit.a[0] * jansen_rit.A[0] * (jansen_rit.p_max[0] - jansen_rit.p_min[0]) * 0.5) ** 2 / 2.0
+    return simulator.Simulator(
+        model=jansen_rit,
+        connectivity=Connectivity.from_file(),
+        coupling=coupling.SigmoidalJansenRit(a=np.array([10.0])),
+        integrator=integrators.HeunStochastic(
+            dt=2**-4, noise=noise.Additive(nsig=sigma, noise_seed=seed)
+        ),
+        monitors=[monitors.TemporalAverage(period=2**-2)],
+        simulation_length=1000.0,
+    ).configure()
+
+
+def test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit(settings, catalogue) -> None:
+    spec = load(str(EXAMPLES / "jansen_rit.yaml"))
+    [(time, data)] = seed_simulation_in_tvb(spec.base.seed).run()
+
+    sweep = catalogue.add_sweep(spec)
+    claim = catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
+    [output] = run_job(catalogue, settings, claim)
+
+    with h5py.File(settings.storage.absolute(output.path)) as file:
+        assert file["data"].shape == (4000, *data.shape[1:])
+        np.testing.assert_array_equal(file["data"][()], data)
+        np.testing.assert_array_equal(file["time"][()], time)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 100_000])
+def test_the_size_of_a_chunk_changes_no_bit(settings, catalogue, chunk_bytes: int) -> None:
+    monitors = [{"class": "Raw"}, {"class": "TemporalAverage", "period": 3.5}, {"class": "GlobalAverage", "period": 2.0},
+                {"class": "SubSample", "period": 5.0}, {"class": "Bold", "period": 500.0}]  # fmt: skip
+    changes = {"monitors": monitors, "simulation_length": 1000.0, "integrator": {"class": "HeunStochastic", "dt": 0.5}}
+
+    whole = run_job(catalogue, settings, claimed(catalogue, **changes))
+    chunked_settings = settings.model_copy(update={"chunk_bytes": chunk_bytes})
+    chunked = run_job(catalogue, chunked_settings, claimed(catalogue, **changes))
+
+    assert [output.datatype for output in whole] == ["TimeSeriesRegion"] * 2 + ["TimeSeries"] + ["TimeSeriesRegion"] * 2
+    for one, other in zip(whole, chunked, strict=True):
+        with (
+            h5py.File(settings.storage.absolute(one.path)) as a,
+            h5py.File(settings.storage.absolute(other.path)) as b,
+        ):
+            np.testing.assert_array_equal(a["data"][()], b["data"][()])
+            np.testing.assert_array_equal(a["time"][()], b["time"][()])
+
+
+def test_a_simulation_without_noise_is_repeated_exactly(settings, catalogue) -> None:
+    changes = {"integrator": {"class": "HeunDeterministic", "dt": 0.5}, "seed": 7}
+
+    [first] = run_job(catalogue, settings, claimed(catalogue, **changes))
+    np.random.random(1000)  # noqa: NPY002 - TVB draws initial conditions from here
+    [second] = run_job(catalogue, settings, claimed(catalogue, **changes))
+
+    with (
+        h5py.File(settings.storage.absolute(first.path)) as a,
+        h5py.File(settings.storage.absolute(second.path)) as b,
+    ):
+        np.testing.assert_array_equal(a["data"][()], b["data"][()])
+
+
+def test_conduction_speed_reaches_the_delays(settings, catalogue) -> None:
+    def data(speed: float) -> np.ndarray:
+        [output] = run_job(
+            catalogue, settings, claimed(catalogue, conduction_speed=speed, coupling={"class": "Linear", "a": 0.1},
+                                         simulation_length=60.0)
+        )  # fmt: skip
+        with h5py.File(settings.storage.absolute(output.path)) as file:
+            return file["data"][()]
+
+    assert not np.array_equal(data(3.0), data(30.0))
+
+
+def test_the_row_and_the_file_say_what_was_run(settings, catalogue) -> None:
+    claim = claimed(catalogue, seed=7, subject="S1", title="a title", user_tags=["tag"])
+
+    [output] = run_job(catalogue, settings, claim)
+
+    job = catalogue.find_job(str(claim.gid))
+    assert (job.status, job.progress, job.engine) == (Status.FINISHED, 1.0, "reference")
+    assert job.versions["tvb-library"].startswith("2.10")
+    with h5py.File(settings.storage.absolute(output.path)) as file:
+        provenance = dict(file["tvb_batch"].attrs)
+        assert (file.attrs["TVB_subject"], file.attrs["TVB_title"]) == ("S1", "a title")
+        assert file.attrs["TVB_user_tag_1"] == "tag"
+        assert json.loads(file.attrs["TVB_labels_dimensions"]) == {"State Variable": ["V"]}
+    assert SimulationSpec.model_validate_json(provenance["spec"]).parameters_hash() == job.parameters_hash
+    assert provenance["seed"] == "7"
+    assert json.loads(provenance["versions"]) == job.versions
+
+
+def test_nan_is_an_outcome(settings, catalogue) -> None:
+    changes = {"model": {"class": "Generic2dOscillator", "tau": 1e6}, "integrator": {"class": "EulerDeterministic", "dt": 0.5}}
+
+    with np.errstate(all="ignore"):
+        [output] = run_job(catalogue, settings, claimed(catalogue, **changes))
+
+    assert output.is_nan
+
+
+@pytest.mark.parametrize(
+    ("end", "fault"),
+    [
+        (lambda catalogue, claim: catalogue.cancel(job=claim.gid), CanceledError),
+        (lambda catalogue, claim: catalogue.release(claim), LeaseLostError),
+    ],
+)
+def test_a_job_taken_away_leaves_no_file(settings, catalogue, monkeypatch, end, fault) -> None:
+    monkeypatch.setattr("worker.run.HEARTBEAT_EVERY", 0.0)
+    claim = claimed(catalogue, simulation_length=5000.0)
+    end(catalogue, claim)
+
+    with pytest.raises(fault):
+        run_job(catalogue, settings, claim)
+
+    assert files(settings) == []
+
+
+def test_a_worker_told_to_stop_leaves_no_file(settings, catalogue) -> None:
+    claim = claimed(catalogue, simulation_length=5000.0)
+
+    with pytest.raises(StoppedError):
+        run_job(catalogue, settings, claim, should_stop=lambda: True)
+
+    assert files(settings) == []
+
+
+def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> None:
+    claim = claimed(catalogue)
+    catalogue.release(claim)
+
+    with pytest.raises(LeaseLostError):
+        run_job(catalogue, settings, claim)
+
+    assert files(settings) == []
+
+
+def test_what_tvb_refuses_is_one_line(settings, catalogue) -> None:
+    noise = {"class": "Additive", "nsig": [0.1] * 7}
+    claim = claimed(catalogue, integrator={"class": "HeunStochastic", "dt": 0.5, "noise": noise})
+
+    with pytest.raises((SimulationError, OutputError)) as caught:
+        run_job(catalogue, settings, claim)
+
+    assert "\n" not in str(caught.value)
+    assert files(settings) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd.zip", "inputs/../catalogue.sqlite", "../outside.zip"])
+def test_a_path_outside_the_inputs_is_refused(settings, catalogue, path: str) -> None:
+    claim = claimed(catalogue)
+    spec = json.loads(claim.spec_json)
+    spec["connectivity"] = {"from_file": path}
+    forged = type(claim)(**{**vars(claim), "spec_json": json.dumps(spec)})
+
+    with pytest.raises((InputError, OutputError)):
+        run_job(catalogue, settings, forged)
+
+
+def test_an_output_directory_that_cannot_be_written_is_one_line(settings, catalogue) -> None:
+    (settings.storage.root / "outputs").write_text("a file in the way")
+
+    with pytest.raises(OutputError, match="outputs"):
+        run_job(catalogue, settings, claimed(catalogue))
+
+
+def files(settings) -> list[Path]:
+    return [path for path in (settings.storage.root / "outputs").rglob("*") if path.is_file()]

@@ -1,0 +1,186 @@
+"""The whole path with real processes: spec, rows, Redis, Celery workers, files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, SHORT, wait_until
+
+from models.catalogue import Catalogue
+from models.queue import make_app, send
+from models.settings import Settings
+from models.spec import SimulationSpec, SweepSpec
+from models.tables import Status
+from submit.enqueue import enqueue
+from submit.local import environment
+from worker.h5.verify import verify
+
+
+def sweep_spec(name: str, jobs: int, **changes: object) -> SweepSpec:
+    base = SimulationSpec.model_validate({**SHORT, **changes})
+    return SweepSpec(name=name, base=base, axes={"coupling.a": [0.001 * (n + 1) for n in range(jobs)]})
+
+
+def tvb_batch(*arguments: str, settings: Settings, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "submit", *arguments]
+    env = {**os.environ, **environment(settings), "COLUMNS": "200"}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, **options)  # type: ignore[call-overload]
+
+
+def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_twice(
+    settings, catalogue, start_worker
+) -> None:
+    app = make_app(settings)
+
+    sweep = enqueue(catalogue, app, sweep_spec("thirty", 30), settings.storage)
+    send(app, [job.gid for job in catalogue.jobs(sweep=sweep.gid, limit=30)])
+    start_worker()
+    start_worker()
+    wait_until(lambda: catalogue.counts(sweep.gid).get(Status.FINISHED) == 30, seconds=120)
+
+    jobs = catalogue.jobs(sweep=sweep.gid, limit=100)
+    assert len(jobs) == 30
+    assert {job.attempt for job in jobs} == {1}
+    assert len({job.worker for job in jobs}) == 2
+    assert_whole(settings, catalogue, [job.gid for job in jobs])
+    send(app, [job.gid for job in jobs])
+    wait_until(lambda: app.connection_for_write().default_channel.client.llen("tvb-batch") == 0)
+    assert {job.attempt for job in catalogue.jobs(sweep=sweep.gid, limit=100)} == {1}
+
+
+def test_a_job_whose_worker_was_killed_is_run_by_another(settings, catalogue, start_worker) -> None:
+    short_lease = settings.model_copy(update={"lease": 3.0})
+    sweep = enqueue(
+        catalogue, make_app(settings), sweep_spec("killed", 1, simulation_length=3000.0), settings.storage
+    )
+    killed = start_worker(1, short_lease)
+    wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)
+
+    os.killpg(killed.pid, signal.SIGKILL)
+    start_worker(1, short_lease)
+    job = wait_until(
+        lambda: next((j for j in catalogue.jobs(sweep=sweep.gid) if j.status == Status.FINISHED), None), seconds=120
+    )
+
+    assert job.attempt == 2
+    assert_whole(settings, catalogue, [job.gid])
+
+
+def test_a_stopped_worker_gives_its_job_back_and_leaves_no_file(settings, catalogue, start_worker) -> None:
+    sweep = enqueue(
+        catalogue, make_app(settings), sweep_spec("stopped", 1, simulation_length=600_000.0), settings.storage
+    )
+    worker = start_worker()
+    wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)
+
+    worker.terminate()
+    worker.wait(20)
+
+    job = catalogue.jobs(sweep=sweep.gid)[0]
+    assert (job.status, job.attempt) == (Status.PENDING, 0)
+    assert files_below(settings.storage.root / "outputs") == []
+
+
+def test_a_running_job_is_canceled_within_a_chunk(settings, catalogue, start_worker) -> None:
+    sweep = enqueue(
+        catalogue, make_app(settings), sweep_spec("canceled", 2, simulation_length=600_000.0), settings.storage
+    )
+    start_worker()
+    wait_until(lambda: any(job.progress > 0 for job in catalogue.jobs(sweep=sweep.gid)))
+
+    done = tvb_batch("cancel", "canceled", settings=settings)
+
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: catalogue.counts(sweep.gid).get(Status.CANCELED) == 2)
+    assert files_below(settings.storage.root / "outputs") == []
+
+
+def test_a_message_that_names_no_job_is_dropped(settings, catalogue, start_worker) -> None:
+    app = make_app(settings)
+    app.send_task("worker.run_job", args=["../../etc/passwd"])
+    app.send_task("worker.run_job", args=[str(SweepSpec)])
+    app.send_task("os.system", args=["true"])
+
+    worker = start_worker()
+    sweep = enqueue(catalogue, app, sweep_spec("after", 1), settings.storage)
+
+    wait_until(lambda: catalogue.counts(sweep.gid).get(Status.FINISHED) == 1)
+    assert worker.poll() is None
+
+
+def test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TVB_BATCH_")}
+    env |= {"TVB_BATCH_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "submit"]
+
+    done = subprocess.run(
+        [*command, "run", str(EXAMPLES / "sweep.yaml"), "--workers", "2"],
+        env=env, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    listed = subprocess.run([*command, "list", "--json"], env=env, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert "6 finished" in done.stdout
+    jobs = json.loads(listed.stdout)
+    assert [job["status"] for job in jobs] == ["FINISHED"] * 6
+    assert len(list((tmp_path / "data").rglob("TimeSeriesRegion_*.h5"))) == 6
+    assert processes_naming(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path, how: signal.Signals) -> None:
+    spec = tmp_path / "long.json"
+    spec.write_text(json.dumps({"name": "long", **SHORT, "simulation_length": 600_000.0}))
+    env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_LEASE": "5"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "submit", "run", str(spec)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    url = f"sqlite:///{tmp_path}/data/catalogue.sqlite"
+    wait_until(lambda: Path(url.removeprefix("sqlite:///")).exists(), seconds=30)
+    catalogue = wait_until(lambda: opened(url), seconds=30)
+    wait_until(lambda: any(job.progress > 0 for job in catalogue.jobs()), seconds=90)
+
+    process.send_signal(how)
+    process.communicate(timeout=60)
+
+    wait_until(lambda: processes_naming(str(tmp_path)) == [], seconds=40)
+    assert [job.status for job in catalogue.jobs()] == [Status.PENDING]
+    assert files_below(tmp_path / "data" / "outputs") == []
+    catalogue.dispose()
+
+
+def opened(url: str) -> Catalogue | None:
+    try:
+        return Catalogue.open(url)
+    except Exception:
+        return None
+
+
+def assert_whole(settings: Settings, catalogue: Catalogue, gids: list) -> None:
+    outputs = catalogue.outputs(gids)
+    assert len(outputs) == len(gids)
+    for output in outputs:
+        verified = verify(settings.storage.absolute(output.path), output.gid)
+        assert (verified.sha256, verified.bytes) == (output.sha256, output.bytes)
+    assert len(files_below(settings.storage.root / "outputs")) == len(gids)
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+def processes_naming(text: str) -> list[str]:
+    """Command lines and environments of living processes that hold `text`, this one aside."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in words and int(process.name) != os.getpid():
+            found.append(process.name)
+    return found

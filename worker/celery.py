@@ -1,0 +1,9 @@
+"""The Celery app of a worker: `celery -A worker worker` finds it here."""
+
+from models.queue import make_app
+from models.settings import load_settings
+from worker.tasks import register
+
+_settings = load_settings()
+app = make_app(_settings)
+register(app, _settings)

@@ -1,0 +1,1 @@
+"""Ways to step a configured TVB Simulator through time; all yield the same chunks."""

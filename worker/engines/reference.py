@@ -1,0 +1,72 @@
+"""TVB's own loop, in chunks: the reference that every other engine must equal bit for bit.
+
+Called by `worker.run`. Eight calls of `sim(n_steps=250)` give what one call of 2000 steps gives, so a chunk is a call;
+between two chunks nothing is held but the simulator's own state.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NAME = "reference"
+
+#: Most steps of a chunk. About a second of a region simulation, so that a cancellation is seen within a second.
+MOST_STEPS = 2000
+#: Most (state variable x node x mode x step) updates of a chunk: a few seconds of a surface simulation.
+MOST_UPDATES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What one monitor gave during one chunk."""
+
+    #: (n,) ms
+    time: NDArray[np.float64]
+    #: (n, state variables, nodes, modes)
+    data: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What all monitors gave during some consecutive steps."""
+
+    #: Steps done since the start of the simulation, this chunk included.
+    step: int
+    #: One for each monitor, in the simulator's order; None where no sample fell into the chunk.
+    samples: tuple[Samples | None, ...]
+
+
+def count_steps(simulator: Any) -> int:
+    """How many steps TVB makes for the simulator's `simulation_length`."""
+    return math.ceil(simulator.simulation_length / simulator.integrator.dt)
+
+
+def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
+    """Steps of a chunk whose monitor output stays below `chunk_bytes` and whose duration stays short."""
+    frame = simulator.current_state.size * 8  # No monitor returns more than the state, as float64.
+    bytes_per_step = sum(frame / max(monitor.istep, 1) for monitor in simulator.monitors)
+    by_memory = int(chunk_bytes / bytes_per_step) if bytes_per_step else MOST_STEPS
+    by_time = MOST_UPDATES // simulator.current_state.size
+    return max(1, min(MOST_STEPS, by_memory, by_time))
+
+
+def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
+    """Run a configured simulator from its current step to its `simulation_length`, a chunk at a time."""
+    total, done = count_steps(simulator), 0
+    while done < total:
+        n_steps = min(chunk_steps, total - done)
+        outputs = list(simulator(n_steps=n_steps))
+        done += n_steps
+        yield Chunk(done, tuple(_collect(outputs, index) for index in range(len(simulator.monitors))))
+
+
+def _collect(outputs: list[Any], monitor: int) -> Samples | None:
+    records = [output[monitor] for output in outputs if output[monitor] is not None]
+    if not records:
+        return None
+    time = np.array([record[0] for record in records], dtype=np.float64)
+    return Samples(time, np.array([record[1] for record in records], dtype=np.float64))

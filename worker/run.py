@@ -1,0 +1,219 @@
+"""One job from claim to finish, without Celery: claim, build, simulate, write, verify, finish.
+
+Called by `worker.tasks`, and by tests in their own process. It lets every fault through: who called decides between
+retry and ERROR. A job that ends without finishing leaves no file behind.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+from models.catalogue import Catalogue, Claim, OutputRecord
+from models.errors import CanceledError, TvbBatchError
+from models.paths import Storage, part
+from models.settings import Settings
+from models.spec import SimulationSpec
+from worker import __version__
+from worker.engines import reference
+from worker.h5.tvb2 import Header
+from worker.h5.verify import publish, verify
+from worker.h5.writer import TimeSeriesWriter, write_connectivity
+from worker.inputs import load_connectivity
+from worker.simulator import build_simulator
+
+#: Rows are written no more often than this while a job runs. Seconds.
+HEARTBEAT_EVERY = 1.0
+
+#: Libraries whose version can change a result.
+_LIBRARIES = ("tvb-library", "tvb-data", "numpy", "scipy", "numba", "h5py")
+
+#: Monitors that reduce space to one value: TVB returns a plain TimeSeries for them.
+_WITHOUT_REGIONS = frozenset({"GlobalAverage"})
+
+
+class StoppedError(TvbBatchError):
+    """This worker was told to stop; the job goes back to PENDING and nothing is held against it."""
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a simulation returns."""
+    found = {name: version(name) for name in _LIBRARIES}
+    return {"tvb-batch": __version__, "python": platform.python_version(), **found}
+
+
+def run_job(
+    catalogue: Catalogue, settings: Settings, claim: Claim, *, should_stop: Callable[[], bool] = lambda: False
+) -> list[OutputRecord]:
+    """Run a claimed job and finish its row.
+
+    Parameters
+    ----------
+    should_stop : asked between two chunks; True gives the job up
+
+    Raises
+    ------
+    CanceledError, StoppedError, LeaseLostError
+        The job was taken away between two chunks.
+    TvbBatchError
+        The fault, in words for a person.
+    """
+    spec = SimulationSpec.model_validate_json(claim.spec_json)
+    connectivity = load_connectivity(spec.connectivity["from_file"], settings.storage)
+    simulator = build_simulator(spec, connectivity)
+    pulse = _Pulse(catalogue, claim, timedelta(seconds=settings.lease), should_stop)
+    outputs = _Outputs(settings.storage, claim, spec, simulator)
+    with outputs:
+        total = reference.count_steps(simulator)
+        for chunk in reference.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
+            outputs.append(chunk.samples)
+            pulse.beat(chunk.step / total)
+        records = outputs.publish()
+        catalogue.finish(claim, records, engine=reference.NAME, versions=versions())
+        outputs.keep()
+    return records
+
+
+class _Pulse:
+    """Tells the catalogue now and then that the job lives, and hears what it has to say."""
+
+    def __init__(self, catalogue: Catalogue, claim: Claim, lease: timedelta, should_stop: Callable[[], bool]) -> None:
+        self._catalogue, self._claim, self._lease, self._should_stop = catalogue, claim, lease, should_stop
+        self._last = time.monotonic()
+
+    def beat(self, progress: float) -> None:
+        if self._should_stop():
+            raise StoppedError("the worker was told to stop")
+        if time.monotonic() - self._last < HEARTBEAT_EVERY:
+            return
+        self._last = time.monotonic()
+        if self._catalogue.heartbeat(self._claim, progress, self._lease):
+            raise CanceledError("canceled while it ran")
+
+
+@dataclass
+class _Output:
+    """One monitor's file on its way."""
+
+    gid: UUID
+    monitor: str
+    header: Header
+    final: Path
+    writer: TimeSeriesWriter | None = None
+
+
+class _Outputs:
+    """The files of one job. Left without `keep`, nothing of them stays."""
+
+    def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any) -> None:
+        self._storage, self._claim, self._simulator = storage, claim, simulator
+        self._provenance = provenance(claim, spec)
+        self._stack = ExitStack()
+        self._outputs = [self._plan(index, monitor, spec) for index, monitor in enumerate(simulator.monitors)]
+
+    def __enter__(self) -> "_Outputs":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def append(self, samples: Iterable[reference.Samples | None]) -> None:
+        for output, sample in zip(self._outputs, samples, strict=True):
+            if sample is None:
+                continue
+            if output.writer is None:
+                output.writer = self._open(output, sample.data.shape[1:])
+            output.writer.append(sample.time, sample.data)
+
+    def publish(self) -> list[OutputRecord]:
+        """Annotate, close, verify and rename every file."""
+        connectivity = self._write_connectivity()
+        return [self._publish(output, connectivity) for output in self._outputs]
+
+    def keep(self) -> None:
+        """The row names the files now."""
+        self._stack.pop_all()
+
+    def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
+        # The gid depends on the attempt: a worker that lost its lease can never replace the winner's file.
+        gid = uuid5(self._claim.gid, f"{self._claim.attempt}/{index}")
+        name = type(monitor).__name__
+        datatype = "TimeSeries" if name in _WITHOUT_REGIONS else "TimeSeriesRegion"
+        header = Header(
+            gid=gid,
+            datatype=datatype,
+            title=spec.title or f"{'Regions' if datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
+            sample_period=float(monitor.period),
+            start_time=0.0,
+            labels_ordering=("Time", "State Variable", "Region" if datatype == "TimeSeriesRegion" else "Space", "Mode"),
+            labels_dimensions=self._labels(monitor),
+            connectivity=self._simulator.connectivity.gid if datatype == "TimeSeriesRegion" else None,
+            subject=spec.subject,
+            user_tags=spec.user_tags,
+            created=datetime.now(UTC),
+        )
+        return _Output(gid, name, header, self._storage.output(self._claim.sweep, self._claim.gid, datatype, gid))
+
+    def _labels(self, monitor: Any) -> dict[str, list[str]]:
+        watched = self._simulator.model.variables_of_interest
+        if type(monitor).__name__.startswith("AfferentCoupling"):
+            return {}  # What enters a node has no names in TVB.
+        return {"State Variable": [str(watched[index]) for index in monitor.voi]}
+
+    def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
+        output.final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = part(output.final)
+        self._stack.callback(unfinished.unlink, missing_ok=True)
+        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance)
+        self._stack.callback(writer.abort)
+        return writer
+
+    def _write_connectivity(self) -> Path:
+        connectivity = self._simulator.connectivity
+        path = self._storage.datatype("Connectivity", connectivity.gid)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC))
+        return path
+
+    def _publish(self, output: _Output, connectivity: Path) -> OutputRecord:
+        assert output.writer is not None, "the spec checks that every monitor samples at least once"
+        output.writer.close()
+        unfinished = part(output.final)
+        verified = verify(unfinished, output.gid)
+        self._stack.callback(output.final.unlink, missing_ok=True)
+        publish(unfinished, output.final)
+        return OutputRecord(
+            gid=output.gid,
+            monitor=output.monitor,
+            datatype=output.header.datatype,
+            path=self._storage.relative(output.final),
+            format="tvb2",
+            bytes=verified.bytes,
+            sha256=verified.sha256,
+            shape=verified.shape,
+            is_nan=verified.is_nan,
+            refers_to=(self._storage.relative(connectivity),) if output.header.connectivity else (),
+        )
+
+
+def provenance(claim: Claim, spec: SimulationSpec) -> Mapping[str, str]:
+    """What a file says of where it comes from; enough to run the job again from the file alone."""
+    return {
+        "spec": spec.canonical_json(),
+        "parameters_hash": spec.parameters_hash(),
+        "seed": str(spec.seed),
+        "sweep": str(claim.sweep),
+        "job": str(claim.gid),
+        "attempt": str(claim.attempt),
+        "engine": reference.NAME,
+        "versions": json.dumps(versions(), sort_keys=True),
+        "host": platform.node(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,56 @@
+"""From a SimulationSpec to a configured TVB Simulator. Called by `worker.run`; writes nothing."""
+
+from typing import Any
+
+import numpy as np
+
+from models.errors import SimulationError, TvbBatchError
+from models.spec import SimulationSpec
+from models.traits import build
+
+
+def build_simulator(spec: SimulationSpec, connectivity: Any) -> Any:
+    """A configured `tvb.simulator.simulator.Simulator` that differs from a script's in nothing.
+
+    The spec's seed goes to the noise's `noise_seed`, and to NumPy's global generator, from which TVB draws the initial
+    conditions of a simulation without noise.
+
+    Parameters
+    ----------
+    connectivity : a TVB Connectivity nobody else uses; the simulation sets its `speed` and delays
+
+    Raises
+    ------
+    SimulationError
+        TVB refused the configuration, in its own words.
+    """
+    from tvb.simulator.simulator import Simulator
+
+    np.random.seed(spec.seed)  # noqa: NPY002 - TVB draws from the global generator
+    # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from connectivity.speed.
+    connectivity.speed = np.array([spec.conduction_speed])
+    try:
+        simulator = Simulator(
+            connectivity=connectivity,
+            conduction_speed=spec.conduction_speed,
+            model=build(spec.model),
+            coupling=build(spec.coupling),
+            integrator=_integrator(spec),
+            monitors=[build(monitor) for monitor in spec.monitors],
+            simulation_length=spec.simulation_length,
+        )
+        return simulator.configure()
+    except TvbBatchError:
+        raise
+    except Exception as exc:  # TVB raises whatever NumPy raised; the spec is at fault, not this program.
+        raise SimulationError(f"TVB cannot configure this simulation: {type(exc).__name__}: {exc}") from exc
+
+
+def _integrator(spec: SimulationSpec) -> Any:
+    integrator = build(spec.integrator)
+    noise = getattr(integrator, "noise", None)
+    if noise is not None:
+        noise.noise_seed = spec.seed
+        # The stream was seeded when the noise was made.
+        noise.reset_random_stream()
+    return integrator

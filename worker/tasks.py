@@ -1,0 +1,144 @@
+"""The task that Celery runs, and what a worker does on its own: start warm, stop well, keep the queue filled.
+
+The one broad `except` of the program is here: it turns a fault into a row.
+"""
+
+import logging
+import multiprocessing
+import os
+import platform
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Celery, signals
+
+from models.catalogue import Catalogue, Claim
+from models.errors import BrokerError, CanceledError, CatalogueError, LeaseLostError, TvbBatchError
+from models.queue import RUN_JOB, publish
+from models.settings import Settings
+from worker.run import StoppedError, run_job
+
+log = structlog.get_logger()
+
+#: How often a worker tops up the queue and looks for leases that ran out. Seconds.
+RECONCILE_EVERY = 1.0
+
+
+class WorkerState:
+    """What the parent process and its pool share. Made before the pool is forked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = multiprocessing.get_context("fork").Event()
+        self._catalogue: Catalogue | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """This process' own connection to the database."""
+        if self._catalogue is None:
+            self._catalogue = Catalogue.open(self.settings.database)
+        return self._catalogue
+
+    def after_fork(self) -> None:
+        """Database connections must not cross a fork."""
+        if self._catalogue is not None:
+            self._catalogue.dispose()
+            self._catalogue = None
+
+
+def register(app: Celery, settings: Settings) -> None:
+    """Give `app` its task and its signals."""
+    state = WorkerState(settings)
+
+    @app.task(name=RUN_JOB)  # type: ignore[misc]
+    def run_job_task(gid: str) -> None:
+        perform(state, gid)
+
+    reconciler = threading.Event()
+
+    @signals.worker_init.connect(weak=False)
+    def _warm(**_: Any) -> None:
+        state.catalogue  # noqa: B018 - a worker without a database says so at once
+        import_tvb()
+
+    @signals.worker_process_init.connect(weak=False)
+    def _forked(**_: Any) -> None:
+        state.after_fork()
+
+    @signals.worker_ready.connect(weak=False)
+    def _ready(**_: Any) -> None:
+        thread = threading.Thread(target=reconcile_until, args=(reconciler, app, settings), daemon=True)
+        thread.start()
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def _stopping(**_: Any) -> None:
+        state.stopping.set()
+        reconciler.set()
+
+
+def import_tvb() -> None:
+    """Import TVB once, before the pool is forked: 6 s and 240 MB that the children then share."""
+    import tvb.simulator.lab  # noqa: F401
+
+    # TVB brings a logging configuration of its own, which tells every step of every `configure`.
+    for name in ("tvb", "tvb.simulator", "tvb.basic", "tvb.datatypes", "tvb.core"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def perform(state: WorkerState, gid: str) -> None:
+    """Run the job that a message names, whatever becomes of it; never raises for a fault of the job."""
+    try:
+        job = UUID(gid)
+    except (ValueError, AttributeError, TypeError):
+        log.warning("message_dropped", reason="not a job's gid")
+        return
+    if state.stopping.is_set():
+        return
+    worker = f"{platform.node()}:{os.getpid()}"
+    lease = timedelta(seconds=state.settings.lease)
+    claim = state.catalogue.claim(job, worker, lease)
+    if claim is None:
+        log.info("message_dropped", gid=gid, reason="not waiting: running, done, or canceled")
+        return
+    with structlog.contextvars.bound_contextvars(gid=gid, attempt=claim.attempt, worker=worker):
+        _perform_claimed(state, claim)
+
+
+def _perform_claimed(state: WorkerState, claim: Claim) -> None:
+    catalogue = state.catalogue
+    try:
+        outputs = run_job(catalogue, state.settings, claim, should_stop=state.stopping.is_set)
+        log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
+    except StoppedError:
+        catalogue.release(claim)
+        log.info("job_given_back")
+    except CanceledError:
+        catalogue.canceled(claim)
+        log.info("job_canceled")
+    except LeaseLostError:
+        log.warning("lease_lost")
+    except Exception as exc:
+        _fail(state, claim, exc)
+
+
+def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
+    retryable = exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
+    status = state.catalogue.fail(claim, exc, retryable=retryable, max_attempts=state.settings.max_attempts)
+    log.error("job_failed", status=str(status), exc_info=exc)
+
+
+def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
+    """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
+    catalogue = Catalogue.open(settings.database)
+    while not stop.wait(RECONCILE_EVERY):
+        try:
+            expired = catalogue.expire(max_attempts=settings.max_attempts)
+            if expired:
+                log.warning("leases_expired", jobs=expired)
+            publish(catalogue, app)
+        except (BrokerError, CatalogueError) as exc:
+            log.warning("reconcile_postponed", reason=str(exc))
+    catalogue.dispose()
