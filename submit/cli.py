@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from models.catalogue import Catalogue, Condition
+from models.catalogue import Catalogue
+from models.conditions import Condition
 from models.errors import TvbBatchError
 from models.queue import check_broker, make_app, publish
 from models.settings import Settings, load_settings
@@ -283,9 +284,9 @@ def retry(settings: Settings, key: str) -> None:
       tvb-batch retry jansen_rit
     """
     catalogue = _catalogue(settings)
-    gids = catalogue.retry(**_target(catalogue.find(key)))
+    again = catalogue.retry(**_target(catalogue.find(key)))
     click.echo(
-        f"{view.jobs_word(len(gids))} wait again; running workers take them within a second, "
+        f"{view.jobs_word(again)} wait again; running workers take them within a second, "
         "and so does `tvb-batch run` without a spec."
     )
 

@@ -17,10 +17,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "TEST" not in name]:
     del os.environ[_name]
 
-from models.catalogue import Catalogue
-from models.queue import make_app
-from models.settings import Settings, load_settings
-from submit.local import environment, private_redis, worker_command
+from models.catalogue import Catalogue  # noqa: E402
+from models.queue import make_app  # noqa: E402
+from models.settings import Settings, load_settings  # noqa: E402
+from submit.local import environment, private_redis, worker_command  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

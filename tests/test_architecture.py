@@ -34,7 +34,9 @@ def users_of(*libraries: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("package", "forbidden"), [("models", {"submit", "worker"}), ("submit", {"worker"}), ("worker", {"submit"})])
+@pytest.mark.parametrize(
+    ("package", "forbidden"), [("models", {"submit", "worker"}), ("submit", {"worker"}), ("worker", {"submit"})]
+)
 def test_imports_go_one_way(package: str, forbidden: set[str]) -> None:
     found = {
         (path.relative_to(ROOT).as_posix(), name)
@@ -74,7 +76,9 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["sweeps"], ["submit", "--dry-run", str(EXAMPLES / "sweep.yaml")]], ids=lambda a: a[0]
+    "arguments",
+    [["--help"], ["list"], ["sweeps"], ["submit", "--dry-run", str(EXAMPLES / "sweep.yaml")]],
+    ids=lambda a: a[0],
 )
 def test_a_client_command_does_not_import_tvb(tmp_path: Path, arguments: list[str]) -> None:
     program = (
@@ -86,7 +90,9 @@ def test_a_client_command_does_not_import_tvb(tmp_path: Path, arguments: list[st
     )
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}
 
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=env, capture_output=True, text=True, timeout=60
+    )
 
     assert done.returncode == 0, done.stderr
     assert "HEAVY []" in done.stderr

@@ -168,7 +168,12 @@ def test_a_spec_is_read_from_standard_input(tmp_path, broker_url) -> None:
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}
 
     done = subprocess.run(
-        [sys.executable, "-m", "submit", "submit", "--dry-run", "-"], input=spec, env=env, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "submit", "submit", "--dry-run", "-"],
+        input=spec,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
 
     assert done.returncode == 0, done.stderr

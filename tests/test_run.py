@@ -27,8 +27,8 @@ def claimed(catalogue, **changes):
 
 def seed_simulation_in_tvb(seed: int):
     """The seed simulation as a script writes it; nothing of ours takes part."""
-    from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
     from tvb.datatypes.connectivity import Connectivity
+    from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 
     jansen_rit = models.JansenRit(mu=np.array([0.0]), v0=np.array([6.0]))
     sigma = np.zeros(6)
@@ -37,9 +37,7 @@ def seed_simulation_in_tvb(seed: int):
         model=jansen_rit,
         connectivity=Connectivity.from_file(),
         coupling=coupling.SigmoidalJansenRit(a=np.array([10.0])),
-        integrator=integrators.HeunStochastic(
-            dt=2**-4, noise=noise.Additive(nsig=sigma, noise_seed=seed)
-        ),
+        integrator=integrators.HeunStochastic(dt=2**-4, noise=noise.Additive(nsig=sigma, noise_seed=seed)),
         monitors=[monitors.TemporalAverage(period=2**-2)],
         simulation_length=1000.0,
     ).configure()
@@ -61,8 +59,8 @@ def test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit(settings, catalogue
 
 @pytest.mark.parametrize("chunk_bytes", [1, 100_000])
 def test_the_size_of_a_chunk_changes_no_bit(settings, catalogue, chunk_bytes: int) -> None:
-    monitors = [{"class": "Raw"}, {"class": "TemporalAverage", "period": 3.5}, {"class": "GlobalAverage", "period": 2.0},
-                {"class": "SubSample", "period": 5.0}, {"class": "Bold", "period": 500.0}]  # fmt: skip
+    monitors = [{"class": "Raw"}, {"class": "TemporalAverage", "period": 3.5}, 
+                {"class": "GlobalAverage", "period": 2.0}, {"class": "SubSample", "period": 5.0}, {"class": "Bold", "period": 500.0}]  # fmt: skip
     changes = {"monitors": monitors, "simulation_length": 1000.0, "integrator": {"class": "HeunStochastic", "dt": 0.5}}
 
     whole = run_job(catalogue, settings, claimed(catalogue, **changes))
@@ -124,7 +122,10 @@ def test_the_row_and_the_file_say_what_was_run(settings, catalogue) -> None:
 
 
 def test_nan_is_an_outcome(settings, catalogue) -> None:
-    changes = {"model": {"class": "Generic2dOscillator", "tau": 1e6}, "integrator": {"class": "EulerDeterministic", "dt": 0.5}}
+    changes = {
+        "model": {"class": "Generic2dOscillator", "tau": 1e6},
+        "integrator": {"class": "EulerDeterministic", "dt": 0.5},
+    }
 
     with np.errstate(all="ignore"):
         [output] = run_job(catalogue, settings, claimed(catalogue, **changes))

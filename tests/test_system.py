@@ -54,9 +54,7 @@ def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_t
 
 def test_a_job_whose_worker_was_killed_is_run_by_another(settings, catalogue, start_worker) -> None:
     short_lease = settings.model_copy(update={"lease": 3.0})
-    sweep = enqueue(
-        catalogue, make_app(settings), sweep_spec("killed", 1, simulation_length=3000.0), settings.storage
-    )
+    sweep = enqueue(catalogue, make_app(settings), sweep_spec("killed", 1, simulation_length=3000.0), settings.storage)
     killed = start_worker(1, short_lease)
     wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)
 

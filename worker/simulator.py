@@ -33,10 +33,10 @@ def build_simulator(spec: SimulationSpec, connectivity: Any) -> Any:
         simulator = Simulator(
             connectivity=connectivity,
             conduction_speed=spec.conduction_speed,
-            model=build(spec.model),
-            coupling=build(spec.coupling),
+            model=build("model", spec.model),
+            coupling=build("coupling", spec.coupling),
             integrator=_integrator(spec),
-            monitors=[build(monitor) for monitor in spec.monitors],
+            monitors=[build("monitor", monitor) for monitor in spec.monitors],
             simulation_length=spec.simulation_length,
         )
         return simulator.configure()
@@ -47,7 +47,7 @@ def build_simulator(spec: SimulationSpec, connectivity: Any) -> Any:
 
 
 def _integrator(spec: SimulationSpec) -> Any:
-    integrator = build(spec.integrator)
+    integrator = build("integrator", spec.integrator)
     noise = getattr(integrator, "noise", None)
     if noise is not None:
         noise.noise_seed = spec.seed

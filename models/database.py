@@ -1,0 +1,173 @@
+"""Engines, sessions and revisions of the catalogue's database; SQLite and PostgreSQL. Used by `models.catalogue`."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from models.errors import CatalogueError, DatabaseRevisionError
+
+T = TypeVar("T")
+
+#: SQLite waits so long for another writer. Seconds.
+BUSY_TIMEOUT = 30.0
+#: Tries of one transaction before the database counts as away.
+TRIES = 5
+
+
+def connect(url: str) -> Engine:
+    """An engine for `url`.
+
+    Raises
+    ------
+    CatalogueError
+        The URL is none, or its driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(url)
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
+        hint = "; `pip install tvb-batch[postgres]` brings the driver" if isinstance(exc, ModuleNotFoundError) else ""
+        raise DatabaseUrlError(f"TVB_BATCH_DATABASE_URL: cannot be used ({_first_line(exc)}){hint}") from exc
+
+
+class DatabaseUrlError(CatalogueError):
+    """The URL names no database we can use."""
+
+    retryable = False
+
+
+def _sqlite(url: str) -> Engine:
+    # Transactions are begun by hand: the driver's own begin is too late for a guarded UPDATE under contention.
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # Readers never wait for the writer; a crash of this program loses nothing, and NORMAL syncs at checkpoints.
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A deferred transaction that reads first cannot become a writer while another writes: it fails at once.
+        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def transact(engine: Engine, work: Callable[[], T]) -> T:
+    """Do `work`, again with jitter when the database was locked, deadlocked or gone for a moment.
+
+    Raises
+    ------
+    CatalogueError
+        It stays so; one line, without the password.
+    """
+    for attempt in range(TRIES):
+        try:
+            return work()
+        except DBAPIError as exc:
+            if attempt == TRIES - 1 or not _passing(exc):
+                raise unreachable(engine, exc) from exc
+            if exc.connection_invalidated:
+                engine.dispose()
+            time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter
+    raise AssertionError("not reached")
+
+
+def _passing(exc: DBAPIError) -> bool:
+    """Whether the same statement may succeed a moment later."""
+    state = getattr(exc.orig, "sqlstate", None) or ""
+    locked = "locked" in str(exc.orig) or "busy" in str(exc.orig)
+    return exc.connection_invalidated or locked or state.startswith(("40", "08", "57P"))
+
+
+def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
+    """The fault in one line, with the database's address and without its password."""
+    url = engine.url.render_as_string(hide_password=True)
+    cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+    return CatalogueError(f"database {url}: {_first_line(cause)}; start it, or correct TVB_BATCH_DATABASE_URL")
+
+
+def check_revision(engine: Engine, *, create: bool) -> None:
+    """Return when the database has this program's revision, bringing it there when `create`.
+
+    Raises
+    ------
+    DatabaseRevisionError
+        It is newer, or older and `create` is False.
+    CatalogueError
+        It cannot be reached.
+    """
+    script = ScriptDirectory.from_config(alembic_config(engine))
+    head = script.get_current_head()
+    try:
+        current = _current(engine)
+        if current == head:
+            return
+        _refuse_unknown(script, current, engine)
+        if not create:
+            raise DatabaseRevisionError(
+                f"database {engine.url.render_as_string()}: revision {current or 'none'}, expected {head}; "
+                "run `tvb-batch db upgrade`"
+            )
+        upgrade(engine)
+    except DBAPIError as exc:
+        raise unreachable(engine, exc) from exc
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the database to this program's revision; harmless when two do it at once."""
+    try:
+        command.upgrade(alembic_config(engine), "head")
+    except OperationalError:
+        # Another process made the tables between our look and our write.
+        if _current(engine) != ScriptDirectory.from_config(alembic_config(engine)).get_current_head():
+            raise
+
+
+def alembic_config(engine: Engine) -> Config:
+    """Alembic's configuration, without a file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["engine"] = engine
+    return config
+
+
+def _current(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_unknown(script: ScriptDirectory, current: str | None, engine: Engine) -> None:
+    try:
+        if current is not None:
+            script.get_revision(current)
+    except CommandError as exc:
+        raise DatabaseRevisionError(
+            f"database {engine.url.render_as_string()}: revision {current} is unknown to this tvb-batch: a newer one "
+            "made it; upgrade tvb-batch, or name another database"
+        ) from exc
+
+
+def _first_line(exc: BaseException) -> str:
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__

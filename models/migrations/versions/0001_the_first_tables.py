@@ -1,0 +1,163 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+
+    op.create_table(
+        "sweep",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("gid", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False, comment="number of jobs"),
+        sa.Column("base", sa.JSON(), nullable=False, comment="canonical SimulationSpec that every job starts from"),
+        sa.Column("axes", sa.JSON(), nullable=False, comment="swept parameters and their values"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
+        sa.UniqueConstraint("gid", name=op.f("uq_sweep_gid")),
+    )
+    with op.batch_alter_table("sweep", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sweep_name"), ["name"], unique=False)
+
+    op.create_table(
+        "job",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("gid", sa.Uuid(), nullable=False),
+        sa.Column("sweep_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False, comment="which point of the sweep, from 0"),
+        sa.Column("parameters", sa.JSON(), nullable=False, comment="swept parameters of this job"),
+        sa.Column("parameters_hash", sa.String(length=64), nullable=False, comment="sha256 of what decides the data"),
+        sa.Column(
+            "seed", sa.BigInteger(), nullable=False, comment="noise_seed, and NumPy's seed for initial conditions"
+        ),
+        sa.Column(
+            "status",
+            sa.Enum(
+                "PENDING",
+                "STARTED",
+                "FINISHED",
+                "ERROR",
+                "CANCELED",
+                name="status",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("attempt", sa.Integer(), nullable=False, comment="how often it was started"),
+        sa.Column("claim_token", sa.Uuid(), nullable=True, comment="whoever holds it may write this row"),
+        sa.Column("worker", sa.String(length=200), nullable=True, comment="host:pid of the last claim"),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True, comment="when its message was last sent"),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "lease_until", sa.DateTime(timezone=True), nullable=True, comment="after this the worker counts as dead"
+        ),
+        sa.Column("progress", sa.Double(), nullable=False, comment="0 to 1"),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True, comment="the last fault, in words for a person"),
+        sa.Column("error_type", sa.String(length=200), nullable=True),
+        sa.Column("engine", sa.String(length=40), nullable=True),
+        sa.Column("versions", sa.JSON(), nullable=True, comment="libraries that ran it"),
+        sa.ForeignKeyConstraint(["sweep_id"], ["sweep.id"], name=op.f("fk_job_sweep_id_sweep"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
+        sa.UniqueConstraint("gid", name=op.f("uq_job_gid")),
+    )
+    with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_parameters_hash"), ["parameters_hash"], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_status_lease_until"), ["status", "lease_until"], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_status_published_at"), ["status", "published_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_sweep_id_status"), ["sweep_id", "status"], unique=False)
+
+    op.create_table(
+        "sweep_parameter",
+        sa.Column("sweep_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False, comment="such as model.mu"),
+        sa.Column("number", sa.Float(precision=53), nullable=True),
+        sa.Column("text", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["sweep_id"], ["sweep.id"], name=op.f("fk_sweep_parameter_sweep_id_sweep"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("sweep_id", "name", name=op.f("pk_sweep_parameter")),
+    )
+    with op.batch_alter_table("sweep_parameter", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_sweep_parameter_name_number_sweep_id"), ["name", "number", "sweep_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_sweep_parameter_name_text_sweep_id"), ["name", "text", "sweep_id"], unique=False
+        )
+
+    op.create_table(
+        "job_parameter",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Float(precision=53), nullable=True),
+        sa.Column("text", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_parameter_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_parameter")),
+    )
+    with op.batch_alter_table("job_parameter", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_job_parameter_name_number_job_id"), ["name", "number", "job_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_job_parameter_name_text_job_id"), ["name", "text", "job_id"], unique=False)
+
+    op.create_table(
+        "output",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("gid", sa.Uuid(), nullable=False),
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("monitor", sa.String(length=100), nullable=False),
+        sa.Column("datatype", sa.String(length=100), nullable=False, comment="TVB's class, such as TimeSeriesRegion"),
+        sa.Column("path", sa.String(length=500), nullable=False, comment="relative to the data directory"),
+        sa.Column("format", sa.String(length=20), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("shape", sa.JSON(), nullable=False, comment="time, state variable, space, mode"),
+        sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.Column("refers_to", sa.JSON(), nullable=False, comment="files of the datatypes it refers to, relative"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_output_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_output")),
+        sa.UniqueConstraint("gid", name=op.f("uq_output_gid")),
+    )
+    with op.batch_alter_table("output", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_output_is_nan"), ["is_nan"], unique=False)
+        batch_op.create_index(batch_op.f("ix_output_job_id"), ["job_id"], unique=False)
+
+
+def downgrade() -> None:
+
+    with op.batch_alter_table("output", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_output_job_id"))
+        batch_op.drop_index(batch_op.f("ix_output_is_nan"))
+
+    op.drop_table("output")
+    with op.batch_alter_table("job_parameter", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_parameter_name_text_job_id"))
+        batch_op.drop_index(batch_op.f("ix_job_parameter_name_number_job_id"))
+
+    op.drop_table("job_parameter")
+    with op.batch_alter_table("sweep_parameter", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sweep_parameter_name_text_sweep_id"))
+        batch_op.drop_index(batch_op.f("ix_sweep_parameter_name_number_sweep_id"))
+
+    op.drop_table("sweep_parameter")
+    with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_sweep_id_status"))
+        batch_op.drop_index(batch_op.f("ix_job_status_published_at"))
+        batch_op.drop_index(batch_op.f("ix_job_status_lease_until"))
+        batch_op.drop_index(batch_op.f("ix_job_parameters_hash"))
+
+    op.drop_table("job")
+    with op.batch_alter_table("sweep", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sweep_name"))
+
+    op.drop_table("sweep")

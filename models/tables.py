@@ -1,0 +1,157 @@
+"""The tables: Sweep, SweepParameter, Job, JobParameter, Output. What is asked of them is in `models.catalogue`."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Index, MetaData, String, Text, Uuid
+from sqlalchemy import Enum as SqlEnum
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class Status(StrEnum):
+    """The five states of a job, named as in TVB's own operations."""
+
+    PENDING = "PENDING"
+    STARTED = "STARTED"
+    FINISHED = "FINISHED"
+    ERROR = "ERROR"
+    CANCELED = "CANCELED"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Times with a timezone, in UTC, on databases that keep none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can name it too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+        datetime: UtcDateTime,
+        UUID: Uuid,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Sweep(Base):
+    """One submission."""
+
+    __tablename__ = "sweep"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gid: Mapped[UUID] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(String(200), index=True)
+    created_at: Mapped[datetime]
+    size: Mapped[int] = mapped_column(comment="number of jobs")
+    base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
+    axes: Mapped[dict[str, Any]] = mapped_column(comment="swept parameters and their values")
+
+    jobs: Mapped[list["Job"]] = relationship(back_populates="sweep", lazy="raise")
+
+
+class SweepParameter(Base):
+    """A parameter that all jobs of a sweep share; found by name and value, as JobParameter is."""
+
+    __tablename__ = "sweep_parameter"
+    __table_args__ = (
+        Index(None, "name", "number", "sweep_id"),
+        Index(None, "name", "text", "sweep_id"),
+    )
+
+    sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True, comment="such as model.mu")
+    number: Mapped[float | None] = mapped_column(Float(53))
+    text: Mapped[str | None] = mapped_column(String(500))
+
+
+class Job(Base):
+    """One simulation."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(None, "sweep_id", "status"),
+        Index(None, "status", "published_at"),
+        Index(None, "status", "lease_until"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gid: Mapped[UUID] = mapped_column(unique=True)
+    sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(comment="which point of the sweep, from 0")
+    parameters: Mapped[dict[str, Any]] = mapped_column(comment="swept parameters of this job")
+    parameters_hash: Mapped[str] = mapped_column(String(64), index=True, comment="sha256 of what decides the data")
+    seed: Mapped[int] = mapped_column(BigInteger, comment="noise_seed, and NumPy's seed for initial conditions")
+    status: Mapped[Status] = mapped_column(SqlEnum(Status, native_enum=False, length=16, create_constraint=True))
+    attempt: Mapped[int] = mapped_column(default=0, comment="how often it was started")
+    claim_token: Mapped[UUID | None] = mapped_column(comment="whoever holds it may write this row")
+    worker: Mapped[str | None] = mapped_column(String(200), comment="host:pid of the last claim")
+    created_at: Mapped[datetime]
+    published_at: Mapped[datetime | None] = mapped_column(comment="when its message was last sent")
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None] = mapped_column(comment="after this the worker counts as dead")
+    progress: Mapped[float] = mapped_column(default=0.0, comment="0 to 1")
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None] = mapped_column(Text, comment="the last fault, in words for a person")
+    error_type: Mapped[str | None] = mapped_column(String(200))
+    engine: Mapped[str | None] = mapped_column(String(40))
+    versions: Mapped[dict[str, Any] | None] = mapped_column(comment="libraries that ran it")
+
+    sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="joined", innerjoin=True)
+
+
+class JobParameter(Base):
+    """A swept parameter of one job; numbers as numbers, everything else as text."""
+
+    __tablename__ = "job_parameter"
+    __table_args__ = (
+        Index(None, "name", "number", "job_id"),
+        Index(None, "name", "text", "job_id"),
+    )
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    number: Mapped[float | None] = mapped_column(Float(53))
+    text: Mapped[str | None] = mapped_column(String(500))
+
+
+class Output(Base):
+    """One finished H5 file."""
+
+    __tablename__ = "output"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gid: Mapped[UUID] = mapped_column(unique=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), index=True)
+    monitor: Mapped[str] = mapped_column(String(100))
+    datatype: Mapped[str] = mapped_column(String(100), comment="TVB's class, such as TimeSeriesRegion")
+    path: Mapped[str] = mapped_column(String(500), comment="relative to the data directory")
+    format: Mapped[str] = mapped_column(String(20))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    shape: Mapped[list[Any]] = mapped_column(comment="time, state variable, space, mode")
+    is_nan: Mapped[bool] = mapped_column(index=True)
+    refers_to: Mapped[list[Any]] = mapped_column(comment="files of the datatypes it refers to, relative")

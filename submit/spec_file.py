@@ -1,0 +1,204 @@
+"""From a YAML, TOML or JSON file to a SweepSpec; every fault is told with its file and line.
+
+Called by the command line. Reads plain data only: no tag of a YAML file makes an object.
+"""
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import InputError, SpecError
+from models.spec import SweepSpec, sweep
+
+#: A larger file is no spec.
+MOST_BYTES = 2**20
+#: More values than this come of aliases that refer to aliases.
+MOST_VALUES = 200_000
+
+#: Line of each dotted path, from 1.
+Lines = Callable[[str], int | None]
+
+
+def load(file: str) -> SweepSpec:
+    """The validated sweep that `file` describes; `-` reads YAML from standard input.
+
+    A connectivity file is named relative to the spec; the sweep holds its absolute path.
+
+    Raises
+    ------
+    SpecError
+        `file:line path: what was found; what was expected; a hint`.
+    """
+    name, text = _read(file)
+    values, lines = _parse(name, text)
+    try:
+        if not isinstance(values, dict):
+            raise SpecError("", f"a {type(values).__name__}", "a mapping with model, integrator, monitors ...")
+        values = {"name": _default_name(name), **values}
+        return sweep(_locate_connectivity(values, Path(name).parent if file != "-" else Path()))
+    except SpecError as exc:
+        line = lines(exc.path)
+        raise exc.at(f"{name}:{line}" if line else name) from exc
+
+
+def _read(file: str) -> tuple[str, str]:
+    try:
+        if file == "-":
+            return "<stdin>", sys.stdin.read(MOST_BYTES + 1)
+        path = Path(file)
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise SpecError("", f"{path.stat().st_size:,} bytes", f"a spec of at most {MOST_BYTES:,}", source=file)
+        return file, path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise InputError(f"{file}: {exc.strerror}; expected a spec file (YAML, TOML or JSON)") from exc
+    except UnicodeDecodeError as exc:
+        raise SpecError("", "bytes that are no UTF-8", "a text file", source=file) from exc
+
+
+def _parse(name: str, text: str) -> tuple[Any, Lines]:
+    parsers = {".toml": _toml, ".json": _json}
+    try:
+        return parsers.get(Path(name).suffix.lower(), _yaml)(name, text)
+    except RecursionError as exc:
+        raise SpecError("", "values nested too deep", "a flat spec", source=name) from exc
+
+
+def _default_name(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", Path(name).stem).lstrip("-") if name != "<stdin>" else "stdin"
+
+
+def _locate_connectivity(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """A path becomes absolute, and must be there; a bare name stays tvb-data's."""
+    connectivity = values.get("connectivity")
+    given = connectivity.get("from_file") if isinstance(connectivity, Mapping) else connectivity
+    if not isinstance(given, str):
+        return values
+    path = (directory / Path(given).expanduser()).absolute()
+    if "/" not in given and not path.is_file():
+        return values
+    if not path.is_file():
+        raise SpecError("connectivity", given, "a file that is there", f"looked for {path}")
+    return {**values, "connectivity": {"from_file": str(path)}}
+
+
+# ---------------------------------------------------------------------------------------------------------- formats
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data, and `1e-3` is a number as everywhere else."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
+
+
+def _yaml(name: str, text: str) -> tuple[Any, Lines]:
+    found: dict[str, int] = {}
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return {}, found.get
+            _index(node, "", found, [0], name)
+            value = loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise SpecError("", str(getattr(exc, "problem", exc)), "YAML", source=place) from exc
+    except ValueError as exc:
+        raise SpecError("", str(exc), "YAML", source=name) from exc
+    return value, lambda path: _nearest(found, path)
+
+
+def _index(node: yaml.Node, path: str, found: dict[str, int], count: list[int], name: str) -> None:
+    """Note the line of every path; refuse keys given twice, and aliases that multiply."""
+    count[0] += 1
+    if count[0] > MOST_VALUES:
+        raise SpecError(
+            "", f"more than {MOST_VALUES:,} values", "a spec", "aliases that refer to aliases?", source=name
+        )
+    found.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            word = str(key.value)
+            line = key.start_mark.line + 1
+            if word in seen:
+                raise SpecError(f"{path}.{word}".lstrip("."), "a key given twice", "it once", source=f"{name}:{line}")
+            seen.add(word)
+            below = f"{path}.{word}" if path else word
+            found[below] = line
+            _index(value, below, found, count, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _index(item, f"{path}[{index}]", found, count, name)
+
+
+def _json(name: str, text: str) -> tuple[Any, Lines]:
+    try:
+        value = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, name))
+    except json.JSONDecodeError as exc:
+        raise SpecError("", exc.msg[0].lower() + exc.msg[1:], "JSON", source=f"{name}:{exc.lineno}") from exc
+    try:
+        _, lines = _yaml(name, text.replace("\t", " "))  # JSON is YAML, but for tabs: this knows the lines.
+    except SpecError:
+        return value, lambda path: None
+    return value, lines
+
+
+def _once(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise SpecError(key, "a key given twice", "it once", source=name)
+        values[key] = value
+    return values
+
+
+def _toml(name: str, text: str) -> tuple[Any, Lines]:
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        match = re.search(r"\(at line (\d+), column \d+\)", str(exc))
+        place = f"{name}:{match.group(1)}" if match else name
+        raise SpecError("", re.sub(r" \(at .*\)$", "", str(exc)), "TOML", source=place) from exc
+    return value, lambda path: _toml_line(text, path)
+
+
+def _toml_line(text: str, path: str) -> int | None:
+    """The line on which the last word of `path` is given, below the table that holds it."""
+    words = [word for word in re.split(r"[.\[\]]+", path) if word and not word.isdecimal()]
+    start, found = 0, None
+    lines = text.splitlines()
+    for word in words:
+        form = re.compile(
+            rf"""\s*\[*["']?([\w-]+["']?\.)*["']?{re.escape(word)}\b|.*[{{,]\s*["']?{re.escape(word)}["']?\s*="""
+        )
+        for index in range(start, len(lines)):
+            if form.match(lines[index]):
+                start, found = index, index + 1
+                break
+    return found
+
+
+def _nearest(found: Mapping[str, int], path: str) -> int | None:
+    """The line of `path`, or of what holds it."""
+    while path:
+        if path in found:
+            return found[path]
+        path = re.sub(r"(\.?[^.\[\]]+|\[\d+\])$", "", path)
+    return found.get("")

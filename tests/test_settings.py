@@ -1,0 +1,47 @@
+"""The environment, read in one place."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import SettingsError
+from models.settings import load_settings, without_password
+
+
+def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", "here")
+
+    assert load_settings().data_dir == tmp_path / "here"
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", "/elsewhere")
+
+    assert load_settings(data_dir=tmp_path).data_dir == tmp_path
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_plain_postgresql_url_gets_the_driver_we_install(scheme: str) -> None:
+    settings = load_settings(database_url=f"{scheme}://user:pw@host/name")
+
+    assert settings.database == "postgresql+psycopg://user:pw@host/name"
+
+
+def test_sqlite_in_the_data_directory_is_the_default(tmp_path: Path) -> None:
+    assert load_settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/catalogue.sqlite"
+
+
+def test_passwords_do_not_show() -> None:
+    settings = load_settings(broker_url="redis://:hidden@host:6379/0", database_url="postgresql://u:hidden@host/n")
+
+    assert "hidden" not in repr(settings)
+    assert without_password(settings.broker) == "redis://host:6379/0"
+
+
+@pytest.mark.parametrize(("name", "value"), [("LEASE", "0"), ("MAX_ATTEMPTS", "many"), ("CHUNK_BYTES", "-1")])
+def test_an_unusable_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"TVB_BATCH_{name}", value)
+
+    with pytest.raises(SettingsError, match=f"TVB_BATCH_{name}: '{value}'"):
+        load_settings()
