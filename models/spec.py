@@ -47,8 +47,8 @@ class SimulationSpec(BaseModel):
     simulation_length: Positive
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
-    #: Annotation of the files; no part of the hash.
-    subject: str = ""
+    #: Annotation of the files, no part of the hash. The subject is TVB's own default.
+    subject: str = "John Doe"
     title: str = ""
     user_tags: tuple[str, ...] = Field(default=(), max_length=5)
 

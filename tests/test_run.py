@@ -59,8 +59,13 @@ def test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit(settings, catalogue
 
 @pytest.mark.parametrize("chunk_bytes", [1, 100_000])
 def test_the_size_of_a_chunk_changes_no_bit(settings, catalogue, chunk_bytes: int) -> None:
-    monitors = [{"class": "Raw"}, {"class": "TemporalAverage", "period": 3.5}, 
-                {"class": "GlobalAverage", "period": 2.0}, {"class": "SubSample", "period": 5.0}, {"class": "Bold", "period": 500.0}]  # fmt: skip
+    monitors = [
+        {"class": "Raw"},
+        {"class": "TemporalAverage", "period": 3.5},
+        {"class": "GlobalAverage", "period": 2.0},
+        {"class": "SubSample", "period": 5.0},
+        {"class": "Bold", "period": 500.0},
+    ]
     changes = {"monitors": monitors, "simulation_length": 1000.0, "integrator": {"class": "HeunStochastic", "dt": 0.5}}
 
     whole = run_job(catalogue, settings, claimed(catalogue, **changes))

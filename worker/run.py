@@ -179,7 +179,7 @@ class _Outputs:
         connectivity = self._simulator.connectivity
         path = self._storage.datatype("Connectivity", connectivity.gid)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC))
+        write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC), subject="John Doe")
         return path
 
     def _publish(self, output: _Output, connectivity: Path) -> OutputRecord:

@@ -59,7 +59,9 @@ def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
     total, done = count_steps(simulator), 0
     while done < total:
         n_steps = min(chunk_steps, total - done)
-        outputs = list(simulator(n_steps=n_steps))
+        # A model that diverges says so in its data (`is_nan`); NumPy's warnings of it would fill the log.
+        with np.errstate(all="ignore"):
+            outputs = list(simulator(n_steps=n_steps))
         done += n_steps
         yield Chunk(done, tuple(_collect(outputs, index) for index in range(len(simulator.monitors))))
 

@@ -1,0 +1,180 @@
+"""Format tvb2, data version 5: how TVB 2 writes attributes and datasets. Called by `worker.h5.writer` and `verify`.
+
+What is written here was compared with files of tvb-framework 2.10 (`tvb.core.neotraits._h5core.H5File`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+DATA_VERSION = 5
+DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"
+
+#: Our own group in each file; TVB keeps what it does not know.
+PROVENANCE = "tvb_batch"
+
+_H5_CLASSES = {
+    "Connectivity": "tvb.adapters.datatypes.h5.connectivity_h5.ConnectivityH5",
+    "TimeSeries": "tvb.adapters.datatypes.h5.time_series_h5.TimeSeriesH5",
+    "TimeSeriesRegion": "tvb.adapters.datatypes.h5.time_series_h5.TimeSeriesRegionH5",
+}
+
+#: Attributes without which the GUI refuses a file.
+REQUIRED = (
+    "Data_version", "written_by", "gid", "create_date", "invalid", "is_nan", "visible", "subject", "state",
+    "user_tag_1", "user_tag_2", "user_tag_3", "user_tag_4", "user_tag_5",
+)  # fmt: skip
+REQUIRED_TIME_SERIES = (
+    "title", "start_time", "sample_period", "sample_period_unit", "nr_dimensions", "labels_ordering",
+    "labels_dimensions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a time series' file says of itself before its data is known."""
+
+    gid: UUID
+    #: TimeSeriesRegion or TimeSeries
+    datatype: str
+    title: str
+    #: ms
+    sample_period: float
+    #: ms
+    start_time: float
+    #: Names of the four dimensions of the data.
+    labels_ordering: tuple[str, ...]
+    #: Names of the entries of a dimension, such as `{"State Variable": ["V", "W"]}`.
+    labels_dimensions: Mapping[str, list[str]]
+    connectivity: UUID | None
+    subject: str
+    created: datetime
+    user_tags: tuple[str, ...] = ()
+    region_mapping: UUID | None = None
+    state: str = "RAW_DATA"
+    operation_tag: str = ""
+    #: Filled in when the data is known.
+    is_nan: bool = field(default=False)
+
+
+def encode(value: object) -> Any:
+    """A value as TVB 2 writes it into an attribute: text, `bool:True`, a urn, a date, JSON, or a 64-bit number."""
+    if isinstance(value, bool | np.bool_):
+        return f"bool:{bool(value)}"
+    if isinstance(value, UUID):
+        return value.urn
+    if isinstance(value, datetime):
+        return value.strftime(DATE_FORMAT)
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value)
+    if isinstance(value, int | np.integer):
+        return np.int64(value)
+    if isinstance(value, float | np.floating):
+        return np.float64(value)
+    return str(value)
+
+
+def write_attributes(place: h5py.HLObject, values: Mapping[str, object]) -> None:
+    """Write `TVB_<name>` for each value; an absent reference (None) is left out, as TVB does."""
+    for name, value in values.items():
+        if value is not None:
+            place.attrs[f"TVB_{name}"] = encode(value)
+
+
+def common(
+    datatype: str, gid: UUID, created: datetime, *, subject: str, is_nan: bool = False, state: str = "RAW_DATA",
+    user_tags: tuple[str, ...] = (), operation_tag: str = "",
+) -> dict[str, object]:  # fmt: skip
+    """The root attributes that every datatype has."""
+    tags = (*user_tags, "", "", "", "", "")[:5]
+    return {
+        "Data_version": DATA_VERSION,
+        "written_by": _H5_CLASSES[datatype],
+        "gid": gid,
+        "create_date": created,
+        "invalid": False,
+        "is_nan": is_nan,
+        "visible": True,
+        "subject": subject,
+        "state": state,
+        "operation_tag": operation_tag,
+        **{f"user_tag_{number}": tag for number, tag in enumerate(tags, start=1)},
+    }
+
+
+def time_series(header: Header) -> dict[str, object]:
+    """All root attributes of a time series."""
+    return {
+        **common(
+            header.datatype, header.gid, header.created, subject=header.subject, is_nan=header.is_nan,
+            state=header.state, user_tags=header.user_tags, operation_tag=header.operation_tag,
+        ),
+        "title": header.title,
+        "start_time": float(header.start_time),
+        "sample_period": float(header.sample_period),
+        "sample_period_unit": "ms",
+        "sample_rate": 1000.0 / header.sample_period,
+        "nr_dimensions": 4,
+        "labels_ordering": list(header.labels_ordering),
+        "labels_dimensions": dict(header.labels_dimensions),
+        "connectivity": header.connectivity,
+        "region_mapping": header.region_mapping,
+    }  # fmt: skip
+
+
+@dataclass
+class Statistics:
+    """What TVB notes of a dataset, gathered a chunk at a time for the whole of it.
+
+    As in NumPy, one NaN makes minimum, maximum and mean NaN.
+    """
+
+    minimum: float = np.inf
+    maximum: float = -np.inf
+    total: float = 0.0
+    count: int = 0
+    is_finite: bool = True
+    is_nan: bool = False
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Take one more chunk into account."""
+        if not values.size:
+            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.minimum = float(np.minimum(self.minimum, values.min()))
+            self.maximum = float(np.maximum(self.maximum, values.max()))
+            self.total += float(values.sum(dtype=np.float64))
+        self.count += values.size
+        self.is_finite = self.is_finite and bool(np.isfinite(values).all())
+        self.is_nan = self.is_nan or (not self.is_finite and bool(np.isnan(values).any()))
+
+    def attributes(self, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """The five attributes of the dataset; minimum and maximum in its own type."""
+        mean = np.float64(self.total / self.count) if self.count else np.float64(0.0)
+        return {
+            "TVB_Minimum": dtype.type(self.minimum),
+            "TVB_Maximum": dtype.type(self.maximum),
+            "TVB_Mean": mean,
+            "TVB_IsFinite": encode(self.is_finite),
+            "TVB_HasComplex": encode(False),
+        }
+
+
+def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+    """A whole dataset with its statistics; texts become variable-length UTF-8 and have none."""
+    if values.dtype.kind in "US":
+        dataset = file.create_dataset(name, data=values.astype(object), dtype=h5py.string_dtype())
+        blank = {"TVB_Minimum": "", "TVB_Maximum": "", "TVB_Mean": ""}
+        dataset.attrs.update({**blank, "TVB_IsFinite": encode(True), "TVB_HasComplex": encode(False)})
+        return
+    dataset = file.create_dataset(name, data=values, maxshape=values.shape)
+    statistics = Statistics()
+    statistics.add(values)
+    dataset.attrs.update(statistics.attributes(values.dtype))

@@ -1,0 +1,147 @@
+"""Reopens what was written and compares it with what it says; then gives it its final name.
+
+Called by `worker.run` and `worker.bundle`. Reads in bounded memory.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import h5py
+import numpy as np
+
+from models.errors import OutputError
+from worker.h5.tvb2 import DATA_VERSION, REQUIRED, REQUIRED_TIME_SERIES, Statistics
+
+#: Bytes read at once.
+BLOCK = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a checked time series holds."""
+
+    #: (time, state variable, node, mode)
+    shape: tuple[int, ...]
+    is_nan: bool
+    bytes: int
+    sha256: str
+
+
+def verify(path: Path, gid: UUID) -> Verified:
+    """What the time series at `path` holds, once everything in it was found to be right.
+
+    Raises
+    ------
+    OutputError
+        Something is missing or wrong; the message names the file and the key.
+    """
+    with _opened(path) as file:
+        _check_attributes(path, file, gid, REQUIRED + REQUIRED_TIME_SERIES)
+        shape = _check_data(path, file)
+        is_nan = bool(file.attrs["TVB_is_nan"] == "bool:True")
+    return Verified(shape, is_nan, path.stat().st_size, sha256(path))
+
+
+def verify_datatype(path: Path, gid: UUID) -> None:
+    """Return when the datatype at `path` has all that every datatype needs.
+
+    Raises
+    ------
+    OutputError
+        It has not.
+    """
+    with _opened(path) as file:
+        _check_attributes(path, file, gid, REQUIRED)
+
+
+def publish(unfinished: Path, final: Path) -> None:
+    """Give a finished file its name, so that a crash leaves the whole file or none.
+
+    Raises
+    ------
+    OutputError
+        The disk refused it.
+    """
+    try:
+        _sync(unfinished)
+        unfinished.replace(final)
+        _sync(final.parent)
+    except OSError as exc:
+        raise OutputError(f"{final}: cannot be named ({exc.strerror})") from exc
+
+
+def sha256(path: Path) -> str:
+    """The file's checksum, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as exc:
+        raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
+
+
+def _check_attributes(path: Path, file: h5py.File, gid: UUID, required: tuple[str, ...]) -> None:
+    for name in required:
+        if f"TVB_{name}" not in file.attrs:
+            raise OutputError(f"{path}::TVB_{name}: missing")
+    if file.attrs["TVB_Data_version"] != DATA_VERSION:
+        raise OutputError(f"{path}::TVB_Data_version: {file.attrs['TVB_Data_version']}, expected {DATA_VERSION}")
+    if file.attrs["TVB_gid"] != gid.urn:
+        raise OutputError(f"{path}::TVB_gid: {file.attrs['TVB_gid']}, expected {gid.urn}")
+
+
+def _check_data(path: Path, file: h5py.File) -> tuple[int, ...]:
+    for name in ("data", "time"):
+        if name not in file:
+            raise OutputError(f"{path}::{name}: missing")
+    data, time = file["data"], file["time"]
+    if data.ndim != 4 or 0 in data.shape:
+        raise OutputError(f"{path}::data: shape {data.shape}, expected four dimensions and at least one sample")
+    if time.shape != data.shape[:1]:
+        raise OutputError(f"{path}::time: shape {time.shape}, expected {data.shape[:1]}")
+    _check_statistics(path, data)
+    _check_statistics(path, time)
+    times = time[()]
+    if not (np.diff(times) > 0).all():
+        raise OutputError(f"{path}::time: not strictly increasing")
+    is_nan = bool(np.isnan(data.attrs["TVB_Mean"])) and bool(np.isnan(data.attrs["TVB_Minimum"]))
+    if (file.attrs["TVB_is_nan"] == "bool:True") != is_nan:
+        raise OutputError(f"{path}::TVB_is_nan: {file.attrs['TVB_is_nan']}, but the data says otherwise")
+    return tuple(int(length) for length in data.shape)
+
+
+def _check_statistics(path: Path, dataset: h5py.Dataset) -> None:
+    statistics = Statistics()
+    rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
+    try:
+        for start in range(0, dataset.shape[0], rows):
+            statistics.add(dataset[start : start + rows])
+    except OSError as exc:
+        raise OutputError(f"{path}::{dataset.name[1:]}: cannot be read ({exc})") from exc
+    for name, value in statistics.attributes(dataset.dtype).items():
+        found = dataset.attrs.get(name)
+        if found is None:
+            raise OutputError(f"{path}::{dataset.name[1:]}@{name}: missing")
+        if not _same(found, value):
+            raise OutputError(f"{path}::{dataset.name[1:]}@{name}: {found}, expected {value}")
+
+
+def _same(found: object, value: object) -> bool:
+    if isinstance(value, str):
+        return found == value
+    # The mean was summed in other portions when it was written.
+    return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))  # type: ignore[arg-type]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,172 @@
+"""Writes a time series a chunk at a time, and a connectivity at once. Called by `worker.run`.
+
+Never gives a file its final name: that is `worker.h5.verify.publish`, after the file was checked.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError, OutputError
+from worker.h5.tvb2 import PROVENANCE, Header, Statistics, common, time_series, write_array, write_attributes
+from worker.h5.verify import publish, verify_datatype
+
+#: Bytes of one HDF5 chunk of the data. TVB's own are one frame; writing frame by frame costs 40 times as much.
+CHUNK_BYTES = 512 * 1024
+
+_OPTIONAL_ARRAYS = ("centres", "region_labels", "hemispheres", "cortical", "orientations", "areas")
+
+
+class TimeSeriesWriter:
+    """One growing file; what it holds in memory is the chunk it was given last.
+
+    Parameters
+    ----------
+    path : the unfinished file; replaced when it is there
+    header : what the file says of itself
+    sample_shape : (state variables, nodes, modes) of one sample
+    provenance : texts written as attributes of the group `tvb_batch`
+
+    Raises
+    ------
+    OutputError
+        The file cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, header: Header, sample_shape: tuple[int, ...], provenance: Mapping[str, str]
+    ) -> None:
+        self._path, self._header = path, header
+        self._data_statistics, self._time_statistics = Statistics(), Statistics()
+        frame = int(np.prod(sample_shape)) * 8
+        frames = max(1, CHUNK_BYTES // frame)
+        with _as_output_error(path, ""):
+            # A chunk filled by several appends stays in the cache until it is full.
+            self._file = h5py.File(path, "w", rdcc_nbytes=max(4 * frame * frames, 2**20))
+            self._data = self._file.create_dataset(
+                "data", (0, *sample_shape), "f8", maxshape=(None, *sample_shape), chunks=(frames, *sample_shape)
+            )
+            self._time = self._file.create_dataset("time", (0,), "f8", maxshape=(None,), chunks=(4096,))
+            group = self._file.create_group(PROVENANCE)
+            for name, text in provenance.items():
+                group.attrs[name] = text
+
+    def append(self, time: NDArray[np.float64], data: NDArray[np.float64]) -> None:
+        """Append one chunk of monitor output.
+
+        Parameters
+        ----------
+        time : (n,) float64, ms, strictly increasing and after the last appended time
+        data : (n, state variables, nodes, modes) float64, TVB's order
+
+        Raises
+        ------
+        OutputError
+            The chunk does not continue the file, or the disk refused it.
+        """
+        self._check_continues(time, data)
+        done = self._time.shape[0]
+        with _as_output_error(self._path, "data"):
+            self._data.resize(done + len(time), axis=0)
+            self._data[done:] = data
+            self._time.resize(done + len(time), axis=0)
+            self._time[done:] = time
+        self._data_statistics.add(data)
+        self._time_statistics.add(time)
+
+    def close(self) -> None:
+        """Annotate the file with what is known of the whole of it, and close it.
+
+        Raises
+        ------
+        OutputError
+            There is no sample in it (TVB's viewers cannot open such a file), or the disk refused it.
+        """
+        if not self._time.shape[0]:
+            self.abort()
+            raise OutputError(f"{self._path}: no sample; simulation_length is shorter than the monitor's period")
+        with _as_output_error(self._path, "attributes"):
+            header = replace(self._header, is_nan=self._data_statistics.is_nan)
+            write_attributes(self._file, time_series(header))
+            self._data.attrs.update(self._data_statistics.attributes(self._data.dtype))
+            self._time.attrs.update(self._time_statistics.attributes(self._time.dtype))
+            self._file.close()
+
+    def abort(self) -> None:
+        """Let go of the file, whatever state it is in; the caller removes it."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            self._file.close()
+
+    def _check_continues(self, time: NDArray[np.float64], data: NDArray[np.float64]) -> None:
+        if data.shape != (len(time), *self._data.shape[1:]):
+            raise OutputError(f"{self._path}::data: {data.shape}, expected {(len(time), *self._data.shape[1:])}")
+        last = self._time_statistics.maximum
+        if len(time) and (not time[0] > last or not (np.diff(time) > 0).all()):
+            raise OutputError(f"{self._path}::time: {time[0]:g} ms after {last:g} ms; expected increasing times")
+
+
+def write_connectivity(path: Path, connectivity: Any, gid: UUID, created: datetime, *, subject: str) -> None:
+    """Write a TVB Connectivity under its final name, unless it is there already.
+
+    Parameters
+    ----------
+    connectivity : with weights and tract_lengths (n, n), centres (n, 3), region_labels (n,) and TVB's optional arrays
+
+    Raises
+    ------
+    InputError
+        A region label is not ASCII: TVB's GUI cannot read it.
+    OutputError
+        The disk refused it.
+    """
+    if path.exists():
+        verify_datatype(path, gid)
+        return
+    _refuse_other_than_ascii(connectivity.region_labels)
+    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
+    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        with _as_output_error(unfinished, ""), h5py.File(unfinished, "w") as file:
+            write_attributes(file, common("Connectivity", gid, created, subject=subject))
+            write_attributes(
+                file,
+                {
+                    "number_of_regions": int(connectivity.number_of_regions),
+                    "number_of_connections": int(connectivity.number_of_connections),
+                    "undirected": bool(connectivity.undirected),
+                    "saved_selection": [],
+                },
+            )
+            for name in ("weights", "tract_lengths", *_OPTIONAL_ARRAYS):
+                array = getattr(connectivity, name)
+                if array is not None and array.size:
+                    write_array(file, name, array)
+        publish(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _refuse_other_than_ascii(labels: Any) -> None:
+    for label in labels:
+        if not str(label).isascii():
+            raise InputError(
+                f"connectivity: region label {str(label)!r} is not ASCII; TVB's GUI cannot read such labels; rename it"
+            )
+
+
+@contextlib.contextmanager
+def _as_output_error(path: Path, key: str) -> Iterator[None]:
+    """h5py raises OSError, and RuntimeError or ValueError where HDF5 noticed late."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as exc:
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise OutputError(f"{path}{'::' + key if key else ''}: cannot be written ({reason})") from exc
