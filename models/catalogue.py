@@ -5,15 +5,15 @@ a worker writes names its claim's token too, so that one whose lease ran out can
 """
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Engine, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Engine, and_, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.conditions import Condition, as_columns
@@ -21,6 +21,9 @@ from models.database import check_revision, connect, transact
 from models.errors import LeaseLostError, NotFoundError
 from models.spec import SimulationSpec, SweepSpec
 from models.tables import Job, JobParameter, Output, Status, Sweep, SweepParameter
+
+T = TypeVar("T")
+Row = TypeVar("Row", Sweep, Job)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000
@@ -214,7 +217,7 @@ class Catalogue:
                         versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
                     )
                 )  # fmt: skip
-                if hit.rowcount != 1:  # type: ignore[attr-defined]
+                if cast("CursorResult[Any]", hit).rowcount != 1:
                     raise _lost(claim)
                 job_id = session.scalar(select(Job.id).where(Job.gid == claim.gid))
                 rows = [
@@ -225,7 +228,7 @@ class Catalogue:
 
         transact(self._engine, work)
 
-    def fail(self, claim: Claim, error: BaseException, *, retryable: bool, max_attempts: int) -> Status:
+    def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
         """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
 
         Raises
@@ -233,7 +236,7 @@ class Catalogue:
         LeaseLostError
             The job is no longer this worker's.
         """
-        words = {"error": str(error) or type(error).__name__, "error_type": type(error).__name__}
+        words = {"error": message, "error_type": error_type}
         if retryable and claim.attempt < max_attempts:
             self._change_claimed(claim, **_UNCLAIMED, **words, status=Status.PENDING)
             return Status.PENDING
@@ -319,7 +322,7 @@ class Catalogue:
     def counts(self, sweep: UUID) -> dict[Status, int]:
         """How many jobs of a sweep are in which state."""
         query = select(Job.status, func.count()).where(_target(sweep, None)).group_by(Job.status)
-        return self._read(lambda session: dict(session.execute(query).tuples().all()))
+        return self._read(lambda session: dict(session.execute(query).all()))
 
     def jobs(
         self, *, sweep: UUID | None = None, status: Status | None = None, where: Sequence[Condition] = (),
@@ -383,7 +386,7 @@ class Catalogue:
             raise NotFoundError(f"{key}: no job has this gid; `tvb-batch list` lists what there is")
         return found
 
-    def _by_gid(self, table: type[Any], key: str) -> Any:
+    def _by_gid(self, table: type[Row], key: str) -> Row | None:
         digits = key.replace("-", "").lower()
         if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
             return None
@@ -403,8 +406,8 @@ class Catalogue:
         with Session(writer, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def _read(self, work: Any) -> Any:
-        def transaction() -> Any:
+    def _read(self, work: Callable[[Session], T]) -> T:
+        def transaction() -> T:
             with Session(self._engine, expire_on_commit=False) as session:
                 return work(session)
 
@@ -413,7 +416,8 @@ class Catalogue:
     def _change(self, statement: Any) -> int:
         def transaction() -> int:
             with self._writing() as session:
-                return int(session.execute(statement, execution_options={"synchronize_session": False}).rowcount)
+                result = session.execute(statement, execution_options={"synchronize_session": False})
+                return int(cast("CursorResult[Any]", result).rowcount)
 
         return transact(self._engine, transaction)
 

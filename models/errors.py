@@ -42,10 +42,6 @@ class InputError(TvbBatchError):
     """A file the simulation needs (connectivity ...) is missing or damaged."""
 
 
-class SimulationError(TvbBatchError):
-    """TVB refused to configure or run the simulation."""
-
-
 class OutputError(TvbBatchError):
     """A result file could not be written, or is not what was written."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, SHORT
 
-from models.errors import CanceledError, InputError, LeaseLostError, OutputError, SimulationError
+from models.errors import CanceledError, InputError, LeaseLostError, OutputError
 from models.spec import SimulationSpec, SweepSpec
 from models.tables import Status
 from submit.spec_file import load
@@ -172,17 +172,6 @@ def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> 
     with pytest.raises(LeaseLostError):
         run_job(catalogue, settings, claim)
 
-    assert files(settings) == []
-
-
-def test_what_tvb_refuses_is_one_line(settings, catalogue) -> None:
-    noise = {"class": "Additive", "nsig": [0.1] * 7}
-    claim = claimed(catalogue, integrator={"class": "HeunStochastic", "dt": 0.5, "noise": noise})
-
-    with pytest.raises((SimulationError, OutputError)) as caught:
-        run_job(catalogue, settings, claim)
-
-    assert "\n" not in str(caught.value)
     assert files(settings) == []
 
 

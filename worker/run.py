@@ -138,8 +138,15 @@ class _Outputs:
         return [self._publish(output, connectivity) for output in self._outputs]
 
     def keep(self) -> None:
-        """The row names the files now."""
+        """The row names these files now; what earlier attempts left goes.
+
+        A zombie still writing there loses nothing but a file that no row would ever name.
+        """
         self._stack.pop_all()
+        named = {output.final for output in self._outputs}
+        for path in self._outputs[0].final.parent.iterdir():
+            if path not in named:
+                path.unlink(missing_ok=True)
 
     def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
         # The gid depends on the attempt: a worker that lost its lease can never replace the winner's file.
@@ -168,7 +175,6 @@ class _Outputs:
         return {"State Variable": [str(watched[index]) for index in monitor.voi]}
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
-        output.final.parent.mkdir(parents=True, exist_ok=True)
         unfinished = part(output.final)
         self._stack.callback(unfinished.unlink, missing_ok=True)
         writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance)
@@ -178,7 +184,6 @@ class _Outputs:
     def _write_connectivity(self) -> Path:
         connectivity = self._simulator.connectivity
         path = self._storage.datatype("Connectivity", connectivity.gid)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC), subject="John Doe")
         return path
 

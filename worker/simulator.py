@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import SimulationError, TvbBatchError
 from models.spec import SimulationSpec
 from models.traits import build
 
@@ -21,29 +20,24 @@ def build_simulator(spec: SimulationSpec, connectivity: Any) -> Any:
 
     Raises
     ------
-    SimulationError
-        TVB refused the configuration, in its own words.
+    Exception
+        Whatever TVB raises where values do not fit each other; it has no common base.
     """
     from tvb.simulator.simulator import Simulator
 
     np.random.seed(spec.seed)  # noqa: NPY002 - TVB draws from the global generator
     # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from connectivity.speed.
     connectivity.speed = np.array([spec.conduction_speed])
-    try:
-        simulator = Simulator(
-            connectivity=connectivity,
-            conduction_speed=spec.conduction_speed,
-            model=build("model", spec.model),
-            coupling=build("coupling", spec.coupling),
-            integrator=_integrator(spec),
-            monitors=[build("monitor", monitor) for monitor in spec.monitors],
-            simulation_length=spec.simulation_length,
-        )
-        return simulator.configure()
-    except TvbBatchError:
-        raise
-    except Exception as exc:  # TVB raises whatever NumPy raised; the spec is at fault, not this program.
-        raise SimulationError(f"TVB cannot configure this simulation: {type(exc).__name__}: {exc}") from exc
+    simulator = Simulator(
+        connectivity=connectivity,
+        conduction_speed=spec.conduction_speed,
+        model=build("model", spec.model),
+        coupling=build("coupling", spec.coupling),
+        integrator=_integrator(spec),
+        monitors=[build("monitor", monitor) for monitor in spec.monitors],
+        simulation_length=spec.simulation_length,
+    )
+    return simulator.configure()
 
 
 def _integrator(spec: SimulationSpec) -> Any:

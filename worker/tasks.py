@@ -53,27 +53,27 @@ def register(app: Celery, settings: Settings) -> None:
     """Give `app` its task and its signals."""
     state = WorkerState(settings)
 
-    @app.task(name=RUN_JOB)  # type: ignore[misc]
+    @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def run_job_task(gid: str) -> None:
         perform(state, gid)
 
     reconciler = threading.Event()
 
-    @signals.worker_init.connect(weak=False)
+    @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _warm(**_: Any) -> None:
         state.catalogue  # noqa: B018 - a worker without a database says so at once
         import_tvb()
 
-    @signals.worker_process_init.connect(weak=False)
+    @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:
         state.after_fork()
 
-    @signals.worker_ready.connect(weak=False)
+    @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def _ready(**_: Any) -> None:
         thread = threading.Thread(target=reconcile_until, args=(reconciler, app, settings), daemon=True)
         thread.start()
 
-    @signals.worker_shutting_down.connect(weak=False)
+    @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def _stopping(**_: Any) -> None:
         state.stopping.set()
         reconciler.set()
@@ -126,7 +126,11 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
     retryable = exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
-    status = state.catalogue.fail(claim, exc, retryable=retryable, max_attempts=state.settings.max_attempts)
+    # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
+    message = str(exc) if isinstance(exc, TvbBatchError) else f"{type(exc).__name__}: {exc}"
+    status = state.catalogue.fail(
+        claim, type(exc).__name__, message, retryable=retryable, max_attempts=state.settings.max_attempts
+    )
     log.error("job_failed", status=str(status), exc_info=exc)
 
 

@@ -42,15 +42,17 @@ class Chunk:
 
 def count_steps(simulator: Any) -> int:
     """How many steps TVB makes for the simulator's `simulation_length`."""
-    return math.ceil(simulator.simulation_length / simulator.integrator.dt)
+    length, dt = float(simulator.simulation_length), float(simulator.integrator.dt)
+    return math.ceil(length / dt)
 
 
 def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
     """Steps of a chunk whose monitor output stays below `chunk_bytes` and whose duration stays short."""
-    frame = simulator.current_state.size * 8  # No monitor returns more than the state, as float64.
+    updates = int(simulator.current_state.size)
+    frame = updates * 8  # No monitor returns more than the state, as float64.
     bytes_per_step = sum(frame / max(monitor.istep, 1) for monitor in simulator.monitors)
     by_memory = int(chunk_bytes / bytes_per_step) if bytes_per_step else MOST_STEPS
-    by_time = MOST_UPDATES // simulator.current_state.size
+    by_time = MOST_UPDATES // updates
     return max(1, min(MOST_STEPS, by_memory, by_time))
 
 

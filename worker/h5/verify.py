@@ -7,6 +7,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import h5py
@@ -132,11 +133,11 @@ def _check_statistics(path: Path, dataset: h5py.Dataset) -> None:
             raise OutputError(f"{path}::{dataset.name[1:]}@{name}: {found}, expected {value}")
 
 
-def _same(found: object, value: object) -> bool:
+def _same(found: Any, value: Any) -> bool:
     if isinstance(value, str):
-        return found == value
+        return str(found) == value
     # The mean was summed in other portions when it was written.
-    return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))  # type: ignore[arg-type]
+    return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def _sync(path: Path) -> None:

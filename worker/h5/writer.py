@@ -49,6 +49,7 @@ class TimeSeriesWriter:
         frame = int(np.prod(sample_shape)) * 8
         frames = max(1, CHUNK_BYTES // frame)
         with _as_output_error(path, ""):
+            path.parent.mkdir(parents=True, exist_ok=True)
             # A chunk filled by several appends stays in the cache until it is full.
             self._file = h5py.File(path, "w", rdcc_nbytes=max(4 * frame * frames, 2**20))
             self._data = self._file.create_dataset(
@@ -134,6 +135,8 @@ def write_connectivity(path: Path, connectivity: Any, gid: UUID, created: dateti
     # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
     unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
+        with _as_output_error(unfinished, ""):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with _as_output_error(unfinished, ""), h5py.File(unfinished, "w") as file:
             write_attributes(file, common("Connectivity", gid, created, subject=subject))
             write_attributes(
