@@ -106,6 +106,8 @@ class _Output:
     monitor: str
     header: Header
     final: Path
+    #: How many are expected.
+    samples: int
     writer: TimeSeriesWriter | None = None
 
 
@@ -166,7 +168,9 @@ class _Outputs:
             user_tags=spec.user_tags,
             created=datetime.now(UTC),
         )
-        return _Output(gid, name, header, self._storage.output(self._claim.sweep, self._claim.gid, datatype, gid))
+        final = self._storage.output(self._claim.sweep, self._claim.gid, datatype, gid)
+        samples = reference.count_steps(self._simulator) // max(1, monitor.istep)
+        return _Output(gid, name, header, final, samples)
 
     def _labels(self, monitor: Any) -> dict[str, list[str]]:
         watched = self._simulator.model.variables_of_interest
@@ -177,7 +181,7 @@ class _Outputs:
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
         unfinished = part(output.final)
         self._stack.callback(unfinished.unlink, missing_ok=True)
-        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance)
+        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance, output.samples)
         self._stack.callback(writer.abort)
         return writer
 

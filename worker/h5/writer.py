@@ -34,6 +34,7 @@ class TimeSeriesWriter:
     header : what the file says of itself
     sample_shape : (state variables, nodes, modes) of one sample
     provenance : texts written as attributes of the group `tvb_batch`
+    samples : how many are expected; a short series does not pay for a long one's chunks
 
     Raises
     ------
@@ -42,12 +43,17 @@ class TimeSeriesWriter:
     """
 
     def __init__(
-        self, path: Path, header: Header, sample_shape: tuple[int, ...], provenance: Mapping[str, str]
+        self,
+        path: Path,
+        header: Header,
+        sample_shape: tuple[int, ...],
+        provenance: Mapping[str, str],
+        samples: int = 4096,
     ) -> None:
         self._path, self._header = path, header
         self._data_statistics, self._time_statistics = Statistics(), Statistics()
         frame = int(np.prod(sample_shape)) * 8
-        frames = max(1, CHUNK_BYTES // frame)
+        frames = max(1, min(CHUNK_BYTES // frame, samples))
         with _as_output_error(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
             # A chunk filled by several appends stays in the cache until it is full.
@@ -55,7 +61,9 @@ class TimeSeriesWriter:
             self._data = self._file.create_dataset(
                 "data", (0, *sample_shape), "f8", maxshape=(None, *sample_shape), chunks=(frames, *sample_shape)
             )
-            self._time = self._file.create_dataset("time", (0,), "f8", maxshape=(None,), chunks=(4096,))
+            self._time = self._file.create_dataset(
+                "time", (0,), "f8", maxshape=(None,), chunks=(max(1, min(4096, samples)),)
+            )
             group = self._file.create_group(PROVENANCE)
             for name, text in provenance.items():
                 group.attrs[name] = text

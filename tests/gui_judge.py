@@ -1,0 +1,131 @@
+"""The real TVB GUI code as judge: imports files into an empty project and launches every viewer it offers.
+
+A program of its own, because the GUI's profile and the library's cannot share a process:
+
+    python gui_judge.py HOME FILE...
+
+prints one JSON object for each file: what was stored, what each viewer said, or why the import failed.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+home = Path(sys.argv[1])
+os.environ["TVB_USER_HOME"] = str(home)
+# The atlas library asks the network for its atlases while it is imported; the GUI runs without it.
+sys.modules["siibra"] = None  # type: ignore[assignment]
+
+from tvb.basic.profile import TvbProfile  # noqa: E402
+
+TvbProfile.set_profile(TvbProfile.TEST_SQLITE_PROFILE)
+
+from tvb.adapters.uploaders.tvb_importer import TVBImporter, TVBImporterModel  # noqa: E402
+from tvb.config.init.initializer import initialize  # noqa: E402
+from tvb.config.init.model_manager import reset_database  # noqa: E402
+from tvb.core.adapters.abcadapter import ABCAdapter  # noqa: E402
+from tvb.core.adapters.abcdisplayer import ABCDisplayer  # noqa: E402
+from tvb.core.entities.model.model_datatype import DataType  # noqa: E402
+from tvb.core.entities.model.model_operation import STATUS_FINISHED  # noqa: E402
+from tvb.core.entities.model.model_project import User  # noqa: E402
+from tvb.core.entities.storage import dao  # noqa: E402
+from tvb.core.entities.storage.session_maker import SessionMaker  # noqa: E402
+from tvb.core.services.algorithm_service import AlgorithmService  # noqa: E402
+from tvb.core.services.operation_service import OperationService  # noqa: E402
+from tvb.core.services.project_service import ProjectService  # noqa: E402
+
+_COLUMNS = (
+    "gid", "subject", "state", "type", "title", "time_series_type", "sample_period", "sample_period_unit", "data_ndim",
+    "data_length_1d", "data_length_2d", "data_length_3d", "data_length_4d", "labels_ordering", "labels_dimensions",
+    "fk_connectivity_gid", "number_of_regions", "number_of_connections", "user_tag_1", "has_volume_mapping",
+)  # fmt: skip
+
+
+def judge(file: str) -> dict[str, Any]:
+    """Import one file into an empty project of an empty database."""
+    reset_database()
+    initialize(skip_import=True)
+    user = dao.store_entity(User(f"u{os.urandom(4).hex()}", "judge", "password", "judge@example.org", True, "test"))
+    wanted = {
+        "name": f"p{os.urandom(4).hex()}",
+        "description": "",
+        "users": [],
+        "max_operation_size": None,
+        "disable_imports": False,
+    }
+    project = ProjectService().store_project(user, True, None, **wanted)
+    operation, failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
+    found = stored_datatypes()
+    # An import that fails half way may have stored something: that is part of the verdict.
+    return {
+        "error": failure,
+        "stored": [described(datatype) for datatype in found],
+        "viewers": {} if failure else {datatype.gid: viewers(datatype, user, project) for datatype in found},
+    }
+
+
+def stored_datatypes() -> list[Any]:
+    session = SessionMaker()
+    session.open_session()
+    try:
+        gids = [row.gid for row in session.query(DataType).all()]
+    finally:
+        session.close_session()
+    return [dao.get_datatype_by_gid(gid) for gid in gids]
+
+
+def launch(adapter_class: type, view_model: Any, user: Any, project: Any) -> tuple[Any, str]:
+    """Run one GUI operation in this process; gives it and, when it failed, why."""
+    adapter = ABCAdapter.build_adapter_from_class(adapter_class)
+    service = OperationService()
+    operation = service.prepare_operation(user.id, project, adapter.stored_adapter, True, view_model)
+    try:
+        service.initiate_prelaunch(operation, adapter)
+    except Exception as exc:
+        return dao.get_operation_by_id(operation.id), f"{type(exc).__name__}: {exc}"
+    operation = dao.get_operation_by_id(operation.id)
+    failed = operation.status != STATUS_FINISHED
+    return operation, f"{operation.status}: {operation.additional_info}" if failed else ""
+
+
+def described(datatype: Any) -> dict[str, Any]:
+    """The columns that the GUI's database holds of a datatype."""
+    entity = dao.get_datatype_by_gid(datatype.gid)
+    return {"class": type(entity).__name__} | {
+        name: str(getattr(entity, name)) for name in _COLUMNS if hasattr(entity, name)
+    }
+
+
+def viewers(datatype: Any, user: Any, project: Any) -> dict[str, str]:
+    """Every viewer that the GUI offers for a datatype, and what it failed with ("" when it did not)."""
+    entity = dao.get_datatype_by_gid(datatype.gid)
+    offered = AlgorithmService().get_launchable_algorithms_for_datatype(entity, dao.get_visualisers_categories())[1]
+    return {algorithm.displayname: view(algorithm, entity, user, project) for algorithm in offered}
+
+
+def view(algorithm: Any, entity: Any, user: Any, project: Any) -> str:
+    adapter = ABCAdapter.build_adapter(algorithm)
+    view_model = adapter.get_view_model_class()()
+    setattr(view_model, algorithm.parameter_name.lstrip("_"), entity.gid)
+    operation = OperationService().prepare_operation(user.id, project, algorithm, True, view_model)
+    try:
+        adapter.extract_operation_data(operation)
+        adapter.current_project_id = project.id
+        adapter.user_id = user.id
+        result = adapter.launch(adapter.load_view_model(operation))
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}"
+    return "" if isinstance(result, dict) and "mainContent" in result else f"no page: {result!r}"
+
+
+def main() -> None:
+    """Judge every file, each in a database of its own."""
+    ABCDisplayer.VISUALIZERS_ROOT = TvbProfile.current.web.VISUALIZERS_ROOT
+    for file in sys.argv[2:]:
+        print("VERDICT " + json.dumps(judge(file)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
