@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 home = Path(sys.argv[1])
 os.environ["TVB_USER_HOME"] = str(home)
@@ -32,6 +33,7 @@ from tvb.core.entities.model.model_operation import STATUS_FINISHED  # noqa: E40
 from tvb.core.entities.model.model_project import User  # noqa: E402
 from tvb.core.entities.storage import dao  # noqa: E402
 from tvb.core.entities.storage.session_maker import SessionMaker  # noqa: E402
+from tvb.core.neotraits.view_model import DataTypeGidAttr  # noqa: E402
 from tvb.core.services.algorithm_service import AlgorithmService  # noqa: E402
 from tvb.core.services.operation_service import OperationService  # noqa: E402
 from tvb.core.services.project_service import ProjectService  # noqa: E402
@@ -47,16 +49,10 @@ def judge(file: str) -> dict[str, Any]:
     """Import one file into an empty project of an empty database."""
     reset_database()
     initialize(skip_import=True)
-    user = dao.store_entity(User(f"u{os.urandom(4).hex()}", "judge", "password", "judge@example.org", True, "test"))
-    wanted = {
-        "name": f"p{os.urandom(4).hex()}",
-        "description": "",
-        "users": [],
-        "max_operation_size": None,
-        "disable_imports": False,
-    }
+    user = dao.store_entity(User("judge", "judge", "password", "judge@example.org", True, "test"))
+    wanted = {"name": "p", "description": "", "users": [], "max_operation_size": None, "disable_imports": False}
     project = ProjectService().store_project(user, True, None, **wanted)
-    operation, failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
+    failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
     found = stored_datatypes()
     # An import that fails half way may have stored something: that is part of the verdict.
     return {
@@ -76,18 +72,17 @@ def stored_datatypes() -> list[Any]:
     return [dao.get_datatype_by_gid(gid) for gid in gids]
 
 
-def launch(adapter_class: type, view_model: Any, user: Any, project: Any) -> tuple[Any, str]:
-    """Run one GUI operation in this process; gives it and, when it failed, why."""
+def launch(adapter_class: type, view_model: Any, user: Any, project: Any) -> str:
+    """Run one GUI operation in this process; says why it failed, or nothing."""
     adapter = ABCAdapter.build_adapter_from_class(adapter_class)
     service = OperationService()
     operation = service.prepare_operation(user.id, project, adapter.stored_adapter, True, view_model)
     try:
         service.initiate_prelaunch(operation, adapter)
     except Exception as exc:
-        return dao.get_operation_by_id(operation.id), f"{type(exc).__name__}: {exc}"
+        return f"{type(exc).__name__}: {exc}"
     operation = dao.get_operation_by_id(operation.id)
-    failed = operation.status != STATUS_FINISHED
-    return operation, f"{operation.status}: {operation.additional_info}" if failed else ""
+    return "" if operation.status == STATUS_FINISHED else f"{operation.status}: {operation.additional_info}"
 
 
 def described(datatype: Any) -> dict[str, Any]:
@@ -108,7 +103,7 @@ def viewers(datatype: Any, user: Any, project: Any) -> dict[str, str]:
 def view(algorithm: Any, entity: Any, user: Any, project: Any) -> str:
     adapter = ABCAdapter.build_adapter(algorithm)
     view_model = adapter.get_view_model_class()()
-    setattr(view_model, algorithm.parameter_name.lstrip("_"), entity.gid)
+    setattr(view_model, input_of(type(view_model), entity), UUID(entity.gid))
     operation = OperationService().prepare_operation(user.id, project, algorithm, True, view_model)
     try:
         adapter.extract_operation_data(operation)
@@ -118,6 +113,16 @@ def view(algorithm: Any, entity: Any, user: Any, project: Any) -> str:
     except Exception as exc:
         return f"{type(exc).__name__}: {exc}"
     return "" if isinstance(result, dict) and "mainContent" in result else f"no page: {result!r}"
+
+
+def input_of(view_model_class: Any, entity: Any) -> str:
+    """The attribute of a viewer's form that takes this datatype."""
+    classes = {cls.__name__.removesuffix("Index") for cls in type(entity).__mro__}
+    for name in view_model_class.declarative_attrs:
+        attribute = getattr(view_model_class, name)
+        if isinstance(attribute, DataTypeGidAttr) and attribute.linked_datatype.__name__ in classes:
+            return str(name)
+    raise LookupError(f"{view_model_class.__name__} takes no {type(entity).__name__}")
 
 
 def main() -> None:
