@@ -104,7 +104,8 @@ def view(algorithm: Any, entity: Any, user: Any, project: Any) -> str:
     adapter = ABCAdapter.build_adapter(algorithm)
     view_model = adapter.get_view_model_class()()
     setattr(view_model, input_of(type(view_model), entity), UUID(entity.gid))
-    operation = OperationService().prepare_operation(user.id, project, algorithm, True, view_model)
+    prepared = OperationService().prepare_operation(user.id, project, algorithm, True, view_model)
+    operation = dao.get_operation_by_id(prepared.id)  # With the rows it refers to.
     try:
         adapter.extract_operation_data(operation)
         adapter.current_project_id = project.id
