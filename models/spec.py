@@ -191,12 +191,15 @@ class SweepSpec(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> "SweepSpec":
         for name, values in self.axes.items():
+            try:
+                _set(self.base.canonical(), name, None)
+            except SpecError as exc:
+                raise SpecError(f"sweep.{name}", exc.found, exc.expected, exc.hint) from exc
             for index, value in enumerate(values):
                 try:
                     self.base.with_parameters({name: value})
                 except SpecError as exc:
-                    place = f"sweep.{name}" + (f"[{index}]" if _own(exc.path, name) else "")
-                    raise SpecError(place, exc.found, exc.expected, exc.hint) from exc
+                    raise SpecError(f"sweep.{name}[{index}]", exc.found, exc.expected, exc.hint) from exc
         return self
 
     @property
@@ -289,10 +292,6 @@ def spec_error(exc: ValidationError) -> SpecError:
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _own(path: str, name: str) -> bool:
-    return path.startswith(name)
 
 
 def _steps(name: str) -> list[str | int]:

@@ -19,7 +19,12 @@ def build(role: str, section: Mapping[str, Any]) -> Any:
     section : as `models.components.complete` returns it
     """
     component = components(role)[section["class"]]
-    values = {name: _to_trait(component.attributes[name], value) for name, value in section.items() if name != "class"}
+    # TVB's own defaults are left to TVB: some are arrays of whole numbers where it makes floats of what is given.
+    values = {
+        name: _to_trait(component.attributes[name], value)
+        for name, value in section.items()
+        if name != "class" and value != component.attributes[name].default
+    }
     return getattr(importlib.import_module(component.module), component.name)(**values)
 
 

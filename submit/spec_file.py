@@ -119,7 +119,9 @@ def _yaml(name: str, text: str) -> tuple[Any, Lines]:
         mark = getattr(exc, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         raise SpecError("", str(getattr(exc, "problem", exc)), "YAML", source=place) from exc
-    except ValueError as exc:
+    except SpecError:
+        raise
+    except ValueError as exc:  # A number or a date that is none.
         raise SpecError("", str(exc), "YAML", source=name) from exc
     return value, lambda path: _nearest(found, path)
 
