@@ -69,7 +69,12 @@ def test_every_class_is_accepted_by_its_name_alone(role: str) -> None:
             refused.append((name, str(exc)))
 
     assert {name for name, _ in refused} <= {
-        "EEG", "MEG", "iEEG", "RawVoi", "AfferentCoupling", "AfferentCouplingTemporalAverage"
+        "EEG",
+        "MEG",
+        "iEEG",
+        "RawVoi",
+        "AfferentCoupling",
+        "AfferentCouplingTemporalAverage",
     }
     assert all("cannot be named" in text or "no default" in text for _, text in refused)
 

@@ -1,0 +1,444 @@
+"""The catalogue on SQLite and on PostgreSQL: one contract for both."""
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from conftest import SHORT, wait_until
+from sqlalchemy import create_engine, text
+
+from models.catalogue import Catalogue, OutputRecord
+from models.conditions import Condition
+from models.errors import LeaseLostError, NotFoundError
+from models.spec import sweep
+from models.tables import Status
+
+LEASE = timedelta(seconds=60)
+PAST = timedelta(seconds=-1)
+
+
+# ------------------------------------------------------------------------------------------------------- databases
+
+
+def postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)) or [
+        Path(path).parent for path in [shutil.which("initdb")] if path
+    ]
+    return found[-1] if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of our own on a socket; gives the URL without a database's name."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    directory = tmp_path_factory.mktemp("pg")
+    # PostgreSQL refuses to run as root: `nobody` runs it then, in directories that it may enter.
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
+    if as_nobody:
+        os.chown(directory, 65534, 65534)
+        for parent in list(directory.parents)[:-2]:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    data = directory / "data"
+    initdb = [binaries / "initdb", "-D", data, "-U", "tvb", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    subprocess.run([*as_nobody, *map(str, initdb)], check=True, capture_output=True)
+    options = ["-D", data, "-c", "listen_addresses=", "-c", f"unix_socket_directories={directory}", "-c", "fsync=off"]
+    server = subprocess.Popen(
+        [*as_nobody, str(binaries / "postgres"), *map(str, options)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"postgresql+psycopg://tvb@/{{name}}?host={directory}"
+        wait_until(lambda: answers(url.format(name="postgres")))
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    engine = create_engine(url)
+    try:
+        with engine.connect():
+            return True
+    except Exception:
+        return False
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalogue.sqlite"
+    template = request.getfixturevalue("postgres_server")
+    name = f"t{uuid4().hex}"
+    engine = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return template.format(name=name)
+
+
+@pytest.fixture
+def catalogue(url: str) -> Iterator[Catalogue]:
+    catalogue = Catalogue.open(url, create=True)
+    yield catalogue
+    catalogue.dispose()
+
+
+def add(catalogue: Catalogue, jobs: int = 3, name: str = "s", **changes: object):
+    axes = {"coupling.a": [float(number) for number in range(jobs)]}
+    return catalogue.add_sweep(sweep({**SHORT, "name": name, "sweep": axes, **changes}))
+
+
+def first(catalogue: Catalogue, sweep_):
+    return catalogue.jobs(sweep=sweep_.gid, limit=1)[0]
+
+
+def output(**changes: object) -> OutputRecord:
+    values = {
+        "gid": uuid4(), "monitor": "Raw", "datatype": "TimeSeriesRegion", "path": "outputs/x.h5", "format": "tvb2",
+        "bytes": 2**40, "sha256": "0" * 64, "shape": (4, 3, 2, 1), "is_nan": False, "refers_to": ("datatypes/c.h5",),
+    }  # fmt: skip
+    return OutputRecord(**{**values, **changes})  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------------------- adding
+
+
+def test_a_sweep_is_added_with_all_its_jobs_waiting(catalogue) -> None:
+    found = add(catalogue, 5)
+
+    jobs = catalogue.jobs(sweep=found.gid)
+    assert [(job.number, job.status, job.attempt, job.parameters) for job in jobs] == [
+        (number, Status.PENDING, 0, {"coupling.a": float(number)}) for number in range(5)
+    ]
+    assert len({job.parameters_hash for job in jobs}) == len({job.seed for job in jobs}) == 5
+    assert catalogue.counts(found.gid) == {Status.PENDING: 5}
+    assert catalogue.sweeps()[0].counts == {Status.PENDING: 5}
+
+
+def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
+    found = catalogue.add_sweep(
+        sweep(
+            {**SHORT, "sweep": {"coupling.a": [float(n) for n in range(50)], "model.tau": [1.0 + n for n in range(90)]}}
+        )
+    )
+
+    assert catalogue.count(sweep=found.gid) == 4500
+    last = catalogue.jobs(sweep=found.gid, limit=10, offset=4490)[-1]
+    assert (last.number, last.parameters) == (4499, {"coupling.a": 49.0, "model.tau": 90.0})
+    assert catalogue.count(where=[Condition.parse("model.tau = 90")]) == 50
+
+
+def test_a_sweep_that_fails_half_way_leaves_nothing(catalogue) -> None:
+    spec = sweep({**SHORT, "sweep": {"coupling.a": [1.0, 2.0]}})
+
+    class Broken:
+        name, base, axes, size, simulation = spec.name, spec.base, spec.axes, spec.size, staticmethod(spec.simulation)
+
+        @staticmethod
+        def points():
+            yield from list(spec.points())[:1]
+            raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        catalogue.add_sweep(Broken)
+
+    assert catalogue.sweeps() == []
+    assert catalogue.count() == 0
+
+
+# ---------------------------------------------------------------------------------------------------------- claims
+
+
+def test_a_job_is_claimed_once(catalogue) -> None:
+    job = first(catalogue, add(catalogue))
+
+    claim = catalogue.claim(job.gid, "one", LEASE)
+
+    assert (claim.gid, claim.attempt, claim.seed, claim.number) == (job.gid, 1, job.seed, 0)
+    assert catalogue.claim(job.gid, "two", LEASE) is None
+    assert catalogue.claim(uuid4(), "two", LEASE) is None
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.worker) == (Status.STARTED, "one")
+
+
+def test_a_claim_holds_the_whole_simulation_of_its_point(catalogue) -> None:
+    spec = sweep({**SHORT, "sweep": {"coupling.a": [0.25]}})
+    job = first(catalogue, catalogue.add_sweep(spec))
+
+    claim = catalogue.claim(job.gid, "w", LEASE)
+
+    [(_, parameters, seed)] = spec.points()
+    assert claim.spec_json == spec.simulation(parameters, seed).canonical_json()
+
+
+def claim_all(url: str, gids: list, ready, answers) -> None:
+    catalogue = Catalogue.open(url)
+    ready.wait()
+    answers.put([gid for gid in gids if catalogue.claim(gid, str(os.getpid()), LEASE)])
+    catalogue.dispose()
+
+
+def test_processes_that_race_for_jobs_get_each_job_once(catalogue, url) -> None:
+    found = add(catalogue, 60)
+    gids = [job.gid for job in catalogue.jobs(sweep=found.gid)]
+    context = multiprocessing.get_context("spawn")
+    ready, answers_ = context.Barrier(4), context.Queue()
+    processes = [context.Process(target=claim_all, args=(url, gids, ready, answers_)) for _ in range(4)]
+    for process in processes:
+        process.start()
+
+    claimed = [gid for _ in processes for gid in answers_.get(timeout=120)]
+    for process in processes:
+        process.join()
+
+    assert sorted(claimed) == sorted(gids)
+    assert {job.attempt for job in catalogue.jobs(sweep=found.gid)} == {1}
+
+
+# --------------------------------------------------------------------------------------------- what a worker writes
+
+
+def test_a_job_is_finished_with_its_files(catalogue) -> None:
+    job = first(catalogue, add(catalogue))
+    claim = catalogue.claim(job.gid, "w", LEASE)
+    files = [output(), output(monitor="Bold", is_nan=True)]
+
+    catalogue.finish(claim, files, engine="reference", versions={"numpy": "2"})
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.progress, found.engine, found.versions) == (
+        Status.FINISHED,
+        1.0,
+        "reference",
+        {"numpy": "2"},
+    )
+    assert found.claim_token is None
+    stored = catalogue.outputs([job.gid])
+    assert [(one.gid, one.bytes, tuple(one.shape), one.is_nan) for one in stored] == [
+        (one.gid, one.bytes, one.shape, one.is_nan) for one in files
+    ]
+
+
+def test_finishing_is_all_or_nothing(catalogue) -> None:
+    job = first(catalogue, add(catalogue))
+    claim = catalogue.claim(job.gid, "w", LEASE)
+    twice = uuid4()
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        catalogue.finish(claim, [output(gid=twice), output(gid=twice)], engine="e", versions={})
+
+    assert catalogue.find_job(str(job.gid)).status == Status.STARTED
+    assert catalogue.outputs([job.gid]) == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        lambda c, claim: c.heartbeat(claim, 0.5, LEASE),
+        lambda c, claim: c.finish(claim, [output()], engine="e", versions={}),
+        lambda c, claim: c.fail(claim, "E", "m", retryable=True, max_attempts=3),
+        lambda c, claim: c.release(claim),
+        lambda c, claim: c.canceled(claim),
+    ],
+    ids=["heartbeat", "finish", "fail", "release", "canceled"],
+)
+def test_a_worker_that_lost_its_lease_can_write_nothing(catalogue, word) -> None:
+    job = first(catalogue, add(catalogue))
+    lost = catalogue.claim(job.gid, "zombie", PAST)
+    catalogue.expire(max_attempts=3)
+    catalogue.claim(job.gid, "winner", LEASE)
+    before = vars(catalogue.find_job(str(job.gid)))
+
+    with pytest.raises(LeaseLostError):
+        word(catalogue, lost)
+
+    after = vars(catalogue.find_job(str(job.gid)))
+    assert {name: value for name, value in after.items() if name not in ("_sa_instance_state", "sweep")} == {
+        name: value for name, value in before.items() if name not in ("_sa_instance_state", "sweep")
+    }
+    assert catalogue.outputs([job.gid]) == []
+
+
+def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancellation(catalogue) -> None:
+    job = first(catalogue, add(catalogue))
+    claim = catalogue.claim(job.gid, "w", timedelta(seconds=0.01))
+
+    assert catalogue.heartbeat(claim, 0.5, LEASE) is False
+    assert catalogue.expire(max_attempts=3) == 0
+    assert catalogue.find_job(str(job.gid)).progress == 0.5
+    assert catalogue.cancel(job=job.gid) == 1
+    assert catalogue.heartbeat(claim, 0.6, LEASE) is True
+
+
+@pytest.mark.parametrize(
+    ("retryable", "attempts", "status"), [(True, 3, Status.PENDING), (True, 1, Status.ERROR), (False, 3, Status.ERROR)]
+)
+def test_a_fault_that_may_pass_is_tried_again(catalogue, retryable: bool, attempts: int, status: Status) -> None:
+    job = first(catalogue, add(catalogue))
+    claim = catalogue.claim(job.gid, "w", LEASE)
+
+    assert catalogue.fail(claim, "OutputError", "disk full", retryable=retryable, max_attempts=attempts) == status
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.error, found.error_type, found.claim_token) == (
+        status,
+        "disk full",
+        "OutputError",
+        None,
+    )
+    assert (found.finished_at is None) == (status == Status.PENDING)
+
+
+def test_a_job_given_back_counts_no_attempt_and_waits_for_a_message(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    catalogue.mark_published([job.gid])
+
+    catalogue.release(catalogue.claim(job.gid, "w", LEASE))
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.attempt, found.started_at) == (Status.PENDING, 0, None)
+    assert catalogue.unpublished(10) == [job.gid]
+
+
+# --------------------------------------------------------------------------------------------- leases and messages
+
+
+def test_expired_leases_wait_again_until_attempts_are_used_up(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+
+    catalogue.claim(job.gid, "w", PAST)
+    assert catalogue.expire(max_attempts=2) == 1
+    assert catalogue.find_job(str(job.gid)).status == Status.PENDING
+    catalogue.claim(job.gid, "w", PAST)
+    assert catalogue.expire(max_attempts=2) == 1
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.attempt, found.error_type) == (Status.ERROR, 2, "WorkerLost")
+    assert "not heard of again" in found.error
+    assert catalogue.expire(max_attempts=2) == 0
+
+
+def test_a_job_canceled_while_its_worker_died_is_canceled(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    catalogue.claim(job.gid, "w", PAST)
+    catalogue.cancel(job=job.gid)
+
+    catalogue.expire(max_attempts=3)
+
+    assert catalogue.find_job(str(job.gid)).status == Status.CANCELED
+
+
+def test_messages_are_asked_for_once(catalogue) -> None:
+    found = add(catalogue, 3)
+
+    gids = catalogue.unpublished(2)
+    catalogue.mark_published(gids)
+
+    assert gids == [job.gid for job in catalogue.jobs(sweep=found.gid, limit=2)]
+    assert len(catalogue.unpublished(10)) == 1
+    assert catalogue.unpublished(10, older_than=timedelta(hours=1)) == []
+    assert catalogue.unpublished(10, older_than=timedelta(seconds=-1)) == gids
+
+
+# -------------------------------------------------------------------------------------------------- a person's words
+
+
+def test_cancel_and_retry_change_only_what_they_may(catalogue) -> None:
+    found = add(catalogue, 4)
+    jobs = catalogue.jobs(sweep=found.gid)
+    running = catalogue.claim(jobs[0].gid, "w", LEASE)
+    catalogue.finish(catalogue.claim(jobs[1].gid, "w", LEASE), [output()], engine="e", versions={})
+
+    assert catalogue.cancel(sweep=found.gid) == 3
+    assert catalogue.cancel(sweep=found.gid) == 0
+    assert catalogue.counts(found.gid) == {Status.STARTED: 1, Status.FINISHED: 1, Status.CANCELED: 2}
+    catalogue.canceled(running)
+    assert catalogue.retry(sweep=found.gid) == 3
+    assert catalogue.counts(found.gid) == {Status.PENDING: 3, Status.FINISHED: 1}
+    assert catalogue.find_job(str(jobs[0].gid)).cancel_requested is False
+    assert catalogue.retry(job=jobs[1].gid) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------- looking
+
+
+@pytest.mark.parametrize(
+    ("conditions", "numbers"),
+    [
+        (["coupling.a >= 2"], [2, 3]), (["coupling.a < 1"], [0]), (["coupling.a != 1"], [0, 2, 3]), (["coupling.a = 3"], [3]),
+        (["coupling.a > 0", "coupling.a <= 2"], [1, 2]), (["model.class = Generic2dOscillator"], [0, 1, 2, 3]),
+        (["model.class = 'JansenRit'"], []), (["conduction_speed == 3", "coupling.a = 0"], [0]), (["nothing = 1"], []),
+        (["integrator.noise.nsig < 0.01"], [0, 1, 2, 3]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_jobs_are_found_by_their_parameters_swept_or_not(catalogue, conditions, numbers) -> None:
+    add(catalogue, 4)
+    where = [Condition.parse(condition) for condition in conditions]
+
+    assert [job.number for job in catalogue.jobs(where=where)] == numbers
+    assert catalogue.count(where=where) == len(numbers)
+
+
+def test_sweeps_and_jobs_are_found_by_the_beginning_of_their_gid_or_by_name(catalogue) -> None:
+    older, newer = add(catalogue, name="same"), add(catalogue, name="same")
+    job = first(catalogue, older)
+
+    assert catalogue.find("same").gid == newer.gid
+    assert catalogue.find(older.gid.hex[:12]).gid == older.gid
+    assert catalogue.find(str(job.gid)).gid == job.gid
+    assert catalogue.find_job(job.gid.hex[:12]).sweep.name == "same"
+    for key in ("", "abc", "no such", "0000", "'; DROP TABLE job; --"):
+        with pytest.raises(NotFoundError):
+            catalogue.find(key)
+    assert catalogue.count() == 6
+
+
+def test_many_threads_may_share_a_catalogue(catalogue) -> None:
+    found = add(catalogue, 40)
+    gids = [job.gid for job in catalogue.jobs(sweep=found.gid)]
+    claimed = []
+
+    def work(gids) -> None:
+        claimed.extend(gid for gid in gids if catalogue.claim(gid, "t", LEASE))
+
+    threads = [threading.Thread(target=work, args=(gids,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(claimed) == sorted(gids)
+
+
+@pytest.mark.postgres
+def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
+    template = request.getfixturevalue("postgres_server")
+    catalogue = Catalogue.open(template.format(name="postgres"), create=True)
+    add(catalogue, 1)
+    killer = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
+
+    with killer.connect() as connection, contextlib.suppress(Exception):
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
+
+    assert catalogue.count() == 1
+    catalogue.dispose()
+    killer.dispose()

@@ -1,0 +1,124 @@
+"""Revisions, and databases that are away."""
+
+import sqlite3
+import threading
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, text
+
+from models import database
+from models.catalogue import Catalogue
+from models.database import alembic_config, connect
+from models.errors import CatalogueError, DatabaseRevisionError
+from models.settings import load_settings
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path}/c.sqlite"
+
+
+def test_the_migrations_make_the_tables_of_the_models(url) -> None:
+    Catalogue.open(url, create=True).dispose()
+    engine = connect(url)
+
+    command.check(alembic_config(engine))
+
+    engine.dispose()
+
+
+def test_the_migrations_can_be_taken_back(url) -> None:
+    Catalogue.open(url, create=True).dispose()
+    engine = connect(url)
+
+    command.downgrade(alembic_config(engine), "base")
+
+    with engine.connect() as connection:
+        tables = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
+    engine.dispose()
+    assert set(tables) <= {"alembic_version", "sqlite_sequence"}
+
+
+def test_an_empty_database_says_how_to_make_the_tables(url) -> None:
+    with pytest.raises(DatabaseRevisionError, match="revision none, expected 0001; run `tvb-batch db upgrade`"):
+        Catalogue.open(url)
+
+
+def test_a_newer_database_is_refused_and_left_as_it_is(url, tmp_path) -> None:
+    Catalogue.open(url, create=True).dispose()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    for create in (True, False):
+        with pytest.raises(DatabaseRevisionError, match="revision 9999 is unknown to this tvb-batch"):
+            Catalogue.open(url, create=create)
+
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+    engine.dispose()
+
+
+def test_opening_twice_changes_nothing(url) -> None:
+    Catalogue.open(url, create=True).dispose()
+    Catalogue.open(url, create=True).dispose()
+    Catalogue.open(url).dispose()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("nonsense", "TVB_BATCH_DATABASE_URL"),
+        ("oracle9://x/y", "TVB_BATCH_DATABASE_URL"),
+        ("sqlite:////no/such/directory/c.sqlite", "unable to open database file"),
+        ("postgresql://user:secret@127.0.0.1:1/x", "127.0.0.1"),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_one_line_without_the_password(wrong: str, words: str, monkeypatch) -> None:
+    monkeypatch.setattr(database, "TRIES", 1)
+
+    with pytest.raises(CatalogueError, match=words) as caught:
+        Catalogue.open(load_settings(database_url=wrong).database)
+
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"no database" * 1000)
+
+    with pytest.raises(CatalogueError, match="not a database"):
+        Catalogue.open(f"sqlite:///{tmp_path}/c.sqlite", create=True)
+
+
+def test_a_locked_database_is_waited_for(url, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
+    catalogue = Catalogue.open(url, create=True)
+    other = sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+
+    assert catalogue.cancel(job=uuid4()) == 0
+    release.join()
+    other.close()
+    catalogue.dispose()
+
+
+def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(database, "TRIES", 2)
+    catalogue = Catalogue.open(url, create=True)
+    other = sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(CatalogueError, match="database is locked"):
+        catalogue.cancel(job=uuid4())
+
+    other.rollback()
+    assert catalogue.cancel(job=uuid4()) == 0
+    other.close()
+    catalogue.dispose()
