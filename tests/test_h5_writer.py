@@ -1,0 +1,230 @@
+"""Files as TVB 2 writes them: attribute for attribute, and whole though they were streamed."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from uuid import UUID, uuid4
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from models.errors import InputError, OutputError
+from models.paths import Storage
+from worker.h5.tvb2 import Header, Statistics, encode
+from worker.h5.verify import verify
+from worker.h5.writer import TimeSeriesWriter, write_connectivity
+from worker.inputs import load_connectivity
+
+CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+def header(**changes) -> Header:
+    values = {
+        "gid": uuid4(), "datatype": "TimeSeriesRegion", "title": "t", "sample_period": 0.25, "start_time": 0.0,
+        "labels_ordering": ("Time", "State Variable", "Region", "Mode"), "labels_dimensions": {"State Variable": ["y0", "y1"]},
+        "connectivity": UUID(int=5), "subject": "John Doe", "created": CREATED,
+    }  # fmt: skip
+    return Header(**{**values, **changes})
+
+
+def write(path, data, *, chunks=1, **changes) -> Header:
+    head = header(**changes)
+    writer = TimeSeriesWriter(path, head, data.shape[1:], {"spec": "{}"})
+    time = 0.25 * np.arange(len(data)) + 0.125
+    for part in np.array_split(np.arange(len(data)), chunks):
+        writer.append(time[part], data[part])
+    writer.close()
+    return head
+
+
+#: Name and HDF5 type of every attribute of a file that tvb-framework 2.10 wrote itself.
+TVB_ROOT = {
+    "TVB_Data_version": "int64", "TVB_connectivity": "str", "TVB_create_date": "str", "TVB_gid": "str", "TVB_invalid": "str",
+    "TVB_is_nan": "str", "TVB_labels_dimensions": "str", "TVB_labels_ordering": "str", "TVB_operation_tag": "str",
+    "TVB_sample_period": "float64", "TVB_sample_period_unit": "str", "TVB_start_time": "float64", "TVB_state": "str",
+    "TVB_subject": "str", "TVB_title": "str", "TVB_visible": "str", "TVB_written_by": "str",
+    **{f"TVB_user_tag_{n}": "str" for n in range(1, 6)},
+}  # fmt: skip
+
+
+def types_of(place) -> dict[str, str]:
+    return {name: type(value).__name__ for name, value in place.attrs.items()}
+
+
+def test_the_root_attributes_are_those_of_tvbs_own_file(tmp_path) -> None:
+    head = write(tmp_path / "x.h5", np.ones((40, 2, 76, 1)))
+
+    with h5py.File(tmp_path / "x.h5") as file:
+        found = types_of(file)
+        values = dict(file.attrs)
+        kinds = {name: file.attrs.get_id(name).dtype for name, kind in found.items() if kind == "str"}
+    assert found == {**TVB_ROOT, "TVB_nr_dimensions": "int64", "TVB_sample_rate": "float64"}
+    assert all(h5py.check_string_dtype(kind).length is None for kind in kinds.values()), "variable length"
+    assert all(h5py.check_string_dtype(kind).encoding == "utf-8" for kind in kinds.values())
+    assert values["TVB_gid"] == head.gid.urn
+    assert values["TVB_connectivity"] == f"urn:uuid:{UUID(int=5)}"
+    assert values["TVB_create_date"] == "2026-01-02,03-04-05.000006"
+    assert (values["TVB_visible"], values["TVB_invalid"], values["TVB_is_nan"]) == (
+        "bool:True",
+        "bool:False",
+        "bool:False",
+    )
+    assert json.loads(values["TVB_labels_ordering"]) == ["Time", "State Variable", "Region", "Mode"]
+    assert json.loads(values["TVB_labels_dimensions"]) == {"State Variable": ["y0", "y1"]}
+    assert (values["TVB_Data_version"], values["TVB_nr_dimensions"], values["TVB_sample_rate"]) == (5, 4, 4000.0)
+    assert values["TVB_written_by"] == "tvb.adapters.datatypes.h5.time_series_h5.TimeSeriesRegionH5"
+
+
+def test_an_absent_reference_is_left_out(tmp_path) -> None:
+    write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)), datatype="TimeSeries", connectivity=None)
+
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert "TVB_connectivity" not in file.attrs
+        assert file.attrs["TVB_written_by"].endswith(".TimeSeriesH5")
+
+
+def test_provenance_lives_in_a_group_of_its_own(tmp_path) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {"spec": "x" * 100_000})
+    writer.append(np.array([1.0]), np.ones((1, 1, 1, 1)))
+    writer.close()
+
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["tvb_batch"].attrs["spec"] == "x" * 100_000
+
+
+values = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf])
+
+
+@given(
+    hnp.arrays(
+        np.float64, st.tuples(st.integers(1, 12), st.integers(1, 2), st.integers(1, 3), st.just(1)), elements=values
+    ),
+    st.integers(1, 5),
+)
+@settings(max_examples=40, deadline=None)
+def test_statistics_are_those_of_the_whole_whatever_the_chunks(tmp_path_factory, data, chunks) -> None:
+    path = tmp_path_factory.mktemp("h5") / "x.h5"
+
+    head = write(path, data, chunks=chunks)
+
+    with h5py.File(path) as file, np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(file["data"][()], data)
+        found = file["data"].attrs
+        np.testing.assert_equal(found["TVB_Minimum"], data.min())
+        np.testing.assert_equal(found["TVB_Maximum"], data.max())
+        np.testing.assert_allclose(found["TVB_Mean"], data.mean(), rtol=1e-9, atol=1e-6)
+        assert found["TVB_IsFinite"] == f"bool:{bool(np.isfinite(data).all())}"
+        assert found["TVB_HasComplex"] == "bool:False"
+        assert file.attrs["TVB_is_nan"] == f"bool:{bool(np.isnan(data).any())}"
+    verified = verify(path, head.gid)
+    assert (verified.shape, verified.is_nan) == (data.shape, bool(np.isnan(data).any()))
+
+
+@pytest.mark.parametrize("times", [[2.0, 1.0], [1.0, 1.0], [np.nan, 1.0], [0.5]])
+def test_times_that_do_not_rise_are_refused(tmp_path, times) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {})
+    writer.append(np.array([0.5]), np.zeros((1, 1, 1, 1)))
+
+    with pytest.raises(OutputError, match="increasing"):
+        writer.append(np.array(times), np.zeros((len(times), 1, 1, 1)))
+    writer.abort()
+
+
+def test_a_chunk_of_another_shape_is_refused(tmp_path) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 76, 1), {})
+
+    with pytest.raises(OutputError, match="expected"):
+        writer.append(np.array([1.0]), np.zeros((1, 1, 75, 1)))
+    writer.abort()
+
+
+def test_a_series_without_a_sample_is_refused(tmp_path) -> None:
+    with pytest.raises(OutputError, match="no sample"):
+        TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}).close()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OutputError, match=r"x\.h5: cannot be written") as caught:
+        TimeSeriesWriter(tmp_path / "file" / "x.h5", header(), (1, 1, 1), {})
+
+    assert "\n" not in str(caught.value)
+    assert caught.value.retryable
+
+
+def test_a_short_series_does_not_pay_for_long_ones(tmp_path) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}, samples=20)
+    writer.append(np.arange(1.0, 21.0), np.zeros((20, 1, 1, 1)))
+    writer.close()
+
+    assert (tmp_path / "x.h5").stat().st_size < 50_000
+
+
+# ---------------------------------------------------------------------------------------------------- connectivity
+
+
+def test_a_connectivity_is_written_as_tvb_writes_it(tmp_path) -> None:
+    connectivity = load_connectivity("connectivity_76.zip", Storage(tmp_path))
+    path = tmp_path / "Connectivity_x.h5"
+
+    write_connectivity(path, connectivity, connectivity.gid, CREATED, subject="John Doe")
+
+    with h5py.File(path) as file:
+        assert (file.attrs["TVB_number_of_regions"], file.attrs["TVB_number_of_connections"]) == (76, 1560)
+        assert file.attrs["TVB_saved_selection"] == "[]"
+        assert file.attrs["TVB_undirected"] == "bool:False"
+        assert file["region_labels"][0] == b"rA1"
+        assert h5py.check_string_dtype(file["region_labels"].dtype).length is None
+        for name in ("weights", "tract_lengths", "centres", "orientations", "areas", "hemispheres", "cortical"):
+            array = getattr(connectivity, name)
+            np.testing.assert_array_equal(file[name][()], array)
+            assert file[name].dtype == array.dtype
+        # Figures of tvb-framework's own file of the same connectivity.
+        weights = file["weights"].attrs
+        assert (weights["TVB_Minimum"], weights["TVB_Maximum"]) == (0.0, 3.0)
+        assert weights["TVB_Mean"] == pytest.approx(0.5174594290367901)
+        assert file["hemispheres"].attrs["TVB_Mean"] == 0.5
+        assert type(file["cortical"].attrs["TVB_Minimum"]).__name__ in ("bool", "bool_")
+    assert sorted(path.parent.iterdir()) == [path]
+
+
+def test_a_connectivity_that_is_there_is_left_alone(tmp_path) -> None:
+    connectivity = load_connectivity("connectivity_76.zip", Storage(tmp_path))
+    path = tmp_path / "c.h5"
+    write_connectivity(path, connectivity, connectivity.gid, CREATED, subject="s")
+    before = path.stat().st_mtime_ns
+
+    write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC), subject="s")
+
+    assert path.stat().st_mtime_ns == before
+
+
+def test_labels_that_the_gui_cannot_read_are_refused(tmp_path) -> None:
+    connectivity = SimpleNamespace(region_labels=np.array(["a", "ä"]))
+
+    with pytest.raises(InputError, match="'ä' is not ASCII"):
+        write_connectivity(tmp_path / "c.h5", connectivity, uuid4(), CREATED, subject="s")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "bool:True"),
+        (np.bool_(False), "bool:False"),
+        ({"a": [1]}, '{"a": [1]}'),
+        ((), "[]"),
+        ("ä", "ä"),
+        (UUID(int=1), UUID(int=1).urn),
+    ],
+)
+def test_values_are_encoded_as_tvb_encodes_them(value, text: str) -> None:
+    assert encode(value) == text
+
+
+def test_statistics_of_nothing_are_finite() -> None:
+    assert np.isfinite(Statistics().attributes(np.dtype("f8"))["TVB_Mean"])
