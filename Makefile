@@ -1,65 +1,77 @@
-# `make demo` and `make test` need Python 3.11 to 3.13 with pip, and nothing else; uv is used when it is there.
-SHELL := /bin/bash
-PYTHON ?= python3
+# `make demo` and `make test` are all a newcomer needs: Python 3.11 to 3.13 with pip, or uv, which is faster.
+# They make their own environment in .venv; a second call goes straight to work.
+
 VENV ?= .venv
-BIN := $(VENV)/bin
-WORKERS ?= 2
 PYTEST_ARGS ?=
 
-# One simulation runs in one thread; the tests run them in this process too.
-export OMP_NUM_THREADS = 1
-export OPENBLAS_NUM_THREADS = 1
-export MKL_NUM_THREADS = 1
-export NUMBA_NUM_THREADS = 1
+# Thread pools of the numeric libraries would only fight the worker processes over the cores.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export NUMBA_NUM_THREADS ?= 1
 
-.PHONY: demo test lint constraints env clean
+UV := $(shell command -v uv 2>/dev/null)
+# The first Python on the PATH that starts and is new enough; a version manager's shim may be there and do neither.
+find_python = $(shell for name in python3.11 python3.12 python3.13 python3; do \
+    $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$name; break; }; done)
+PYTHON ?= $(or $(find_python),$(if $(UV),3.11))
+BIN := $(VENV)/bin
 
-demo: $(VENV)/.demo
-	$(BIN)/tvb-batch run examples/jansen_rit.yaml --workers $(WORKERS)
-	$(BIN)/tvb-batch run examples/sweep.yaml --workers $(WORKERS)
-	$(BIN)/tvb-batch list --limit 7
+ifdef UV
+  make_venv = uv venv --quiet --clear --python $(PYTHON) $(VENV)
+  install = uv pip install --quiet --python $(BIN)/python --compile-bytecode
+else
+  make_venv = $(PYTHON) -m venv --clear $(VENV)
+  # --compile: bytecode even where PYTHONDONTWRITEBYTECODE is set; TVB starts twice as slowly without it.
+  install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
+endif
 
-test: lint
+.PHONY: help demo test lint check-compose env constraints clean
+.DEFAULT_GOAL := help
+
+help:  ## Say what can be made.
+	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real Redis and real workers.
+	$(BIN)/tvb-batch run examples/jansen_rit.yaml
+	$(BIN)/tvb-batch run examples/sweep.yaml
+
+test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test  ## Run linters and types alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/.demo: pyproject.toml constraints.txt
-	$(call install,.)
-	touch $@
+check-compose: $(VENV)/.run-postgres  ## Bring the Compose stack up, kill a worker, and look for every result.
+	VENV=$(VENV) bash scripts/check-compose.sh
 
-$(VENV)/.test: pyproject.toml constraints.txt
-	$(call install,.[test,postgres,gui-test])
-	touch $@ $(VENV)/.demo
+env:  ## Write .env with random passwords for docker-compose.yml.
+	@bash scripts/make_env.sh
 
-# What every process imports is compiled once here: where PYTHONDONTWRITEBYTECODE is set nobody else would, and each
-# worker would take twice as long to start.
-define install
-	if command -v uv >/dev/null; then \
-	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'; \
-	else \
-	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '$(1)'; \
-	fi
-	$(BIN)/python -m compileall -q -j 0 $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null || true
-endef
+constraints:  ## Resolve every dependency anew, and pin what was found: names and versions, no addresses.
+	rm -rf build/resolve && $(or $(PYTHON),python3) -m venv build/resolve
+	build/resolve/bin/pip install --quiet '.[test,postgres,gui-test]'
+	{ echo '# Versions that are known to work together. Made by `make constraints`.'; \
+	  build/resolve/bin/pip freeze --exclude tvb-batch; } > constraints.txt
+	rm -rf build/resolve
 
-# Pin what a fresh environment resolves to: names and versions, nothing of where they came from.
-constraints:
-	rm -rf $(VENV)-constraints && $(PYTHON) -m venv $(VENV)-constraints
-	$(VENV)-constraints/bin/python -m pip install --quiet '.[test,postgres,gui-test]'
-	$(VENV)-constraints/bin/python -m pip freeze --exclude tvb-batch | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
-	rm -rf $(VENV)-constraints
+clean:  ## Remove the environment and what tools left behind.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Passwords for `docker compose`, made once.
-env: .env
-.env:
-	printf 'REDIS_PASSWORD=%s\nPOSTGRES_PASSWORD=%s\n' $$(openssl rand -hex 24) $$(openssl rand -hex 24) > $@
-	chmod 600 $@
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none is on the PATH" >&2; exit 1; }
+	$(make_venv)
 
-clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(install) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.run-postgres: pyproject.toml constraints.txt | $(BIN)/python
+	$(install) -c constraints.txt -e '.[postgres]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(install) -c constraints.txt -e '.[test,postgres,gui-test]'
+	@touch $@ $(VENV)/.run $(VENV)/.run-postgres

@@ -44,8 +44,9 @@ class Attribute:
     doc: str
     #: For arrays: f(loat), i(nt) or b(ool).
     dtype: str = "f"
-    #: For components: which classes fit.
+    #: For components: what they are for.
     role: str = ""
+    #: The only values that fit; for components the only classes.
     choices: tuple[str, ...] = ()
     #: TVB's declared range, which TVB itself does not enforce.
     domain: tuple[float, float] | None = None
@@ -75,9 +76,9 @@ def components(role: str) -> dict[str, Component]:
     return {name: _component(role, name, raw) for name, raw in _content()["roles"][role].items()}
 
 
-def connectivities() -> list[str]:
-    """The connectivity files of tvb-data."""
-    return list(_content()["connectivities"])
+def connectivities() -> dict[str, int]:
+    """The connectivity files of tvb-data, and how many regions each has."""
+    return dict(_content()["connectivities"])
 
 
 def _component(role: str, name: str, raw: Mapping[str, Any]) -> Component:
@@ -102,10 +103,11 @@ def _component(role: str, name: str, raw: Mapping[str, Any]) -> Component:
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or at all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(found, names, n=1) or difflib.get_close_matches(found.lower(), by_lower, n=1)
     if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known are {', '.join(names)}" if len(names) <= 30 else ""
+        return f"did you mean {by_lower.get(near[0].lower(), near[0])!r}?"
+    return f"known are {', '.join(names)}" if 0 < len(names) <= 30 else ""
 
 
 def complete(role: str, section: Any, path: str) -> dict[str, Any]:
@@ -134,12 +136,13 @@ def complete(role: str, section: Any, path: str) -> dict[str, Any]:
     completed: dict[str, Any] = {"class": component.name}
     for name, attribute in component.attributes.items():
         value = section.get(name, attribute.default)
-        if value is None:
-            if attribute.required and attribute.type != "component":
-                raise SpecError(f"{path}.{name}", "nothing", _TYPES[attribute.type], f"{component.name} has no default")
-            _refuse_unnameable(component, attribute, path)
-            continue
-        completed[name] = _checked(attribute, value, f"{path}.{name}")
+        if value is not None:
+            completed[name] = _checked(attribute, value, f"{path}.{name}")
+        elif attribute.required:
+            raise _missing(component, attribute, path)
+        elif attribute.default is not None:
+            # Said on purpose: the spec must stay apart from one that takes the default.
+            completed[name] = None
     return completed
 
 
@@ -162,7 +165,7 @@ def _find(role: str, name: Any, path: str) -> Component:
     known = components(role)
     if name is None:
         raise SpecError(path, "no `class`", f"the name of a TVB {role}", did_you_mean("", known))
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise SpecError(f"{path}.class", repr(name), f"the name of a TVB {role}", did_you_mean(str(name), known))
     return known[name]
 
@@ -175,22 +178,30 @@ def _unknown(component: Component, name: str, path: str) -> SpecError:
     return SpecError(f"{path}.{name}", "an unknown name", f"a parameter of {component.name}", hint)
 
 
-def _refuse_unnameable(component: Component, attribute: Attribute, path: str) -> None:
-    if attribute.type == "component" and attribute.required and attribute.role not in ROLES:
-        raise SpecError(
+def _missing(component: Component, attribute: Attribute, path: str) -> SpecError:
+    if attribute.type == "component" and attribute.role not in ROLES:
+        return SpecError(
             path,
             f"{component.name}, which needs {attribute.name}",
             "a class that a spec file can describe in full",
             f"{attribute.role} cannot be named in a spec yet",
         )
+    hint = f"{component.name} has no default" if attribute.default is None else "leave it out for TVB's default"
+    return SpecError(f"{path}.{attribute.name}", "nothing", _TYPES[attribute.type], hint)
 
 
 def _checked(attribute: Attribute, value: Any, path: str) -> Any:
     if attribute.type == "component":
         if attribute.role not in ROLES:
             raise SpecError(path, repr(value), "nothing", f"{attribute.role} cannot be named in a spec yet")
-        return complete(attribute.role, value, path)
+        completed = complete(attribute.role, value, path)
+        if attribute.choices and completed["class"] not in attribute.choices:
+            expected = f"one of {', '.join(attribute.choices)}"
+            raise SpecError(f"{path}.class", repr(completed["class"]), expected)
+        return completed
     checked = _CHECKS[attribute.type](attribute, value, path)
+    if checked == [] and attribute.default:
+        raise SpecError(path, "an empty list", _TYPES[attribute.type], "leave it out for TVB's default")
     if attribute.choices:
         for item in checked if isinstance(checked, list) else [checked]:
             if item not in attribute.choices:
@@ -215,16 +226,22 @@ def _array(attribute: Attribute, value: Any, path: str) -> list[Any]:
 def _float(attribute: Attribute, value: Any, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(path, repr(value), _TYPES[attribute.type])
-    if not math.isfinite(value):
-        raise SpecError(path, repr(value), "a finite number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpecError(path, repr(value)[:40], "a finite number")
+    return number
 
 
 def _int(attribute: Attribute, value: Any, path: str) -> int:
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise SpecError(path, repr(value), "a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise SpecError(path, repr(value)[:40], "a whole number of 64 bits")
     return value
 
 

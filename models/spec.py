@@ -8,24 +8,55 @@ import hashlib
 import itertools
 import json
 import math
-import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from models.axes import assign, expand
 from models.components import complete, connectivities, did_you_mean, domain_warnings
 from models.errors import SpecError
-
-#: Larger grids are refused: nobody means them.
-MOST_JOBS = 1_000_000
-
-#: Raw monitors follow `dt`, whatever their period says.
-_SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
+from models.fit import check_shapes, check_times, time_warnings
 
 #: What is written into the files but decides no number in them.
 _ANNOTATION = {"subject", "title", "user_tags"}
 
+#: What pydantic says, in the words of a spec.
+_EXPECTED = {
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "string_type": "a text",
+    "string_unicode": "a text that UTF-8 can hold",
+    "string_too_short": "a text",
+    "string_pattern_mismatch": "letters, digits, spaces and . _ + -, the first one no space",
+    "string_too_long": "at most {max_length} characters",
+    "tuple_type": "a list",
+    "too_long": "at most {max_length} of them",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "a number from {ge} on",
+    "less_than": "a number below {lt}",
+}
+
+
+def _one_line(text: str) -> str:
+    """`text`, if a file and a database can hold it and a table can show it."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise SpecError("", repr(text)[:80], "one line of text without control characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_one_line)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Section = dict[str, Any]
 
@@ -48,9 +79,9 @@ class SimulationSpec(BaseModel):
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
-    subject: str = "John Doe"
-    title: str = ""
-    user_tags: tuple[str, ...] = Field(default=(), max_length=5)
+    subject: Text = "John Doe"
+    title: Text = ""
+    user_tags: tuple[Text, ...] = Field(default=(), max_length=5)
 
     @model_validator(mode="before")
     @classmethod
@@ -115,24 +146,10 @@ class SimulationSpec(BaseModel):
         return tuple(complete("monitor", section, f"monitors[{index}]") for index, section in enumerate(value))
 
     @model_validator(mode="after")
-    def _samples(self) -> "SimulationSpec":
-        dt = self.integrator["dt"]
-        if self.simulation_length < dt:
-            raise SpecError("simulation_length", f"{self.simulation_length:g} ms", f"at least integrator.dt, {dt:g} ms")
-        for index, monitor in enumerate(self.monitors):
-            self._check_period(f"monitors[{index}].period", monitor, dt)
+    def _sections_fit(self) -> "SimulationSpec":
+        check_times(self.integrator["dt"], self.simulation_length, self.monitors)
+        check_shapes(self.model, self.integrator, self.monitors, self.connectivity["from_file"])
         return self
-
-    def _check_period(self, path: str, monitor: Section, dt: float) -> None:
-        if monitor["class"] in _SAMPLED_AT_DT:
-            return
-        period = monitor["period"]
-        if period < dt:
-            raise SpecError(path, f"{period:g} ms", f"at least integrator.dt, {dt:g} ms", "use a multiple of dt")
-        # TVB samples every round(period / dt) steps, and makes ceil(length / dt) steps.
-        if round(period / dt) > math.ceil(self.simulation_length / dt):
-            hint = "simulate longer, or sample more often"
-            raise SpecError(path, f"{period:g} ms", f"at most simulation_length, {self.simulation_length:g} ms", hint)
 
     def canonical(self) -> dict[str, Any]:
         """The spec as plain JSON values, complete."""
@@ -157,7 +174,7 @@ class SimulationSpec(BaseModel):
         """
         values = self.canonical()
         for name, value in parameters.items():
-            _set(values, name, value)
+            assign(values, name, value)
         return simulation(values)
 
     def parameters(self) -> dict[str, Any]:
@@ -177,30 +194,40 @@ class SweepSpec(BaseModel):
 
     @field_validator("axes", mode="before")
     @classmethod
-    def _values(cls, axes: Any) -> Any:
-        if not isinstance(axes, Mapping):
-            raise SpecError("sweep", repr(axes), "a mapping of parameters to their values")
-        named = {
-            "seed" if name == "integrator.noise.noise_seed" else str(name): values for name, values in axes.items()
-        }
-        size = math.prod(_length(name, values) for name, values in named.items())
-        if size > MOST_JOBS:
-            raise SpecError("sweep", f"a grid of {size:,} points", f"at most {MOST_JOBS:,}", "sweep fewer values")
-        return {name: _axis(name, values) for name, values in named.items()}
+    def _axes(cls, axes: Any, info: ValidationInfo) -> Any:
+        base = info.data.get("base")
+        return expand(axes, base.canonical()) if base else axes
 
     @model_validator(mode="after")
-    def _fits(self) -> "SweepSpec":
+    def _values_fit(self) -> "SweepSpec":
         for name, values in self.axes.items():
-            try:
-                _set(self.base.canonical(), name, None)
-            except SpecError as exc:
-                raise SpecError(f"sweep.{name}", exc.found, exc.expected, exc.hint) from exc
             for index, value in enumerate(values):
-                try:
-                    self.base.with_parameters({name: value})
-                except SpecError as exc:
-                    raise SpecError(f"sweep.{name}[{index}]", exc.found, exc.expected, exc.hint) from exc
+                self._check({name: value}, name, f"sweep.{name}[{index}]")
+        # An axis alone may fit the base, and not the other axes: what can clash is tried at its extremes.
+        for parameters in self._extreme_times():
+            self._check(parameters, "", "sweep")
         return self
+
+    def _check(self, parameters: Mapping[str, Any], name: str, place: str) -> None:
+        try:
+            simulation = self.base.with_parameters(parameters)
+        except SpecError as exc:
+            own = bool(name) and exc.path.startswith(name)
+            found = exc.found if own else f"{exc.path} = {exc.found}"
+            raise SpecError(place, found, exc.expected, exc.hint) from exc
+        if "/" in simulation.connectivity["from_file"] and "connectivity.from_file" in parameters:
+            found = repr(simulation.connectivity["from_file"])
+            raise SpecError(place, found, "names of tvb-data", "a sweep over own files is not possible yet")
+
+    def _extreme_times(self) -> Iterator[dict[str, Any]]:
+        """Few points of the grid that fit when all do: see `models.fit.check_times`."""
+        times = [name for name in self.axes if name == "simulation_length" or name.endswith(".period")]
+        if len(times) + ("integrator.dt" in self.axes) < 2:
+            return
+        for dt in self.axes.get("integrator.dt", [self.base.integrator["dt"]]):
+            for extreme in (min, max):
+                chosen = {name: (min if name == "simulation_length" else extreme)(self.axes[name]) for name in times}
+                yield {"integrator.dt": dt, **chosen}
 
     @property
     def size(self) -> int:
@@ -262,91 +289,47 @@ def sweep(values: Mapping[str, Any]) -> SweepSpec:
         if name not in rest:
             raise SpecError("", f"no `{name}`", "one; a spec needs model, integrator, monitors and simulation_length")
     base = simulation(rest)
+    sweep = values.get("sweep")
     try:
-        return SweepSpec(name=values.get("name", "simulation"), base=base, axes=values.get("sweep") or {})
+        return SweepSpec(name=values.get("name", "simulation"), base=base, axes=sweep if sweep is not None else {})
     except ValidationError as exc:
         raise spec_error(exc) from exc
 
 
-def warnings(spec: SimulationSpec) -> list[str]:
-    """What TVB would run but probably nobody means."""
+def warnings(spec: SimulationSpec | SweepSpec) -> list[str]:
+    """What TVB would run but probably nobody means; of a sweep, that of its base and of each value by itself."""
+    if isinstance(spec, SimulationSpec):
+        return _warnings(spec)
+    simulations = (spec.base.with_parameters({name: value}) for name, values in spec.axes.items() for value in values)
+    found = itertools.chain(_warnings(spec.base), *map(_warnings, simulations))
+    return list(dict.fromkeys(found))
+
+
+def _warnings(spec: SimulationSpec) -> list[str]:
     sections = [
         ("model", spec.model, "model"),
         ("coupling", spec.coupling, "coupling"),
         ("integrator", spec.integrator, "integrator"),
     ]
     sections += [("monitor", monitor, f"monitors[{index}]") for index, monitor in enumerate(spec.monitors)]
-    return [warning for role, section, path in sections for warning in domain_warnings(role, section, path)]
+    domains = [warning for role, section, path in sections for warning in domain_warnings(role, section, path)]
+    return [*domains, *time_warnings(spec.integrator["dt"], spec.monitors)]
 
 
 def spec_error(exc: ValidationError) -> SpecError:
     """The first fault of a validation, in our words."""
     first = exc.errors()[0]
     fault = first.get("ctx", {}).get("error")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if isinstance(fault, SpecError):
-        return fault
-    path = ".".join(str(part) for part in first["loc"]).replace("axes", "sweep")
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return SpecError(path, repr(first["input"])[:80], message.removeprefix("input should be "))
+        return fault if fault.path else SpecError(path, fault.found, fault.expected, fault.hint)
+    expected = _EXPECTED.get(first["type"])
+    words = expected.format_map(first.get("ctx", {})) if expected else first["msg"]
+    return SpecError(path, repr(first["input"])[:80], words)
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _steps(name: str) -> list[str | int]:
-    """`monitors[0].period` as `["monitors", 0, "period"]`."""
-    if not re.fullmatch(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", name):
-        raise SpecError(name, "no parameter's name", "dotted names, such as coupling.a or monitors[0].period")
-    return [int(word) if word.isdecimal() else word for word in re.findall(r"\w+", name)]
-
-
-def _set(values: dict[str, Any], name: str, value: Any) -> None:
-    """Replace what `name` names; only what is there already can be replaced."""
-    *way, last = _steps(name)
-    place: Any = values
-    for step in way:
-        place = _get(place, step, name)
-    if last == "class":
-        raise SpecError(name, "a class", "a parameter", "a sweep over classes is not possible yet")
-    _get(place, last, name)
-    place[last] = value
-
-
-def _get(place: Any, step: str | int, name: str) -> Any:
-    if isinstance(place, list) and isinstance(step, int) and step < len(place):
-        return place[step]
-    if isinstance(place, dict) and step in place:
-        return place[step]
-    known = [key for key in place if key != "class"] if isinstance(place, dict) else []
-    raise SpecError(name, f"no parameter {step!r}", "a parameter of the simulation", did_you_mean(str(step), known))
-
-
-def _length(name: str, values: Any) -> int:
-    if isinstance(values, Mapping):
-        if set(values) != {"start", "stop", "num"}:
-            found = ", ".join(map(str, values)) or "nothing"
-            raise SpecError(f"sweep.{name}", found, "start, stop and num", "or a list of values")
-        num = values["num"]
-        if isinstance(num, bool) or not isinstance(num, int) or num < 1:
-            raise SpecError(f"sweep.{name}.num", repr(num), "a whole number from 1 on")
-        return num
-    if not isinstance(values, list | tuple):
-        raise SpecError(f"sweep.{name}", repr(values), "a list of values, or {start, stop, num}")
-    if not values:
-        raise SpecError(f"sweep.{name}", "an empty list", "at least one value")
-    return len(values)
-
-
-def _axis(name: str, values: Any) -> list[Any]:
-    if not isinstance(values, Mapping):
-        return list(values)
-    for end in ("start", "stop"):
-        if isinstance(values[end], bool) or not isinstance(values[end], int | float):
-            raise SpecError(f"sweep.{name}.{end}", repr(values[end]), "a number")
-    from numpy import linspace
-
-    return [float(value) for value in linspace(values["start"], values["stop"], values["num"])]
 
 
 def _scalars(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -359,5 +342,5 @@ def _scalars(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         if len(value) == 1 and not isinstance(value[0], list):
             yield name, value[0]
-    elif value != "":
+    elif value not in ("", None):
         yield name, value

@@ -35,12 +35,16 @@ def describe(role: str, instance: Any) -> dict[str, Any]:
         value = getattr(instance, name)
         if value is not None:
             section[name] = _from_trait(attribute, value)
+        elif attribute.default is not None:
+            section[name] = None
     return section
 
 
 def _to_trait(attribute: Attribute, value: Any) -> Any:
     import numpy as np
 
+    if value is None:
+        return None
     if attribute.type == "array":
         return np.array(value, dtype={"f": float, "i": int, "b": bool}[attribute.dtype])
     if attribute.type == "list":

@@ -24,7 +24,9 @@ _NOT_PARAMETERS = {"gid", "random_stream"}
 #: Bases that declare no abstract method, and a monitor that only prints.
 _NOT_CONCRETE = {
     "Coupling", "SparseCoupling", "Projection", "ProgressLogger", "Model", "Equation", "TemporalApplicableEquation",
-    "FiniteSupportEquation", "SpatialApplicableEquation", "HRFKernelEquation",
+    "FiniteSupportEquation", "SpatialApplicableEquation", "HRFKernelEquation", "RawVoi",
+    # Its formula is free text that a worker would evaluate.
+    "DiscreteEquation",
 }  # fmt: skip
 
 
@@ -34,13 +36,10 @@ def components() -> dict[str, Any]:
     from tvb.datatypes import equations
     from tvb.simulator import coupling, integrators, models, monitors, noise
 
-    fits = re.compile(r"connectivity_\d+\.zip").fullmatch
     model_classes = [model.get_class() for model in models.ModelsEnum]
     return {
         "tvb-library": version("tvb-library"),
-        "connectivities": sorted(
-            path.name for path in (files("tvb_data") / "connectivity").iterdir() if fits(path.name)
-        ),
+        "connectivities": _connectivities(),
         "roles": {
             "model": _describe_all(model_classes),
             "coupling": _describe_all(_declared_in(coupling)),
@@ -50,6 +49,14 @@ def components() -> dict[str, Any]:
             "equation": _describe_all(_declared_in(equations)),
         },
     }
+
+
+def _connectivities() -> dict[str, int]:
+    from tvb.datatypes.connectivity import Connectivity
+
+    names = [path.name for path in (files("tvb_data") / "connectivity").iterdir()]
+    usable = sorted(name for name in names if re.fullmatch(r"connectivity_\d+\.zip", name))
+    return {name: len(Connectivity.from_file(name).weights) for name in usable}
 
 
 def _declared_in(module: Any) -> list[type]:
@@ -63,8 +70,12 @@ def _declared_in(module: Any) -> list[type]:
 
 
 def _describe_all(classes: list[type]) -> dict[str, Any]:
+    return {cls.__name__: _describe(cls) for cls in _concrete(classes)}
+
+
+def _concrete(classes: list[type]) -> list[type]:
     concrete = [cls for cls in classes if not inspect.isabstract(cls) and cls.__name__ not in _NOT_CONCRETE]
-    return {cls.__name__: _describe(cls) for cls in sorted(concrete, key=lambda cls: cls.__name__)}
+    return sorted(concrete, key=lambda cls: cls.__name__)
 
 
 def _describe(cls: Any) -> dict[str, Any]:
@@ -117,12 +128,22 @@ def _attribute(attr: Any) -> dict[str, Any] | None:
             described["choices"] = list(attr.choices)
     elif inspect.isclass(attr.field_type) and issubclass(attr.field_type, HasTraits):
         described |= {"type": "component", "role": _role(attr.field_type)}
+        if described["role"] in ("equation", "noise"):
+            described["choices"] = _fitting(attr.field_type)
         default = default() if inspect.isclass(default) else default
         default = None if default is None else {"class": type(default).__name__}
     else:
         return None
     described["default"] = _plain(default)
     return described
+
+
+def _fitting(base: type) -> list[str]:
+    from tvb.datatypes import equations
+    from tvb.simulator import noise
+
+    classes = _concrete([*_declared_in(equations), *_declared_in(noise)])
+    return [cls.__name__ for cls in classes if issubclass(cls, base)]
 
 
 def _role(cls: Any) -> str:

@@ -50,15 +50,19 @@ def load(file: str) -> SweepSpec:
 def _read(file: str) -> tuple[str, str]:
     try:
         if file == "-":
-            return "<stdin>", sys.stdin.read(MOST_BYTES + 1)
-        path = Path(file)
-        if path.is_file() and path.stat().st_size > MOST_BYTES:
-            raise SpecError("", f"{path.stat().st_size:,} bytes", f"a spec of at most {MOST_BYTES:,}", source=file)
-        return file, path.read_text(encoding="utf-8")
+            name, content = "<stdin>", sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            # Never more than the limit: the file may be a device or a pipe without an end.
+            with Path(file).open("rb") as stream:
+                name, content = file, stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise SpecError("", f"more than {MOST_BYTES:,} bytes", "a spec file", source=name)
+        return name, content.decode("utf-8-sig")
     except OSError as exc:
         raise InputError(f"{file}: {exc.strerror}; expected a spec file (YAML, TOML or JSON)") from exc
     except UnicodeDecodeError as exc:
-        raise SpecError("", "bytes that are no UTF-8", "a text file", source=file) from exc
+        line = content[: exc.start].count(b"\n") + 1
+        raise SpecError("", "bytes that are no UTF-8", "a text file", source=f"{name}:{line}") from exc
 
 
 def _parse(name: str, text: str) -> tuple[Any, Lines]:
@@ -67,6 +71,11 @@ def _parse(name: str, text: str) -> tuple[Any, Lines]:
         return parsers.get(Path(name).suffix.lower(), _yaml)(name, text)
     except RecursionError as exc:
         raise SpecError("", "values nested too deep", "a flat spec", source=name) from exc
+    except ValueError as exc:
+        if isinstance(exc, SpecError):
+            raise
+        # Whatever a parser cannot make a value of, such as a whole number of 5000 digits.
+        raise SpecError("", str(exc).split(";")[0], "values that a spec can hold", source=name) from exc
 
 
 def _default_name(name: str) -> str:
@@ -79,27 +88,43 @@ def _locate_connectivity(values: dict[str, Any], directory: Path) -> dict[str, A
     given = connectivity.get("from_file") if isinstance(connectivity, Mapping) else connectivity
     if not isinstance(given, str):
         return values
-    path = (directory / Path(given).expanduser()).absolute()
+    path = (directory / _home(given)).absolute()
     if "/" not in given and not path.is_file():
         return values
     if not path.is_file():
-        raise SpecError("connectivity", given, "a file that is there", f"looked for {path}")
+        raise SpecError("connectivity", repr(given), "a file that is there", f"looked for {str(path)!r}")
     return {**values, "connectivity": {"from_file": str(path)}}
+
+
+def _home(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:  # There is no such user.
+        return Path(given)
 
 
 # ---------------------------------------------------------------------------------------------------------- formats
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data, and `1e-3` is a number as everywhere else."""
+    """Plain data, and numbers as people read them: `1e-3` is one, `1:40` (100 in YAML 1.1) and `010` (8) are texts."""
 
 
+_OWN_FORMS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, form) for tag, form in resolvers if tag not in _OWN_FORMS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9]*)\Z"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"""[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\Z
+        |[-+]?[0-9]+[eE][-+]?[0-9]+\Z
+        |[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z""",
+        re.VERBOSE,
+    ),
+    list("-+.0123456789"),
 )
 
 
@@ -118,11 +143,8 @@ def _yaml(name: str, text: str) -> tuple[Any, Lines]:
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
-        raise SpecError("", str(getattr(exc, "problem", exc)), "YAML", source=place) from exc
-    except SpecError:
-        raise
-    except ValueError as exc:  # A number or a date that is none.
-        raise SpecError("", str(exc), "YAML", source=name) from exc
+        problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+        raise SpecError("", problem, "YAML", source=place) from exc
     return value, lambda path: _nearest(found, path)
 
 

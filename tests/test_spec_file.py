@@ -70,7 +70,7 @@ def test_a_spec_without_a_name_is_called_as_its_file(tmp_path) -> None:
 
 
 def test_standard_input_is_yaml(monkeypatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(YAML))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(YAML.encode())))
 
     assert load("-").name == "y"
 

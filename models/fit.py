@@ -1,0 +1,106 @@
+"""Whether the sections of a simulation fit each other, as far as that can be told without TVB.
+
+Called by `models.spec` once each section is complete. Knows what TVB does with lengths, periods and indices, and
+nothing of a single section's own parameters.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from models.components import components, connectivities
+from models.errors import SpecError
+
+#: Raw monitors follow `dt`, whatever their period says.
+_SAMPLED_AT_DT = frozenset({"Raw", "AfferentCoupling"})
+#: Monitors whose `variables_of_interest` count something else than the model's, or nothing.
+_OTHER_VARIABLES = frozenset({"Raw", "AfferentCoupling", "AfferentCouplingTemporalAverage"})
+
+#: Above it, a float no longer counts steps.
+_MOST_STEPS = 2**53
+
+Section = Mapping[str, Any]
+
+
+def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]) -> None:
+    """Return when every monitor samples at least once.
+
+    Parameters
+    ----------
+    dt, simulation_length : ms
+
+    Raises
+    ------
+    SpecError
+        The simulation is shorter than a step, or a period shorter than a step or longer than the simulation.
+    """
+    if simulation_length / dt > _MOST_STEPS:
+        raise SpecError(
+            "simulation_length", f"{simulation_length:g} ms", f"at most {_MOST_STEPS:.0e} steps of {dt:g} ms"
+        )
+    if simulation_length < dt:
+        raise SpecError("simulation_length", f"{simulation_length:g} ms", f"at least integrator.dt, {dt:g} ms")
+    for index, monitor in enumerate(monitors):
+        if monitor["class"] in _SAMPLED_AT_DT:
+            continue
+        path, period = f"monitors[{index}].period", monitor["period"]
+        if period < dt:
+            raise SpecError(path, f"{period:g} ms", f"at least integrator.dt, {dt:g} ms", "use a multiple of dt")
+        # TVB samples every round(period / dt) steps, and makes ceil(length / dt) steps.
+        if round(min(period / dt, _MOST_STEPS)) > math.ceil(simulation_length / dt):
+            hint = "simulate longer, or sample more often"
+            raise SpecError(path, f"{period:g} ms", f"at most simulation_length, {simulation_length:g} ms", hint)
+
+
+def check_shapes(model: Section, integrator: Section, monitors: Iterable[Section], connectivity: str) -> None:
+    """Return when arrays have one element, or one for each thing they belong to.
+
+    Parameters
+    ----------
+    connectivity : the name of a tvb-data connectivity tells the number of regions; with a file anything goes
+
+    Raises
+    ------
+    SpecError
+        An array can fit neither the state variables nor the regions, or an index points behind the last variable.
+    """
+    regions = connectivities().get(connectivity)
+    component = components("model")[model["class"]]
+    # Some parameters are tables of their own, such as Zerlaut's polynomials: those are as long as their default.
+    for name, attribute in component.attributes.items():
+        if attribute.type == "array" and len(attribute.default or ()) == 1:
+            _check_length(f"model.{name}", model[name], {1: "one value"}, regions)
+    if "noise" in integrator:
+        count = len(component.state_variables)
+        lengths = {1: "one value", count: f"one for each of the {count} state variables of {component.name}"}
+        _check_length("integrator.noise.nsig", integrator["noise"]["nsig"], lengths, regions)
+    count = len(model["variables_of_interest"])
+    for index, monitor in enumerate(monitors):
+        if monitor["class"] not in _OTHER_VARIABLES:
+            _check_indices(f"monitors[{index}].variables_of_interest", monitor.get("variables_of_interest"), count)
+
+
+def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
+    """One sentence for each period that TVB rounds to a whole number of steps."""
+    for index, monitor in enumerate(monitors):
+        if monitor["class"] in _SAMPLED_AT_DT:
+            continue
+        period = monitor["period"]
+        sampled = round(period / dt) * dt
+        if not math.isclose(sampled, period, rel_tol=1e-9):
+            yield f"monitors[{index}].period: {period:g} ms is no multiple of dt; TVB samples every {sampled:g} ms"
+
+
+def _check_length(path: str, value: list[Any], lengths: Mapping[int, str], regions: int | None) -> None:
+    is_table = bool(value) and isinstance(value[0], list)
+    if is_table or len(value) in lengths or regions is None or len(value) == regions:
+        return
+    expected = ", ".join([*lengths.values(), f"or one for each of the {regions} regions"])
+    raise SpecError(path, f"{len(value)} values", expected)
+
+
+def _check_indices(path: str, indices: list[int] | None, count: int) -> None:
+    for place, index in enumerate(indices or ()):
+        if not 0 <= index < count:
+            expected = f"0 to {count - 1}, an index into model.variables_of_interest"
+            raise SpecError(f"{path}[{place}]", str(index), expected)
