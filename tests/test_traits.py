@@ -1,0 +1,97 @@
+"""Sections become TVB objects and come back, for every class that a spec can name."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.components import ROLES, Attribute, complete, components
+from models.errors import SpecError
+from models.traits import build, describe
+
+NEED_SENSORS = {"EEG", "MEG", "iEEG"}
+CLASSES = [(role, name) for role in ROLES for name in components(role) if name not in NEED_SENSORS]
+
+
+def other_value(attribute: Attribute) -> Any:
+    """A value that fits `attribute` and is not its default."""
+    if attribute.type == "array" and attribute.default is None:
+        return [[0.0, 1.0], [2.0, 3.0]] if attribute.dtype == "f" else [1, 0]
+    if attribute.type == "array":
+        other = {"f": lambda item: item + 0.3, "i": lambda item: item + 1, "b": lambda item: not item}[attribute.dtype]
+        return [other(item) for item in attribute.default]
+    if attribute.type in ("float", "int"):
+        return attribute.default + 1
+    if attribute.type == "bool":
+        return not attribute.default
+    if attribute.type == "list":
+        return list(attribute.choices or attribute.default)[::-1]
+    if attribute.type == "dict":
+        return {name: value + 0.5 for name, value in attribute.default.items()}
+    if attribute.type == "choice":
+        return attribute.choices[-1]
+    return {"class": attribute.choices[-1]}
+
+
+@pytest.mark.parametrize(("role", "name"), CLASSES)
+def test_the_completed_section_is_what_tvb_makes_by_default(role, name) -> None:
+    made_by_tvb = getattr(importlib.import_module(components(role)[name].module), name)()
+
+    described = describe(role, made_by_tvb)
+
+    assert described == complete(role, name, role)
+
+
+@pytest.mark.parametrize(("role", "name"), CLASSES)
+def test_every_attribute_comes_back_as_it_was_given(role, name) -> None:
+    attributes = components(role)[name].attributes
+    given = complete(role, {"class": name, **{key: other_value(item) for key, item in attributes.items()}}, role)
+
+    instance = build(role, given)
+
+    assert type(instance).__name__ == name
+    assert describe(role, instance) == given
+
+
+def test_arrays_get_the_type_that_tvb_declares() -> None:
+    model = build("model", complete("model", {"class": "EpileptorCodim3", "N": 2, "modification": True}, "model"))
+
+    assert (model.N.dtype, model.modification.dtype, model.R.dtype) == (np.dtype(int), np.dtype(bool), np.dtype(float))
+
+
+def test_an_array_for_each_region_keeps_its_values() -> None:
+    mu = np.linspace(0.0, 0.2, 76).tolist()
+
+    model = build("model", complete("model", {"class": "JansenRit", "mu": mu}, "model"))
+
+    assert model.mu.tolist() == mu
+
+
+def test_null_reaches_tvb_as_none() -> None:
+    section = complete("monitor", {"class": "SpatialAverage", "default_mask": None}, "monitor")
+
+    monitor = build("monitor", section)
+
+    assert monitor.default_mask is None
+    assert describe("monitor", monitor) == section
+
+
+def test_two_builds_share_no_part() -> None:
+    section = complete("integrator", "HeunStochastic", "integrator")
+
+    first, second = build("integrator", section), build("integrator", section)
+
+    assert first.noise is not second.noise
+    assert not np.shares_memory(first.noise.nsig, second.noise.nsig)
+
+
+@pytest.mark.parametrize("name", sorted(NEED_SENSORS))
+def test_monitors_that_need_sensors_are_refused_with_the_reason(name) -> None:
+    with pytest.raises(SpecError, match=f"{name}, which needs projection"):
+        complete("monitor", name, "monitors[0]")
+
+
+def test_no_class_outside_components_json_is_imported() -> None:
+    with pytest.raises(KeyError):
+        build("model", {"class": "os.system"})
