@@ -7,7 +7,7 @@ sections of a spec with it, and `models.traits` finds the classes that a spec ma
 import difflib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -103,11 +103,13 @@ def _component(role: str, name: str, raw: Mapping[str, Any]) -> Component:
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or at all of them."""
     names = sorted(known)
+    return _nearest(found, names) or (f"known are {', '.join(names)}" if 0 < len(names) <= 30 else "")
+
+
+def _nearest(found: str, names: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(found, names, n=1) or difflib.get_close_matches(found.lower(), by_lower, n=1)
-    if near:
-        return f"did you mean {by_lower.get(near[0].lower(), near[0])!r}?"
-    return f"known are {', '.join(names)}" if 0 < len(names) <= 30 else ""
+    return f"did you mean {by_lower.get(near[0], near[0])!r}?" if near else ""
 
 
 def complete(role: str, section: Any, path: str) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def _checked(attribute: Attribute, value: Any, path: str) -> Any:
         for item in checked if isinstance(checked, list) else [checked]:
             if item not in attribute.choices:
                 expected = f"one of {', '.join(attribute.choices)}"
-                raise SpecError(path, repr(item), expected, did_you_mean(str(item), attribute.choices))
+                raise SpecError(path, repr(item), expected, _nearest(str(item), attribute.choices))
     return checked
 
 
