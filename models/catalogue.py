@@ -224,7 +224,8 @@ class Catalogue:
                     {**vars(output), "job_id": job_id, "shape": list(output.shape), "refers_to": list(output.refers_to)}
                     for output in outputs
                 ]
-                session.execute(insert(Output), rows)
+                if rows:
+                    session.execute(insert(Output), rows)
 
         transact(self._engine, work)
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from models.catalogue import Catalogue, SweepSummary
 from models.paths import Storage
@@ -135,9 +136,8 @@ def _tell_failures(
         return
     for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, limit=len(told) + 20):
         if job.gid not in told and len(told) < 20:
-            console.print(
-                f"[red]failed[/red] {short(job.gid)} {_parameters(job)}: {job.error}", highlight=False, markup=True
-            )
+            line = Text.assemble(("failed", "red"), f" {short(job.gid)} {_parameters(job)}: {job.error}")
+            console.print(line, soft_wrap=True)
         told.add(job.gid)
 
 
@@ -149,16 +149,15 @@ def print_end(catalogue: Catalogue, sweep: Sweep | None, counts: Counts, storage
         return
     console.print(f"{sweep.name} ({short(sweep.gid)}): {_note(counts)}")
     for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, limit=3):
-        console.print(f"  {short(job.gid)} {_parameters(job)}: {job.error}", markup=False)
+        console.print(f"  {short(job.gid)} {_parameters(job)}: {job.error}", markup=False, soft_wrap=True)
     if counts[Status.FINISHED]:
         directory = storage.job_directory(sweep.gid, sweep.gid).parent
         console.print(f"Files    {directory}", soft_wrap=True)
         console.print(f"Look     tvb-batch list {short(sweep.gid)}")
         console.print(f"To TVB   tvb-batch bundle {short(sweep.gid)} -o {sweep.name}.zip", soft_wrap=True)
     if counts[Status.ERROR]:
-        console.print(
-            f"Failed   tvb-batch list {short(sweep.gid)} --status ERROR · again: tvb-batch retry {short(sweep.gid)}"
-        )
+        console.print(f"Failed   tvb-batch list {short(sweep.gid)} --status ERROR")
+        console.print(f"Again    tvb-batch retry {short(sweep.gid)}")
 
 
 # ------------------------------------------------------------------------------------------------------- tables

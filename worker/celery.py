@@ -2,7 +2,10 @@
 
 from models.queue import make_app
 from models.settings import load_settings
+from worker.log import configure
 from worker.tasks import register
+
+configure()
 
 _settings = load_settings()
 app = make_app(_settings)

@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -148,7 +148,7 @@ class _Outputs:
         named = {output.final for output in self._outputs}
         for path in self._outputs[0].final.parent.iterdir():
             if path not in named:
-                path.unlink(missing_ok=True)
+                _remove(path)
 
     def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
         # The gid depends on the attempt: a worker that lost its lease can never replace the winner's file.
@@ -180,7 +180,7 @@ class _Outputs:
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
         unfinished = part(output.final)
-        self._stack.callback(unfinished.unlink, missing_ok=True)
+        self._stack.callback(_remove, unfinished)
         writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance, output.samples)
         self._stack.callback(writer.abort)
         return writer
@@ -196,7 +196,7 @@ class _Outputs:
         output.writer.close()
         unfinished = part(output.final)
         verified = verify(unfinished, output.gid)
-        self._stack.callback(output.final.unlink, missing_ok=True)
+        self._stack.callback(_remove, output.final)
         publish(unfinished, output.final)
         return OutputRecord(
             gid=output.gid,
@@ -210,6 +210,12 @@ class _Outputs:
             is_nan=verified.is_nan,
             refers_to=(self._storage.relative(connectivity),) if output.header.connectivity else (),
         )
+
+
+def _remove(path: Path) -> None:
+    """Remove what may be there; the fault that made us clean up is the one to tell."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def provenance(claim: Claim, spec: SimulationSpec) -> Mapping[str, str]:

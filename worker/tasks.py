@@ -61,7 +61,12 @@ def register(app: Celery, settings: Settings) -> None:
 
     @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _warm(**_: Any) -> None:
-        state.catalogue  # noqa: B018 - a worker without a database says so at once
+        try:
+            state.catalogue  # noqa: B018
+        except CatalogueError as exc:
+            # A worker without a catalogue is none. Celery would log any other exception, and go on.
+            log.error("no_catalogue", reason=str(exc))
+            raise SystemExit(2) from exc
         import_tvb()
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -131,7 +136,8 @@ def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
     status = state.catalogue.fail(
         claim, type(exc).__name__, message, retryable=retryable, max_attempts=state.settings.max_attempts
     )
-    log.error("job_failed", status=str(status), exc_info=exc)
+    # The traceback of a fault of our own tells nothing that its message does not.
+    log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
 
 
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:

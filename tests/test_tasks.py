@@ -1,0 +1,177 @@
+"""What becomes of a message: a row, whatever happens; never an exception, never a second run."""
+
+import json
+import threading
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from conftest import SHORT, wait_until
+
+from models.catalogue import Catalogue
+from models.queue import make_app, waiting
+from models.spec import sweep
+from models.tables import Status
+from worker.tasks import WorkerState, perform, reconcile_until
+
+
+@pytest.fixture
+def state(settings):
+    state = WorkerState(settings)
+    yield state
+    state.after_fork()
+
+
+def add(catalogue, **changes):
+    found = catalogue.add_sweep(sweep({**SHORT, **changes}))
+    return catalogue.jobs(sweep=found.gid)[0]
+
+
+def status(catalogue, job):
+    found = catalogue.find_job(str(job.gid))
+    return found.status, found.error_type, found.error
+
+
+def test_a_message_becomes_a_finished_job(state, catalogue) -> None:
+    job = add(catalogue)
+
+    perform(state, str(job.gid))
+
+    assert status(catalogue, job) == (Status.FINISHED, None, None)
+    assert len(catalogue.outputs([job.gid])) == 1
+
+
+def test_second_delivery_of_a_running_or_finished_job_is_dropped(state, catalogue) -> None:
+    running, finished = add(catalogue), add(catalogue, seed=2)
+    catalogue.claim(running.gid, "another", timedelta(seconds=60))
+    perform(state, str(finished.gid))
+    before = catalogue.outputs([finished.gid])[0].sha256
+
+    perform(state, str(running.gid))
+    perform(state, str(finished.gid))
+
+    assert catalogue.find_job(str(running.gid)).worker == "another"
+    [after] = catalogue.outputs([finished.gid])
+    assert after.sha256 == before
+    assert catalogue.find_job(str(finished.gid)).attempt == 1
+
+
+@pytest.mark.parametrize("message", ["", "../../etc/passwd", "x" * 10_000, str(uuid4()), None, 3, {"gid": 1}])
+def test_a_message_that_names_no_job_is_dropped(state, catalogue, message) -> None:
+    perform(state, message)
+
+    assert catalogue.count() == 0
+
+
+def test_what_tvb_refuses_ends_in_error_with_tvbs_own_words(state, catalogue, monkeypatch) -> None:
+    job = add(catalogue)
+
+    def refuse(*_: object) -> None:
+        raise KeyError("stvar")
+
+    monkeypatch.setattr("worker.run.build_simulator", refuse)
+
+    perform(state, str(job.gid))
+
+    assert status(catalogue, job) == (Status.ERROR, "KeyError", "KeyError: 'stvar'")
+
+
+def test_a_damaged_input_ends_in_error_at_once(state, catalogue, settings) -> None:
+    settings.storage.inputs.mkdir()
+    (settings.storage.inputs / "bad.zip").write_bytes(b"no zip")
+    job = add(catalogue, connectivity="inputs/bad.zip")
+
+    perform(state, str(job.gid))
+
+    assert status(catalogue, job)[:2] == (Status.ERROR, "InputError")
+    assert catalogue.find_job(str(job.gid)).attempt == 1
+
+
+def test_a_storage_that_cannot_be_written_is_tried_again_and_then_an_error(state, catalogue, settings) -> None:
+    (settings.storage.root / "outputs").write_text("a file in the way")
+    job = add(catalogue)
+
+    seen = []
+    for _ in range(settings.max_attempts):
+        perform(state, str(job.gid))
+        seen.append(status(catalogue, job)[:2])
+
+    assert seen == [(Status.PENDING, "OutputError")] * 2 + [(Status.ERROR, "OutputError")]
+    (settings.storage.root / "outputs").unlink()
+    catalogue.retry(job=job.gid)
+    perform(state, str(job.gid))
+    assert status(catalogue, job) == (Status.FINISHED, None, None)
+
+
+def test_a_worker_that_is_told_to_stop_takes_no_job(state, catalogue) -> None:
+    job = add(catalogue)
+    state.stopping.set()
+
+    perform(state, str(job.gid))
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.attempt) == (Status.PENDING, 0)
+
+
+def test_a_worker_told_to_stop_while_it_runs_gives_the_job_back(state, catalogue) -> None:
+    job = add(catalogue, simulation_length=600_000.0)
+    thread = threading.Thread(target=perform, args=(state, str(job.gid)))
+    thread.start()
+    wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.STARTED)
+
+    state.stopping.set()
+    thread.join(60)
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.attempt) == (Status.PENDING, 0)
+
+
+def test_the_reconciler_gives_back_dead_jobs_and_publishes_them(settings, catalogue) -> None:
+    job = add(catalogue)
+    app = make_app(settings)
+    catalogue.mark_published([job.gid])
+    catalogue.claim(job.gid, "dead", timedelta(seconds=-1))
+    stop = threading.Event()
+    thread = threading.Thread(target=reconcile_until, args=(stop, app, settings))
+    thread.start()
+
+    wait_until(lambda: waiting(app) == 1)
+    stop.set()
+    thread.join(10)
+
+    assert catalogue.find_job(str(job.gid)).status == Status.PENDING
+
+
+def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue) -> None:
+    job = add(catalogue)
+    catalogue.claim(job.gid, "dead", timedelta(seconds=-1))
+    gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
+    stop = threading.Event()
+    thread = threading.Thread(target=reconcile_until, args=(stop, make_app(gone), gone))
+    thread.start()
+
+    wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.PENDING)
+    assert thread.is_alive()
+
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_workers_versions_are_in_the_row(state, catalogue) -> None:
+    job = add(catalogue)
+
+    perform(state, str(job.gid))
+
+    versions = catalogue.find_job(str(job.gid)).versions
+    assert json.dumps(versions)
+    assert set(versions) >= {"tvb-library", "numpy", "h5py", "numba", "python", "tvb-batch"}
+
+
+def test_a_catalogue_opened_before_a_fork_is_not_used_after_it(state, catalogue) -> None:
+    before = state.catalogue
+
+    state.after_fork()
+
+    assert isinstance(state.catalogue, Catalogue)
+    assert state.catalogue is not before
