@@ -53,6 +53,13 @@ def test_every_class_of_tvb_is_there_and_no_base() -> None:
     assert connectivities()["connectivity_76.zip"] == 76
 
 
+def test_a_parameter_carries_tvbs_own_words() -> None:
+    attribute = components("model")["JansenRit"].attributes["A"]
+
+    assert (attribute.default, attribute.domain) == ([3.25], (2.6, 9.75))
+    assert "amplitude" in attribute.doc
+
+
 def test_no_class_evaluates_text_of_the_spec() -> None:
     attributes = [
         attribute for role in ROLES for item in components(role).values() for attribute in item.attributes.values()

@@ -119,6 +119,22 @@ def test_what_changes_the_data_changes_the_hash(other) -> None:
     assert simulation(changed(**other)).parameters_hash() != simulation(BASE).parameters_hash()
 
 
+@pytest.mark.parametrize("role", ["model", "coupling", "integrator", "noise", "monitor"])
+def test_every_class_is_accepted_by_its_name_alone_or_refused_with_the_reason(role) -> None:
+    refused = {}
+    for name in components(role):
+        integrator = {"class": "EulerStochastic", "dt": 0.1, "noise": {"class": name}}
+        changes = {"noise": {"integrator": integrator}, "monitor": {"monitors": [name], "simulation_length": 3000.0}}
+        try:
+            simulation(changed(**{"coupling": "Linear", **changes.get(role, {role: name})}))
+        except SpecError as exc:
+            refused[name] = str(exc)
+
+    # The integrators' own dt, and one monitor's period of 0, are as TVB declares them.
+    assert set(refused) <= {"EEG", "MEG", "iEEG", "AfferentCouplingTemporalAverage"}
+    assert all("cannot be named" in text or "0 ms; expected at least" in text for text in refused.values())
+
+
 def test_the_seed_has_one_place() -> None:
     noise = {"class": "Additive", "noise_seed": 7}
 

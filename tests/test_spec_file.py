@@ -1,14 +1,17 @@
 """Spec files in three formats; every fault with its file and line, and no file that can hurt."""
 
+import contextlib
 import io
 import json
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from models.components import components
-from models.errors import InputError, SpecError
+from models.errors import InputError, SpecError, TvbBatchError
 from submit.spec_file import MOST_BYTES, load
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -277,6 +280,38 @@ def test_an_endless_file_is_read_no_further_than_the_limit() -> None:
         load("/dev/zero")
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
+    max_leaves=10,
+)
+places = [(name,) for name in json.loads(JSON)] + [("seed",), ("x",), ("connectivity",), ("model", "mu")]
+places += [("model", "class"), ("integrator", "noise"), ("sweep", "coupling.a"), ("sweep", "model"), ("monitors", 0)]
+
+
+@given(st.lists(st.tuples(st.sampled_from(places), json_values), max_size=4))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_a_file_holds_it_is_a_spec_or_one_line(tmp_path_factory, changes) -> None:
+    content = json.loads(JSON)
+    for (*way, last), value in changes:
+        place = content
+        for step in way:
+            place = place[step]
+        if isinstance(place, dict | list):
+            with contextlib.suppress(IndexError, TypeError):
+                place[last] = value
+    file = tmp_path_factory.mktemp("fuzz") / "spec.json"
+    file.write_text(json.dumps(content))
+
+    fault = ""
+    try:
+        load(str(file))
+    except TvbBatchError as exc:
+        fault = str(exc)
+
+    assert "\n" not in fault
+
+
 # --------------------------------------------------------------------------------------------------- connectivity
 
 
@@ -284,8 +319,8 @@ def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, 
     write("mine.zip", b"")
     monkeypatch.chdir("/")
 
-    for given in ("mine.zip", "./mine.zip", str(tmp_path / "mine.zip"), "{from_file: mine.zip}"):
-        spec = load(write("a.yaml", f"connectivity: {given}\n{YAML}"))
+    for named in ("mine.zip", "./mine.zip", str(tmp_path / "mine.zip"), "{from_file: mine.zip}"):
+        spec = load(write("a.yaml", f"connectivity: {named}\n{YAML}"))
 
         assert spec.base.connectivity == {"from_file": str(tmp_path / "mine.zip")}
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.components import ROLES, Attribute, complete, components
 from models.errors import SpecError
@@ -44,6 +46,19 @@ def test_the_completed_section_is_what_tvb_makes_by_default(role, name) -> None:
 
 
 @pytest.mark.parametrize(("role", "name"), CLASSES)
+def test_a_build_of_defaults_has_the_arrays_of_tvbs_own(role, name) -> None:
+    made_by_tvb = getattr(importlib.import_module(components(role)[name].module), name)()
+
+    built = build(role, complete(role, name, role))
+
+    for key, attribute in components(role)[name].attributes.items():
+        if attribute.type == "array" and attribute.default is not None:
+            ours, theirs = getattr(built, key), getattr(made_by_tvb, key)
+            assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("role", "name"), CLASSES)
 def test_every_attribute_comes_back_as_it_was_given(role, name) -> None:
     attributes = components(role)[name].attributes
     given = complete(role, {"class": name, **{key: other_value(item) for key, item in attributes.items()}}, role)
@@ -58,6 +73,26 @@ def test_arrays_get_the_type_that_tvb_declares() -> None:
     model = build("model", complete("model", {"class": "EpileptorCodim3", "N": 2, "modification": True}, "model"))
 
     assert (model.N.dtype, model.modification.dtype, model.R.dtype) == (np.dtype(int), np.dtype(bool), np.dtype(float))
+
+
+@given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=76))
+@settings(max_examples=25, deadline=None)
+def test_any_numbers_cross_exactly(values) -> None:
+    section = complete("model", {"class": "Generic2dOscillator", "tau": values}, "model")
+
+    model = build("model", section)
+
+    np.testing.assert_array_equal(model.tau, np.array(values))
+    assert describe("model", model) == section
+
+
+def test_nested_objects_are_built() -> None:
+    noise = {"class": "Multiplicative", "nsig": [0.1], "b": {"class": "Linear", "parameters": {"a": 2.0}}}
+
+    integrator = build("integrator", complete("integrator", {"class": "EulerStochastic", "noise": noise}, "integrator"))
+
+    assert type(integrator.noise.b).__name__ == "Linear"
+    assert integrator.noise.b.parameters == {"a": 2.0, "b": 0.0}
 
 
 def test_an_array_for_each_region_keeps_its_values() -> None:
@@ -83,7 +118,8 @@ def test_two_builds_share_no_part() -> None:
     first, second = build("integrator", section), build("integrator", section)
 
     assert first.noise is not second.noise
-    assert not np.shares_memory(first.noise.nsig, second.noise.nsig)
+    # TVB's own defaults are shared, and cannot be written to.
+    assert not (np.shares_memory(first.noise.nsig, second.noise.nsig) and first.noise.nsig.flags.writeable)
 
 
 @pytest.mark.parametrize("name", sorted(NEED_SENSORS))
