@@ -31,7 +31,9 @@ class SpecError(TvbBatchError, ValueError):
     def __init__(self, path: str, found: str, expected: str, hint: str = "", source: str = "") -> None:
         self.path, self.found, self.expected, self.hint, self.source = path, found, expected, hint, source
         place = " ".join(part for part in (source, path) if part) or "spec"
-        super().__init__(f"{place}: {found}; expected {expected}" + (f"; {hint}" if hint else ""))
+        message = f"{place}: {found}; expected {expected}" + (f"; {hint}" if hint else "")
+        # Keys and values come from a file: a line break in one of them must not break the line.
+        super().__init__("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message))
 
     def at(self, source: str) -> "SpecError":
         """The same fault with the file and line it was found at."""

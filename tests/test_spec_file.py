@@ -280,6 +280,14 @@ def test_an_endless_file_is_read_no_further_than_the_limit() -> None:
         load("/dev/zero")
 
 
+@pytest.mark.parametrize("key", ['"two\\nlines"', '"\\e[31mred"', '"\\ud800"'])
+def test_a_key_cannot_break_the_line_of_its_fault(write, key) -> None:
+    with pytest.raises(SpecError, match="an unknown key") as caught:
+        load(write("a.yaml", f"{key}: 1\n{YAML}"))
+
+    assert str(caught.value).isprintable()
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
@@ -309,7 +317,7 @@ def test_whatever_a_file_holds_it_is_a_spec_or_one_line(tmp_path_factory, change
     except TvbBatchError as exc:
         fault = str(exc)
 
-    assert "\n" not in fault
+    assert fault.isprintable()
 
 
 # --------------------------------------------------------------------------------------------------- connectivity
