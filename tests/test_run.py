@@ -1,6 +1,7 @@
 """One job in this process: the same numbers as TVB, whole files or none."""
 
 import json
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -195,3 +196,23 @@ def test_an_output_directory_that_cannot_be_written_is_one_line(settings, catalo
 
 def files(settings) -> list[Path]:
     return [path for path in (settings.storage.root / "outputs").rglob("*") if path.is_file()]
+
+
+def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, catalogue, monkeypatch) -> None:
+    monkeypatch.setattr("worker.h5.verify.BLOCK", 200_000)
+    small_chunks = settings.model_copy(update={"chunk_bytes": 200_000})
+
+    def peak(simulation_length: float) -> int:
+        claim = claimed(catalogue, monitors=[{"class": "Raw"}], simulation_length=simulation_length)
+        tracemalloc.start()
+        [output] = run_job(catalogue, small_chunks, claim)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert output.shape[0] == simulation_length / 0.5
+        return peak
+
+    peak(500.0)  # Whatever is made once.
+    short, long = peak(500.0), peak(5000.0)
+
+    # Ten times the output, 11 MB more of it.
+    assert long < short + 1_000_000
