@@ -20,7 +20,8 @@ from models.conditions import Condition, as_columns
 from models.database import check_revision, connect, transact
 from models.errors import LeaseLostError, NotFoundError
 from models.spec import SimulationSpec, SweepSpec
-from models.tables import Job, JobParameter, Output, Status, Sweep, SweepParameter
+from models.status import Status
+from models.tables import Job, JobParameter, Output, Sweep, SweepParameter
 
 T = TypeVar("T")
 Row = TypeVar("Row", Sweep, Job)

@@ -3,6 +3,7 @@
 Rows hold paths relative to the data directory, so that machines may mount it in different places.
 """
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -81,3 +82,22 @@ class Storage:
 def part(path: Path) -> Path:
     """The unfinished twin of `path`: same directory, so that the final rename is atomic."""
     return path.with_name(path.name + ".part")
+
+
+def check_writable(storage: Storage) -> None:
+    """Return when files can be made in the data directory, which is made when it is missing.
+
+    Raises
+    ------
+    OutputError
+        They cannot; one line with the reason.
+    """
+    try:
+        storage.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=storage.root, prefix=".writable-"):
+            pass
+    except OSError as exc:
+        raise OutputError(
+            f"data directory {storage.root}: {exc.strerror}; expected a directory that can be written; "
+            "name another with TVB_BATCH_DATA_DIR"
+        ) from exc

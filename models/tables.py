@@ -1,7 +1,6 @@
 """The tables: Sweep, SweepParameter, Job, JobParameter, Output. What is asked of them is in `models.catalogue`."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +9,7 @@ from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-
-class Status(StrEnum):
-    """The five states of a job, named as in TVB's own operations."""
-
-    PENDING = "PENDING"
-    STARTED = "STARTED"
-    FINISHED = "FINISHED"
-    ERROR = "ERROR"
-    CANCELED = "CANCELED"
+from models.status import Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -12,7 +12,8 @@ from uuid import UUID
 from models.catalogue import Catalogue
 from models.errors import NotFoundError, OutputError
 from models.paths import Storage
-from models.tables import Job, Status, Sweep
+from models.status import Status
+from models.tables import Job, Sweep
 
 
 def make_bundle(catalogue: Catalogue, found: Sequence[Job | Sweep], storage: Storage, target: Path) -> Path:

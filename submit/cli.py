@@ -1,7 +1,9 @@
 """`tvb-batch`: parse, call, print. Every command body is one call of a Python twin and one print.
 
-Nothing here imports TVB, so that every command but `worker` answers at once.
+Nothing here imports TVB, and each command imports what it needs itself: `--help` answers at once.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -9,22 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from models.catalogue import Catalogue
-from models.conditions import Condition
 from models.errors import TvbBatchError
-from models.queue import check_broker, make_app, publish
 from models.settings import Settings, load_settings
-from models.spec import SweepSpec, warnings
-from models.tables import Job, Status, Sweep
-from submit import view
-from submit.bundle import make_bundle
-from submit.enqueue import check_writable, enqueue
-from submit.local import environment, local_workers, worker_command
-from submit.spec_file import load
+from models.status import Status
+
+if TYPE_CHECKING:
+    from models.catalogue import Catalogue
+    from models.spec import SweepSpec
+    from models.tables import Job, Sweep
 
 
 class _Group(click.Group):
@@ -66,6 +64,9 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
 def _catalogue(settings: Settings) -> Catalogue:
     """The catalogue, made or upgraded when it is the SQLite file of the data directory."""
+    from models.catalogue import Catalogue
+    from models.paths import check_writable
+
     is_sqlite = settings.database.startswith("sqlite")
     if is_sqlite:
         check_writable(settings.storage)
@@ -73,6 +74,9 @@ def _catalogue(settings: Settings) -> Catalogue:
 
 
 def _load(spec: str) -> SweepSpec:
+    from models.spec import warnings
+    from submit.spec_file import load
+
     sweep = load(spec)
     for warning in warnings(sweep.base):
         click.echo(f"Warning: {warning}", err=True)
@@ -101,6 +105,12 @@ def run(settings: Settings, spec: str | None, workers: int) -> None:
     Example:
       tvb-batch run examples/jansen_rit.yaml --workers 2
     """
+    from models.paths import check_writable
+    from models.queue import make_app
+    from submit import view
+    from submit.enqueue import enqueue
+    from submit.local import local_workers
+
     sweep_spec = _load(spec) if spec else None
     check_writable(settings.storage)
     catalogue = _catalogue(settings)
@@ -139,6 +149,10 @@ def submit(settings: Settings, spec: str, dry_run: bool) -> None:
     Example:
       tvb-batch submit examples/sweep.yaml --dry-run
     """
+    from models.queue import check_broker, make_app
+    from submit import view
+    from submit.enqueue import enqueue
+
     sweep_spec = _load(spec)
     if dry_run:
         click.echo(view.describe_spec(sweep_spec))
@@ -161,6 +175,8 @@ def watch(settings: Settings, sweep: str) -> None:
     Example:
       tvb-batch watch jansen_rit
     """
+    from submit import view
+
     catalogue = _catalogue(settings)
     found = catalogue.find_sweep(sweep)
     try:
@@ -206,6 +222,9 @@ def list_(
     Example:
       tvb-batch list --status ERROR --where "coupling.a >= 5"
     """
+    from models.conditions import Condition
+    from submit import view
+
     catalogue = _catalogue(settings)
     filters: dict[str, Any] = {
         "sweep": catalogue.find_sweep(sweep).gid if sweep else None,
@@ -229,6 +248,8 @@ def sweeps(settings: Settings, as_json: bool) -> None:
     Example:
       tvb-batch sweeps --json
     """
+    from submit import view
+
     summaries = _catalogue(settings).sweeps()
     if as_json:
         _print_json([view.sweep_as_dict(summary) for summary in summaries])
@@ -247,6 +268,8 @@ def show(settings: Settings, key: str, as_json: bool) -> None:
     Example:
       tvb-batch show jansen_rit
     """
+    from submit import view
+
     catalogue = _catalogue(settings)
     found = catalogue.find(key)
     details = view.details(catalogue, found, settings.storage)
@@ -269,6 +292,8 @@ def cancel(settings: Settings, key: str) -> None:
     Example:
       tvb-batch cancel jansen_rit
     """
+    from submit import view
+
     catalogue = _catalogue(settings)
     click.echo(f"Canceled {view.jobs_word(catalogue.cancel(**_target(catalogue.find(key))))}.")
 
@@ -283,6 +308,8 @@ def retry(settings: Settings, key: str) -> None:
     Example:
       tvb-batch retry jansen_rit
     """
+    from submit import view
+
     catalogue = _catalogue(settings)
     again = catalogue.retry(**_target(catalogue.find(key)))
     click.echo(
@@ -300,6 +327,9 @@ def requeue(settings: Settings) -> None:
     Example:
       tvb-batch requeue
     """
+    from models.queue import check_broker, make_app, publish
+    from submit import view
+
     check_broker(settings)
     catalogue = _catalogue(settings)
     expired = catalogue.expire(max_attempts=settings.max_attempts)
@@ -308,6 +338,8 @@ def requeue(settings: Settings) -> None:
 
 
 def _target(found: Job | Sweep) -> dict[str, Any]:
+    from models.tables import Sweep
+
     return {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid}
 
 
@@ -329,6 +361,8 @@ def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None) -> No
     Example:
       tvb-batch bundle jansen_rit -o jansen_rit.zip
     """
+    from submit.bundle import make_bundle
+
     catalogue = _catalogue(settings)
     found = [catalogue.find(key) for key in keys]
     target = make_bundle(
@@ -353,6 +387,10 @@ def worker(settings: Settings, concurrency: int) -> NoReturn:
     Example:
       TVB_BATCH_BROKER_URL=redis://redis.example:6379/0 tvb-batch worker --concurrency 8
     """
+    from models.paths import check_writable
+    from models.queue import check_broker
+    from submit.local import environment, worker_command
+
     check_writable(settings.storage)
     _catalogue(settings).dispose()
     check_broker(settings)
@@ -377,6 +415,9 @@ def upgrade(settings: Settings, wait: float) -> None:
     Example:
       tvb-batch db upgrade
     """
+    from models.catalogue import Catalogue
+    from models.paths import check_writable
+
     if settings.database.startswith("sqlite"):
         check_writable(settings.storage)
     deadline = time.monotonic() + wait

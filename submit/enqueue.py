@@ -13,8 +13,8 @@ from pathlib import Path
 from celery import Celery
 
 from models.catalogue import Catalogue
-from models.errors import BrokerError, InputError, OutputError
-from models.paths import Storage
+from models.errors import BrokerError, InputError
+from models.paths import Storage, check_writable
 from models.queue import publish
 from models.spec import SweepSpec
 from models.tables import Sweep
@@ -59,25 +59,6 @@ def keep_inputs(spec: SweepSpec, storage: Storage) -> SweepSpec:
         _copy_whole(source, kept)
     connectivity = {**spec.base.connectivity, "from_file": storage.relative(kept)}
     return spec.model_copy(update={"base": spec.base.model_copy(update={"connectivity": connectivity})})
-
-
-def check_writable(storage: Storage) -> None:
-    """Return when files can be made in the data directory, which is made when it is missing.
-
-    Raises
-    ------
-    OutputError
-        They cannot; one line with the reason.
-    """
-    try:
-        storage.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=storage.root, prefix=".writable-"):
-            pass
-    except OSError as exc:
-        raise OutputError(
-            f"data directory {storage.root}: {exc.strerror}; expected a directory that can be written; "
-            "name another with TVB_BATCH_DATA_DIR"
-        ) from exc
 
 
 def _copy_whole(source: Path, target: Path) -> None:

@@ -24,7 +24,8 @@ from rich.text import Text
 from models.catalogue import Catalogue, SweepSummary
 from models.paths import Storage
 from models.spec import SweepSpec
-from models.tables import Job, Status, Sweep
+from models.status import Status
+from models.tables import Job, Sweep
 
 #: How often the live view asks the catalogue. Seconds.
 TICK = 0.5

@@ -20,7 +20,7 @@ from models.catalogue import Catalogue, OutputRecord
 from models.conditions import Condition
 from models.errors import LeaseLostError, NotFoundError
 from models.spec import sweep
-from models.tables import Status
+from models.status import Status
 
 LEASE = timedelta(seconds=60)
 PAST = timedelta(seconds=-1)

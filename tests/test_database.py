@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from models import database
@@ -25,6 +26,14 @@ def test_the_migrations_make_the_tables_of_the_models(url) -> None:
     engine = connect(url)
 
     command.check(alembic_config(engine))
+
+    engine.dispose()
+
+
+def test_the_revision_we_name_is_the_last_migration(url) -> None:
+    engine = connect(url)
+
+    assert ScriptDirectory.from_config(alembic_config(engine)).get_current_head() == database.HEAD
 
     engine.dispose()
 

@@ -6,10 +6,11 @@ import pytest
 from conftest import SHORT
 
 from models.errors import InputError, OutputError
+from models.paths import check_writable
 from models.queue import make_app, waiting
 from models.spec import SimulationSpec, SweepSpec
-from models.tables import Status
-from submit.enqueue import check_writable, enqueue, keep_inputs
+from models.status import Status
+from submit.enqueue import enqueue, keep_inputs
 
 
 def sweep_spec(connectivity: str = "connectivity_76.zip", jobs: int = 3) -> SweepSpec:

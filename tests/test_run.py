@@ -12,7 +12,7 @@ from conftest import EXAMPLES, SHORT
 
 from models.errors import CanceledError, InputError, LeaseLostError, OutputError
 from models.spec import SimulationSpec, SweepSpec
-from models.tables import Status
+from models.status import Status
 from submit.spec_file import load
 from worker.run import StoppedError, run_job
 

@@ -14,7 +14,7 @@ from models.catalogue import Catalogue
 from models.queue import make_app, send
 from models.settings import Settings
 from models.spec import SimulationSpec, SweepSpec
-from models.tables import Status
+from models.status import Status
 from submit.enqueue import enqueue
 from submit.local import environment
 from worker.h5.verify import verify

@@ -11,7 +11,7 @@ from conftest import SHORT, wait_until
 from models.catalogue import Catalogue
 from models.queue import make_app, waiting
 from models.spec import sweep
-from models.tables import Status
+from models.status import Status
 from worker.tasks import WorkerState, perform, reconcile_until
 
 

@@ -8,7 +8,7 @@ from conftest import SHORT
 from rich.console import Console
 
 from models.spec import sweep
-from models.tables import Status
+from models.status import Status
 from submit import view
 
 
