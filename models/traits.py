@@ -25,7 +25,12 @@ def build(role: str, section: Mapping[str, Any]) -> Any:
         for name, value in section.items()
         if name != "class" and value != component.attributes[name].default
     }
-    return getattr(importlib.import_module(component.module), component.name)(**values)
+    instance = getattr(importlib.import_module(component.module), component.name)(**values)
+    for name, attribute in component.attributes.items():
+        # TVB hands out its default arrays themselves: what one job changed in place, the next one would start from.
+        if attribute.type == "array" and name not in values and getattr(instance, name) is not None:
+            vars(instance)[name] = getattr(instance, name).copy()
+    return instance
 
 
 def describe(role: str, instance: Any) -> dict[str, Any]:

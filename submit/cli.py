@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -118,6 +119,8 @@ def run(settings: Settings, spec: str | None, workers: int) -> None:
     if not total:
         click.echo("Nothing is waiting.")
         return
+    # A closed terminal or a batch system's end is a Ctrl-C too: running jobs are given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with local_workers(settings, min(workers, total)) as local:
             sweep = enqueue(catalogue, make_app(local.settings), sweep_spec, settings.storage) if sweep_spec else None

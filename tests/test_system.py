@@ -129,13 +129,18 @@ def test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process(tmp_path: P
     assert processes_naming(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path, how: signal.Signals) -> None:
     spec = tmp_path / "long.json"
     spec.write_text(json.dumps({"name": "long", **SHORT, "simulation_length": 600_000.0}))
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_LEASE": "5"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "submit", "run", str(spec)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-m", "submit", "run", str(spec)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A test run in the background of a script has inherited deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     url = f"sqlite:///{tmp_path}/data/catalogue.sqlite"
     wait_until(lambda: Path(url.removeprefix("sqlite:///")).exists(), seconds=30)
