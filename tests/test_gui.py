@@ -75,8 +75,13 @@ def verdicts(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     files = {"whole": bundle} | {name: without(bundle, name, directory) for name in NEEDED}
     home = tmp_path_factory.mktemp("tvb-home")
 
+    # Some of the GUI's test profile's files land where it is started.
     done = subprocess.run(
-        [sys.executable, str(JUDGE), str(home), *map(str, files.values())], capture_output=True, text=True, timeout=600
+        [sys.executable, str(JUDGE), str(home), *map(str, files.values())],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=home,
     )
 
     found = [
