@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from models.components import did_you_mean
+from models.components import did_you_mean, finite
 from models.errors import SpecError
 
 #: Larger grids are refused: nobody means them.
@@ -132,21 +132,9 @@ def _length(name: str, values: Any) -> int:
 def _values(name: str, values: Any) -> list[Any]:
     if not isinstance(values, Mapping):
         return list(values)
-    start, stop = (_end(f"sweep.{name}.{end}", values[end]) for end in ("start", "stop"))
+    start, stop = (finite(values[end], f"sweep.{name}.{end}") for end in ("start", "stop"))
     if not math.isfinite(stop - start):
         raise SpecError(f"sweep.{name}", f"{start:g} to {stop:g}", "a range that a float can span")
     from numpy import linspace
 
     return [float(value) for value in linspace(start, stop, values["num"])]
-
-
-def _end(path: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(path, repr(value), "a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise SpecError(path, repr(value)[:40], "a finite number")
-    return number

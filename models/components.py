@@ -112,6 +112,25 @@ def _nearest(found: str, names: Sequence[str]) -> str:
     return f"did you mean {by_lower.get(near[0], near[0])!r}?" if near else ""
 
 
+def finite(value: Any, path: str, expected: str = "a number") -> float:
+    """`value` as a float.
+
+    Raises
+    ------
+    SpecError
+        It is no number, or too large for a float, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(path, repr(value), expected)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpecError(path, repr(value)[:40], "a finite number")
+    return number
+
+
 def complete(role: str, section: Any, path: str) -> dict[str, Any]:
     """A checked copy of a spec's section with every default filled in.
 
@@ -226,15 +245,7 @@ def _array(attribute: Attribute, value: Any, path: str) -> list[Any]:
 
 
 def _float(attribute: Attribute, value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(path, repr(value), _TYPES[attribute.type])
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise SpecError(path, repr(value)[:40], "a finite number")
-    return number
+    return finite(value, path, _TYPES[attribute.type])
 
 
 def _int(attribute: Attribute, value: Any, path: str) -> int:

@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 home = Path(sys.argv[1])
-os.environ["TVB_USER_HOME"] = str(home)
+# The test profile asks for the one, the rest of TVB for the other.
+os.environ["HOME"] = os.environ["TVB_USER_HOME"] = str(home)
 # The atlas library asks the network for its atlases while it is imported; the GUI runs without it.
 sys.modules["siibra"] = None  # type: ignore[assignment]
 
