@@ -371,7 +371,7 @@ def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None) -> No
     target = make_bundle(
         catalogue, found, settings.storage, (output or settings.storage.bundle("-".join(keys))).absolute()
     )
-    click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB H5 / ZIP; give it this file.")
+    click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
 
 
 @main.command()
