@@ -79,7 +79,7 @@ def _load(spec: str) -> SweepSpec:
     from submit.spec_file import load
 
     sweep = load(spec)
-    for warning in warnings(sweep.base):
+    for warning in warnings(sweep):
         click.echo(f"Warning: {warning}", err=True)
     return sweep
 
