@@ -45,7 +45,7 @@ lint: $(VENV)/.test  ## Run linters and types alone.
 	$(BIN)/mypy
 
 check-compose: $(VENV)/.run-postgres  ## Bring the Compose stack up, kill a worker, and look for every result.
-	VENV=$(VENV) bash scripts/check-compose.sh
+	VENV=$(VENV) bash scripts/check-compose.sh || [ $$? = 77 ]  # 77: no Docker engine, skipped
 
 env:  ## Write .env with random passwords for docker-compose.yml.
 	@bash scripts/make_env.sh
