@@ -48,10 +48,17 @@ _COLUMNS = (
 
 def judge(file: str) -> dict[str, Any]:
     """Import one file into an empty project of an empty database."""
+    # The folder of a project is named after it, and an import that fails leaves its files there.
     reset_database()
     initialize(skip_import=True)
     user = dao.store_entity(User("judge", "judge", "password", "judge@example.org", True, "test"))
-    wanted = {"name": "p", "description": "", "users": [], "max_operation_size": None, "disable_imports": False}
+    wanted = {
+        "name": f"p{os.urandom(6).hex()}",
+        "description": "",
+        "users": [],
+        "max_operation_size": None,
+        "disable_imports": False,
+    }
     project = ProjectService().store_project(user, True, None, **wanted)
     failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
     found = stored_datatypes()
