@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from itertools import islice
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
@@ -19,8 +20,9 @@ from sqlalchemy.orm import Session
 from models.conditions import Condition, as_columns
 from models.database import check_revision, connect, transact
 from models.errors import LeaseLostError, NotFoundError
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import ANNOTATION, SimulationSpec
 from models.status import Status
+from models.sweep import SweepSpec
 from models.tables import Job, JobParameter, Output, Sweep, SweepParameter
 
 T = TypeVar("T")
@@ -119,27 +121,32 @@ class Catalogue:
 
     # ------------------------------------------------------------------------------------------------ adding
 
-    def add_sweep(self, spec: SweepSpec) -> Sweep:
-        """Add a sweep and all its jobs, PENDING, in one transaction; rows are streamed, not gathered."""
+    def add_sweep(self, spec: SweepSpec, *, reuse: bool = True) -> Sweep:
+        """Add a sweep and all its jobs in one transaction; rows are streamed, not gathered.
+
+        Parameters
+        ----------
+        reuse : a job whose simulation has finished before, with the same tvb-library, is FINISHED at once and shares
+            its files; all others are PENDING
+        """
 
         def work() -> Sweep:
             with self._writing() as session:
                 sweep = Sweep(
                     gid=uuid4(), name=spec.name, created_at=_now(), size=spec.size,
-                    base=spec.base.canonical(), axes=dict(spec.axes),
+                    base=spec.base.canonical(), plan=dict(spec.plan),
                 )  # fmt: skip
                 session.add(sweep)
                 session.flush()
-                shared = {
-                    name: value for name, value in spec.base.parameters().items() if name not in (*spec.axes, "seed")
-                }
                 session.add_all(
                     SweepParameter(sweep_id=sweep.id, name=name, number=number, text=text)
-                    for name, (number, text) in ((name, as_columns(value)) for name, value in shared.items())
+                    for name, (number, text) in ((name, as_columns(value)) for name, value in spec.shared().items())
                 )
                 session.flush()
                 rows = _job_rows(spec, sweep)
                 while batch := list(islice(rows, BATCH)):
+                    if reuse:
+                        _reuse(session, sweep, [row for row, _ in batch])
                     _insert_jobs(session, batch)
                 return sweep
 
@@ -346,9 +353,9 @@ class Catalogue:
         def work(session: Session) -> list[Output]:
             found: list[Output] = []
             for start in range(0, len(jobs), BATCH):
-                query = (
-                    select(Output).join(Job, Job.id == Output.job_id).where(Job.gid.in_(jobs[start : start + BATCH]))
-                )
+                owner = func.coalesce(Job.source_id, Job.id)
+                query = select(Output).join(Job, owner == Output.job_id)
+                query = query.where(Job.gid.in_(jobs[start : start + BATCH]))
                 found += session.scalars(query.order_by(Job.id, Output.id))
             return found
 
@@ -435,14 +442,35 @@ def _now() -> datetime:
 def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A job's row and its swept parameters, one pair for each point."""
     created = _now()
-    for number, parameters, seed in spec.points():
-        digest = spec.simulation(parameters, seed).parameters_hash()
+    for point in spec.points():
         row = {
-            "gid": uuid4(), "sweep_id": sweep.id, "number": number, "parameters": parameters, "parameters_hash": digest,
-            "seed": seed, "status": Status.PENDING, "attempt": 0, "created_at": created, "progress": 0.0,
-            "cancel_requested": False,
+            "gid": uuid4(), "sweep_id": sweep.id, "number": point.number, "repeat": point.repeat,
+            "parameters": point.parameters, "parameters_hash": spec.parameters_hash(point), "seed": point.seed,
+            "status": Status.PENDING, "attempt": 0, "created_at": created, "progress": 0.0, "cancel_requested": False,
+            "finished_at": None, "engine": None, "versions": None, "source_id": None,
         }  # fmt: skip
-        yield row, parameters
+        yield row, spec.indexed(point)
+
+
+def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> None:
+    """Mark the jobs that have finished before, in any sweep that annotates its files alike."""
+    hashes = [row["parameters_hash"] for row in rows]
+    is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
+    finished = session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished))
+    library = version("tvb-library")
+    sources = {job.parameters_hash: job for job in finished if _is_alike(job, sweep, library)}
+    for row in rows:
+        source = sources.get(row["parameters_hash"])
+        if source is not None:
+            row |= {
+                "status": Status.FINISHED, "finished_at": _now(), "progress": 1.0, "source_id": source.id,
+                "engine": source.engine, "versions": source.versions,
+            }  # fmt: skip
+
+
+def _is_alike(job: Job, sweep: Sweep, library: str) -> bool:
+    is_same_library = (job.versions or {}).get("tvb-library") == library
+    return is_same_library and all(job.sweep.base[name] == sweep.base[name] for name in ANNOTATION)
 
 
 def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:

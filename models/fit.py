@@ -6,13 +6,16 @@ nothing of a single section's own parameters.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.components import components, connectivities
+from models.components import connectivities, find
 from models.errors import SpecError
 
+if TYPE_CHECKING:
+    from models.spec import SimulationSpec
+
 #: Raw monitors follow `dt`, whatever their period says.
-_SAMPLED_AT_DT = frozenset({"Raw", "AfferentCoupling"})
+_SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
 #: Monitors whose `variables_of_interest` count something else than the model's, or nothing.
 _OTHER_VARIABLES = frozenset({"Raw", "AfferentCoupling", "AfferentCouplingTemporalAverage"})
 
@@ -52,32 +55,45 @@ def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]
             raise SpecError(path, f"{period:g} ms", f"at most simulation_length, {simulation_length:g} ms", hint)
 
 
-def check_shapes(model: Section, integrator: Section, monitors: Iterable[Section], connectivity: str) -> None:
+def check_shapes(spec: "SimulationSpec", regions: int | None = None) -> None:
     """Return when arrays have one element, or one for each thing they belong to.
 
     Parameters
     ----------
-    connectivity : the name of a tvb-data connectivity tells the number of regions; with a file anything goes
+    regions : how many the connectivity has, where the spec does not tell; with None, an array may have any length
 
     Raises
     ------
     SpecError
         An array can fit neither the state variables nor the regions, or an index points behind the last variable.
     """
-    regions = connectivities().get(connectivity)
-    component = components("model")[model["class"]]
+    component = find("model", spec.model["class"], "model")
+    regions = count_regions(spec.connectivity) or regions
+    # Nodes of a surface are vertices and regions that no vertex maps to: how many is known once the files are read.
+    nodes = regions if spec.surface is None else None
     # Some parameters are tables of their own, such as Zerlaut's polynomials: those are as long as their default.
     for name, attribute in component.attributes.items():
-        if attribute.type == "array" and len(attribute.default or ()) == 1:
-            _check_length(f"model.{name}", model[name], {1: "one value"}, regions)
-    if "noise" in integrator:
+        if attribute.type == "array" and attribute.dtype != "i" and len(attribute.default or ()) == 1:
+            _check_length(f"model.{name}", spec.model[name], {1: "one value"}, nodes)
+    if "noise" in spec.integrator:
         count = len(component.state_variables)
         lengths = {1: "one value", count: f"one for each of the {count} state variables of {component.name}"}
-        _check_length("integrator.noise.nsig", integrator["noise"]["nsig"], lengths, regions)
-    count = len(model["variables_of_interest"])
-    for index, monitor in enumerate(monitors):
+        _check_length("integrator.noise.nsig", spec.integrator["noise"]["nsig"], lengths, nodes)
+    if spec.stimulus is not None and "weight" in spec.stimulus:
+        _check_length("stimulus.weight", spec.stimulus["weight"], {}, regions)
+    if isinstance(spec.initial_conditions, list):
+        _check_initial_conditions(spec.initial_conditions, len(component.state_variables), nodes)
+    count = len(spec.model["variables_of_interest"])
+    for index, monitor in enumerate(spec.monitors):
         if monitor["class"] not in _OTHER_VARIABLES:
             _check_indices(f"monitors[{index}].variables_of_interest", monitor.get("variables_of_interest"), count)
+
+
+def count_regions(connectivity: Section) -> int | None:
+    """How many regions a connectivity has, when its section tells."""
+    if isinstance(connectivity.get("weights"), list):
+        return len(connectivity["weights"])
+    return connectivities().get(connectivity.get("from_file", ""))
 
 
 def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
@@ -91,12 +107,23 @@ def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
             yield f"monitors[{index}].period: {period:g} ms is no multiple of dt; TVB samples every {sampled:g} ms"
 
 
-def _check_length(path: str, value: list[Any], lengths: Mapping[int, str], regions: int | None) -> None:
-    is_table = bool(value) and isinstance(value[0], list)
-    if is_table or len(value) in lengths or regions is None or len(value) == regions:
+def _check_length(path: str, value: Any, lengths: Mapping[int, str], regions: int | None) -> None:
+    is_plain = isinstance(value, list) and not (value and isinstance(value[0], list))
+    if not is_plain or len(value) in lengths or regions is None or len(value) == regions:
         return
-    expected = ", ".join([*lengths.values(), f"or one for each of the {regions} regions"])
-    raise SpecError(path, f"{len(value)} values", expected)
+    words = [*lengths.values(), f"{'or ' if lengths else ''}one for each of the {regions} regions"]
+    raise SpecError(path, f"{len(value)} values", ", ".join(words))
+
+
+def _check_initial_conditions(value: list[Any], variables: int, nodes: int | None) -> None:
+    shape = []
+    place: Any = value
+    while isinstance(place, list):
+        shape.append(len(place))
+        place = place[0] if place else None
+    if len(shape) != 4 or shape[1] != variables or (nodes is not None and shape[2] != nodes):
+        expected = f"(time, {variables} state variables, {nodes or 'nodes'}, modes)"
+        raise SpecError("initial_conditions", f"shape {tuple(shape)}", expected)
 
 
 def _check_indices(path: str, indices: list[int] | None, count: int) -> None:

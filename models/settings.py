@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.components import allow
 from models.errors import SettingsError
 from models.paths import Storage
 
@@ -27,6 +28,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     #: Upper bound of monitor output held in memory between two writes. Bytes.
     chunk_bytes: int = Field(default=32 * 2**20, ge=1)
+
+    #: Modules whose models, couplings, monitors ... specs may name besides TVB's own, separated by commas.
+    modules: str = Field(default="", pattern=r"^[\w., ]*$")
 
     @field_validator("data_dir")
     @classmethod
@@ -60,7 +64,7 @@ def without_password(url: str) -> str:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of the environment, with the given ones in front.
+    """The settings of the environment, with the given ones in front; its modules may be named in specs from now on.
 
     Raises
     ------
@@ -68,8 +72,10 @@ def load_settings(**overrides: object) -> Settings:
         A value is unusable; the message names the environment variable.
     """
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {first['msg']}") from exc
+    allow(module.strip() for module in settings.modules.split(",") if module.strip())
+    return settings

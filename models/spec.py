@@ -1,15 +1,14 @@
-"""What a simulation and a sweep are: validated, complete, and the same text for the same simulation.
+"""What a simulation is: validated, complete, and the same text for the same simulation.
 
 A SimulationSpec describes one simulation in TVB's words with every default filled in, so that its hash does not depend
-on what was left out. A SweepSpec is a base simulation and the values of some of its parameters. Neither imports TVB.
+on what was left out. Imports no TVB.
 """
 
+import copy
 import hashlib
-import itertools
 import json
-import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -18,18 +17,18 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from models.axes import assign, expand
-from models.components import complete, connectivities, did_you_mean, domain_warnings
+from models.components import Attribute
 from models.errors import SpecError
 from models.fit import check_shapes, check_times, time_warnings
+from models.names import assign, is_section, parameters
+from models.sections import checked, complete, domain_warnings, files_of
 
 #: What is written into the files but decides no number in them.
-_ANNOTATION = {"subject", "title", "user_tags"}
+ANNOTATION = frozenset({"subject", "title", "user_tags"})
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -46,7 +45,10 @@ _EXPECTED = {
     "greater_than": "a number greater than {gt:g}",
     "greater_than_equal": "a number from {ge} on",
     "less_than": "a number below {lt}",
+    "literal_error": "{expected}",
 }
+
+_INITIAL_CONDITIONS = Attribute("initial_conditions", "array", None, False, "", "")
 
 
 def _one_line(text: str) -> str:
@@ -62,17 +64,24 @@ Section = dict[str, Any]
 
 
 class SimulationSpec(BaseModel):
-    """One simulation, complete."""
+    """One simulation, complete.
+
+    Files are named by their name in tvb-data, by a path, or by `inputs/<sha256><suffix>` once the simulation is queued.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: `{"from_file": ...}`: a name in tvb-data, a path to a TVB zip, or `inputs/<sha256>.zip` once it is queued.
-    connectivity: dict[str, str] = {"from_file": "connectivity_76.zip"}
+    connectivity: Section = Field(default_factory=lambda: complete("connectivity", "connectivity_76.zip", ""))
     #: mm/ms
     conduction_speed: Positive = 3.0
     model: Section
     coupling: Section = Field(default_factory=lambda: complete("coupling", "Linear", "coupling"))
+    #: TVB's Cortex, for a surface simulation.
+    surface: Section | None = None
+    stimulus: Section | None = None
     integrator: Section
+    #: (time, state variable, node, mode), or `{from_file: ...}`; drawn from the seed when None.
+    initial_conditions: list[Any] | dict[str, str] | None = None
     monitors: tuple[Section, ...] = Field(min_length=1)
     #: ms
     simulation_length: Positive
@@ -85,56 +94,43 @@ class SimulationSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_seed(cls, values: Any) -> Any:
-        """`integrator.noise.noise_seed` is another name of `seed`."""
+    def _one_place_each(cls, values: Any) -> Any:
+        """`integrator.noise.noise_seed` is another name of `seed`, and `connectivity.speed` of `conduction_speed`."""
         if not isinstance(values, Mapping):
             return values
-        integrator = values.get("integrator")
-        noise = integrator.get("noise") if isinstance(integrator, Mapping) else None
-        if not (isinstance(noise, Mapping) and "noise_seed" in noise):
-            return values
-        noise_seed = noise["noise_seed"]
-        if values.get("seed", noise_seed) != noise_seed:
-            raise SpecError(
-                "seed", repr(values["seed"]), f"{noise_seed!r} as integrator.noise.noise_seed", "leave one out"
-            )
-        return {**values, "seed": noise_seed}
+        values = _moved(values, ("integrator", "noise", "noise_seed"), "seed")
+        speed = _at(values, ("connectivity", "speed"))
+        if isinstance(speed, list | tuple) and len(speed) == 1:
+            values = {**values, "connectivity": {**values["connectivity"], "speed": speed[0]}}
+        elif isinstance(speed, list | tuple):
+            return values  # One speed for each connection stays where TVB has it.
+        return _moved(values, ("connectivity", "speed"), "conduction_speed")
 
-    @field_validator("connectivity", mode="before")
-    @classmethod
-    def _connectivity(cls, value: Any) -> Any:
-        section = {"from_file": value} if isinstance(value, str) else value
-        if (
-            not isinstance(section, Mapping)
-            or set(section) != {"from_file"}
-            or not isinstance(section["from_file"], str)
-        ):
-            raise SpecError("connectivity", repr(value), "the name of a tvb-data connectivity, or a path to a TVB zip")
-        name = section["from_file"]
-        if "/" not in name and name not in connectivities():
-            raise SpecError(
-                "connectivity",
-                repr(name),
-                "a connectivity of tvb-data, or a path to a TVB zip (`./mine.zip`)",
-                did_you_mean(name, connectivities()),
-            )
-        return dict(section)
-
-    @field_validator("model", "coupling", "integrator", mode="before")
+    @field_validator("connectivity", "model", "coupling", "integrator", mode="before")
     @classmethod
     def _section(cls, value: Any, info: Any) -> Section:
-        return complete(info.field_name, value, info.field_name)
+        return complete_part(info.field_name, value, info.field_name)
 
-    @field_validator("integrator")
+    @field_validator("surface", mode="before")
     @classmethod
-    def _integrator(cls, value: Section) -> Section:
-        if value["dt"] <= 0:
-            raise SpecError("integrator.dt", repr(value["dt"]), "a positive number of ms")
-        if "noise" in value:
-            # The seed has one place, at the top.
-            noise = {name: item for name, item in value["noise"].items() if name != "noise_seed"}
-            return {**value, "noise": noise}
-        return value
+    def _surface(cls, value: Any) -> Section | None:
+        if value is None:
+            return None
+        section = complete("cortex", value, "surface")
+        if "surface" not in section["region_mapping_data"]:
+            found, hint = "no surface", "such as surface: cortex_16384.zip"
+            raise SpecError("surface.region_mapping_data.surface", found, "the cortical surface that it maps", hint)
+        return section
+
+    @field_validator("stimulus", mode="before")
+    @classmethod
+    def _stimulus(cls, value: Any) -> Section | None:
+        return None if value is None else complete("stimulus", value, "stimulus")
+
+    @field_validator("initial_conditions", mode="before")
+    @classmethod
+    def _initial_conditions(cls, value: Any) -> Any:
+        return None if value is None else checked(_INITIAL_CONDITIONS, value, "initial_conditions")
 
     @field_validator("monitors", mode="before")
     @classmethod
@@ -148,7 +144,7 @@ class SimulationSpec(BaseModel):
     @model_validator(mode="after")
     def _sections_fit(self) -> "SimulationSpec":
         check_times(self.integrator["dt"], self.simulation_length, self.monitors)
-        check_shapes(self.model, self.integrator, self.monitors, self.connectivity["from_file"])
+        check_shapes(self)
         return self
 
     def canonical(self) -> dict[str, Any]:
@@ -157,14 +153,14 @@ class SimulationSpec(BaseModel):
 
     def canonical_json(self) -> str:
         """The one text of this simulation: sorted, without spaces, every default written out."""
-        return _json(self.canonical())
+        return to_json(self.canonical())
 
     def parameters_hash(self) -> str:
         """sha256 of what decides the data; equal for simulations that TVB cannot tell apart."""
-        decisive = {name: value for name, value in self.canonical().items() if name not in _ANNOTATION}
-        return hashlib.sha256(_json(decisive).encode()).hexdigest()
+        decisive = {name: value for name, value in self.canonical().items() if name not in ANNOTATION}
+        return hashlib.sha256(to_json(decisive).encode()).hexdigest()
 
-    def with_parameters(self, parameters: Mapping[str, Any]) -> "SimulationSpec":
+    def with_parameters(self, values: Mapping[str, Any]) -> "SimulationSpec":
         """The same simulation with other values, such as `{"coupling.a": 5.0, "monitors[0].period": 1.0}`.
 
         Raises
@@ -172,90 +168,55 @@ class SimulationSpec(BaseModel):
         SpecError
             There is no such parameter, or the value does not fit it.
         """
-        values = self.canonical()
-        for name, value in parameters.items():
-            assign(values, name, value)
-        return simulation(values)
+        changed = self.canonical()
+        # A class or a section comes first: what else is changed may be a parameter of it.
+        wholes = {name: value for name, value in values.items() if name.endswith("class") or _is_whole(value)}
+        for name, value in wholes.items():
+            assign(changed, name, value)
+        if wholes and len(wholes) < len(values):
+            # Its defaults are filled in; what does not fit together yet may do so with the rest.
+            for role in ("connectivity", "model", "coupling", "integrator"):
+                changed[role] = complete_part(role, changed[role], role)
+            changed["monitors"] = [
+                complete("monitor", item, f"monitors[{i}]") for i, item in enumerate(changed["monitors"])
+            ]
+        for name, value in values.items():
+            if name not in wholes:
+                assign(changed, name, value)
+        return simulation(changed)
+
+    def with_files(self, place: Callable[[str, str], str]) -> "SimulationSpec":
+        """The same simulation with other places of its files: `place(path in the spec, file)` tells where each is."""
+        moved = copy.deepcopy(self.canonical())
+        for path, section in files_of(moved):
+            section["from_file"] = place(path, section["from_file"])
+        return simulation(moved)
+
+    def files(self) -> list[str]:
+        """The files it is fed with that are not tvb-data's."""
+        return [section["from_file"] for _, section in files_of(self.canonical())]
 
     def parameters(self) -> dict[str, Any]:
         """Every number and text of the spec by its dotted name; arrays of one element as their element."""
-        return dict(_scalars(self.canonical(), ""))
+        return dict(parameters(self.canonical()))
 
 
-class SweepSpec(BaseModel):
-    """A base simulation, and the values of the parameters that vary: a cartesian grid."""
+def complete_part(role: str, value: Any, path: str) -> Section:
+    """A section as a simulation has it: what has its place at the top of the spec is not in it.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[\w.+-][\w .+-]*$")
-    base: SimulationSpec
-    #: Dotted name of a parameter, and its values; the last one varies fastest. Empty: the base alone.
-    axes: dict[str, list[Any]] = Field(default_factory=dict)
-
-    @field_validator("axes", mode="before")
-    @classmethod
-    def _axes(cls, axes: Any, info: ValidationInfo) -> Any:
-        base = info.data.get("base")
-        return expand(axes, base.canonical()) if base else axes
-
-    @model_validator(mode="after")
-    def _values_fit(self) -> "SweepSpec":
-        for name, values in self.axes.items():
-            for index, value in enumerate(values):
-                self._check({name: value}, name, f"sweep.{name}[{index}]")
-        # An axis alone may fit the base, and not the other axes: what can clash is tried at its extremes.
-        for parameters in self._extreme_times():
-            self._check(parameters, "", "sweep")
-        return self
-
-    def _check(self, parameters: Mapping[str, Any], name: str, place: str) -> None:
-        try:
-            simulation = self.base.with_parameters(parameters)
-        except SpecError as exc:
-            own = bool(name) and exc.path.startswith(name)
-            found = exc.found if own else f"{exc.path} = {exc.found}"
-            raise SpecError(place, found, exc.expected, exc.hint) from exc
-        if "/" in simulation.connectivity["from_file"] and "connectivity.from_file" in parameters:
-            found = repr(simulation.connectivity["from_file"])
-            raise SpecError(place, found, "names of tvb-data", "a sweep over own files is not possible yet")
-
-    def _extreme_times(self) -> Iterator[dict[str, Any]]:
-        """Few points of the grid that fit when all do: see `models.fit.check_times`."""
-        times = [name for name in self.axes if name == "simulation_length" or name.endswith(".period")]
-        if len(times) + ("integrator.dt" in self.axes) < 2:
-            return
-        for dt in self.axes.get("integrator.dt", [self.base.integrator["dt"]]):
-            for extreme in (min, max):
-                chosen = {name: (min if name == "simulation_length" else extreme)(self.axes[name]) for name in times}
-                yield {"integrator.dt": dt, **chosen}
-
-    @property
-    def size(self) -> int:
-        """Number of jobs."""
-        return math.prod(len(values) for values in self.axes.values())
-
-    def points(self) -> Iterator[tuple[int, dict[str, Any], int]]:
-        """Number, swept parameters and seed of each job, one at a time.
-
-        A single simulation keeps the spec's seed. In a sweep each point has its own, derived from the spec's seed and
-        the point's number alone, so that it depends neither on the order of the runs nor on the number of workers.
-        """
-        for number, values in enumerate(itertools.product(*self.axes.values())):
-            parameters = dict(zip(self.axes, values, strict=True))
-            yield number, parameters, self._seed(number, parameters)
-
-    def simulation(self, parameters: Mapping[str, Any], seed: int) -> SimulationSpec:
-        """The complete simulation of one point."""
-        return self.base.with_parameters({**parameters, "seed": seed})
-
-    def _seed(self, number: int, parameters: Mapping[str, Any]) -> int:
-        if "seed" in parameters:
-            return int(parameters["seed"])
-        if not self.axes:
-            return self.base.seed
-        from numpy.random import SeedSequence
-
-        return int(SeedSequence([self.base.seed, number]).generate_state(1)[0])
+    Raises
+    ------
+    SpecError
+        It is none.
+    """
+    section = complete(role, value, path)
+    if role == "connectivity" and len(section.get("speed", ())) == 1:
+        del section["speed"]
+    if role == "integrator":
+        if section["dt"] <= 0:
+            raise SpecError(f"{path}.dt", repr(section["dt"]), "a positive number of ms")
+        section.get("noise", {}).pop("noise_seed", None)
+    return section
 
 
 def simulation(values: Mapping[str, Any]) -> SimulationSpec:
@@ -272,46 +233,16 @@ def simulation(values: Mapping[str, Any]) -> SimulationSpec:
         raise spec_error(exc) from exc
 
 
-def sweep(values: Mapping[str, Any]) -> SweepSpec:
-    """The validated sweep of a spec file's content: `name`, `sweep`, and the keys of a simulation.
-
-    Raises
-    ------
-    SpecError
-        The first fault found.
-    """
-    rest = {name: value for name, value in values.items() if name not in ("name", "sweep")}
-    known = set(SimulationSpec.model_fields) | {"name", "sweep"}
-    for name in rest:
-        if name not in known:
-            raise SpecError(str(name), "an unknown key", "a key of a spec", did_you_mean(str(name), known))
-    for name in ("model", "integrator", "monitors", "simulation_length"):
-        if name not in rest:
-            raise SpecError("", f"no `{name}`", "one; a spec needs model, integrator, monitors and simulation_length")
-    base = simulation(rest)
-    sweep = values.get("sweep")
-    try:
-        return SweepSpec(name=values.get("name", "simulation"), base=base, axes=sweep if sweep is not None else {})
-    except ValidationError as exc:
-        raise spec_error(exc) from exc
-
-
-def warnings(spec: SimulationSpec | SweepSpec) -> list[str]:
-    """What TVB would run but probably nobody means; of a sweep, that of its base and of each value by itself."""
-    if isinstance(spec, SimulationSpec):
-        return _warnings(spec)
-    simulations = (spec.base.with_parameters({name: value}) for name, values in spec.axes.items() for value in values)
-    found = itertools.chain(_warnings(spec.base), *map(_warnings, simulations))
-    return list(dict.fromkeys(found))
-
-
-def _warnings(spec: SimulationSpec) -> list[str]:
+def spec_warnings(spec: SimulationSpec) -> list[str]:
+    """What TVB would run but probably nobody means."""
     sections = [
         ("model", spec.model, "model"),
         ("coupling", spec.coupling, "coupling"),
         ("integrator", spec.integrator, "integrator"),
     ]
     sections += [("monitor", monitor, f"monitors[{index}]") for index, monitor in enumerate(spec.monitors)]
+    if spec.surface is not None:
+        sections.append(("cortex", spec.surface, "surface"))
     domains = [warning for role, section, path in sections for warning in domain_warnings(role, section, path)]
     return [*domains, *time_warnings(spec.integrator["dt"], spec.monitors)]
 
@@ -328,19 +259,26 @@ def spec_error(exc: ValidationError) -> SpecError:
     return SpecError(path, repr(first["input"])[:80], words)
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """The one text of a JSON value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def _scalars(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _scalars(item, f"{name}.{key}" if name else key)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for index, item in enumerate(value):
-            yield from _scalars(item, f"{name}[{index}]")
-    elif isinstance(value, list):
-        if len(value) == 1 and not isinstance(value[0], list):
-            yield name, value[0]
-    elif value not in ("", None):
-        yield name, value
+def _is_whole(value: Any) -> bool:
+    return is_section(value) or isinstance(value, str)
+
+
+def _at(values: Any, way: tuple[str, ...]) -> Any:
+    for step in way:
+        values = values.get(step) if isinstance(values, Mapping) else None
+    return values
+
+
+def _moved(values: Mapping[str, Any], way: tuple[str, ...], name: str) -> Mapping[str, Any]:
+    """`values` with what stands at `way` as `name` too, where it is given; refuses two different values."""
+    value = _at(values, way)
+    if value is None:
+        return values
+    if values.get(name, value) != value:
+        raise SpecError(name, repr(values[name]), f"{value!r} as {'.'.join(way)}", "leave one out")
+    return {**values, name: value}

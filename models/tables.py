@@ -58,7 +58,7 @@ class Sweep(Base):
     created_at: Mapped[datetime]
     size: Mapped[int] = mapped_column(comment="number of jobs")
     base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
-    axes: Mapped[dict[str, Any]] = mapped_column(comment="swept parameters and their values")
+    plan: Mapped[dict[str, Any]] = mapped_column(comment="what varies, as models.plan has it")
 
     jobs: Mapped[list["Job"]] = relationship(back_populates="sweep", lazy="raise")
 
@@ -91,7 +91,8 @@ class Job(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     gid: Mapped[UUID] = mapped_column(unique=True)
     sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"))
-    number: Mapped[int] = mapped_column(comment="which point of the sweep, from 0")
+    number: Mapped[int] = mapped_column(comment="which job of the sweep, from 0")
+    repeat: Mapped[int] = mapped_column(default=0, comment="which repeat of its point, from 0")
     parameters: Mapped[dict[str, Any]] = mapped_column(comment="swept parameters of this job")
     parameters_hash: Mapped[str] = mapped_column(String(64), index=True, comment="sha256 of what decides the data")
     seed: Mapped[int] = mapped_column(BigInteger, comment="noise_seed, and NumPy's seed for initial conditions")
@@ -110,6 +111,9 @@ class Job(Base):
     error_type: Mapped[str | None] = mapped_column(String(200))
     engine: Mapped[str | None] = mapped_column(String(40))
     versions: Mapped[dict[str, Any] | None] = mapped_column(comment="libraries that ran it")
+    source_id: Mapped[int | None] = mapped_column(
+        ForeignKey("job.id"), comment="the equal job of an earlier sweep whose files this one shares"
+    )
 
     sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="joined", innerjoin=True)
 

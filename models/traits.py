@@ -1,80 +1,218 @@
 """From a spec's section to a TVB object and back, for every class alike: TVB's declared attributes say how.
 
-Imports TVB inside its functions. A class is found only through `components.json`: a spec can name nothing else.
+Imports TVB inside its functions. A class is found only through `models.components`: a spec can name nothing else.
 """
 
+import copy
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.components import Attribute, components
+from models.components import Attribute, Component, find
+from models.errors import InputError, SpecError
+from models.inputs import Inputs
+from models.readers import read_array, read_datatype, read_sparse
+
+#: Larger arrays are kept as files; those of a spec are for people to read.
+MOST_INLINE = 1000
 
 
-def build(role: str, section: Mapping[str, Any]) -> Any:
+def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -> Any:
     """The TVB object that a complete section describes.
 
     Parameters
     ----------
-    role : model, coupling, integrator, noise, monitor or equation
-    section : as `models.components.complete` returns it
+    role : model, coupling, integrator, noise, monitor, equation, connectivity, surface ...
+    section : as `models.sections.complete` returns it
+    inputs : where the files are that the section names
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
     """
-    component = components(role)[section["class"]]
+    component = find(role, section["class"], role)
+    cls = getattr(importlib.import_module(component.module), component.name.rpartition(".")[2])
     # TVB's own defaults are left to TVB: some are arrays of whole numbers where it makes floats of what is given.
     values = {
-        name: _to_trait(component.attributes[name], value)
+        name: _to_trait(component.attributes[name], value, inputs)
         for name, value in section.items()
-        if name != "class" and value != component.attributes[name].default
+        if name not in ("class", "from_file") and value != component.attributes[name].default
     }
-    instance = getattr(importlib.import_module(component.module), component.name)(**values)
-    for name, attribute in component.attributes.items():
-        # TVB hands out its default arrays themselves: what one job changed in place, the next one would start from.
-        if attribute.type == "array" and name not in values and getattr(instance, name) is not None:
-            vars(instance)[name] = getattr(instance, name).copy()
+    undeclared = {name: values.pop(name) for name in [*values] if _is_undeclared(cls, component, name)}
+    if "from_file" in section:
+        instance = read_datatype(cls, component, _needed(inputs, section["from_file"]), section["from_file"])
+        for name, value in values.items():
+            setattr(instance, name, value)
+    else:
+        instance = cls(**values)
+    # TVB declares these final, or not at all, and reads them from the instance nevertheless.
+    vars(instance).update(undeclared)
+    _own_defaults(component, instance, section)
+    if role == "noise":
+        instance.reset_random_stream()  # It was seeded when the noise was made.
     return instance
 
 
-def describe(role: str, instance: Any) -> dict[str, Any]:
-    """The section that `build` makes an equal object of."""
-    section: dict[str, Any] = {"class": type(instance).__name__}
-    for name, attribute in components(role)[type(instance).__name__].attributes.items():
-        value = getattr(instance, name)
+def describe(role: str, instance: Any, inputs: Inputs | None = None, own: Sequence[Any] = ()) -> dict[str, Any]:
+    """The section that `build` makes an equal object of.
+
+    Parameters
+    ----------
+    inputs : where large arrays are kept
+    own : objects that a section may leave out, because the simulation has them already
+
+    Raises
+    ------
+    SpecError
+        The object is of a class that no worker could import, or of one that is not allowed.
+    """
+    component = find(role, class_name(instance), role)
+    section: dict[str, Any] = {"class": component.name}
+    for name, attribute in component.attributes.items():
+        value = _value(instance, name)
+        if attribute.type == "component" and any(value is one for one in own):
+            continue
         if value is not None:
-            section[name] = _from_trait(attribute, value)
+            section[name] = _from_trait(attribute, value, inputs, own)
         elif attribute.default is not None:
-            section[name] = None
+            section[name] = {} if attribute.type == "ranges" else None
     return section
 
 
-def _to_trait(attribute: Attribute, value: Any) -> Any:
+def class_name(instance: Any) -> str:
+    """The class as a section names it: TVB's by its name, another one with its module.
+
+    Raises
+    ------
+    SpecError
+        It is defined where no worker can import it.
+    """
+    cls = type(instance)
+    if cls.__module__.startswith("tvb."):
+        return cls.__name__
+    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+        raise SpecError(
+            cls.__name__, f"a class defined in {cls.__module__}", "one that workers can import",
+            "put it into a module of its own and name the module in TVB_BATCH_MODULES",
+        )  # fmt: skip
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
+    """Let every reference below `instance` that was left open point to the simulation's own parts.
+
+    Parameters
+    ----------
+    own : the connectivity, and for a surface simulation the surface and the region mapping, by role
+    """
+    sensors = _value(instance, "sensors")
+    own = {**own, "sensors": sensors} if sensors is not None else own
+    for name, attribute in _component_of(instance).attributes.items():
+        if attribute.type != "component":
+            continue
+        value = _value(instance, name)
+        if value is None and own.get(attribute.role) is not None:
+            if type(own[attribute.role]).__name__ in attribute.choices:
+                setattr(instance, name, own[attribute.role])
+        elif value is not None:
+            fill_references(value, own)
+
+
+def _component_of(instance: Any) -> Component:
+    from models.introspect import role_of
+
+    role = role_of(type(instance))
+    assert role is not None, "only what fills a role is built"
+    return find(role, class_name(instance), role)
+
+
+def _is_undeclared(cls: Any, component: Component, name: str) -> bool:
+    return name not in cls.declarative_attrs or component.attributes[name].type == "ranges"
+
+
+def _own_defaults(component: Component, instance: Any, section: Mapping[str, Any]) -> None:
+    """TVB hands out its default arrays themselves: what one job changed in place, the next one would start from."""
+    for name, attribute in component.attributes.items():
+        if attribute.type not in ("array", "ranges") or (name in section and section[name] != attribute.default):
+            continue
+        value = _value(instance, name)
+        if value is not None:
+            vars(instance)[name] = copy.deepcopy(value)
+
+
+def _needed(inputs: Inputs | None, from_file: str) -> Inputs:
+    if inputs is None and "/" in from_file:
+        raise InputError(f"{from_file}: no storage to read it from")
+    return inputs if inputs is not None else Inputs(None)  # type: ignore[arg-type]  # tvb-data needs none
+
+
+def _value(instance: Any, name: str) -> Any:
+    """An attribute, or None where TVB raises because a required one was never set."""
+    try:
+        return getattr(instance, name, None)
+    except AttributeError:
+        return None
+
+
+def _to_trait(attribute: Attribute, value: Any, inputs: Inputs | None) -> Any:
     import numpy as np
 
     if value is None:
         return None
+    if attribute.type == "sparse":
+        return read_sparse(_needed(inputs, value["from_file"]), value["from_file"])
     if attribute.type == "array":
-        return np.array(value, dtype={"f": float, "i": int, "b": bool}[attribute.dtype])
+        if isinstance(value, dict):
+            value = read_array(_needed(inputs, value["from_file"]), value["from_file"])
+        return np.array(value, dtype={"f": float, "i": int, "b": bool, "U": str}[attribute.dtype])
+    if attribute.type == "ranges":
+        open_ends = (-np.inf, np.inf)
+        return {
+            name: np.array([end if one is None else one for one, end in zip(ends, open_ends, strict=True)])
+            for name, ends in value.items()
+        }
     if attribute.type == "list":
         return tuple(value)
     if attribute.type == "dict":
         return dict(value)
     if attribute.type == "component":
-        return build(attribute.role, value)
+        return build(attribute.role, value, inputs)
     if attribute.type == "choice":
         return _choice(attribute, value)
     return value
 
 
-def _from_trait(attribute: Attribute, value: Any) -> Any:
+def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Sequence[Any]) -> Any:
+    import numpy as np
+
+    from models.introspect import open_ends
+
     if attribute.type == "array":
-        return value.tolist()
+        array = np.asarray(value)
+        is_finite = array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+        if array.size <= MOST_INLINE and is_finite:
+            return array.tolist()
+        return {"from_file": _kept(attribute, inputs).keep_array(array)}
+    if attribute.type == "sparse":
+        return {"from_file": _kept(attribute, inputs).keep_sparse(value)}
+    if attribute.type == "ranges":
+        return {name: open_ends(ends) for name, ends in value.items()}
     if attribute.type == "list":
-        return list(value)
+        return [str(item) for item in value]
     if attribute.type == "dict":
         return {name: float(item) for name, item in value.items()}
     if attribute.type == "component":
-        return describe(attribute.role, value)
+        return describe(attribute.role, value, inputs, own)
     if attribute.type == "choice":
         return value.name
-    return value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _kept(attribute: Attribute, inputs: Inputs | None) -> Inputs:
+    if inputs is None:
+        raise SpecError(attribute.name, "an array too large for a spec", "a storage to keep it in")
+    return inputs
 
 
 def _choice(attribute: Attribute, value: str) -> Any:

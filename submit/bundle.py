@@ -3,8 +3,6 @@
 Called by the command line. Never opens an H5 file itself: the worker's code does, in a process of its own.
 """
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -12,25 +10,24 @@ from uuid import UUID
 from models.catalogue import Catalogue
 from models.errors import NotFoundError, OutputError
 from models.paths import Storage
+from models.settings import Settings
 from models.status import Status
 from models.tables import Job, Sweep
+from submit.processes import run_worker_module
 
 
-def make_bundle(catalogue: Catalogue, found: Sequence[Job | Sweep], storage: Storage, target: Path) -> Path:
+def make_bundle(catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path) -> Path:
     """Write the finished results of jobs and sweeps, and what they refer to, into one ZIP.
 
     Raises
     ------
     NotFoundError
         None of the jobs is FINISHED.
-    OutputError
+    OutputError, WorkerProcessError
         A file is not on this machine, or the ZIP could not be written.
     """
-    files = _files(catalogue, found, storage)
-    command = [sys.executable, "-m", "worker.bundle", str(target)]
-    done = subprocess.run(command, input="\n".join(map(str, files)), text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise OutputError(f"bundle {target}: {done.stderr.strip() or 'failed without a word'}")
+    files = _files(catalogue, found, settings.storage)
+    run_worker_module(settings, "bundle", str(target), text="\n".join(map(str, files)))
     return target
 
 

@@ -22,7 +22,7 @@ from models.status import Status
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
-    from models.spec import SweepSpec
+    from models.sweep import SweepSpec
     from models.tables import Job, Sweep
 
 
@@ -75,11 +75,10 @@ def _catalogue(settings: Settings) -> Catalogue:
 
 
 def _load(spec: str) -> SweepSpec:
-    from models.spec import warnings
     from submit.spec_file import load
 
     sweep = load(spec)
-    for warning in warnings(sweep):
+    for warning in sweep.warnings():
         click.echo(f"Warning: {warning}", err=True)
     return sweep
 
@@ -89,6 +88,7 @@ def _load(spec: str) -> SweepSpec:
 
 @main.command()
 @click.argument("spec", required=False)
+@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
 @click.option(
     "--workers",
     "-w",
@@ -97,7 +97,7 @@ def _load(spec: str) -> SweepSpec:
     help="Worker processes; all cores by default.",
 )
 @click.pass_obj
-def run(settings: Settings, spec: str | None, workers: int) -> None:
+def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> None:
     """Run SPEC here and now: a private Redis, worker processes, and this command watching.
 
     Without SPEC, finish what is still waiting in the data directory.
@@ -123,7 +123,10 @@ def run(settings: Settings, spec: str | None, workers: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with local_workers(settings, min(workers, total)) as local:
-            sweep = enqueue(catalogue, make_app(local.settings), sweep_spec, settings.storage) if sweep_spec else None
+            sweep = None
+            if sweep_spec:
+                app = make_app(local.settings)
+                sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
             _say_waiting(catalogue, sweep)
             counts = view.watch(catalogue, sweep, on_tick=local.check)
     except KeyboardInterrupt:
@@ -144,8 +147,10 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
 @main.command()
 @click.argument("spec")
 @click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
+@click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
+@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
 @click.pass_obj
-def submit(settings: Settings, spec: str, dry_run: bool) -> None:
+def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool) -> None:
     """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
 
     \b
@@ -157,15 +162,27 @@ def submit(settings: Settings, spec: str, dry_run: bool) -> None:
     from submit.enqueue import enqueue
 
     sweep_spec = _load(spec)
-    if dry_run:
+    if dry_run or check:
         click.echo(view.describe_spec(sweep_spec))
+        if check:
+            click.echo(view.describe_estimate(_estimate(settings, sweep_spec), sweep_spec.size))
         return
     check_broker(settings)
-    sweep = enqueue(_catalogue(settings), make_app(settings), sweep_spec, settings.storage)
+    sweep = enqueue(_catalogue(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse)
     click.echo(
         f"Submitted {view.jobs_word(sweep_spec.size)} as {view.short(sweep.gid)} · "
         f"follow: tvb-batch watch {view.short(sweep.gid)}"
     )
+
+
+def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
+    from submit.processes import run_worker_module
+
+    first = sweep_spec.simulation(next(sweep_spec.points()))
+    found: dict[str, Any] = json.loads(
+        run_worker_module(settings, "check", text=json.dumps({"spec": first.canonical()}))
+    )
+    return found
 
 
 @main.command()
@@ -346,7 +363,7 @@ def _target(found: Job | Sweep) -> dict[str, Any]:
     return {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid}
 
 
-# ----------------------------------------------------------------------------------------- bundle, worker, database
+# --------------------------------------------------------------------------------------- bundle, worker, rerun
 
 
 @main.command()
@@ -368,9 +385,7 @@ def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None) -> No
 
     catalogue = _catalogue(settings)
     found = [catalogue.find(key) for key in keys]
-    target = make_bundle(
-        catalogue, found, settings.storage, (output or settings.storage.bundle("-".join(keys))).absolute()
-    )
+    target = make_bundle(catalogue, found, settings, (output or settings.storage.bundle("-".join(keys))).absolute())
     click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
 
 
@@ -392,13 +407,81 @@ def worker(settings: Settings, concurrency: int) -> NoReturn:
     """
     from models.paths import check_writable
     from models.queue import check_broker
-    from submit.local import environment, worker_command
+    from submit.local import child_environment, worker_command
 
     check_writable(settings.storage)
     _catalogue(settings).dispose()
     check_broker(settings)
     command = worker_command(concurrency)
-    os.execve(command[0], command, {**os.environ, **environment(settings)})  # noqa: S606 - no shell
+    os.execve(command[0], command, child_environment(settings))  # noqa: S606 - no shell
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def rerun(settings: Settings, file: Path) -> None:
+    """Run the simulation of a result FILE again, and compare the data bit for bit.
+
+    Everything comes from the file itself, but input files of over 1 MB, which are looked up in the data directory by
+    their sha256. Exit code 1 when the data differs.
+
+    \b
+    Example:
+      tvb-batch rerun result.h5
+    """
+    from submit import view
+    from submit.processes import run_worker_module
+
+    found = json.loads(run_worker_module(settings, "rerun", str(file.absolute())))
+    click.echo(view.describe_comparison(found))
+    sys.exit(1 if found["different"] else 0)
+
+
+# ------------------------------------------------------------------------------------------------------- reference
+
+
+@main.command()
+@click.argument("name", required=False, metavar="CLASS")
+def describe(name: str | None) -> None:
+    """Print the parameters of a TVB class: ranges, defaults, and TVB's own words. Without CLASS, list all classes.
+
+    \b
+    Example:
+      tvb-batch describe JansenRit
+    """
+    from submit.reference import describe_class, list_classes
+
+    click.echo(describe_class(name) if name else list_classes())
+
+
+@main.command()
+@click.option("--model", default="Generic2dOscillator", show_default=True, help="A model of TVB.")
+def new(model: str) -> None:
+    """Print a spec to begin with, all of the model's parameters explained.
+
+    \b
+    Example:
+      tvb-batch new --model JansenRit > spec.yaml
+    """
+    from submit.reference import new_spec
+
+    click.echo(new_spec(model), nl=False)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, with which an editor completes and checks them.
+
+    \b
+    Example:
+      tvb-batch schema > spec.schema.json
+    """
+    from submit.reference import json_schema
+
+    _print_json(json_schema())
+
+
+# -------------------------------------------------------------------------------------------------------- database
 
 
 @main.group()

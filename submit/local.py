@@ -124,7 +124,7 @@ def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
     with private_redis(settings) as private, log.open("wb") as output:
         process = subprocess.Popen(
             worker_command(workers),
-            env={**os.environ, **environment(private)},
+            env=child_environment(private),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -155,6 +155,11 @@ def worker_command(concurrency: int) -> list[str]:
     ]
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process' environment with the settings in force, for a process that it starts."""
+    return {**os.environ, **environment(settings)}
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as a worker process reads them."""
     values = {
@@ -164,6 +169,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "LEASE": str(settings.lease),
         "MAX_ATTEMPTS": str(settings.max_attempts),
         "CHUNK_BYTES": str(settings.chunk_bytes),
+        "MODULES": settings.modules,
     }
     return {f"TVB_BATCH_{name}": value for name, value in values.items()}
 

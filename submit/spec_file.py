@@ -3,6 +3,7 @@
 Called by the command line. Reads plain data only: no tag of a YAML file makes an object.
 """
 
+import csv
 import json
 import re
 import sys
@@ -14,7 +15,8 @@ from typing import Any
 import yaml
 
 from models.errors import InputError, SpecError
-from models.spec import SweepSpec, sweep
+from models.sweep import SweepSpec, sweep
+from submit.files import locate
 
 #: A larger file is no spec.
 MOST_BYTES = 2**20
@@ -28,7 +30,7 @@ Lines = Callable[[str], int | None]
 def load(file: str) -> SweepSpec:
     """The validated sweep that `file` describes; `-` reads YAML from standard input.
 
-    A connectivity file is named relative to the spec; the sweep holds its absolute path.
+    Files are named relative to the spec; the sweep holds their absolute paths.
 
     Raises
     ------
@@ -41,7 +43,8 @@ def load(file: str) -> SweepSpec:
         if not isinstance(values, dict):
             raise SpecError("", f"a {type(values).__name__}", "a mapping with model, integrator, monitors ...")
         values = {"name": _default_name(name), **values}
-        return sweep(_locate_connectivity(values, Path(name).parent if file != "-" else Path()))
+        directory = Path(name).parent if file != "-" else Path()
+        return locate(sweep(_read_points(values, directory)), directory)
     except SpecError as exc:
         line = lines(exc.path)
         raise exc.at(f"{name}:{line}" if line else name) from exc
@@ -82,25 +85,44 @@ def _default_name(name: str) -> str:
     return re.sub(r"[^\w.+-]", "_", Path(name).stem).lstrip("-") if name != "<stdin>" else "stdin"
 
 
-def _locate_connectivity(values: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """A path becomes absolute, and must be there; a bare name stays tvb-data's."""
-    connectivity = values.get("connectivity")
-    given = connectivity.get("from_file") if isinstance(connectivity, Mapping) else connectivity
-    if not isinstance(given, str):
+def _read_points(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """`list: points.csv` of a sweep, read."""
+    plan = values.get("sweep")
+    if not isinstance(plan, Mapping) or not isinstance(plan.get("list"), str):
         return values
-    path = (directory / _home(given)).absolute()
-    if "/" not in given and not path.is_file():
-        return values
-    if not path.is_file():
-        raise SpecError("connectivity", repr(given), "a file that is there", f"looked for {str(path)!r}")
-    return {**values, "connectivity": {"from_file": str(path)}}
+    return {**values, "sweep": {**plan, "list": read_table(directory / plan["list"])}}
 
 
-def _home(given: str) -> Path:
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The points of a CSV file: a column for each parameter, a line for each point.
+
+    Raises
+    ------
+    SpecError
+        It has no columns, or a line has more or fewer fields than there are columns.
+    """
     try:
-        return Path(given).expanduser()
-    except RuntimeError:  # There is no such user.
-        return Path(given)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            points = [{str(name): _number(text) for name, text in row.items()} for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise SpecError("sweep.list", f"{path.name}: {reason}", "a CSV file with a column for each parameter") from exc
+    for index, point in enumerate(points):
+        if None in point.values() or "None" in point:
+            raise SpecError("sweep.list", f"{path.name}:{index + 2}: another number of fields", "one for each column")
+    return points
+
+
+def _number(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 # ---------------------------------------------------------------------------------------------------------- formats

@@ -23,8 +23,8 @@ from rich.text import Text
 
 from models.catalogue import Catalogue, SweepSummary
 from models.paths import Storage
-from models.spec import SweepSpec
 from models.status import Status
+from models.sweep import SweepSpec
 from models.tables import Job, Sweep
 
 #: How often the live view asks the catalogue. Seconds.
@@ -54,8 +54,66 @@ def describe_spec(spec: SweepSpec) -> str:
         f"{base.integrator['class']} dt {base.integrator['dt']:g} ms · "
         f"{', '.join(monitor['class'] for monitor in base.monitors)}",
     ]
-    lines += [f"  {name}: {len(values)} values, {values[0]} to {values[-1]}" for name, values in spec.axes.items()]
+    lines += [f"  {line}" for line in describe_plan(spec.plan)]
     return "\n".join(lines)
+
+
+def describe_plan(plan: Mapping[str, Any]) -> list[str]:
+    """What varies, a line for each parameter."""
+    lines = []
+    for key, how in (("grid", ""), ("zip", " together")):
+        for name, values in plan.get(key, {}).items():
+            few = ", ".join(number(value) for value in values[:3]) + (" ..." if len(values) > 3 else "")
+            lines.append(f"{name}:{how} {len(values)} values, {few}")
+    for key in ("random", "sobol", "lhs"):
+        for name, (low, high) in plan.get(key, {}).items():
+            lines.append(f"{name}: {plan['samples']} {key} samples of {low:g} to {high:g}")
+    if "list" in plan:
+        lines.append(f"list: {len(plan['list'])} points of {', '.join(plan['list'][0])}")
+    if "repeats" in plan:
+        lines.append(f"each {plan['repeats']} times, with seeds of their own")
+    if "where" in plan:
+        lines.append(f"where {plan['where']}")
+    return lines
+
+
+def describe_estimate(found: Mapping[str, Any], jobs: int) -> str:
+    """What a sweep would cost, from what its first job does on this machine."""
+    seconds, memory, disk = found["seconds"], found["memory_bytes"], found["disk_bytes"]
+    return (
+        f"One job takes about {_duration(seconds)} on a core of this machine, {_size(memory)} of memory and "
+        f"{_size(disk)} of disk;\n{jobs_word(jobs)}: {_duration(seconds * jobs)} on one core, {_size(disk * jobs)}."
+    )
+
+
+def describe_comparison(found: Mapping[str, Any]) -> str:
+    """Whether a simulation that ran again gave the same data."""
+    if not found["different"]:
+        return f"The same, bit for bit: {found['samples']:,} samples."
+    since = "" if found["first_ms"] is None else f", from {found['first_ms']:g} ms on"
+    lines = [
+        f"Different: {found['different']:,} of {found['samples']:,} samples{since}, by at most "
+        f"{found['largest_difference']:g}.",
+        *(
+            found["circumstances"]
+            or ["Nothing of what the file tells differs: version, machine and host are the same."]
+        ),
+    ]
+    return "\n  ".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _size(count: float) -> str:
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count:.0f} bytes"
 
 
 # ---------------------------------------------------------------------------------------------------- live view
@@ -83,7 +141,7 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], No
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or console.is_jupyter),
     ) as progress:
         bar = progress.add_task(sweep.name if sweep else "waiting jobs", total=None, note="")
         told: set[UUID] = set()
@@ -97,7 +155,7 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], No
             progress.update(
                 bar, total=total, completed=total - left + _running_part(catalogue, sweep, counts), note=line
             )
-            if not console.is_terminal and line != last_line:
+            if not (console.is_terminal or console.is_jupyter) and line != last_line:
                 console.print(f"{sweep.name if sweep else 'jobs'}: {line}", highlight=False)
                 last_line = line
             if not left:
@@ -202,10 +260,15 @@ def print_sweeps(summaries: Sequence[SweepSummary]) -> None:
 
 
 def _parameters(job: Job) -> str:
-    return " ".join(f"{name}={_number(value)}" for name, value in job.parameters.items())
+    return " ".join(f"{name}={number(value)}" for name, value in job.parameters.items())
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """A parameter's value in few letters; a TVB object by its file or class."""
+    if isinstance(value, Mapping):
+        return str(value.get("from_file") or value.get("class"))
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return "+".join(map(number, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -265,7 +328,7 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
             "created_at": _time(found.created_at),
             "size": found.size,
             "counts": counts,
-            "axes": found.axes,
+            "sweep": found.plan,
             "simulation": found.base,
         }
     outputs = [
@@ -304,7 +367,7 @@ def _lines(values: Mapping[str, Any], depth: int) -> list[str]:
             for item in value:
                 lines += [f"{prefix}{name.removesuffix('s')}", *_lines(item, depth + 1)]
         else:
-            lines.append(f"{prefix}{name:<{max(1, 18 - 2 * depth)}} {_number(value)}")
+            lines.append(f"{prefix}{name:<{max(1, 18 - 2 * depth)}} {number(value)}")
     return lines
 
 

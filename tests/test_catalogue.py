@@ -19,8 +19,8 @@ from sqlalchemy import create_engine, text
 from models.catalogue import Catalogue, OutputRecord
 from models.conditions import Condition
 from models.errors import LeaseLostError, NotFoundError
-from models.spec import sweep
 from models.status import Status
+from models.sweep import SweepSpec, sweep
 
 LEASE = timedelta(seconds=60)
 PAST = timedelta(seconds=-1)
@@ -149,16 +149,13 @@ def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
 def test_a_sweep_that_fails_half_way_leaves_nothing(catalogue) -> None:
     spec = sweep({**SHORT, "sweep": {"coupling.a": [1.0, 2.0]}})
 
-    class Broken:
-        name, base, axes, size, simulation = spec.name, spec.base, spec.axes, spec.size, staticmethod(spec.simulation)
-
-        @staticmethod
-        def points():
-            yield from list(spec.points())[:1]
+    class Broken(SweepSpec):
+        def points(self):
+            yield from list(super().points())[:1]
             raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError):
-        catalogue.add_sweep(Broken)
+        catalogue.add_sweep(Broken(name=spec.name, base=spec.base, plan=spec.plan))
 
     assert catalogue.sweeps() == []
     assert catalogue.count() == 0
@@ -185,8 +182,8 @@ def test_a_claim_holds_the_whole_simulation_of_its_point(catalogue) -> None:
 
     claim = catalogue.claim(job.gid, "w", LEASE)
 
-    [(_, parameters, seed)] = spec.points()
-    assert claim.spec_json == spec.simulation(parameters, seed).canonical_json()
+    [point] = spec.points()
+    assert claim.spec_json == spec.simulation(point).canonical_json()
 
 
 def claim_all(url: str, gids: list, ready, answers) -> None:

@@ -1,6 +1,8 @@
 """Rows first, messages after, and files by their content."""
 
 import json
+import shutil
+from importlib.resources import files
 
 import pytest
 from conftest import SHORT
@@ -8,14 +10,16 @@ from conftest import SHORT
 from models.errors import InputError, OutputError
 from models.paths import check_writable
 from models.queue import make_app, waiting
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import SimulationSpec
 from models.status import Status
-from submit.enqueue import enqueue, keep_inputs
+from models.sweep import SweepSpec
+from submit.enqueue import enqueue
+from submit.files import keep
 
 
 def sweep_spec(connectivity: str = "connectivity_76.zip", jobs: int = 3) -> SweepSpec:
     base = SimulationSpec.model_validate({**SHORT, "connectivity": connectivity})
-    return SweepSpec(name="s", base=base, axes={"coupling.a": [float(n) for n in range(jobs)]})
+    return SweepSpec(name="s", base=base, plan={"coupling.a": [float(n) for n in range(jobs)]})
 
 
 def test_a_message_holds_one_gid_and_nothing_else(settings, catalogue) -> None:
@@ -43,22 +47,23 @@ def test_rows_are_kept_when_redis_leaves_before_the_messages(settings, catalogue
 
 def test_a_named_file_is_copied_once_by_its_content(settings, catalogue, tmp_path) -> None:
     source = tmp_path / "mine.zip"
-    source.write_bytes(b"content")
+    shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_76.zip"), source)
+    content = source.read_bytes()
 
-    first = keep_inputs(sweep_spec(str(source)), settings.storage)
-    second = keep_inputs(sweep_spec(str(source)), settings.storage)
+    first = keep(sweep_spec(str(source)), settings.storage)
+    second = keep(sweep_spec(str(source)), settings.storage)
 
     assert first.base.connectivity == second.base.connectivity
     [kept] = settings.storage.inputs.iterdir()
     assert settings.storage.relative(kept) == first.base.connectivity["from_file"]
-    assert kept.read_bytes() == b"content"
+    assert kept.read_bytes() == content
     source.write_bytes(b"edited")
-    assert kept.read_bytes() == b"content"
+    assert kept.read_bytes() == content
 
 
 def test_a_file_that_vanished_is_one_line(settings, tmp_path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        keep_inputs(sweep_spec(str(tmp_path / "gone.zip")), settings.storage)
+        keep(sweep_spec(str(tmp_path / "gone.zip")), settings.storage)
 
 
 def test_a_directory_that_cannot_be_written_says_so(settings) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.components import complete
 from models.errors import SpecError
 from models.fit import check_shapes, check_times, time_warnings
+from models.sections import complete
 from models.spec import simulation
 
 BASE: dict[str, Any] = {
@@ -48,7 +48,7 @@ def test_a_monitor_that_never_samples_does_not_fit(dt, length, period, path) -> 
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("name", ["Raw", "AfferentCoupling"])
+@pytest.mark.parametrize("name", ["Raw", "RawVoi", "AfferentCoupling"])
 def test_raw_monitors_have_no_period(name) -> None:
     check_times(0.5, 1.0, [average(0.0, name)])
 
@@ -118,6 +118,18 @@ def test_one_value_or_one_for_each_variable_or_region_fits(model, nsig, voi) -> 
             "an index into model.variables_of_interest",
         ),
         ({"monitors": [{**average(1.0), "variables_of_interest": [-1]}]}, "monitors[0].variables_of_interest[0]", "-1"),
+        (
+            {"stimulus": {"class": "StimuliRegion", "weight": [1.0] * 75, "temporal": "Linear"}},
+            "stimulus.weight",
+            "75 values; expected one for each of the 76 regions",
+        ),
+        ({"initial_conditions": [[[[0.0]] * 76]]}, "initial_conditions", "(time, 2 state variables, 76, modes)"),
+        ({"initial_conditions": [1.0, 2.0]}, "initial_conditions", "shape (2,)"),
+        (
+            {"surface": {"region_mapping_data": "regionMapping_16k_76.txt"}},
+            "surface.region_mapping_data.surface",
+            "no surface",
+        ),
     ],
 )
 def test_other_lengths_and_indices_do_not_fit(changes, path, words) -> None:
@@ -134,10 +146,14 @@ def test_tables_that_belong_to_a_model_keep_their_length() -> None:
     assert len(spec.model["P_e"]) == 10
 
 
-def test_nothing_is_said_of_regions_in_a_file() -> None:
-    model = complete("model", {"class": "Generic2dOscillator", "a": [1.0] * 5}, "model")
+def test_nothing_is_said_of_regions_in_a_file_until_they_are_counted() -> None:
+    model = {"class": "Generic2dOscillator", "a": [1.0] * 5}
 
-    check_shapes(model, complete("integrator", "EulerDeterministic", "integrator"), [], "/data/five_regions.zip")
+    spec = simulation({**BASE, "model": model, "connectivity": "/data/five_regions.zip"})
+
+    check_shapes(spec, 5)
+    with pytest.raises(SpecError, match="5 values; expected one value, or one for each of the 6 regions"):
+        check_shapes(spec, 6)
 
 
 def test_a_rounded_period_is_told_with_the_one_in_force() -> None:

@@ -16,7 +16,8 @@ from conftest import SHORT
 
 from models.catalogue import Catalogue
 from models.settings import Settings, load_settings
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import SimulationSpec
+from models.sweep import SweepSpec
 from worker.bundle import write_bundle
 from worker.run import run_job
 
@@ -57,7 +58,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**SHORT, "model": {"class": "Generic2dOscillator", "variables_of_interest": ["V", "W"]}, "monitors": monitors,
          "title": "a title", "subject": "S 1", "user_tags": ["ein Tag: ä"]}
     )  # fmt: skip
-    sweep = catalogue.add_sweep(SweepSpec(name="gui", base=base, axes={"coupling.a": [0.01, 0.02]}))
+    sweep = catalogue.add_sweep(SweepSpec(name="gui", base=base, plan={"coupling.a": [0.01, 0.02]}))
     files = [path for job in catalogue.jobs(sweep=sweep.gid) for path in run(settings, catalogue, job.gid)]
     catalogue.dispose()
     return write_bundle(list(dict.fromkeys(files)), settings.data_dir / "bundle.zip")

@@ -8,12 +8,13 @@ from conftest import SHORT
 
 from models.errors import BrokerError
 from models.queue import check_broker, make_app, publish, send, waiting
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import SimulationSpec
+from models.sweep import SweepSpec
 
 
 def add(catalogue, jobs: int):
     base = SimulationSpec.model_validate(SHORT)
-    return catalogue.add_sweep(SweepSpec(name="q", base=base, axes={"coupling.a": [float(n) for n in range(jobs)]}))
+    return catalogue.add_sweep(SweepSpec(name="q", base=base, plan={"coupling.a": [float(n) for n in range(jobs)]}))
 
 
 def flush(app) -> None:

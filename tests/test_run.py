@@ -11,8 +11,9 @@ import pytest
 from conftest import EXAMPLES, SHORT
 
 from models.errors import CanceledError, InputError, LeaseLostError, OutputError
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import SimulationSpec
 from models.status import Status
+from models.sweep import SweepSpec
 from submit.spec_file import load
 from worker.run import StoppedError, run_job
 
@@ -21,7 +22,7 @@ LEASE = timedelta(seconds=60)
 
 def claimed(catalogue, **changes):
     """A claim on the only job of a new sweep."""
-    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), axes={})
+    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), plan={})
     sweep = catalogue.add_sweep(spec)
     return catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
 

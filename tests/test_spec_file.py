@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import shutil
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -324,27 +326,27 @@ def test_whatever_a_file_holds_it_is_a_spec_or_one_line(tmp_path_factory, change
 
 
 def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, monkeypatch) -> None:
-    write("mine.zip", b"")
+    shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_76.zip"), tmp_path / "mine.zip")
     monkeypatch.chdir("/")
 
-    for named in ("mine.zip", "./mine.zip", str(tmp_path / "mine.zip"), "{from_file: mine.zip}"):
+    for named in ("./mine.zip", str(tmp_path / "mine.zip"), "{from_file: ./mine.zip}"):
         spec = load(write("a.yaml", f"connectivity: {named}\n{YAML}"))
 
-        assert spec.base.connectivity == {"from_file": str(tmp_path / "mine.zip")}
+        assert spec.base.connectivity["from_file"] == str(tmp_path / "mine.zip")
 
 
 @pytest.mark.parametrize("given", ["./none.zip", "/nowhere/none.zip", "~no_such_user/none.zip", "."])
 def test_a_missing_connectivity_is_told_in_one_line(write, given) -> None:
-    with pytest.raises(SpecError, match=r"a\.yaml:1 connectivity: ") as caught:
+    with pytest.raises(SpecError, match=r"a\.yaml:1 connectivity") as caught:
         load(write("a.yaml", f"connectivity: {given}\n{YAML}"))
 
     assert "\n" not in str(caught.value)
 
 
 def test_a_name_of_tvb_data_stays_a_name(write) -> None:
-    assert load(write("a.yaml", f"connectivity: connectivity_66.zip\n{YAML}")).base.connectivity == {
-        "from_file": "connectivity_66.zip"
-    }
+    base = load(write("a.yaml", f"connectivity: connectivity_66.zip\n{YAML}")).base
+
+    assert base.connectivity["from_file"] == "connectivity_66.zip"
 
 
 # ------------------------------------------------------------------------------------------------------- examples
@@ -364,5 +366,5 @@ def test_the_sweep_is_the_seed_simulation_two_by_three_times() -> None:
     seed_simulation = load(str(EXAMPLES / "jansen_rit.yaml")).base
 
     assert spec.size == 6
-    assert spec.axes == {"coupling.a": [5.0, 10.0], "model.mu": [0.0, 0.1, 0.2]}
+    assert spec.plan["grid"] == {"coupling.a": [5.0, 10.0], "model.mu": [0.0, 0.1, 0.2]}
     assert spec.base == seed_simulation.with_parameters({"simulation_length": 100.0})

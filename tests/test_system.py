@@ -13,8 +13,9 @@ from conftest import EXAMPLES, SHORT, wait_until
 from models.catalogue import Catalogue
 from models.queue import make_app, send
 from models.settings import Settings
-from models.spec import SimulationSpec, SweepSpec
+from models.spec import SimulationSpec
 from models.status import Status
+from models.sweep import SweepSpec
 from submit.enqueue import enqueue
 from submit.local import environment
 from worker.h5.verify import verify
@@ -22,7 +23,7 @@ from worker.h5.verify import verify
 
 def sweep_spec(name: str, jobs: int, **changes: object) -> SweepSpec:
     base = SimulationSpec.model_validate({**SHORT, **changes})
-    return SweepSpec(name=name, base=base, axes={"coupling.a": [0.001 * (n + 1) for n in range(jobs)]})
+    return SweepSpec(name=name, base=base, plan={"coupling.a": [0.001 * (n + 1) for n in range(jobs)]})
 
 
 def tvb_batch(*arguments: str, settings: Settings, **options: object) -> subprocess.CompletedProcess[str]:

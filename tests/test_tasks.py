@@ -10,8 +10,8 @@ from conftest import SHORT, wait_until
 
 from models.catalogue import Catalogue
 from models.queue import make_app, waiting
-from models.spec import sweep
 from models.status import Status
+from models.sweep import sweep
 from worker.tasks import WorkerState, perform, reconcile_until
 
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import SHORT
 from rich.console import Console
 
-from models.spec import sweep
 from models.status import Status
+from models.sweep import sweep
 from submit import view
 
 

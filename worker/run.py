@@ -18,25 +18,29 @@ from uuid import UUID, uuid5
 
 from models.catalogue import Catalogue, Claim, OutputRecord
 from models.errors import CanceledError, TvbBatchError
+from models.inputs import Inputs
 from models.paths import Storage, part
 from models.settings import Settings
 from models.spec import SimulationSpec
 from worker import __version__
 from worker.engines import reference
+from worker.gids import content_gid
+from worker.h5.datatypes import file_prefix, references, write_datatype
+from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header
 from worker.h5.verify import publish, verify
-from worker.h5.writer import TimeSeriesWriter, write_connectivity
-from worker.inputs import load_connectivity
+from worker.h5.writer import TimeSeriesWriter
+from worker.series import Series, series_of
 from worker.simulator import build_simulator
 
 #: Rows are written no more often than this while a job runs. Seconds.
 HEARTBEAT_EVERY = 1.0
 
+#: Larger input files are not copied into every result; they are found again by their sha256. Bytes.
+MOST_EMBEDDED = 2**20
+
 #: Libraries whose version can change a result.
 _LIBRARIES = ("tvb-library", "tvb-data", "numpy", "scipy", "numba", "h5py")
-
-#: Monitors that reduce space to one value: TVB returns a plain TimeSeries for them.
-_WITHOUT_REGIONS = frozenset({"GlobalAverage"})
 
 
 class StoppedError(TvbBatchError):
@@ -66,8 +70,7 @@ def run_job(
         The fault, in words for a person.
     """
     spec = SimulationSpec.model_validate_json(claim.spec_json)
-    connectivity = load_connectivity(spec.connectivity["from_file"], settings.storage)
-    simulator = build_simulator(spec, connectivity)
+    simulator = build_simulator(spec, Inputs(settings.storage))
     pulse = _Pulse(catalogue, claim, timedelta(seconds=settings.lease), should_stop)
     outputs = _Outputs(settings.storage, claim, spec, simulator)
     with outputs:
@@ -104,6 +107,7 @@ class _Output:
 
     gid: UUID
     monitor: str
+    series: Series
     header: Header
     final: Path
     #: How many are expected.
@@ -117,7 +121,10 @@ class _Outputs:
     def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any) -> None:
         self._storage, self._claim, self._simulator = storage, claim, simulator
         self._provenance = provenance(claim, spec)
+        self._inputs = embedded(spec, Inputs(storage))
         self._stack = ExitStack()
+        for datatype in references(simulator):
+            datatype.gid = content_gid(datatype)
         self._outputs = [self._plan(index, monitor, spec) for index, monitor in enumerate(simulator.monitors)]
 
     def __enter__(self) -> "_Outputs":
@@ -136,8 +143,7 @@ class _Outputs:
 
     def publish(self) -> list[OutputRecord]:
         """Annotate, close, verify and rename every file."""
-        connectivity = self._write_connectivity()
-        return [self._publish(output, connectivity) for output in self._outputs]
+        return [self._publish(output) for output in self._outputs]
 
     def keep(self) -> None:
         """The row names these files now; what earlier attempts left goes.
@@ -153,45 +159,43 @@ class _Outputs:
     def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
         # The gid depends on the attempt: a worker that lost its lease can never replace the winner's file.
         gid = uuid5(self._claim.gid, f"{self._claim.attempt}/{index}")
-        name = type(monitor).__name__
-        datatype = "TimeSeries" if name in _WITHOUT_REGIONS else "TimeSeriesRegion"
+        name, series = type(monitor).__name__, series_of(self._simulator, monitor)
         header = Header(
             gid=gid,
-            datatype=datatype,
-            title=spec.title or f"{'Regions' if datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
+            datatype=series.datatype,
+            title=spec.title or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
             sample_period=float(monitor.period),
             start_time=0.0,
-            labels_ordering=("Time", "State Variable", "Region" if datatype == "TimeSeriesRegion" else "Space", "Mode"),
-            labels_dimensions=self._labels(monitor),
-            connectivity=self._simulator.connectivity.gid if datatype == "TimeSeriesRegion" else None,
+            labels_ordering=LABELS_ORDERING[series.datatype],
+            labels_dimensions=series.labels_dimensions,
+            **{attribute: datatype.gid for attribute, datatype in series.references.items()},
             subject=spec.subject,
             user_tags=spec.user_tags,
             created=datetime.now(UTC),
         )
-        final = self._storage.output(self._claim.sweep, self._claim.gid, datatype, gid)
+        final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)
         samples = reference.count_steps(self._simulator) // max(1, monitor.istep)
-        return _Output(gid, name, header, final, samples)
-
-    def _labels(self, monitor: Any) -> dict[str, list[str]]:
-        watched = self._simulator.model.variables_of_interest
-        if type(monitor).__name__.startswith("AfferentCoupling"):
-            return {}  # What enters a node has no names in TVB.
-        return {"State Variable": [str(watched[index]) for index in monitor.voi]}
+        return _Output(gid, name, series, header, final, samples)
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
         unfinished = part(output.final)
         self._stack.callback(_remove, unfinished)
-        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, self._provenance, output.samples)
+        provenance = {**self._provenance, "monitor": str(self._outputs.index(output))}
+        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, provenance, self._inputs, output.samples)
         self._stack.callback(writer.abort)
         return writer
 
-    def _write_connectivity(self) -> Path:
-        connectivity = self._simulator.connectivity
-        path = self._storage.datatype("Connectivity", connectivity.gid)
-        write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC), subject="John Doe")
-        return path
+    def _write_references(self, output: _Output) -> tuple[str, ...]:
+        """The files of what the series refers to, what they refer to themselves first."""
+        named = [part for datatype in output.series.references.values() for part in (*references(datatype), datatype)]
+        paths = []
+        for datatype in named:
+            path = self._storage.datatype(file_prefix(datatype), datatype.gid)
+            write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
+            paths.append(self._storage.relative(path))
+        return tuple(dict.fromkeys(paths))
 
-    def _publish(self, output: _Output, connectivity: Path) -> OutputRecord:
+    def _publish(self, output: _Output) -> OutputRecord:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
         output.writer.close()
         unfinished = part(output.final)
@@ -208,7 +212,7 @@ class _Outputs:
             sha256=verified.sha256,
             shape=verified.shape,
             is_nan=verified.is_nan,
-            refers_to=(self._storage.relative(connectivity),) if output.header.connectivity else (),
+            refers_to=self._write_references(output),
         )
 
 
@@ -216,6 +220,12 @@ def _remove(path: Path) -> None:
     """Remove what may be there; the fault that made us clean up is the one to tell."""
     with suppress(OSError):
         path.unlink()
+
+
+def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
+    """The small files that the simulation was fed with, so that a result can be run again from its file alone."""
+    paths = {name: inputs.path(name) for name in spec.files()}
+    return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= MOST_EMBEDDED}
 
 
 def provenance(claim: Claim, spec: SimulationSpec) -> Mapping[str, str]:

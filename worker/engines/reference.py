@@ -59,6 +59,8 @@ def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
 def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
     """Run a configured simulator from its current step to its `simulation_length`, a chunk at a time."""
     total, done = count_steps(simulator), 0
+    if simulator.stimulus is not None:
+        _continue_stimulus(simulator)
     while done < total:
         n_steps = min(chunk_steps, total - done)
         # A model that diverges says so in its data (`is_nan`); NumPy's warnings of it would fill the log.
@@ -66,6 +68,16 @@ def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
             outputs = list(simulator(n_steps=n_steps))
         done += n_steps
         yield Chunk(done, tuple(_collect(outputs, index) for index in range(len(simulator.monitors))))
+
+
+def _continue_stimulus(simulator: Any) -> None:
+    """Let the stimulus go on from chunk to chunk: TVB starts it again at every call of a simulator."""
+    first = simulator.current_step + 1
+
+    def update(step: int, stimulus: NDArray[np.float64]) -> None:
+        stimulus[simulator.model.stvar, :, :] = simulator.stimulus(step - first).reshape((1, -1, 1))
+
+    simulator._loop_update_stimulus = update
 
 
 def _collect(outputs: list[Any], monitor: int) -> Samples | None:

@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False, comment="number of jobs"),
         sa.Column("base", sa.JSON(), nullable=False, comment="canonical SimulationSpec that every job starts from"),
-        sa.Column("axes", sa.JSON(), nullable=False, comment="swept parameters and their values"),
+        sa.Column("plan", sa.JSON(), nullable=False, comment="what varies, as models.plan has it"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
         sa.UniqueConstraint("gid", name=op.f("uq_sweep_gid")),
     )
@@ -29,7 +29,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("gid", sa.Uuid(), nullable=False),
         sa.Column("sweep_id", sa.Integer(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False, comment="which point of the sweep, from 0"),
+        sa.Column("number", sa.Integer(), nullable=False, comment="which job of the sweep, from 0"),
+        sa.Column("repeat", sa.Integer(), nullable=False, comment="which repeat of its point, from 0"),
         sa.Column("parameters", sa.JSON(), nullable=False, comment="swept parameters of this job"),
         sa.Column("parameters_hash", sa.String(length=64), nullable=False, comment="sha256 of what decides the data"),
         sa.Column(
@@ -66,6 +67,13 @@ def upgrade() -> None:
         sa.Column("error_type", sa.String(length=200), nullable=True),
         sa.Column("engine", sa.String(length=40), nullable=True),
         sa.Column("versions", sa.JSON(), nullable=True, comment="libraries that ran it"),
+        sa.Column(
+            "source_id",
+            sa.Integer(),
+            nullable=True,
+            comment="the equal job of an earlier sweep whose files this one shares",
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["job.id"], name=op.f("fk_job_source_id_job")),
         sa.ForeignKeyConstraint(["sweep_id"], ["sweep.id"], name=op.f("fk_job_sweep_id_sweep"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
         sa.UniqueConstraint("gid", name=op.f("uq_job_gid")),

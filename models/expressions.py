@@ -1,0 +1,161 @@
+"""Conditions such as `coupling.a < model.b and model.mu != 0`, evaluated without running anybody's code.
+
+A condition is parsed as Python and made into nested functions, one for each kind of node that is listed here; every
+other kind is refused. Names are parameters, whatever values they have.
+"""
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import TvbBatchError
+
+#: What is evaluated: from the parameters' values to a number, a text or a truth.
+Evaluate = Callable[[Mapping[str, Any]], Any]
+
+#: Longest condition, and deepest nesting.
+MOST_LETTERS, MOST_DEPTH = 2000, 50
+
+_CLASS, _STAND_IN = re.compile(r"\.class\b"), ".__class"
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+}  # fmt: skip
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
+
+
+class ExpressionError(TvbBatchError, ValueError):
+    """A condition that cannot be evaluated."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed condition."""
+
+    text: str
+    #: The parameters it speaks of.
+    names: frozenset[str]
+    evaluate: Evaluate
+
+    @classmethod
+    def parse(cls, text: str) -> "Expression":
+        """The condition that `text` writes.
+
+        Raises
+        ------
+        ExpressionError
+            It is none: parameters, numbers and texts, compared; `and`, `or`, `not`, + - * / %, abs, min and max.
+        """
+        if not isinstance(text, str) or len(text) > MOST_LETTERS:
+            raise ExpressionError(f"condition {str(text)[:40]!r}: expected a text of at most {MOST_LETTERS} letters")
+        try:
+            # `class` is a word of Python's: `model.class` would be none of its expressions.
+            tree = ast.parse(_CLASS.sub(_STAND_IN, text.strip()), mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as exc:
+            reason = getattr(exc, "msg", "it cannot be read")
+            raise ExpressionError(f"condition {text!r}: {reason}; expected one such as `coupling.a < model.b`") from exc
+        names: set[str] = set()
+        evaluate = _compile(tree, text, names, 0)
+        return cls(text, frozenset(names), evaluate)
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether the condition is true of these values.
+
+        Raises
+        ------
+        ExpressionError
+            A parameter is not among them, or two of them cannot be compared.
+        """
+        try:
+            return bool(self.evaluate(values))
+        except KeyError as exc:
+            raise ExpressionError(f"condition {self.text!r}: {exc.args[0]} is no parameter of the simulation") from exc
+        except (TypeError, ArithmeticError, ValueError) as exc:
+            raise ExpressionError(f"condition {self.text!r}: {exc}") from exc
+
+
+def _compile(node: ast.expr, text: str, names: set[str], depth: int) -> Evaluate:
+    if depth > MOST_DEPTH:
+        raise ExpressionError(f"condition {text[:40]!r}...: nested too deep")
+    parts = [_compile(child, text, names, depth + 1) for child in _children(node, text)]
+    match node:
+        case ast.Constant(value=value):
+            return lambda values: value
+        case ast.Name() | ast.Attribute() | ast.Subscript():
+            name = ast.unparse(node).replace(_STAND_IN, ".class")
+            names.add(name)
+            return lambda values: _value(values[name])
+        case ast.BoolOp(op=ast.And()):
+            return lambda values: all(part(values) for part in parts)
+        case ast.BoolOp():
+            return lambda values: any(part(values) for part in parts)
+        case ast.BinOp(op=op):
+            binary, (left, right) = _BINARY[type(op)], parts
+            return lambda values: binary(left(values), right(values))
+        case ast.UnaryOp(op=op):
+            unary, (operand,) = _UNARY[type(op)], parts
+            return lambda values: unary(operand(values))
+        case ast.Compare(ops=ops):
+            compares = [_COMPARE[type(op)] for op in ops]
+            return lambda values: _chain(compares, [part(values) for part in parts])
+        case ast.Call(func=ast.Name(id=function)):
+            call = _FUNCTIONS[function]
+            return lambda values: call(*[part(values) for part in parts])
+    raise AssertionError("every node that has children listed is compiled")
+
+
+def _children(node: ast.expr, text: str) -> list[ast.expr]:
+    """What is evaluated below a node; a node of any other kind is refused."""
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str()):
+            return []
+        case ast.Name() | ast.Attribute() | ast.Subscript() if _is_name(node):
+            return []
+        case ast.BoolOp(values=values):
+            return values
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return [left, right]
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+            return [operand]
+        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in _COMPARE for op in ops):
+            return [left, *comparators]
+        case ast.Call(func=ast.Name(id=function), args=[_, *_] as args, keywords=[]) if function in _FUNCTIONS:
+            return args
+    found = ast.unparse(node)[:60]
+    raise ExpressionError(
+        f"condition {text!r}: {found!r} cannot be used; expected parameters, numbers and texts, compared"
+    )
+
+
+def _is_name(node: ast.expr) -> bool:
+    """`a`, `a.b`, `a[0].b`, with whole numbers as indices."""
+    if isinstance(node, ast.Name):
+        return True
+    if isinstance(node, ast.Attribute):
+        return _is_name(node.value)
+    is_index = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+    return is_index and type(node.slice.value) is int and _is_name(node.value)  # type: ignore[attr-defined]
+
+
+def _chain(compares: list[Callable[[Any, Any], bool]], values: list[Any]) -> bool:
+    return all(compare(left, right) for compare, left, right in zip(compares, values, values[1:], strict=False))
+
+
+def _value(value: Any) -> Any:
+    """A parameter as it is compared: an array of one element as its element, a section as its class or file."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return value[0]
+    if isinstance(value, dict):
+        return value.get("from_file", value.get("class"))
+    return value

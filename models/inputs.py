@@ -1,0 +1,142 @@
+"""The files that simulations are fed with, kept once by their content in the shared storage's `inputs/`.
+
+The client puts files and arrays there; a worker reads nothing else. Imports no TVB when it is imported.
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from models.errors import InputError, OutputError
+from models.paths import Storage, check_writable
+from models.sections import SUFFIXES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: A zip whose members are larger when unpacked is no dataset.
+MOST_UNPACKED = 4 * 2**30
+_BLOCK = 2**20
+
+
+class Inputs:
+    """The shared storage's `inputs/`."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def path(self, from_file: str) -> Path:
+        """The file that a queued spec names.
+
+        Raises
+        ------
+        InputError
+            It is not there, or the name leads outside `inputs/`.
+        """
+        try:
+            path = self._storage.absolute(from_file)
+        except OutputError as exc:
+            raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again") from exc
+        if not path.is_relative_to(self._storage.inputs.resolve()):
+            raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again")
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; submit the spec again where the data directory is mounted")
+        return path
+
+    def keep(self, source: Path) -> str:
+        """Copy a file under the name of its content, unless it is there; gives the name for a spec.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or is not what its name says.
+        OutputError
+            The data directory cannot be written.
+        """
+        suffix = next((suffix for suffix in SUFFIXES if source.name.endswith(suffix)), source.suffix)
+        try:
+            check_file(source)
+            with source.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+                return self._keep(file, digest, suffix)
+        except OSError as exc:
+            raise InputError(f"{source}: {exc.strerror or exc}") from exc
+
+    def keep_array(self, array: "NDArray[Any]") -> str:
+        """Keep an array as .npy; gives the name for a spec."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+        return self._keep_bytes(buffer, ".npy")
+
+    def keep_sparse(self, matrix: Any) -> str:
+        """Keep a scipy.sparse matrix as .npz; gives the name for a spec."""
+        from scipy import sparse
+
+        buffer = io.BytesIO()
+        sparse.save_npz(buffer, matrix.tocsc() if matrix.format not in ("csc", "csr") else matrix, compressed=False)
+        return self._keep_bytes(buffer, ".npz")
+
+    def _keep_bytes(self, buffer: io.BytesIO, suffix: str) -> str:
+        return self._keep(buffer, hashlib.sha256(buffer.getvalue()).hexdigest(), suffix)
+
+    def _keep(self, content: IO[bytes], digest: str, suffix: str) -> str:
+        kept = self._storage.input(digest, suffix)
+        if not kept.exists():
+            check_writable(self._storage)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            content.seek(0)
+            _write_whole(content, kept)
+        return self._storage.relative(kept)
+
+
+def check_file(path: Path) -> None:
+    """Return when the file opens as what its name says.
+
+    Raises
+    ------
+    InputError
+        It does not.
+    """
+    problem = ""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if path.suffix in (".zip", ".npz"):
+        problem = _zip_problem(path)
+    elif path.suffix == ".h5" and start != b"\x89HDF\r\n\x1a\n":
+        problem = "no HDF5 file"
+    elif path.suffix == ".npy" and not start.startswith(b"\x93NUMPY"):
+        problem = "no NumPy array"
+    elif not start:
+        problem = "an empty file"
+    if problem:
+        raise InputError(f"{path}: {problem}; expected a whole {path.suffix[1:]} file of TVB's format")
+
+
+def _zip_problem(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MOST_UNPACKED:
+                return f"{size / 2**30:.0f} GiB when unpacked"
+            damaged = archive.testzip()
+            return f"its member {damaged} is damaged" if damaged else ""
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
+        return f"no whole zip ({exc})"
+
+
+def _write_whole(content: IO[bytes], target: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as copy:
+        while block := content.read(_BLOCK):
+            copy.write(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+    Path(copy.name).chmod(0o644)
+    Path(copy.name).replace(target)

@@ -1,0 +1,117 @@
+"""Reads what `inputs/` and tvb-data hold: arrays, sparse matrices, and TVB datatypes from TVB's own formats.
+
+Called by `models.traits`. Imports TVB, h5py and SciPy inside its functions.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.components import Component, data_files
+from models.errors import InputError
+from models.inputs import Inputs
+
+T = TypeVar("T")
+
+
+def read_array(inputs: Inputs, from_file: str) -> Any:
+    """The array of a .npy file, or the numbers of a text file.
+
+    Raises
+    ------
+    InputError
+        There is none in it.
+    """
+    import numpy as np
+
+    path = inputs.path(from_file)
+    if path.suffix == ".npy":
+        return _reading(from_file, "a NumPy array", lambda: np.load(path, allow_pickle=False))
+    if path.suffix in (".txt", ".csv"):
+        delimiter = "," if path.suffix == ".csv" else None
+        return _reading(from_file, "a table of numbers", lambda: np.loadtxt(path, delimiter=delimiter))
+    raise InputError(f"{from_file}: cannot be read as an array; expected .npy, .txt or .csv")
+
+
+def read_sparse(inputs: Inputs, from_file: str) -> Any:
+    """The sparse matrix of a .npz file of SciPy.
+
+    Raises
+    ------
+    InputError
+        There is none in it.
+    """
+    from scipy import sparse
+
+    path = inputs.path(from_file)
+    return _reading(from_file, "a sparse matrix of scipy.sparse.save_npz", lambda: sparse.load_npz(path))
+
+
+def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str) -> Any:
+    """A TVB datatype from a file of tvb-data, or from one of TVB's formats in `inputs/`.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or holds something else.
+    """
+    what = f"a TVB {component.role.replace('_', ' ')}"
+    if from_file in data_files(component.role):
+        return _reading(from_file, what, lambda: cls.from_file(from_file))
+    path = inputs.path(from_file)
+    if path.suffix == ".h5":
+        return _reading(from_file, what, lambda: _from_h5(cls, component, path))
+    if path.suffix == ".mat" and component.role == "projection":
+        return _reading(from_file, what, lambda: _from_matlab(cls, path))
+    return _reading(from_file, what, lambda: cls.from_file(str(path)))
+
+
+def _reading(from_file: str, what: str, read: Callable[[], T]) -> T:
+    from tvb.basic.readers import ReaderException
+
+    faults = (
+        OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, NotImplementedError,
+        zipfile.BadZipFile, zlib.error, ReaderException,
+    )  # fmt: skip
+    try:
+        return read()
+    except faults as exc:
+        reason = " ".join(str(exc).split())[:200] or type(exc).__name__
+        raise InputError(f"{from_file}: TVB cannot read it ({reason}); expected {what}") from exc
+
+
+def _from_matlab(cls: Any, path: Path) -> Any:
+    from scipy.io import whosmat
+
+    names = {name for name, _, _ in whosmat(path)}
+    return cls.from_file(str(path), is_brainstorm={"Gain", "GridLoc", "GridOrient"} <= names)
+
+
+def _from_h5(cls: Any, component: Component, path: Path) -> Any:
+    """A datatype from the H5 file that TVB 2 or we wrote; what it refers to is the simulation's own."""
+    import h5py
+
+    values: dict[str, Any] = {}
+    with h5py.File(path, "r") as file:
+        for name, attribute in component.attributes.items():
+            if attribute.type == "array" and isinstance(file.get(name), h5py.Dataset):
+                dataset = file[name]
+                values[name] = dataset.asstr()[()].astype(str) if attribute.dtype == "U" else dataset[()]
+            elif attribute.type == "bool" and f"TVB_{name}" in file.attrs:
+                values[name] = str(file.attrs[f"TVB_{name}"]) == "bool:True"
+            elif attribute.type == "float" and f"TVB_{name}" in file.attrs:
+                values[name] = float(file.attrs[f"TVB_{name}"])
+            elif attribute.type == "sparse" and f"{name}data" in file:
+                values[name] = _sparse(file, name)
+            elif attribute.type == "array" and attribute.required and attribute.default is None:
+                raise KeyError(f"no dataset {name}")
+    return cls(**values)
+
+
+def _sparse(file: Any, name: str) -> Any:
+    from scipy import sparse
+
+    data, indices, pointers = (file[f"{name}{part}"][()] for part in ("data", "indices", "indptr"))
+    return sparse.csc_matrix((data, indices, pointers), shape=(len(pointers) - 1, len(pointers) - 1))

@@ -1,0 +1,302 @@
+"""The sections of a spec, each one TVB object: checked against what TVB declares, and completed with its defaults.
+
+Called by `models.spec`. Knows names, types and files; whether two sections fit each other is `models.fit`'s.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from models.components import Attribute, Component, components, data_files, did_you_mean, find, finite, nearest
+from models.errors import SpecError
+
+_TYPES = {
+    "array": "a number or a list of numbers",
+    "sparse": "{from_file: ...}, a sparse matrix as .npz or .mat",
+    "ranges": "a mapping of state variables to [low, high]",
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "str": "a text",
+    "formula": "a formula of `var`, such as var * 2",
+    "list": "a list of texts",
+    "dict": "a mapping of names to numbers",
+    "choice": "a text",
+    "component": "a mapping with a `class`",
+}
+#: Files of TVB's formats, and of ours; a worker reads nothing else.
+SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
+#: The class that a section means when it names none and several would fit.
+_USUAL = {"surface": "CorticalSurface"}
+#: Datatypes may leave these out: the simulation's own connectivity, surface and sensors are meant.
+_IMPLIED = frozenset({"connectivity", "surface", "sensors", "projection", "region_mapping"})
+
+#: What numexpr computes, without attributes, indices, strings or calls of anything else.
+_FORMULA = re.compile(
+    r"(?:\s|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|\*\*|[-+*/%(),<>]|[<>=!]="
+    r"|\b(?:var|pi|where|sin|cos|tan|exp|log|log10|sqrt|abs|tanh|sinh|cosh|arctan)\b)+"
+)
+
+
+def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A checked copy of a spec's section with every default filled in.
+
+    Parameters
+    ----------
+    section : `{"class": ..., attribute: value, ...}`; the class name alone; for datatypes also `{"from_file": ...}` or
+        the file's name alone
+    path : where the section stands, for messages
+    choices : the only classes that fit here; all of the role's when empty
+
+    Raises
+    ------
+    SpecError
+        The class, the file or an attribute is unknown, or a value has the wrong type.
+    """
+    is_name = isinstance(section, str)
+    section = _as_mapping(role, section, path)
+    component = find(role, section.get("class", _implied_class(role, choices)), path)
+    if choices and component.name in components(role) and component.name not in choices:
+        raise SpecError(f"{path}.class", repr(component.name), f"one of {', '.join(choices)}")
+    completed: dict[str, Any] = {"class": component.name}
+    is_read = "from_file" in section and component.from_file
+    if is_read:
+        completed["from_file"] = check_file(role, section["from_file"], path if is_name else f"{path}.from_file")
+    for name in section:
+        if name != "class" and name not in component.attributes and not (name == "from_file" and is_read):
+            raise _unknown(component, str(name), path)
+    for name, attribute in component.attributes.items():
+        if is_read and name not in section:
+            continue  # What the file says counts, not the default.
+        value = section.get(name, attribute.default)
+        if value is not None:
+            completed[name] = checked(attribute, value, f"{path}.{name}")
+        elif attribute.required and attribute.role not in _IMPLIED - ({"sensors"} if role == "monitor" else set()):
+            raise _missing(component, attribute, path)
+        elif attribute.default is not None:
+            # Said on purpose: the spec must stay apart from one that takes the default.
+            completed[name] = None
+    return completed
+
+
+def check_file(role: str, name: Any, path: str) -> str:
+    """The name of a file of tvb-data, or a path (with a `/`), which is checked where the file is.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    """
+    known = data_files(role)
+    if not isinstance(name, str) or not name:
+        raise SpecError(path, repr(name), "the name of a file of tvb-data, or a path")
+    if name in known:
+        return name
+    if "/" not in name:
+        example = name if name.endswith(SUFFIXES) else "mine.zip"
+        expected = f"a file of tvb-data for {role.replace('_', ' ')}, or a path (`./{example}`)"
+        raise SpecError(path, repr(name), expected, did_you_mean(name, known))
+    if not name.endswith(SUFFIXES):
+        raise SpecError(path, repr(name), f"a file of TVB's formats ({', '.join(SUFFIXES)})")
+    return name
+
+
+def files_of(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every `{from_file: path}` of a canonical spec that is no name of tvb-data, with where it stands."""
+    if isinstance(value, dict):
+        if isinstance(value.get("from_file"), str) and "/" in value["from_file"]:
+            yield f"{path}.from_file", value
+        for name, item in value.items():
+            yield from files_of(item, f"{path}.{name}" if path else name)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            if isinstance(item, dict | list | tuple):
+                yield from files_of(item, f"{path}[{index}]")
+
+
+def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterator[str]:
+    """One sentence for each value outside the domain that TVB declares."""
+    for name, attribute in find(role, section["class"], path).attributes.items():
+        value = section.get(name)
+        if value is None:
+            continue
+        if attribute.type == "component":
+            yield from domain_warnings(attribute.role, value, f"{path}.{name}")
+        elif attribute.domain is not None and not isinstance(value, dict):
+            low, high = attribute.domain
+            outside = [number for number in _flat(value) if not low <= number <= high]
+            if outside:
+                yield f"{path}.{name}: {outside[0]:g} is outside TVB's declared range {low:g} to {high:g}"
+
+
+def checked(attribute: Attribute, value: Any, path: str) -> Any:
+    """`value` in canonical form.
+
+    Raises
+    ------
+    SpecError
+        It does not fit the attribute.
+    """
+    if attribute.type == "component":
+        return complete(attribute.role, value, path, attribute.choices)
+    if attribute.type in ("array", "sparse") and isinstance(value, Mapping):
+        if set(value) != {"from_file"}:
+            raise SpecError(path, repr(value)[:80], _TYPES[attribute.type], "or {from_file: ./values.npy}")
+        return {"from_file": check_file("", value["from_file"], f"{path}.from_file")}
+    result = _CHECKS[attribute.type](attribute, value, path)
+    if result == [] and attribute.default:
+        raise SpecError(path, "an empty list", _TYPES[attribute.type], "leave it out for TVB's default")
+    if attribute.choices and attribute.type != "ranges":
+        for item in result if isinstance(result, list) else [result]:
+            if item not in attribute.choices:
+                expected = f"one of {', '.join(attribute.choices)}"
+                raise SpecError(path, repr(item), expected, nearest(str(item), attribute.choices))
+    return result
+
+
+def _as_mapping(role: str, section: Any, path: str) -> Mapping[str, Any]:
+    if isinstance(section, str):
+        is_file = section not in components(role) and any(item.from_file for item in components(role).values())
+        return {"from_file": section} if is_file else {"class": section}
+    if not isinstance(section, Mapping):
+        example = next(iter(components(role)))
+        raise SpecError(path, repr(section), f"a mapping with a `class`, such as {{class: {example}}}")
+    return section
+
+
+def _implied_class(role: str, choices: tuple[str, ...]) -> str | None:
+    fitting = choices or tuple(components(role))
+    if len(fitting) == 1:
+        return fitting[0]
+    return _USUAL.get(role) if _USUAL.get(role) in fitting else None
+
+
+def _unknown(component: Component, name: str, path: str) -> SpecError:
+    hint = did_you_mean(name, component.attributes)
+    if name == "noise" and component.role == "integrator":
+        stochastic = f"{component.name.removesuffix('Deterministic')}Stochastic"
+        hint = f"noise belongs to a stochastic integrator, such as {stochastic}"
+    return SpecError(f"{path}.{name}", "an unknown name", f"a parameter of {component.name}", hint)
+
+
+def _missing(component: Component, attribute: Attribute, path: str) -> SpecError:
+    hint = f"{component.name} has no default" if attribute.default is None else "leave it out for TVB's default"
+    if component.from_file:
+        hint = f"or read all of {component.name} `from_file`"
+    elif data_files(attribute.role):
+        hint = f"such as {data_files(attribute.role)[0]} of tvb-data"
+    return SpecError(f"{path}.{attribute.name}", "nothing", _TYPES[attribute.type], hint)
+
+
+def _array(attribute: Attribute, value: Any, path: str) -> list[Any]:
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        return []
+    if isinstance(items[0], list | tuple):
+        rows = [_array(attribute, row, f"{path}[{index}]") for index, row in enumerate(items)]
+        if len({len(row) for row in rows}) > 1:
+            raise SpecError(path, "rows of different lengths", "rows of one length")
+        return rows
+    check = {"f": _float, "i": _int, "b": _bool, "U": _text}[attribute.dtype]
+    return [check(attribute, item, f"{path}[{i}]" if len(items) > 1 else path) for i, item in enumerate(items)]
+
+
+def _float(attribute: Attribute, value: Any, path: str) -> float:
+    return finite(value, path, _TYPES[attribute.type])
+
+
+def _int(attribute: Attribute, value: Any, path: str) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SpecError(path, repr(value), "a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise SpecError(path, repr(value)[:40], "a whole number of 64 bits")
+    return value
+
+
+def _bool(_: Attribute, value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(path, repr(value), "true or false")
+    return value
+
+
+def _text(_: Attribute, value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise SpecError(path, repr(value), "a text")
+    return value
+
+
+def _formula(attribute: Attribute, value: Any, path: str) -> str:
+    text = _text(attribute, value, path)
+    if len(text) > 1000 or not _FORMULA.fullmatch(text):
+        raise SpecError(path, repr(text)[:80], "a formula of `var`: numbers, operators and functions such as exp(var)")
+    return text
+
+
+def _texts(attribute: Attribute, value: Any, path: str) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise SpecError(path, repr(value), "a list of texts")
+    return [_text(attribute, item, f"{path}[{index}]") for index, item in enumerate(value)]
+
+
+def _numbers(attribute: Attribute, value: Any, path: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise SpecError(path, repr(value), "a mapping of names to numbers")
+    for name in value:
+        if name not in attribute.default:
+            raise SpecError(
+                f"{path}.{name}", "an unknown name", "a parameter of it", did_you_mean(str(name), attribute.default)
+            )
+    given = {str(name): _float(attribute, item, f"{path}.{name}") for name, item in value.items()}
+    return {**attribute.default, **given}
+
+
+def _ranges(attribute: Attribute, value: Any, path: str) -> dict[str, list[float | None]]:
+    if not isinstance(value, Mapping):
+        raise SpecError(path, repr(value), _TYPES["ranges"])
+    found = dict(attribute.default)
+    for name, ends in value.items():
+        if name not in attribute.choices:
+            hint = did_you_mean(str(name), attribute.choices)
+            raise SpecError(f"{path}.{name}", "an unknown name", "a state variable", hint)
+        if not isinstance(ends, list | tuple) or len(ends) != 2:
+            raise SpecError(f"{path}.{name}", repr(ends), "[low, high], with null for an open end")
+        low, high = (_end(end, f"{path}.{name}[{index}]") for index, end in enumerate(ends))
+        if low is not None and high is not None and low > high:
+            raise SpecError(f"{path}.{name}", f"{low:g} to {high:g}", "a low end below the high end")
+        found[name] = [low, high]
+    return found
+
+
+def _end(value: Any, path: str) -> float | None:
+    if value is None or (isinstance(value, float) and value in (float("inf"), float("-inf"))):
+        return None
+    return finite(value, path)
+
+
+_CHECKS: dict[str, Any] = {
+    "array": _array,
+    "sparse": lambda _, value, path: _refuse(value, path, _TYPES["sparse"]),
+    "ranges": _ranges,
+    "float": _float,
+    "int": _int,
+    "bool": _bool,
+    "str": _text,
+    "formula": _formula,
+    "list": _texts,
+    "dict": _numbers,
+    "choice": _text,
+}
+
+
+def _refuse(value: Any, path: str, expected: str) -> Any:
+    raise SpecError(path, repr(value)[:80], expected)
+
+
+def _flat(value: Any) -> Iterator[float]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value

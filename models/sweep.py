@@ -1,0 +1,318 @@
+"""What a sweep is: a base simulation, a plan of what varies, and the simulations that come of it. Imports no TVB."""
+
+import copy
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from models.components import did_you_mean, find
+from models.errors import SpecError
+from models.expressions import ExpressionError
+from models.names import get, is_section, parameters
+from models.plan import normalize, points, values
+from models.sections import checked, complete, files_of
+from models.spec import (
+    ANNOTATION,
+    SimulationSpec,
+    complete_part,
+    simulation,
+    spec_error,
+    spec_warnings,
+    to_json,
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One job of a sweep."""
+
+    number: int
+    #: Swept parameters by name.
+    parameters: dict[str, Any]
+    #: 0, or which of the plan's repeats.
+    repeat: int
+    seed: int
+
+
+class SweepSpec(BaseModel):
+    """A base simulation, and the plan of what varies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[\w.+-][\w .+-]*$")
+    base: SimulationSpec
+    #: As `models.plan.normalize` returns it. Empty: the base alone.
+    plan: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("plan", mode="before")
+    @classmethod
+    def _plan(cls, plan: Any, info: ValidationInfo) -> Any:
+        base = info.data.get("base")
+        return _with_whole_sections(normalize(plan, base.canonical())) if base else plan
+
+    @model_validator(mode="after")
+    def _points_fit(self) -> "SweepSpec":
+        if not self.size:
+            raise SpecError("sweep.where", repr(self.plan["where"]), "a condition that some point fits")
+        return self
+
+    @cached_property
+    def size(self) -> int:
+        """Number of jobs; each of their simulations was found to be valid."""
+        count = 0
+        try:
+            for point in self._points():
+                self._check(point)
+                count += 1
+        except ExpressionError as exc:
+            raise SpecError("sweep.where", str(exc), "a comparison of parameters") from exc
+        return count * self.repeats
+
+    @property
+    def repeats(self) -> int:
+        """How often each point is simulated, with another seed each time."""
+        return int(self.plan.get("repeats", 1))
+
+    @property
+    def names(self) -> list[str]:
+        """The swept parameters, in the plan's order."""
+        return list(dict.fromkeys(name for name, _ in values(self.plan)))
+
+    def points(self) -> Iterator[Point]:
+        """The jobs, one at a time.
+
+        A single simulation keeps the spec's seed. In a sweep each point has its own, derived from the spec's seed and
+        the point's own parameters, so that it depends neither on the order of the runs, nor on the number of workers,
+        nor on which other points there are. With `common_random_numbers` all points of one repeat share it.
+        """
+        numbers = itertools.count()
+        for point in self._points():
+            for repeat in range(self.repeats):
+                yield Point(next(numbers), point, repeat, self._seed(point, repeat))
+
+    def simulation(self, point: Point) -> SimulationSpec:
+        """The complete simulation of one point."""
+        return self.base.with_parameters({**point.parameters, "seed": point.seed})
+
+    def shared(self) -> dict[str, Any]:
+        """The parameters that all jobs have in common, by name."""
+        swept = [*self.names, "seed"]
+        wholes = [name.removesuffix(".class") for name in swept if name not in self._plain]
+        return {
+            name: value
+            for name, value in self.base.parameters().items()
+            if name not in swept and not any(name.startswith((f"{whole}.", f"{whole}[")) for whole in wholes)
+        }
+
+    def indexed(self, point: Point) -> dict[str, Any]:
+        """The parameters of one job that are its own, by name."""
+        found = {name: value for name, value in point.parameters.items() if name in self._plain}
+        # An object of TVB with all it has; and what a point of a list leaves as it is.
+        others = [name.removesuffix(".class") for name in self.names if name not in found]
+        if others:
+            made = self.simulation(point).canonical()
+            found |= dict(item for name in others for item in parameters(get(made, name), name))
+        return found | ({"repeat": point.repeat} if self.repeats > 1 else {})
+
+    @cached_property
+    def _plain(self) -> frozenset[str]:
+        """Swept parameters that are no objects of TVB, and no classes."""
+        wholes = {name for name, value in values(self.plan) if is_section(value) or name.endswith(".class")}
+        return frozenset(self.names) - wholes
+
+    def parameters_hash(self, point: Point) -> str:
+        """`SimulationSpec.parameters_hash` of one point; without making the simulation where its values are plain."""
+        if self._template is None:
+            return self.simulation(point).parameters_hash()
+        return self._template.hash(point)
+
+    def with_files(self, place: Any) -> "SweepSpec":
+        """The same sweep with other places of its files, the swept ones too; see `SimulationSpec.with_files`."""
+        base = self.base.with_files(place)
+        plan = copy.deepcopy(self.plan)
+        for path, section in files_of(plan, "sweep"):
+            section["from_file"] = place(path, section["from_file"])
+        return sweep_spec(self.name, base, plan)
+
+    def warnings(self) -> list[str]:
+        """What TVB would run but probably nobody means, of the base and of each swept value by itself."""
+        found = spec_warnings(self.base)
+        for name, value in values(self.plan):
+            try:
+                found += spec_warnings(self.base.with_parameters({name: value}))
+            except SpecError:
+                continue  # It fits together with other parameters only.
+        return list(dict.fromkeys(found))
+
+    def _points(self) -> Iterator[dict[str, Any]]:
+        return points(self.plan, self.base.canonical(), self.base.seed)
+
+    def _seed(self, point: Mapping[str, Any], repeat: int) -> int:
+        if "seed" in point and self.repeats == 1:
+            return int(point["seed"])
+        is_common = self.plan.get("common_random_numbers", False)
+        if self.repeats == 1 and (is_common or not point):
+            return self.base.seed
+        own = {} if is_common else point
+        text = to_json([self.base.seed, sorted(own.items()), repeat])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def _check(self, point: Mapping[str, Any]) -> None:
+        try:
+            if self._template is not None:
+                self._template.check(point)
+            else:
+                self.base.with_parameters(point)
+        except SpecError as exc:
+            raise self._at_point(exc, point) from exc
+
+    def _at_point(self, exc: SpecError, point: Mapping[str, Any]) -> SpecError:
+        """The fault, where the plan has the value that brought it."""
+        for name, value in point.items():
+            is_own = exc.path == name or exc.path.startswith((f"{name}.", f"{name}["))
+            if is_own or len(point) == 1:
+                place = self._place(name, value)
+                return SpecError(place, exc.found if is_own else f"{exc.path} = {exc.found}", exc.expected, exc.hint)
+        values = ", ".join(f"{name} = {value}" for name, value in point.items())
+        return SpecError("sweep", f"{exc.path} = {exc.found} at {values}"[:200], exc.expected, exc.hint)
+
+    def _place(self, name: str, value: Any) -> str:
+        for key in ("grid", "zip"):
+            values = self.plan.get(key, {}).get(name, [])
+            if value in values:
+                return f"sweep.{'' if key == 'grid' else 'zip.'}{name}[{values.index(value)}]"
+        return f"sweep.{name}"
+
+    @cached_property
+    def _template(self) -> "_Template | None":
+        if all(_is_number(value) for _, value in values(self.plan)) and self._is_full:
+            return _Template.of(self.base, self.names)
+        return None
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether every point names the same parameters."""
+        return len({frozenset(row) for row in self.plan.get("list", [])}) < 2
+
+
+class _Template:
+    """A sweep over plain numbers of model and coupling, which fit each other whatever they are.
+
+    Its points need not be made to be checked and hashed: that takes 10 us instead of 300.
+    """
+
+    def __init__(self, base: SimulationSpec, names: list[str]) -> None:
+        canonical = {name: value for name, value in base.canonical().items() if name not in ANNOTATION}
+        self._attributes = {}
+        marks = {}
+        for name in [*names, "seed"]:
+            section, _, key = name.rpartition(".")
+            place = canonical[section] if section else canonical
+            if section:
+                self._attributes[name] = find(section, canonical[section]["class"], section).attributes[key]
+            marks[name] = f"\0{name}\0"
+            place[key] = marks[name]
+        text = to_json(canonical)
+        order = sorted(marks, key=lambda name: text.index(to_json(marks[name])))
+        self._order = order
+        self._pieces = []
+        for name in order:
+            before, text = text.split(to_json(marks[name]), 1)
+            self._pieces.append(before)
+        self._end = text
+
+    @classmethod
+    def of(cls, base: SimulationSpec, names: list[str]) -> "_Template | None":
+        """A template, or None when a swept parameter may clash with another one."""
+        for name in names:
+            section, _, key = name.rpartition(".")
+            if section not in ("model", "coupling") or "[" in key or key == "class":
+                return None
+            attribute = find(section, getattr(base, section)["class"], section).attributes.get(key)
+            if attribute is None or attribute.type not in ("array", "float") or attribute.dtype != "f":
+                return None
+            value = getattr(base, section).get(key)
+            if attribute.type == "array" and (not isinstance(value, list) or len(value) != 1):
+                return None
+        return cls(base, names)
+
+    def check(self, point: Mapping[str, Any]) -> None:
+        """Return when every value fits its parameter."""
+        for name, value in point.items():
+            self._value(name, value)
+
+    def hash(self, point: Point) -> str:
+        """The point's `parameters_hash`."""
+        parts = []
+        for name, before in zip(self._order, self._pieces, strict=True):
+            value = point.seed if name == "seed" else self._value(name, point.parameters[name])
+            parts += [before, to_json(value)]
+        return hashlib.sha256("".join([*parts, self._end]).encode()).hexdigest()
+
+    def _value(self, name: str, value: Any) -> Any:
+        return checked(self._attributes[name], value, name)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _with_whole_sections(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with every swept TVB object written out, so that its files are seen."""
+    for key in ("grid", "zip"):
+        for name, items in plan.get(key, {}).items():
+            plan[key][name] = [_whole(name, item, f"sweep.{name}[{index}]") for index, item in enumerate(items)]
+    if "list" in plan:
+        plan["list"] = [
+            {name: _whole(name, value, f"sweep.list[{index}].{name}") for name, value in row.items()}
+            for index, row in enumerate(plan["list"])
+        ]
+    return plan
+
+
+def _whole(name: str, value: Any, place: str) -> Any:
+    role = {"surface": "cortex"}.get(name, "monitor" if re.fullmatch(r"monitors\[\d+\]", name) else name)
+    if role in ("connectivity", "model", "coupling", "integrator", "stimulus", "cortex", "monitor"):
+        return None if value is None and role in ("stimulus", "cortex") else complete_part(role, value, place)
+    if name == "monitors" and isinstance(value, list | tuple):
+        return [complete("monitor", item, f"{place}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def sweep_spec(name: str, base: SimulationSpec, plan: Any) -> SweepSpec:
+    """The validated sweep.
+
+    Raises
+    ------
+    SpecError
+        The first fault found.
+    """
+    try:
+        return SweepSpec(name=name, base=base, plan=plan if plan is not None else {})
+    except ValidationError as exc:
+        raise spec_error(exc) from exc
+
+
+def sweep(values: Mapping[str, Any]) -> SweepSpec:
+    """The validated sweep of a spec file's content: `name`, `sweep`, and the keys of a simulation.
+
+    Raises
+    ------
+    SpecError
+        The first fault found.
+    """
+    rest = {name: value for name, value in values.items() if name not in ("name", "sweep")}
+    known = set(SimulationSpec.model_fields) | {"name", "sweep"}
+    for name in rest:
+        if name not in known:
+            raise SpecError(str(name), "an unknown key", "a key of a spec", did_you_mean(str(name), known))
+    for name in ("model", "integrator", "monitors", "simulation_length"):
+        if name not in rest:
+            raise SpecError("", f"no `{name}`", "one; a spec needs model, integrator, monitors and simulation_length")
+    return sweep_spec(values.get("name", "simulation"), simulation(rest), values.get("sweep"))

@@ -1,0 +1,148 @@
+"""`submit(simulator, ...)`: what `tvb-batch submit` and `tvb-batch run` do, for a Simulator made in a script.
+
+Called by people, through `from submit import submit`.
+"""
+
+import atexit
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from models import tables
+from models.catalogue import Catalogue
+from models.errors import BrokerError
+from models.inputs import Inputs
+from models.introspect import role_of
+from models.paths import check_writable
+from models.queue import check_broker, make_app
+from models.settings import Settings, load_settings
+from models.sweep import sweep_spec
+from models.traits import describe
+from submit.enqueue import enqueue
+from submit.local import local_workers
+from submit.results import Job, Sweep
+from submit.simulator import describe_simulator
+
+Grid = Mapping[str, Iterable[Any]]
+Ranges = Mapping[str, Sequence[float]]
+
+
+def submit(
+    simulator: Any,
+    grid: Grid | None = None,
+    *,
+    name: str = "script",
+    zip: Grid | None = None,
+    points: Any = None,
+    random: Ranges | None = None,
+    sobol: Ranges | None = None,
+    lhs: Ranges | None = None,
+    samples: int | None = None,
+    repeats: int = 1,
+    where: str | None = None,
+    common_random_numbers: bool = False,
+    seed: int | None = None,
+    title: str = "",
+    subject: str | None = None,
+    user_tags: Sequence[str] = (),
+    workers: int | None = None,
+    reuse: bool = True,
+    data_dir: Path | str | None = None,
+) -> Sweep:
+    """Queue a configured TVB Simulator, once or for every point of a sweep.
+
+    Parameters
+    ----------
+    simulator : a `tvb.simulator.simulator.Simulator`; it is read, not changed, and every job starts from its beginning
+    grid : values of parameters, all combined: `{"coupling.a": np.linspace(0, 1, 11), "model.mu": [0.1, 0.2]}`
+    zip : values of parameters, paired
+    points : a list of points, each a mapping of parameters to values, or a pandas DataFrame with a column for each
+    random, sobol, lhs : `{"coupling.a": [low, high]}`, drawn `samples` times: independently, from a Sobol sequence, or
+        from a Latin hypercube
+    repeats : how often each point is simulated, each time with another seed
+    where : only points that fit, such as `coupling.a < model.b`
+    common_random_numbers : one seed for all points
+    seed : noise_seed, and NumPy's seed where TVB draws initial conditions; the noise's own by default
+    title, subject, user_tags : annotation of the files
+    workers : run here and now on so many processes, with a private Redis, until `Sweep.wait` returns; by default the
+        workers of TVB_BATCH_BROKER_URL run it
+    reuse : take over the results of equal simulations that have finished before
+    data_dir : where results and the catalogue are; TVB_BATCH_DATA_DIR by default
+
+    Raises
+    ------
+    SpecError
+        A parameter does not exist or does not fit, or something in the simulator cannot cross to a worker.
+    BrokerError
+        There is no Redis; give `workers`.
+    """
+    settings = load_settings(data_dir=data_dir)
+    check_writable(settings.storage)
+    inputs = Inputs(settings.storage)
+    annotation: dict[str, Any] = {"title": title, "user_tags": list(user_tags)}
+    annotation |= {key: value for key, value in (("subject", subject), ("seed", seed)) if value is not None}
+    base = describe_simulator(simulator, inputs, **annotation)
+    plan = {
+        "grid": _values(grid, inputs), "zip": _values(zip, inputs), "list": _points(points, inputs),
+        "random": _values(random, inputs), "sobol": _values(sobol, inputs), "lhs": _values(lhs, inputs),
+        "samples": samples, "repeats": repeats, "where": where, "common_random_numbers": common_random_numbers,
+    }  # fmt: skip
+    spec = sweep_spec(name, base, {key: value for key, value in plan.items() if value is not None})
+    catalogue = _catalogue(settings)
+    if workers is None:
+        try:
+            check_broker(settings)
+        except BrokerError as exc:
+            raise BrokerError(f"{exc}; or run it on this machine with submit(..., workers=4)") from exc
+        row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse)
+        return Sweep(row, catalogue, settings)
+    stack = ExitStack()
+    local = stack.enter_context(local_workers(settings, min(workers, spec.size)))
+    atexit.register(stack.close)
+    row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse)
+    return Sweep(row, catalogue, local.settings, local=stack, check=local.check)
+
+
+def find(key: str, data_dir: Path | str | None = None) -> Sweep | Job:
+    """The sweep or the job with this gid, beginning of a gid, or name.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or more than one.
+    """
+    settings = load_settings(data_dir=data_dir)
+    catalogue = _catalogue(settings)
+    row = catalogue.find(key)
+    return Sweep(row, catalogue, settings) if isinstance(row, tables.Sweep) else Job(row, catalogue, settings)
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    return Catalogue.open(settings.database, create=settings.database.startswith("sqlite"))
+
+
+def _values(values: Mapping[str, Any] | None, inputs: Inputs) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    return {
+        name: items if isinstance(items, Mapping) else [_plain(item, inputs) for item in items]
+        for name, items in values.items()
+    }
+
+
+def _points(points: Any, inputs: Inputs) -> list[dict[str, Any]] | None:
+    if points is None:
+        return None
+    rows = points.to_dict("records") if hasattr(points, "to_dict") else points
+    return [{str(name): _plain(value, inputs) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any, inputs: Inputs) -> Any:
+    """A value as a spec has it: NumPy's as Python's, TVB's objects as sections."""
+    role = role_of(type(value))
+    if role is not None:
+        return describe(role, value, inputs)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(item, inputs) for item in value] if isinstance(value, list | tuple) else value

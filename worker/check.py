@@ -1,0 +1,111 @@
+"""Builds the first simulation of a sweep, runs it for a moment, and estimates what all of it will cost.
+
+`python -m worker.check` reads `{"spec": canonical simulation}` from standard input and prints the estimate as JSON; the
+command line's `submit --check` starts it so.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from models.errors import TvbBatchError
+from models.inputs import Inputs
+from models.paths import Storage
+from models.settings import load_settings
+from models.spec import SimulationSpec
+from worker.engines import reference
+from worker.simulator import build_simulator
+from worker.tasks import import_tvb
+
+#: How long the simulation is tried. Seconds.
+TRIAL = 2.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one job costs on this machine."""
+
+    seconds: float
+    #: Peak of the whole process, TVB included.
+    memory_bytes: int
+    disk_bytes: int
+
+
+def estimate(spec: SimulationSpec) -> Estimate:
+    """What running `spec` costs; its files are read where they are.
+
+    Raises
+    ------
+    TvbBatchError
+        It cannot be built; the words are TVB's.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        inputs = Inputs(Storage(Path(directory)))
+        kept = spec.with_files(lambda _, file: inputs.keep(Path(file)))
+        started = time.perf_counter()
+        try:
+            simulator = build_simulator(kept, inputs)
+            building = time.perf_counter() - started
+            step = _seconds_per_step(simulator)
+        except TvbBatchError:
+            raise
+        except Exception as exc:
+            # TVB's own faults have no common base, and say little without their class.
+            raise TvbBatchError(
+                f"TVB cannot run it ({type(exc).__name__}: {exc}); look at the shapes and classes"
+            ) from exc
+    steps = reference.count_steps(simulator)
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1024 if sys.platform == "linux" else 1
+    return Estimate(building + steps * step, kilobytes * unit, _disk(simulator, steps))
+
+
+def _seconds_per_step(simulator: Any) -> float:
+    """The steady state's: the first chunk pays for what is made once."""
+    times = [time.perf_counter()]
+    steps = [0]
+    for chunk in reference.stream(simulator, 20):
+        times.append(time.perf_counter())
+        steps.append(chunk.step)
+        if times[-1] - times[0] > TRIAL:
+            break
+    chunks = [
+        (later - earlier) / (b - a) for (earlier, later), (a, b) in zip(pairwise(times), pairwise(steps), strict=True)
+    ]
+    chunks = chunks[1:] or chunks
+    return sorted(chunks)[len(chunks) // 2]
+
+
+def _disk(simulator: Any, steps: int) -> int:
+    nodes, modes = simulator.number_of_nodes, simulator.model.number_of_modes
+    total = 0
+    for monitor in simulator.monitors:
+        samples = steps // max(1, monitor.istep)
+        space = len(monitor.sensors.labels) if hasattr(monitor, "sensors") else nodes
+        if type(monitor).__name__ == "GlobalAverage":
+            space = 1
+        total += samples * 8 * (1 + len(monitor.voi) * space * modes)
+    return total
+
+
+def main() -> int:
+    """Estimate what standard input describes; gives the exit code."""
+    load_settings()
+    import_tvb()
+    try:
+        found = estimate(SimulationSpec.model_validate(json.load(sys.stdin)["spec"]))
+    except TvbBatchError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    print(json.dumps(asdict(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Gids of what a simulation is fed with. Called by `worker.run`.
+
+They are derived from the content, so that all jobs on one connectivity refer to one datatype, whoever wrote it.
+"""
+
+import hashlib
+from typing import Any
+from uuid import UUID, uuid5
+
+import numpy as np
+
+from models.components import find
+from models.introspect import role_of
+
+CONTENT_NAMESPACE = UUID("6ba2c4a4-8f2a-5f6e-9f61-6d0a5d3c7a11")
+
+#: A cache of distances, and the speed, which belongs to the simulation.
+_NOT_CONTENT = frozenset({"geodesic_distance_matrix", "speed"})
+
+
+def content_gid(instance: Any) -> UUID:
+    """The same gid for the same content, whatever file it came from.
+
+    Parameters
+    ----------
+    instance : a configured TVB datatype; what it refers to has its own gid already
+    """
+    digest = hashlib.sha256(type(instance).__name__.encode())
+    role = role_of(type(instance))
+    assert role is not None, "only datatypes of TVB are written"
+    for name, attribute in find(role, type(instance).__name__, role).attributes.items():
+        value = getattr(instance, name, None)
+        if value is None or name in _NOT_CONTENT:
+            continue
+        digest.update(f"\0{name}\0".encode())
+        if attribute.type == "array":
+            _add_array(digest, np.asarray(value))
+        elif attribute.type == "sparse":
+            for part in (value.data, value.indices, value.indptr):
+                _add_array(digest, part)
+        elif attribute.type == "component" and attribute.role != "equation":
+            digest.update(value.gid.bytes)
+        elif attribute.type == "component":
+            digest.update(f"{type(value).__name__} {value.equation} {sorted(value.parameters.items())}".encode())
+        else:
+            digest.update(repr(value).encode())
+    return uuid5(CONTENT_NAMESPACE, digest.hexdigest())
+
+
+def _add_array(digest: Any, array: Any) -> None:
+    array = np.ascontiguousarray(array)
+    digest.update(f"{array.shape} {array.dtype.kind}".encode())
+    digest.update("\0".join(array.ravel().tolist()).encode() if array.dtype.kind in "US" else array.tobytes())

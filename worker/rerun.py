@@ -1,0 +1,140 @@
+"""Runs a result's simulation again, from what its file says of itself, and compares the data bit for bit.
+
+`python -m worker.rerun FILE` prints the comparison as JSON; the command line's `rerun` starts it so. Writes nothing.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from models.errors import InputError, TvbBatchError
+from models.inputs import Inputs
+from models.paths import Storage
+from models.settings import Settings, load_settings
+from models.spec import SimulationSpec
+from worker.engines import reference
+from worker.h5.tvb2 import PROVENANCE
+from worker.run import versions
+from worker.simulator import build_simulator
+from worker.tasks import import_tvb
+
+
+@dataclass
+class Comparison:
+    """How the new data compares with the file's."""
+
+    samples: int = 0
+    #: How many of them differ in a bit, NaN being equal to NaN.
+    different: int = 0
+    #: Where the first difference is. ms
+    first_ms: float | None = None
+    largest_difference: float = 0.0
+    #: What differs between then and now, as `name: then, now`.
+    circumstances: tuple[str, ...] = ()
+
+
+def rerun(path: Path, settings: Settings) -> Comparison:
+    """The file's data compared with that of the same simulation now.
+
+    Raises
+    ------
+    InputError
+        The file carries no provenance, or one of its inputs is neither in it nor in the data directory.
+    """
+    with _opened(path) as file, tempfile.TemporaryDirectory() as directory:
+        provenance = file[PROVENANCE]
+        spec = SimulationSpec.model_validate_json(str(provenance.attrs["spec"]))
+        storage = Storage(Path(directory))
+        for name in spec.files():
+            _restore(name, provenance, storage, settings.storage)
+        simulator = build_simulator(spec, Inputs(storage))
+        monitor = int(provenance.attrs["monitor"])
+        result = Comparison(circumstances=_circumstances(provenance))
+        for chunk in reference.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
+            samples = chunk.samples[monitor]
+            if samples is not None:
+                _compare(result, file, samples)
+        missing = abs(len(file["time"]) - result.samples)
+        result.different += missing
+    return result
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        file = h5py.File(path, "r")
+    except OSError as exc:
+        raise InputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
+    needed = ("spec", "versions", "monitor")
+    if PROVENANCE not in file or any(name not in file[PROVENANCE].attrs for name in needed) or "data" not in file:
+        file.close()
+        raise InputError(f"{path}: no provenance under /{PROVENANCE}; expected a file that a tvb-batch worker wrote")
+    return file
+
+
+def _restore(name: str, provenance: h5py.Group, storage: Storage, kept: Storage) -> None:
+    """Put an input where the simulation looks for it, once its content is what its name says."""
+    content = provenance[name][()].tobytes() if name in provenance else Inputs(kept).path(name).read_bytes()
+    target = storage.absolute(name)
+    if hashlib.sha256(content).hexdigest() != target.name.split(".")[0]:
+        raise InputError(f"{name}: not the file that the simulation was fed with; its content has changed")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def _compare(result: Comparison, file: h5py.File, samples: reference.Samples) -> None:
+    start, stop = result.samples, result.samples + len(samples.time)
+    result.samples = stop
+    known = file["data"][start:stop]
+    if known.shape != samples.data.shape:
+        result.different += len(samples.time)
+        return
+    with np.errstate(all="ignore"):
+        gaps = np.abs(known - samples.data)
+    is_same = (known == samples.data) | (np.isnan(known) & np.isnan(samples.data))
+    is_same &= (file["time"][start:stop] == samples.time)[:, None, None, None]
+    rows = ~is_same.all(axis=(1, 2, 3))
+    if rows.any():
+        result.different += int(rows.sum())
+        if result.first_ms is None:
+            result.first_ms = float(samples.time[rows.argmax()])
+        finite = gaps[np.isfinite(gaps)]
+        result.largest_difference = max(result.largest_difference, float(finite.max()) if finite.size else 0.0)
+
+
+def _circumstances(provenance: h5py.Group) -> tuple[str, ...]:
+    then: Mapping[str, Any] = json.loads(str(provenance.attrs["versions"]))
+    now = versions()
+    found = [
+        f"{name}: {then.get(name)}, now {now.get(name)}" for name in {**then, **now} if then.get(name) != now.get(name)
+    ]
+    if (machine := str(provenance.attrs.get("machine", ""))) != platform.machine():
+        found.append(f"machine: {machine}, now {platform.machine()}")
+    if (host := str(provenance.attrs.get("host", ""))) != platform.node():
+        found.append(f"host: {host}, now {platform.node()}")
+    return tuple(found)
+
+
+def main() -> int:
+    """Compare the file that the command line names; gives the exit code."""
+    settings = load_settings()
+    import_tvb()
+    try:
+        found = rerun(Path(sys.argv[1]), settings)
+    except TvbBatchError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    print(json.dumps(asdict(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

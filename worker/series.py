@@ -1,0 +1,48 @@
+"""Which time series each monitor makes, and what that refers to. Called by `worker.run`.
+
+The table follows what TVB's own monitors make (`Monitor.create_time_series`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+#: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
+_OF_NODES = frozenset(
+    {"Raw", "RawVoi", "SubSample", "TemporalAverage", "Bold", "AfferentCoupling", "AfferentCouplingTemporalAverage"}
+)
+_OF_SENSORS = {"EEG": "TimeSeriesEEG", "MEG": "TimeSeriesMEG", "iEEG": "TimeSeriesSEEG"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """What the output of one monitor is."""
+
+    #: TVB's class, such as TimeSeriesRegion.
+    datatype: str
+    #: Names of the entries of a dimension, such as `{"State Variable": ["V", "W"]}`.
+    labels_dimensions: dict[str, list[str]]
+    #: TVB objects that the series names, by attribute.
+    references: dict[str, Any]
+
+
+def series_of(simulator: Any, monitor: Any) -> Series:
+    """What `monitor` of a configured simulator makes."""
+    name, cortex = type(monitor).__name__, simulator.surface
+    labels = _labels(simulator, monitor)
+    if name == "GlobalAverage":
+        return Series("TimeSeries", labels, {})
+    if name in _OF_SENSORS:
+        return Series(_OF_SENSORS[name], labels, {"sensors": monitor.sensors})
+    if cortex is None:
+        return Series("TimeSeriesRegion", labels, {"connectivity": simulator.connectivity})
+    if name in _OF_NODES:
+        return Series("TimeSeriesSurface", labels, {"surface": cortex.surface})
+    references = {"connectivity": simulator.connectivity, "region_mapping": cortex.region_mapping_data}
+    return Series("TimeSeriesRegion", labels, references)
+
+
+def _labels(simulator: Any, monitor: Any) -> dict[str, list[str]]:
+    if type(monitor).__name__.startswith("AfferentCoupling"):
+        return {}  # What enters a node has no names in TVB.
+    watched = simulator.model.variables_of_interest
+    return {"State Variable": [str(watched[index]) for index in monitor.voi]}
