@@ -10,12 +10,20 @@ import h5py
 import numpy as np
 import pytest
 from test_h5_writer import write
+from tvb_objects import OBJECTS
 
 from models.errors import OutputError
 from models.paths import Storage
 from worker.bundle import write_bundle
-from worker.h5.writer import write_connectivity
+from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.inputs import load_connectivity
+
+#: Objects that refer to each other in every way there is.
+ORDERED = (
+    "connectivity", "cortex", "region_mapping", "local_connectivity", "eeg_sensors", "usable_sensors", "eeg_projection",
+    "white_matter_cortex", "brain_skull", "skull_skin", "skin_air", "layered_projection", "region_stimulus",
+    "surface_stimulus",
+)  # fmt: skip
 
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,7 +32,7 @@ LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=
 def connectivity(tmp_path):
     found = load_connectivity("connectivity_76.zip", Storage(tmp_path))
     path = tmp_path / f"Connectivity_{found.gid.hex}.h5"
-    write_connectivity(path, found, found.gid, LATER, subject="s")
+    write_datatype(path, found, LATER, subject="s")
     return path, found.gid
 
 
@@ -77,6 +85,41 @@ def test_a_reference_that_is_missing_is_refused(tmp_path) -> None:
         write_bundle([one], tmp_path / "b.zip")
 
     assert not list(tmp_path.glob("b.zip*"))
+
+
+def test_whatever_refers_to_others_comes_after_them(tmp_path) -> None:
+    objects = [make() for name, make in OBJECTS.items() if name in ORDERED]
+    files = [tmp_path / f"{file_prefix(instance)}_{instance.gid.hex}.h5" for instance in objects]
+    for path, instance in zip(files, objects, strict=True):
+        write_datatype(path, instance, LATER, subject="s")
+    mapping = OBJECTS["region_mapping"]()
+    one = tmp_path / f"TimeSeriesRegion_{uuid4().hex}.h5"
+    write(
+        one, np.ones((3, 1, 76, 1)), connectivity=mapping.connectivity.gid, region_mapping=mapping.gid, created=LONG_AGO
+    )
+
+    # The most dependent ones first: the worst order to be given.
+    bundle = write_bundle([one, *reversed(files)], tmp_path / "b.zip")
+
+    with zipfile.ZipFile(bundle) as archive:
+        names = archive.namelist()
+    position = {path.name: names.index(path.name) for path in [one, *files]}
+    for path, instance in zip(files, objects, strict=True):
+        for other in references(instance):
+            assert position[f"{file_prefix(other)}_{other.gid.hex}.h5"] < position[path.name]
+    assert position[one.name] > position[f"RegionMapping_{mapping.gid.hex}.h5"]
+    found = dates(bundle, tmp_path)
+    assert found == sorted(set(found))
+
+
+def test_files_that_refer_to_each_other_in_a_circle_are_refused(tmp_path) -> None:
+    gids = [uuid4(), uuid4()]
+    files = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for path, gid, other in zip(files, gids, reversed(gids), strict=True):
+        write(path, np.ones((3, 1, 76, 1)), gid=gid, connectivity=other)
+
+    with pytest.raises(OutputError, match=r"a\.h5 .*b\.h5.*refer to each other in a circle"):
+        write_bundle(files, tmp_path / "b.zip")
 
 
 def test_a_file_in_twice_is_refused(tmp_path, connectivity) -> None:

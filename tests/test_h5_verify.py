@@ -9,7 +9,7 @@ import pytest
 from test_h5_writer import write
 
 from models.errors import OutputError
-from worker.h5.tvb2 import REQUIRED, REQUIRED_TIME_SERIES
+from worker.h5.formats import REQUIRED, REQUIRED_TIME_SERIES
 from worker.h5.verify import publish, sha256, verify, verify_datatype
 
 NOW = datetime.now(UTC)
@@ -85,7 +85,7 @@ def test_wrong_content_is_named(series, change, words: str) -> None:
 
 def test_another_gid_is_refused(series) -> None:
     path, gid = series
-    verify_datatype(path, gid)
+    assert verify_datatype(path, gid) is None
 
     for check in (verify, verify_datatype):
         with pytest.raises(OutputError, match="TVB_gid"):

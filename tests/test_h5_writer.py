@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import h5py
@@ -12,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.errors import InputError, OutputError
-from models.paths import Storage
+from models.errors import OutputError
+from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header, Statistics, encode
 from worker.h5.verify import verify
-from worker.h5.writer import TimeSeriesWriter, write_connectivity
-from worker.inputs import load_connectivity
+from worker.h5.writer import TimeSeriesWriter
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -85,6 +83,42 @@ def test_an_absent_reference_is_left_out(tmp_path) -> None:
     with h5py.File(tmp_path / "x.h5") as file:
         assert "TVB_connectivity" not in file.attrs
         assert file.attrs["TVB_written_by"].endswith(".TimeSeriesH5")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "reference"),
+    [
+        ("TimeSeriesSurface", "surface"),
+        ("TimeSeriesEEG", "sensors"),
+        ("TimeSeriesMEG", "sensors"),
+        ("TimeSeriesSEEG", "sensors"),
+    ],
+)
+def test_each_kind_of_series_names_its_class_and_what_it_lies_on(tmp_path, datatype: str, reference: str) -> None:
+    gid = UUID(int=7)
+
+    head = write(tmp_path / "x.h5", np.ones((4, 1, 3, 1)), datatype=datatype, connectivity=None,
+                 labels_ordering=LABELS_ORDERING[datatype], **{reference: gid})  # fmt: skip
+
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file.attrs["TVB_written_by"] == f"tvb.adapters.datatypes.h5.time_series_h5.{datatype}H5"
+        assert file.attrs[f"TVB_{reference}"] == gid.urn
+        assert "TVB_connectivity" not in file.attrs
+    assert verify(tmp_path / "x.h5", head.gid).shape == (4, 1, 3, 1)
+
+
+@pytest.mark.parametrize("datatype", LABELS_ORDERING)
+def test_the_dimensions_are_called_as_tvb_calls_them(datatype: str) -> None:
+    from tvb.datatypes import time_series
+
+    assert LABELS_ORDERING[datatype] == tuple(getattr(time_series, datatype).labels_ordering.default)
+
+
+def test_a_region_series_may_name_its_region_mapping(tmp_path) -> None:
+    write(tmp_path / "x.h5", np.ones((4, 1, 3, 1)), region_mapping=UUID(int=8))
+
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file.attrs["TVB_region_mapping"] == UUID(int=8).urn
 
 
 def test_provenance_lives_in_a_group_of_its_own(tmp_path) -> None:
@@ -163,52 +197,6 @@ def test_a_short_series_does_not_pay_for_long_ones(tmp_path) -> None:
     writer.close()
 
     assert (tmp_path / "x.h5").stat().st_size < 50_000
-
-
-# ---------------------------------------------------------------------------------------------------- connectivity
-
-
-def test_a_connectivity_is_written_as_tvb_writes_it(tmp_path) -> None:
-    connectivity = load_connectivity("connectivity_76.zip", Storage(tmp_path))
-    path = tmp_path / "Connectivity_x.h5"
-
-    write_connectivity(path, connectivity, connectivity.gid, CREATED, subject="John Doe")
-
-    with h5py.File(path) as file:
-        assert (file.attrs["TVB_number_of_regions"], file.attrs["TVB_number_of_connections"]) == (76, 1560)
-        assert file.attrs["TVB_saved_selection"] == "[]"
-        assert file.attrs["TVB_undirected"] == "bool:False"
-        assert file["region_labels"][0] == b"rA1"
-        assert h5py.check_string_dtype(file["region_labels"].dtype).length is None
-        for name in ("weights", "tract_lengths", "centres", "orientations", "areas", "hemispheres", "cortical"):
-            array = getattr(connectivity, name)
-            np.testing.assert_array_equal(file[name][()], array)
-            assert file[name].dtype == array.dtype
-        # Figures of tvb-framework's own file of the same connectivity.
-        weights = file["weights"].attrs
-        assert (weights["TVB_Minimum"], weights["TVB_Maximum"]) == (0.0, 3.0)
-        assert weights["TVB_Mean"] == pytest.approx(0.5174594290367901)
-        assert file["hemispheres"].attrs["TVB_Mean"] == 0.5
-        assert type(file["cortical"].attrs["TVB_Minimum"]).__name__ in ("bool", "bool_")
-    assert sorted(path.parent.iterdir()) == [path]
-
-
-def test_a_connectivity_that_is_there_is_left_alone(tmp_path) -> None:
-    connectivity = load_connectivity("connectivity_76.zip", Storage(tmp_path))
-    path = tmp_path / "c.h5"
-    write_connectivity(path, connectivity, connectivity.gid, CREATED, subject="s")
-    before = path.stat().st_mtime_ns
-
-    write_connectivity(path, connectivity, connectivity.gid, datetime.now(UTC), subject="s")
-
-    assert path.stat().st_mtime_ns == before
-
-
-def test_labels_that_the_gui_cannot_read_are_refused(tmp_path) -> None:
-    connectivity = SimpleNamespace(region_labels=np.array(["a", "ä"]))
-
-    with pytest.raises(InputError, match="'ä' is not ASCII"):
-        write_connectivity(tmp_path / "c.h5", connectivity, uuid4(), CREATED, subject="s")
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,18 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import h5py
 
 from models.errors import OutputError, TvbBatchError
 from models.paths import part
+from worker.h5.formats import FORMATS
 from worker.h5.tvb2 import DATE_FORMAT, encode
 
-#: Attributes that name another datatype.
-_REFERENCES = ("TVB_connectivity", "TVB_region_mapping", "TVB_surface", "TVB_sensors")
+#: Attributes that hold the gid of another datatype.
+_REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.references + it.optional_references})
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,12 @@ def _in_order(members: Sequence[_Member]) -> list[_Member]:
         for gid in member.references:
             if gid not in by_gid:
                 raise OutputError(f"{member.path}: refers to {gid}, which is not among the files")
-    return sorted(members, key=lambda member: len(member.references))
+    graph = TopologicalSorter({member.gid: member.references for member in members})
+    try:
+        return [by_gid[gid] for gid in graph.static_order()]
+    except CycleError as exc:
+        paths = " > ".join(str(by_gid[gid].path) for gid in exc.args[1])
+        raise OutputError(f"{paths}: refer to each other in a circle; the GUI imports no such files") from exc
 
 
 def _rising(members: Sequence[_Member]) -> list[datetime]:

@@ -1,4 +1,4 @@
-"""Format tvb2, data version 5: how TVB 2 writes attributes and datasets. Called by `worker.h5.writer` and `verify`.
+"""Format tvb2, data version 5: how TVB 2 writes attributes and datasets. Called by its neighbours.
 
 What is written here was compared with files of tvb-framework 2.10 (`tvb.core.neotraits._h5core.H5File`).
 """
@@ -14,27 +14,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.h5.formats import FORMATS
+
 DATA_VERSION = 5
 DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"
 
 #: Our own group in each file; TVB keeps what it does not know.
 PROVENANCE = "tvb_batch"
-
-_H5_CLASSES = {
-    "Connectivity": "tvb.adapters.datatypes.h5.connectivity_h5.ConnectivityH5",
-    "TimeSeries": "tvb.adapters.datatypes.h5.time_series_h5.TimeSeriesH5",
-    "TimeSeriesRegion": "tvb.adapters.datatypes.h5.time_series_h5.TimeSeriesRegionH5",
-}
-
-#: Attributes without which the GUI refuses a file.
-REQUIRED = (
-    "Data_version", "written_by", "gid", "create_date", "invalid", "is_nan", "visible", "subject", "state",
-    "user_tag_1", "user_tag_2", "user_tag_3", "user_tag_4", "user_tag_5",
-)  # fmt: skip
-REQUIRED_TIME_SERIES = (
-    "title", "start_time", "sample_period", "sample_period_unit", "nr_dimensions", "labels_ordering",
-    "labels_dimensions",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,22 +28,28 @@ class Header:
     """What a time series' file says of itself before its data is known."""
 
     gid: UUID
-    #: TimeSeriesRegion or TimeSeries
+    #: One of `LABELS_ORDERING`, such as TimeSeriesRegion
     datatype: str
     title: str
     #: ms
     sample_period: float
     #: ms
     start_time: float
-    #: Names of the four dimensions of the data.
+    #: Names of the four dimensions of the data, those of `LABELS_ORDERING`.
     labels_ordering: tuple[str, ...]
     #: Names of the entries of a dimension, such as `{"State Variable": ["V", "W"]}`.
     labels_dimensions: Mapping[str, list[str]]
+    #: TimeSeriesRegion only.
     connectivity: UUID | None
     subject: str
     created: datetime
     user_tags: tuple[str, ...] = ()
+    #: TimeSeriesRegion only: without it the GUI offers no Brain viewer.
     region_mapping: UUID | None = None
+    #: TimeSeriesSurface only.
+    surface: UUID | None = None
+    #: TimeSeriesEEG, MEG and SEEG only.
+    sensors: UUID | None = None
     state: str = "RAW_DATA"
     operation_tag: str = ""
     #: Filled in when the data is known.
@@ -96,7 +88,7 @@ def common(
     tags = (*user_tags, "", "", "", "", "")[:5]
     return {
         "Data_version": DATA_VERSION,
-        "written_by": _H5_CLASSES[datatype],
+        "written_by": FORMATS[datatype].written_by,
         "gid": gid,
         "create_date": created,
         "invalid": False,
@@ -126,6 +118,8 @@ def time_series(header: Header) -> dict[str, object]:
         "labels_dimensions": dict(header.labels_dimensions),
         "connectivity": header.connectivity,
         "region_mapping": header.region_mapping,
+        "surface": header.surface,
+        "sensors": header.sensors,
     }  # fmt: skip
 
 
@@ -168,13 +162,32 @@ class Statistics:
 
 
 def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
-    """A whole dataset with its statistics; texts become variable-length UTF-8 and have none."""
+    """A whole dataset with its statistics; texts become variable-length UTF-8, and like empty datasets have none."""
     if values.dtype.kind in "US":
         dataset = file.create_dataset(name, data=values.astype(object), dtype=h5py.string_dtype())
-        blank = {"TVB_Minimum": "", "TVB_Maximum": "", "TVB_Mean": ""}
-        dataset.attrs.update({**blank, "TVB_IsFinite": encode(True), "TVB_HasComplex": encode(False)})
+    else:
+        dataset = file.create_dataset(name, data=values, maxshape=values.shape)
+    if values.dtype.kind in "US" or not values.size:
+        dataset.attrs.update({"TVB_Minimum": "", "TVB_Maximum": "", "TVB_Mean": ""})
+        dataset.attrs.update({"TVB_IsFinite": encode(True), "TVB_HasComplex": encode(False)})
         return
-    dataset = file.create_dataset(name, data=values, maxshape=values.shape)
     statistics = Statistics()
     statistics.add(values)
     dataset.attrs.update(statistics.attributes(values.dtype))
+
+
+def write_sparse(file: h5py.File, name: str, matrix: Any) -> None:
+    """A SciPy sparse matrix, csr or csc: its three arrays, and a dataset without content that describes them."""
+    described = file.create_dataset(name, (1,), "f4")
+    stored = matrix.data if matrix.data.size else np.zeros(1, matrix.dtype)
+    values = {
+        "Minimum": stored.min(),
+        "Maximum": stored.max(),
+        "Mean": stored.mean(),
+        "format": matrix.format,
+        "dtype": matrix.dtype.str,
+        "Shape": str(tuple(map(int, matrix.shape))),
+    }
+    write_attributes(described, values)
+    for part in ("data", "indices", "indptr"):
+        file.create_dataset(f"{name}{part}", data=getattr(matrix, part))

@@ -1,10 +1,12 @@
 """Reopens what was written and compares it with what it says; then gives it its final name.
 
-Called by `worker.run` and `worker.bundle`. Reads in bounded memory.
+Called by `worker.run` and the writers. Reads in bounded memory.
 """
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import h5py
 import numpy as np
 
 from models.errors import OutputError
-from worker.h5.tvb2 import DATA_VERSION, REQUIRED, REQUIRED_TIME_SERIES, Statistics
+from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
+from worker.h5.tvb2 import DATA_VERSION, Statistics
 
 #: Bytes read at once.
 BLOCK = 16 * 2**20
@@ -40,22 +43,29 @@ def verify(path: Path, gid: UUID) -> Verified:
         Something is missing or wrong; the message names the file and the key.
     """
     with _opened(path) as file:
-        _check_attributes(path, file, gid, REQUIRED + REQUIRED_TIME_SERIES)
+        _check_attributes(path, file, gid, LABELS_ORDERING)
         shape = _check_data(path, file)
         is_nan = bool(file.attrs["TVB_is_nan"] == "bool:True")
     return Verified(shape, is_nan, path.stat().st_size, sha256(path))
 
 
 def verify_datatype(path: Path, gid: UUID) -> None:
-    """Return when the datatype at `path` has all that every datatype needs.
+    """Return when the datatype at `path` has all that the GUI wants of its kind.
 
     Raises
     ------
     OutputError
-        It has not.
+        It has not; the message names the file and the key.
     """
     with _opened(path) as file:
-        _check_attributes(path, file, gid, REQUIRED)
+        wanted = _check_attributes(path, file, gid, FORMATS)
+        for name in wanted.datasets:
+            if name not in file:
+                raise OutputError(f"{path}::{name}: missing")
+        for name in wanted.datasets:
+            # Texts, empty datasets and sparse matrices have no statistics of their own.
+            if file[name].dtype.kind in "fib" and file[name].size and not name.startswith("matrix"):
+                _check_statistics(path, file[name])
 
 
 def publish(unfinished: Path, final: Path) -> None:
@@ -80,6 +90,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextlib.contextmanager
+def as_output_error(path: Path, key: str) -> Iterator[None]:
+    """Whatever h5py raises while it writes, as OutputError: OSError, or another where HDF5 noticed late."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as exc:
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise OutputError(f"{path}{'::' + key if key else ''}: cannot be written ({reason})") from exc
+
+
 def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
@@ -87,14 +107,36 @@ def _opened(path: Path) -> h5py.File:
         raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
 
 
-def _check_attributes(path: Path, file: h5py.File, gid: UUID, required: tuple[str, ...]) -> None:
-    for name in required:
-        if f"TVB_{name}" not in file.attrs:
-            raise OutputError(f"{path}::TVB_{name}: missing")
+def _check_attributes(path: Path, file: h5py.File, gid: UUID, known: Collection[str]) -> Format:
+    """The format of the file's kind, one of `known`, once all attributes it wants are there."""
+    _check_there(path, file, REQUIRED)
     if file.attrs["TVB_Data_version"] != DATA_VERSION:
         raise OutputError(f"{path}::TVB_Data_version: {file.attrs['TVB_Data_version']}, expected {DATA_VERSION}")
     if file.attrs["TVB_gid"] != gid.urn:
         raise OutputError(f"{path}::TVB_gid: {file.attrs['TVB_gid']}, expected {gid.urn}")
+    by_class = {FORMATS[name].written_by: FORMATS[name] for name in known}
+    wanted = by_class.get(str(file.attrs["TVB_written_by"]))
+    if wanted is None:
+        raise OutputError(f"{path}::TVB_written_by: {file.attrs['TVB_written_by']}, expected one of {list(by_class)}")
+    _check_there(path, file, wanted.attributes + wanted.references)
+    for name in wanted.references + wanted.optional_references:
+        _check_urn(path, name, file.attrs.get(f"TVB_{name}", gid.urn))
+    return wanted
+
+
+def _check_there(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
+    for name in names:
+        if f"TVB_{name}" not in file.attrs:
+            raise OutputError(f"{path}::TVB_{name}: missing")
+
+
+def _check_urn(path: Path, name: str, found: object) -> None:
+    try:
+        valid = UUID(str(found)).urn == found
+    except ValueError:
+        valid = False
+    if not valid:
+        raise OutputError(f"{path}::TVB_{name}: {found!r}, expected urn:uuid: and the gid of a datatype")
 
 
 def _check_data(path: Path, file: h5py.File) -> tuple[int, ...]:

@@ -1,28 +1,27 @@
-"""Writes a time series a chunk at a time, and a connectivity at once. Called by `worker.run`.
+"""Writes a time series a chunk at a time. Called by `worker.run`.
 
 Never gives a file its final name: that is `worker.h5.verify.publish`, after the file was checked.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError, OutputError
-from worker.h5.tvb2 import PROVENANCE, Header, Statistics, common, time_series, write_array, write_attributes
-from worker.h5.verify import publish, verify_datatype
+from models.errors import OutputError
+from worker.h5.datatypes import write_datatype
+from worker.h5.tvb2 import PROVENANCE, Header, Statistics, time_series, write_attributes
+from worker.h5.verify import as_output_error
 
 #: Bytes of one HDF5 chunk of the data. TVB's own are one frame; writing frame by frame costs 40 times as much.
 CHUNK_BYTES = 512 * 1024
-
-_OPTIONAL_ARRAYS = ("centres", "region_labels", "hemispheres", "cortical", "orientations", "areas")
 
 
 class TimeSeriesWriter:
@@ -54,7 +53,7 @@ class TimeSeriesWriter:
         self._data_statistics, self._time_statistics = Statistics(), Statistics()
         frame = int(np.prod(sample_shape)) * 8
         frames = max(1, min(CHUNK_BYTES // frame, samples))
-        with _as_output_error(path, ""):
+        with as_output_error(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
             # A chunk filled by several appends stays in the cache until it is full.
             self._file = h5py.File(path, "w", rdcc_nbytes=max(4 * frame * frames, 2**20))
@@ -83,7 +82,7 @@ class TimeSeriesWriter:
         """
         self._check_continues(time, data)
         done = self._time.shape[0]
-        with _as_output_error(self._path, "data"):
+        with as_output_error(self._path, "data"):
             self._data.resize(done + len(time), axis=0)
             self._data[done:] = data
             self._time.resize(done + len(time), axis=0)
@@ -102,7 +101,7 @@ class TimeSeriesWriter:
         if not self._time.shape[0]:
             self.abort()
             raise OutputError(f"{self._path}: no sample; simulation_length is shorter than the monitor's period")
-        with _as_output_error(self._path, "attributes"):
+        with as_output_error(self._path, "attributes"):
             header = replace(self._header, is_nan=self._data_statistics.is_nan)
             write_attributes(self._file, time_series(header))
             self._data.attrs.update(self._data_statistics.attributes(self._data.dtype))
@@ -123,61 +122,6 @@ class TimeSeriesWriter:
 
 
 def write_connectivity(path: Path, connectivity: Any, gid: UUID, created: datetime, *, subject: str) -> None:
-    """Write a TVB Connectivity under its final name, unless it is there already.
-
-    Parameters
-    ----------
-    connectivity : with weights and tract_lengths (n, n), centres (n, 3), region_labels (n,) and TVB's optional arrays
-
-    Raises
-    ------
-    InputError
-        A region label is not ASCII: TVB's GUI cannot read it.
-    OutputError
-        The disk refused it.
-    """
-    if path.exists():
-        verify_datatype(path, gid)
-        return
-    _refuse_other_than_ascii(connectivity.region_labels)
-    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
-    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    try:
-        with _as_output_error(unfinished, ""):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with _as_output_error(unfinished, ""), h5py.File(unfinished, "w") as file:
-            write_attributes(file, common("Connectivity", gid, created, subject=subject))
-            write_attributes(
-                file,
-                {
-                    "number_of_regions": int(connectivity.number_of_regions),
-                    "number_of_connections": int(connectivity.number_of_connections),
-                    "undirected": bool(connectivity.undirected),
-                    "saved_selection": [],
-                },
-            )
-            for name in ("weights", "tract_lengths", *_OPTIONAL_ARRAYS):
-                array = getattr(connectivity, name)
-                if array is not None and array.size:
-                    write_array(file, name, array)
-        publish(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _refuse_other_than_ascii(labels: Any) -> None:
-    for label in labels:
-        if not str(label).isascii():
-            raise InputError(
-                f"connectivity: region label {str(label)!r} is not ASCII; TVB's GUI cannot read such labels; rename it"
-            )
-
-
-@contextlib.contextmanager
-def _as_output_error(path: Path, key: str) -> Iterator[None]:
-    """h5py raises OSError, and RuntimeError or ValueError where HDF5 noticed late."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as exc:
-        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise OutputError(f"{path}{'::' + key if key else ''}: cannot be written ({reason})") from exc
+    """Write a TVB Connectivity as `worker.h5.datatypes.write_datatype` does; `gid` is the connectivity's own."""
+    assert gid == connectivity.gid
+    write_datatype(path, connectivity, created, subject=subject)

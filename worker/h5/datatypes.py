@@ -1,0 +1,123 @@
+"""Writes what a simulation refers to: connectivity, surfaces, region mapping, sensors, projections, stimuli.
+
+Called by `worker.run` with TVB's own objects; imports no TVB. A file is whole or absent, and is never written twice.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import h5py
+
+from models.errors import InputError
+from worker.h5.formats import FORMATS
+from worker.h5.kinds import Kind, find_kind, kind_of, needed
+from worker.h5.tvb2 import common, write_attributes
+from worker.h5.verify import as_output_error, publish, verify_datatype
+
+
+def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str) -> None:
+    """Write a TVB object under its final name, unless it is there already.
+
+    Parameters
+    ----------
+    path : named `file_prefix(instance)`, underscore, the gid in hexadecimal and `.h5`, as the GUI wants it in a ZIP
+    instance : of a class of `worker.h5.kinds.KINDS`, or of one derived from it; configured when it is not yet
+
+    Raises
+    ------
+    InputError
+        It is of another class, lacks what the GUI needs, or has a label that is not ASCII: TVB's GUI cannot read it.
+    OutputError
+        The disk refused it, or what is there is something else.
+    """
+    kind = kind_of(instance)
+    if path.exists():
+        verify_datatype(path, instance.gid)
+        return
+    _configure(instance, kind)
+    _check(instance, kind)
+    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
+    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        with as_output_error(unfinished, ""):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with as_output_error(unfinished, ""), h5py.File(unfinished, "w") as file:
+            write_attributes(file, common(kind.datatype, instance.gid, created, subject=subject))
+            write_attributes(file, _gids(instance, kind))
+            kind.write(file, instance)
+        verify_datatype(unfinished, instance.gid)
+        publish(unfinished, path)
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+
+
+def file_prefix(instance: Any) -> str:
+    """How the names of files with such an object begin in the GUI: `Surface` for an EEGCap.
+
+    Raises
+    ------
+    InputError
+        The GUI imports no objects of this class.
+    """
+    return kind_of(instance).datatype
+
+
+def references(instance: Any) -> tuple[Any, ...]:
+    """The TVB objects that a TVB object refers to and `write_datatype` writes, each after those it refers to itself.
+
+    Parameters
+    ----------
+    instance : a datatype, or anything else with traits such as a Simulator, whose parts are searched to any depth
+    """
+    found: dict[UUID, Any] = {}
+    _search(instance, found, set())
+    found.pop(instance.gid, None)
+    return tuple(found.values())
+
+
+def _search(instance: Any, found: dict[UUID, Any], seen: set[int]) -> None:
+    if id(instance) in seen:
+        return
+    seen.add(id(instance))
+    for name in type(instance).declarative_attrs:
+        # A required attribute that is not set yet raises AttributeError.
+        for value in _members(getattr(instance, name, None)):
+            _search(value, found, seen)
+    if find_kind(instance) is not None:
+        found.setdefault(instance.gid, instance)
+
+
+def _members(value: Any) -> Iterator[Any]:
+    for member in value if isinstance(value, list | tuple) else (value,):
+        if hasattr(type(member), "declarative_attrs"):
+            yield member
+
+
+def _configure(instance: Any, kind: Kind) -> None:
+    for name in kind.needs:
+        needed(instance, name)
+    if kind.filled and not getattr(instance, kind.filled):
+        instance.configure()
+
+
+def _check(instance: Any, kind: Kind) -> None:
+    for label in getattr(instance, kind.labels) if kind.labels else ():
+        if not str(label).isascii():
+            raise InputError(
+                f"{type(instance).__name__}: label {str(label)!r} is not ASCII; TVB's GUI cannot read such labels; "
+                "rename it"
+            )
+
+
+def _gids(instance: Any, kind: Kind) -> dict[str, object]:
+    wanted = FORMATS[kind.datatype]
+    gids: dict[str, object] = {name: needed(instance, name).gid for name in wanted.references}
+    for name in wanted.optional_references:
+        value = getattr(instance, name)
+        gids[name] = None if value is None else value.gid
+    return gids
