@@ -45,8 +45,11 @@ def read_sparse(inputs: Inputs, from_file: str) -> Any:
     """
     from scipy import sparse
 
-    path = inputs.path(from_file)
-    return _reading(from_file, "a sparse matrix of scipy.sparse.save_npz", lambda: sparse.load_npz(path))
+    def read() -> Any:
+        with inputs.path(from_file).open("rb") as file:
+            return sparse.load_npz(file)
+
+    return _reading(from_file, "a sparse matrix of scipy.sparse.save_npz", read)
 
 
 def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str) -> Any:
@@ -63,17 +66,20 @@ def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str
     path = inputs.path(from_file)
     if path.suffix == ".h5":
         return _reading(from_file, what, lambda: _from_h5(cls, component, path))
+    if path.suffix == ".npz" and "matrix" in component.attributes:
+        return _reading(from_file, what, lambda: cls(matrix=read_sparse(inputs, from_file)))
     if path.suffix == ".mat" and component.role == "projection":
         return _reading(from_file, what, lambda: _from_matlab(cls, path))
     return _reading(from_file, what, lambda: cls.from_file(str(path)))
 
 
 def _reading(from_file: str, what: str, read: Callable[[], T]) -> T:
+    from scipy.io.matlab import MatReadError
     from tvb.basic.readers import ReaderException
 
     faults = (
         OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, NotImplementedError,
-        zipfile.BadZipFile, zlib.error, ReaderException,
+        zipfile.BadZipFile, zlib.error, ReaderException, MatReadError,
     )  # fmt: skip
     try:
         return read()
@@ -113,5 +119,6 @@ def _from_h5(cls: Any, component: Component, path: Path) -> Any:
 def _sparse(file: Any, name: str) -> Any:
     from scipy import sparse
 
-    data, indices, pointers = (file[f"{name}{part}"][()] for part in ("data", "indices", "indptr"))
-    return sparse.csc_matrix((data, indices, pointers), shape=(len(pointers) - 1, len(pointers) - 1))
+    parts = tuple(file[f"{name}{part}"][()] for part in ("data", "indices", "indptr"))
+    kind = sparse.csr_matrix if file[name].attrs.get("TVB_format") == "csr" else sparse.csc_matrix
+    return kind(parts, shape=(len(parts[2]) - 1,) * 2)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from models import tables
 from models.catalogue import Catalogue
 from models.conditions import Condition
 from models.errors import NotFoundError, OutputError
 from models.settings import Settings
 from models.status import Status
+from models.tables import Job as JobRow
+from models.tables import Sweep as SweepRow
 from submit import view
 from submit.bundle import make_bundle
 
@@ -98,7 +99,7 @@ class TimeSeries:
 class Job:
     """One simulation of a sweep."""
 
-    def __init__(self, row: tables.Job, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(self, row: JobRow, catalogue: Catalogue, settings: Settings) -> None:
         self._row, self._catalogue, self._settings = row, catalogue, settings
 
     @property
@@ -155,7 +156,7 @@ class Sweep:
     """One submission. Leaving it, as a context, ends the workers it started, if any."""
 
     def __init__(
-        self, row: tables.Sweep, catalogue: Catalogue, settings: Settings, *, local: ExitStack | None = None,
+        self, row: SweepRow, catalogue: Catalogue, settings: Settings, *, local: ExitStack | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._row, self._catalogue, self._settings = row, catalogue, settings
@@ -239,7 +240,7 @@ class Sweep:
         counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
         return f"<Sweep {self.name!r} {view.short(self.gid)}: {counts}>"
 
-    def _rows(self, status: str | None, where: str | None) -> Iterator[tables.Job]:
+    def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:
         filters: Mapping[str, Any] = {
             "sweep": self.gid,
             "status": Status(status.upper()) if status else None,
@@ -252,7 +253,7 @@ class Sweep:
                 return
 
 
-def _as_table_row(row: tables.Job) -> dict[str, Any]:
+def _as_table_row(row: JobRow) -> dict[str, Any]:
     known = view.job_as_dict(row)
     kept = {name: known[name] for name in ("number", "gid", "status", "seed", "seconds", "error")}
     parameters = {

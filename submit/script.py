@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from models import tables
 from models.catalogue import Catalogue
 from models.errors import BrokerError
 from models.inputs import Inputs
@@ -18,6 +17,7 @@ from models.paths import check_writable
 from models.queue import check_broker, make_app
 from models.settings import Settings, load_settings
 from models.sweep import sweep_spec
+from models.tables import Sweep as SweepRow
 from models.traits import describe
 from submit.enqueue import enqueue
 from submit.local import local_workers
@@ -115,7 +115,7 @@ def find(key: str, data_dir: Path | str | None = None) -> Sweep | Job:
     settings = load_settings(data_dir=data_dir)
     catalogue = _catalogue(settings)
     row = catalogue.find(key)
-    return Sweep(row, catalogue, settings) if isinstance(row, tables.Sweep) else Job(row, catalogue, settings)
+    return Sweep(row, catalogue, settings) if isinstance(row, SweepRow) else Job(row, catalogue, settings)
 
 
 def _catalogue(settings: Settings) -> Catalogue:

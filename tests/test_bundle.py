@@ -13,10 +13,8 @@ from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from models.errors import OutputError
-from models.paths import Storage
 from worker.bundle import write_bundle
 from worker.h5.datatypes import file_prefix, references, write_datatype
-from worker.inputs import load_connectivity
 
 #: Objects that refer to each other in every way there is.
 ORDERED = (
@@ -30,7 +28,10 @@ LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=
 
 @pytest.fixture
 def connectivity(tmp_path):
-    found = load_connectivity("connectivity_76.zip", Storage(tmp_path))
+    from tvb.datatypes.connectivity import Connectivity
+
+    found = Connectivity.from_file("connectivity_76.zip")
+    found.configure()
     path = tmp_path / f"Connectivity_{found.gid.hex}.h5"
     write_datatype(path, found, LATER, subject="s")
     return path, found.gid

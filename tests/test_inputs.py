@@ -1,49 +1,246 @@
-"""Connectivities by name and by content."""
+"""Files by their content: kept once, checked, and nothing outside `inputs/` is read."""
 
+import bz2
+import hashlib
 import shutil
+import zipfile
 from importlib.resources import files
+from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+from scipy import sparse
 
-from models.errors import InputError, OutputError
+from models.errors import InputError
+from models.inputs import Inputs, check_file
 from models.paths import Storage
-from worker.inputs import load_connectivity
+from models.sections import complete
+from models.traits import build
+from worker.gids import content_gid
+
+DATA = Path(str(files("tvb_data")))
 
 
 @pytest.fixture
 def storage(tmp_path) -> Storage:
-    storage = Storage(tmp_path)
-    storage.inputs.mkdir()
+    storage = Storage(tmp_path / "data")
+    storage.inputs.mkdir(parents=True)
     return storage
 
 
-def test_the_same_content_has_the_same_gid_under_any_name(storage) -> None:
-    source = files("tvb_data") / "connectivity" / "connectivity_76.zip"
-    shutil.copy(str(source), storage.input("ab" * 32, ".zip"))
-
-    by_name = load_connectivity("connectivity_76.zip", storage)
-    by_content = load_connectivity(f"inputs/{'ab' * 32}.zip", storage)
-
-    assert by_name.gid == by_content.gid
-    assert load_connectivity("connectivity_68.zip", storage).gid != by_name.gid
+@pytest.fixture
+def inputs(storage) -> Inputs:
+    return Inputs(storage)
 
 
-@pytest.mark.parametrize("name", ["../x.zip", "/etc/passwd", "outputs/x.zip", "inputs/../../x.zip"])
-def test_nothing_outside_the_inputs_is_read(storage, name: str) -> None:
-    with pytest.raises((InputError, OutputError)):
-        load_connectivity(name, storage)
+def configured(section, inputs, role="connectivity"):
+    made = build(role, complete(role, section, role), inputs)
+    made.configure()
+    return made
 
 
-def test_a_missing_input_says_what_to_do(storage) -> None:
+def test_a_file_is_kept_once_by_its_content(inputs, storage, tmp_path) -> None:
+    for name in ("one.zip", "two.zip"):
+        shutil.copy(DATA / "connectivity" / "connectivity_76.zip", tmp_path / name)
+
+    first, second = inputs.keep(tmp_path / "one.zip"), inputs.keep(tmp_path / "two.zip")
+
+    digest = hashlib.sha256((tmp_path / "one.zip").read_bytes()).hexdigest()
+    assert first == second == f"inputs/{digest}.zip"
+    assert [path.name for path in storage.inputs.iterdir()] == [f"{digest}.zip"]
+
+
+def test_suffixes_of_two_words_stay_whole(inputs) -> None:
+    kept = inputs.keep(DATA / "sensors" / "meg_151.txt.bz2")
+
+    assert kept.endswith(".txt.bz2")
+    assert configured({"class": "SensorsMEG", "from_file": kept}, inputs, "sensors").number_of_sensors == 151
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(5.0), np.array([[1, 2], [3, 4]]), np.array([np.nan, np.inf]), np.array(["ä"])]
+)
+def test_an_array_comes_back_from_its_content(inputs, array) -> None:
+    first, second = inputs.keep_array(array), inputs.keep_array(array.copy())
+
+    assert first == second
+    np.testing.assert_array_equal(np.load(inputs.path(first)), array)
+
+
+def test_a_sparse_matrix_crosses_exactly(inputs) -> None:
+    matrix = sparse.random(50, 50, 0.1, format="csr", rng=np.random.default_rng(1))
+
+    kept = inputs.keep_sparse(matrix)
+
+    section = {"class": "LocalConnectivity", "matrix": {"from_file": kept}}
+    made = build("local_connectivity", complete("local_connectivity", section, "x"), inputs)
+    assert kept == inputs.keep_sparse(matrix.copy())
+    assert (made.matrix != matrix).nnz == 0
+
+
+def test_the_same_content_has_the_same_gid_under_any_name(inputs) -> None:
+    kept = inputs.keep(DATA / "connectivity" / "connectivity_76.zip")
+
+    by_name, by_content = configured("connectivity_76.zip", inputs), configured(kept, inputs)
+
+    assert content_gid(by_name) == content_gid(by_content)
+    assert content_gid(configured("connectivity_68.zip", inputs)) != content_gid(by_name)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.zip", "/etc/passwd.zip", "outputs/x.zip", "inputs/../../x.zip", "inputs/../x.zip"]
+)
+def test_nothing_outside_the_inputs_is_read(inputs, storage, name: str) -> None:
+    shutil.copy(DATA / "connectivity" / "connectivity_76.zip", storage.root / "x.zip")
+
+    with pytest.raises(InputError, match="outside the storage's inputs"):
+        build("connectivity", {"class": "Connectivity", "from_file": name}, inputs)
+
+
+def test_a_link_out_of_the_inputs_is_not_followed(inputs, storage, tmp_path) -> None:
+    shutil.copy(DATA / "connectivity" / "connectivity_76.zip", tmp_path / "secret.zip")
+    (storage.inputs / "link.zip").symlink_to(tmp_path / "secret.zip")
+
+    with pytest.raises(InputError, match="outside the storage's inputs"):
+        inputs.path("inputs/link.zip")
+
+
+def test_a_missing_input_says_what_to_do(inputs) -> None:
     with pytest.raises(InputError, match="no such file; submit the spec again"):
-        load_connectivity("inputs/gone.zip", storage)
+        inputs.path("inputs/gone.zip")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"no zip at all"])
-def test_a_damaged_zip_is_one_line(storage, content: bytes) -> None:
-    (storage.inputs / "bad.zip").write_bytes(content)
+# ---------------------------------------------------------------------------------------------------- damaged files
 
-    with pytest.raises(InputError, match=r"inputs/bad\.zip: TVB cannot read it") as caught:
-        load_connectivity("inputs/bad.zip", storage)
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.zip", b"", "no whole zip"),
+        ("a.zip", b"PK\x03\x04 broken", "no whole zip"),
+        ("a.npz", b"no zip at all", "no whole zip"),
+        ("a.h5", b"PK\x03\x04", "no HDF5 file"),
+        ("a.npy", b"1 2 3", "no NumPy array"),
+        ("a.txt", b"", "an empty file"),
+    ],
+)
+def test_a_damaged_file_is_refused_before_it_is_kept(inputs, storage, tmp_path, name, content, words) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=words) as caught:
+        inputs.keep(path)
 
     assert "\n" not in str(caught.value)
+    assert list(storage.inputs.iterdir()) == []
+
+
+def test_a_zip_with_a_flipped_byte_is_told(tmp_path) -> None:
+    content = bytearray((DATA / "connectivity" / "connectivity_76.zip").read_bytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "a.zip").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"damaged|no whole zip"):
+        check_file(tmp_path / "a.zip")
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("models.inputs.MOST_UNPACKED", 1000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights.txt", b"0" * 100_000)
+
+    with pytest.raises(InputError, match="when unpacked"):
+        check_file(tmp_path / "bomb.zip")
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "content"),
+    [
+        ("connectivity", "a.zip", None),
+        ("connectivity", "a.txt", b"1 2 3"),
+        ("surface", "a.zip", None),
+        ("region_mapping", "a.txt", b"one two"),
+        ("sensors", "a.txt", b"A 1 2"),
+        ("sensors", "a.txt.bz2", bz2.compress(b"A 1 2")),
+        ("projection", "a.npy", b"\x93NUMPY\x01\x00 broken"),
+        ("projection", "a.mat", b"MATLAB broken"),
+        ("connectivity", "a.h5", b"\x89HDF\r\n\x1a\n broken"),
+        ("local_connectivity", "a.npz", None),
+    ],
+)
+def test_what_tvb_cannot_read_is_one_line(inputs, storage, role, name, content) -> None:
+    path = storage.inputs / name
+    if content is None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("readme.txt", "nothing here")
+    else:
+        path.write_bytes(content)
+    choices = {"sensors": "SensorsEEG", "projection": "ProjectionSurfaceEEG", "surface": "CorticalSurface"}
+    section = {"from_file": f"inputs/{name}", **({"class": choices[role]} if role in choices else {})}
+
+    with pytest.raises(InputError, match=r"inputs/a\..*cannot read it") as caught:
+        build(role, complete(role, section, role), inputs)
+
+    assert "\n" not in str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------------- H5 files of TVB
+
+
+def test_a_connectivity_comes_back_from_an_h5_file(inputs, tmp_path) -> None:
+    from datetime import UTC, datetime
+
+    from worker.h5.datatypes import write_datatype
+
+    made = configured("connectivity_66.zip", inputs)
+    write_datatype(tmp_path / "Connectivity.h5", made, datetime.now(UTC), subject="s")
+
+    again = configured(inputs.keep(tmp_path / "Connectivity.h5"), inputs)
+
+    assert content_gid(again) == content_gid(made)
+
+
+@pytest.mark.parametrize(
+    ("role", "section"),
+    [
+        ("surface", {"class": "CorticalSurface", "from_file": "cortex_16384.zip"}),
+        ("sensors", {"class": "SensorsEEG", "from_file": "eeg_brainstorm_65.txt"}),
+        ("sensors", {"class": "SensorsMEG", "from_file": "meg_brainstorm_276.txt"}),
+        ("sensors", {"class": "SensorsInternal", "from_file": "seeg_588.txt"}),
+    ],
+)
+def test_other_datatypes_come_back_from_h5_files(inputs, tmp_path, role, section) -> None:
+    from datetime import UTC, datetime
+
+    from worker.h5.datatypes import write_datatype
+
+    made = configured(section, inputs, role)
+    write_datatype(tmp_path / "x.h5", made, datetime.now(UTC), subject="s")
+
+    again = configured({**section, "from_file": inputs.keep(tmp_path / "x.h5")}, inputs, role)
+
+    for name in ("vertices", "triangles", "labels", "locations", "orientations"):
+        np.testing.assert_array_equal(getattr(again, name, None), getattr(made, name, None))
+
+
+def test_a_local_connectivity_comes_back_from_an_h5_file(inputs, tmp_path) -> None:
+    made = build("local_connectivity", complete("local_connectivity", "local_connectivity_16384.mat", "x"), inputs)
+    matrix = made.matrix.tocsc()
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for part in ("data", "indices", "indptr"):
+            file[f"matrix{part}"] = getattr(matrix, part)
+        file["matrix"] = [0.0]
+        file["matrix"].attrs["TVB_format"] = "csc"
+
+    section = complete("local_connectivity", inputs.keep(tmp_path / "x.h5"), "x")
+
+    assert (build("local_connectivity", section, inputs).matrix != matrix).nnz == 0
+
+
+def test_an_h5_file_of_another_datatype_is_refused(inputs, tmp_path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["vertices"] = [[0.0]]
+
+    with pytest.raises(InputError, match="no dataset"):
+        configured(inputs.keep(tmp_path / "x.h5"), inputs)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
+from models.inputs import Inputs
 from models.paths import Storage
 from models.spec import SimulationSpec
 from worker.engines.reference import choose_chunk_steps, count_steps, stream
-from worker.inputs import load_connectivity
 from worker.simulator import build_simulator
 
 
 def simulator(tmp_path, **changes):
     spec = SimulationSpec.model_validate({**SHORT, **changes})
-    return build_simulator(spec, load_connectivity("connectivity_76.zip", Storage(tmp_path)))
+    return build_simulator(spec, Inputs(Storage(tmp_path)))
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 7, 40, 1000])

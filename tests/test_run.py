@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, SHORT
 
-from models.errors import CanceledError, InputError, LeaseLostError, OutputError
+from models.errors import CanceledError, InputError, LeaseLostError, OutputError, SpecError
 from models.spec import SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
@@ -23,7 +23,7 @@ LEASE = timedelta(seconds=60)
 def claimed(catalogue, **changes):
     """A claim on the only job of a new sweep."""
     spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), plan={})
-    sweep = catalogue.add_sweep(spec)
+    sweep = catalogue.add_sweep(spec, reuse=False)
     return catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
 
 
@@ -49,7 +49,7 @@ def test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit(settings, catalogue
     spec = load(str(EXAMPLES / "jansen_rit.yaml"))
     [(time, data)] = seed_simulation_in_tvb(spec.base.seed).run()
 
-    sweep = catalogue.add_sweep(spec)
+    sweep = catalogue.add_sweep(spec, reuse=False)
     claim = catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
     [output] = run_job(catalogue, settings, claim)
 
@@ -177,14 +177,14 @@ def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> 
     assert files(settings) == []
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd.zip", "inputs/../catalogue.sqlite", "../outside.zip"])
+@pytest.mark.parametrize("path", ["/etc/passwd.zip", "inputs/../catalogue.sqlite", "inputs/../x.zip", "../outside.zip"])
 def test_a_path_outside_the_inputs_is_refused(settings, catalogue, path: str) -> None:
     claim = claimed(catalogue)
     spec = json.loads(claim.spec_json)
     spec["connectivity"] = {"from_file": path}
     forged = type(claim)(**{**vars(claim), "spec_json": json.dumps(spec)})
 
-    with pytest.raises((InputError, OutputError)):
+    with pytest.raises((InputError, OutputError, SpecError)):
         run_job(catalogue, settings, forged)
 
 

@@ -18,7 +18,7 @@ from models.errors import TvbBatchError
 from models.inputs import Inputs
 from models.paths import Storage
 from models.settings import load_settings
-from models.spec import SimulationSpec
+from models.spec import SimulationSpec, simulation
 from worker.engines import reference
 from worker.simulator import build_simulator
 from worker.tasks import import_tvb
@@ -99,7 +99,7 @@ def main() -> int:
     load_settings()
     import_tvb()
     try:
-        found = estimate(SimulationSpec.model_validate(json.load(sys.stdin)["spec"]))
+        found = estimate(simulation(json.load(sys.stdin)["spec"]))
     except TvbBatchError as exc:
         print(exc, file=sys.stderr)
         return 2

@@ -20,7 +20,7 @@ from models.errors import InputError, TvbBatchError
 from models.inputs import Inputs
 from models.paths import Storage
 from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
+from models.spec import simulation
 from worker.engines import reference
 from worker.h5.tvb2 import PROVENANCE
 from worker.run import versions
@@ -52,7 +52,7 @@ def rerun(path: Path, settings: Settings) -> Comparison:
     """
     with _opened(path) as file, tempfile.TemporaryDirectory() as directory:
         provenance = file[PROVENANCE]
-        spec = SimulationSpec.model_validate_json(str(provenance.attrs["spec"]))
+        spec = simulation(json.loads(str(provenance.attrs["spec"])))
         storage = Storage(Path(directory))
         for name in spec.files():
             _restore(name, provenance, storage, settings.storage)

@@ -21,7 +21,7 @@ from models.errors import CanceledError, TvbBatchError
 from models.inputs import Inputs
 from models.paths import Storage, part
 from models.settings import Settings
-from models.spec import SimulationSpec
+from models.spec import SimulationSpec, simulation
 from worker import __version__
 from worker.engines import reference
 from worker.gids import content_gid
@@ -69,7 +69,7 @@ def run_job(
     TvbBatchError
         The fault, in words for a person.
     """
-    spec = SimulationSpec.model_validate_json(claim.spec_json)
+    spec = simulation(json.loads(claim.spec_json))
     simulator = build_simulator(spec, Inputs(settings.storage))
     pulse = _Pulse(catalogue, claim, timedelta(seconds=settings.lease), should_stop)
     outputs = _Outputs(settings.storage, claim, spec, simulator)
@@ -181,7 +181,7 @@ class _Outputs:
         unfinished = part(output.final)
         self._stack.callback(_remove, unfinished)
         provenance = {**self._provenance, "monitor": str(self._outputs.index(output))}
-        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, provenance, self._inputs, output.samples)
+        writer = TimeSeriesWriter(unfinished, output.header, sample_shape, provenance, output.samples, self._inputs)
         self._stack.callback(writer.abort)
         return writer
 

@@ -6,6 +6,8 @@ The table follows what TVB's own monitors make (`Monitor.create_time_series`).
 from dataclasses import dataclass
 from typing import Any
 
+from worker.h5.formats import LABELS_ORDERING
+
 #: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
 _OF_NODES = frozenset(
     {"Raw", "RawVoi", "SubSample", "TemporalAverage", "Bold", "AfferentCoupling", "AfferentCouplingTemporalAverage"}
@@ -28,21 +30,22 @@ class Series:
 def series_of(simulator: Any, monitor: Any) -> Series:
     """What `monitor` of a configured simulator makes."""
     name, cortex = type(monitor).__name__, simulator.surface
-    labels = _labels(simulator, monitor)
     if name == "GlobalAverage":
-        return Series("TimeSeries", labels, {})
-    if name in _OF_SENSORS:
-        return Series(_OF_SENSORS[name], labels, {"sensors": monitor.sensors})
-    if cortex is None:
-        return Series("TimeSeriesRegion", labels, {"connectivity": simulator.connectivity})
-    if name in _OF_NODES:
-        return Series("TimeSeriesSurface", labels, {"surface": cortex.surface})
-    references = {"connectivity": simulator.connectivity, "region_mapping": cortex.region_mapping_data}
-    return Series("TimeSeriesRegion", labels, references)
+        datatype, references = "TimeSeries", {}
+    elif name in _OF_SENSORS:
+        datatype, references = _OF_SENSORS[name], {"sensors": monitor.sensors}
+    elif cortex is None:
+        datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity}
+    elif name in _OF_NODES:
+        datatype, references = "TimeSeriesSurface", {"surface": cortex.surface}
+    else:
+        mapping = cortex.region_mapping_data
+        datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity, "region_mapping": mapping}
+    return Series(datatype, _labels(simulator, monitor, datatype), references)
 
 
-def _labels(simulator: Any, monitor: Any) -> dict[str, list[str]]:
+def _labels(simulator: Any, monitor: Any, datatype: str) -> dict[str, list[str]]:
     if type(monitor).__name__.startswith("AfferentCoupling"):
         return {}  # What enters a node has no names in TVB.
     watched = simulator.model.variables_of_interest
-    return {"State Variable": [str(watched[index]) for index in monitor.voi]}
+    return {LABELS_ORDERING[datatype][1]: [str(watched[index]) for index in monitor.voi]}

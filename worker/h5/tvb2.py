@@ -39,11 +39,11 @@ class Header:
     labels_ordering: tuple[str, ...]
     #: Names of the entries of a dimension, such as `{"State Variable": ["V", "W"]}`.
     labels_dimensions: Mapping[str, list[str]]
-    #: TimeSeriesRegion only.
-    connectivity: UUID | None
     subject: str
     created: datetime
     user_tags: tuple[str, ...] = ()
+    #: TimeSeriesRegion only.
+    connectivity: UUID | None = None
     #: TimeSeriesRegion only: without it the GUI offers no Brain viewer.
     region_mapping: UUID | None = None
     #: TimeSeriesSurface only.

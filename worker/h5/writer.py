@@ -6,17 +6,13 @@ Never gives a file its final name: that is `worker.h5.verify.publish`, after the
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import OutputError
-from worker.h5.datatypes import write_datatype
 from worker.h5.tvb2 import PROVENANCE, Header, Statistics, time_series, write_attributes
 from worker.h5.verify import as_output_error
 
@@ -34,6 +30,7 @@ class TimeSeriesWriter:
     sample_shape : (state variables, nodes, modes) of one sample
     provenance : texts written as attributes of the group `tvb_batch`
     samples : how many are expected; a short series does not pay for a long one's chunks
+    inputs : files written as bytes into the same group, by their names in the spec
 
     Raises
     ------
@@ -48,6 +45,7 @@ class TimeSeriesWriter:
         sample_shape: tuple[int, ...],
         provenance: Mapping[str, str],
         samples: int = 4096,
+        inputs: Mapping[str, bytes] | None = None,
     ) -> None:
         self._path, self._header = path, header
         self._data_statistics, self._time_statistics = Statistics(), Statistics()
@@ -66,6 +64,8 @@ class TimeSeriesWriter:
             group = self._file.create_group(PROVENANCE)
             for name, text in provenance.items():
                 group.attrs[name] = text
+            for name, content in (inputs or {}).items():
+                group.create_dataset(name, data=np.frombuffer(content, np.uint8))
 
     def append(self, time: NDArray[np.float64], data: NDArray[np.float64]) -> None:
         """Append one chunk of monitor output.
@@ -119,9 +119,3 @@ class TimeSeriesWriter:
         last = self._time_statistics.maximum
         if len(time) and (not time[0] > last or not (np.diff(time) > 0).all()):
             raise OutputError(f"{self._path}::time: {time[0]:g} ms after {last:g} ms; expected increasing times")
-
-
-def write_connectivity(path: Path, connectivity: Any, gid: UUID, created: datetime, *, subject: str) -> None:
-    """Write a TVB Connectivity as `worker.h5.datatypes.write_datatype` does; `gid` is the connectivity's own."""
-    assert gid == connectivity.gid
-    write_datatype(path, connectivity, created, subject=subject)
