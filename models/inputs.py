@@ -69,11 +69,12 @@ class Inputs:
             raise InputError(f"{source}: {exc.strerror or exc}") from exc
 
     def keep_array(self, array: "NDArray[Any]") -> str:
-        """Keep an array as .npy; gives the name for a spec."""
+        """Keep an array as .npy, in its own order in memory; gives the name for a spec."""
         import numpy as np
 
         buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+        # BLAS sums the columns of a Fortran array in another order: a last bit can depend on it.
+        np.save(buffer, array, allow_pickle=False)
         return self._keep_bytes(buffer, ".npy")
 
     def keep_sparse(self, matrix: Any) -> str:

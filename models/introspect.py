@@ -116,8 +116,9 @@ def _model_attributes(cls: Any) -> dict[str, Any]:
 
 
 def open_ends(value: Any) -> list[float | None]:
-    """A range as JSON: an infinite end is None."""
-    return [float(end) if end is not None and np.isfinite(end) else None for end in value]
+    """A range as JSON: an infinite end is None, and so is the largest float, which TVB puts there."""
+    most = np.finfo(float).max
+    return [float(end) if end is not None and abs(end) < most else None for end in value]
 
 
 def _attribute(attr: Any) -> dict[str, Any] | None:

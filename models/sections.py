@@ -71,12 +71,18 @@ def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) 
         value = section.get(name, attribute.default)
         if value is not None:
             completed[name] = checked(attribute, value, f"{path}.{name}")
-        elif attribute.required and attribute.role not in _IMPLIED - ({"sensors"} if role == "monitor" else set()):
+        elif _is_needed(role, attribute):
             raise _missing(component, attribute, path)
         elif attribute.default is not None:
             # Said on purpose: the spec must stay apart from one that takes the default.
             completed[name] = None
     return completed
+
+
+def _is_needed(role: str, attribute: Attribute) -> bool:
+    # TVB's own readers leave a required truth (zero_based_triangles) unset.
+    is_implied = attribute.role in _IMPLIED and not (role == "monitor" and attribute.role == "sensors")
+    return attribute.required and attribute.type != "bool" and not is_implied
 
 
 def check_file(role: str, name: Any, path: str) -> str:

@@ -190,8 +190,8 @@ def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Se
 
     if attribute.type == "array":
         array = np.asarray(value)
-        is_finite = array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
-        if array.size <= MOST_INLINE and is_finite:
+        is_plain = array.flags.c_contiguous and (array.dtype.kind not in "fc" or bool(np.isfinite(array).all()))
+        if array.size <= MOST_INLINE and is_plain:
             return array.tolist()
         return {"from_file": _kept(attribute, inputs).keep_array(array)}
     if attribute.type == "sparse":

@@ -111,9 +111,9 @@ def _integrator(simulator: Any, inputs: Inputs) -> dict[str, Any]:
 
 
 def _monitor(monitor: Any, inputs: Inputs, own: tuple[Any, ...]) -> dict[str, Any]:
-    sensors = vars(monitor).get("sensors")
     section = describe("monitor", monitor, inputs, own)
-    if sensors is not None and vars(vars(monitor).get("projection")).get("sensors") is sensors:
+    sensors, projection = vars(monitor).get("sensors"), vars(monitor).get("projection")
+    if projection is not None and vars(projection).get("sensors") is sensors:
         section["projection"].pop("sensors", None)
     if section["class"] in _WITHOUT_PERIOD:
         section.pop("period", None)
