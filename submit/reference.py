@@ -81,9 +81,12 @@ def _default(attribute: Attribute) -> str:
     value = attribute.default
     if value is None:
         return "(none)" if attribute.required else "null"
-    if isinstance(value, list) and len(value) == 1:
+    if attribute.type == "array" and isinstance(value, list) and len(value) == 1:
         value = value[0]
-    return json.dumps(value)
+    # YAML 1.1 takes 1e-09 for a text.
+    return (
+        re.sub(r"\b(\d+)e(?=[-+]?\d)", r"\1.0e", json.dumps(value)) if isinstance(value, float) else json.dumps(value)
+    )
 
 
 def _range(attribute: Attribute) -> str:
@@ -141,7 +144,7 @@ def _model_lines(component: Component, section: dict[str, Any]) -> Iterator[str]
 
 def _swept_line(component: Component) -> Iterator[str]:
     for name, attribute in component.attributes.items():
-        if attribute.domain is not None:
+        if attribute.domain is not None and attribute.dtype == "f":
             low, high = attribute.domain
             yield f"#   model.{name}: {{start: {low!r}, stop: {high!r}, num: 5}}"
             return
@@ -217,5 +220,6 @@ def _attribute_schema(attribute: Attribute) -> dict[str, Any]:
     schema = {**forms[attribute.type], "description": attribute.doc or attribute.label}
     if attribute.default is not None:
         default = attribute.default
-        schema["default"] = default[0] if isinstance(default, list) and len(default) == 1 else default
+        is_single = attribute.type == "array" and isinstance(default, list) and len(default) == 1
+        schema["default"] = default[0] if is_single else default
     return schema

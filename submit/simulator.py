@@ -30,7 +30,7 @@ def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> Sim
     """
     if not hasattr(simulator, "simulation_length") or not hasattr(simulator, "monitors"):
         raise SpecError("simulator", type(simulator).__name__, "a tvb.simulator.simulator.Simulator")
-    connectivity = simulator.connectivity
+    connectivity = getattr(simulator, "connectivity", None)  # TVB raises AttributeError where there is none.
     if connectivity is None:
         raise SpecError("connectivity", "nothing", "a Connectivity", "set simulator.connectivity")
     cortex = simulator.surface

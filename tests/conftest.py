@@ -1,10 +1,13 @@
 """Real parts for the tests: a data directory each, one private Redis a session, catalogues, and worker processes."""
 
 import contextlib
+import importlib.util
+import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from models.settings import Settings, load_settings  # noqa: E402
 from submit.local import environment, private_redis, worker_command  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+JUDGE = Path(__file__).with_name("gui_judge.py")
 
 #: Roles and classes whose files were found equal to TVB's own run; see test_coverage.py.
 covered: set[tuple[str, str]] = set()
@@ -99,6 +103,21 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., s
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
         process.wait()
+
+
+def gui_verdicts(files: Sequence[Path], home: Path) -> list[dict[str, Any]]:
+    """What the real GUI's importer and viewers say of each file; one GUI process for all. Skips without tvb-framework."""
+    if importlib.util.find_spec("tvb.core") is None:
+        reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # Some of the GUI's test profile's files land where it is started.
+    command = [sys.executable, str(JUDGE), str(home), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=home)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("VERDICT ")]
+    assert len(lines) == len(files), done.stderr[-3000:]
+    return [json.loads(line.removeprefix("VERDICT ")) for line in lines]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

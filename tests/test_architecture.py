@@ -57,7 +57,8 @@ def test_only_the_worker_imports_tvb_and_nobody_at_import_time() -> None:
 
     assert at_import == set()
     assert users_of("tvb") <= {
-        "models/introspect.py", "models/readers.py", "models/traits.py", "worker/tasks.py", "worker/simulator.py",
+        "models/introspect.py", "models/readers.py", "models/traits.py", "worker/series.py",
+        "worker/simulator.py", "worker/tasks.py",
     }  # fmt: skip
 
 

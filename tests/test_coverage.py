@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 from conftest import covered
+from tvb_cases import CASES, simulator_of
 
 from models.components import components
 from models.inputs import Inputs
 from models.sweep import SweepSpec
 from submit.simulator import describe_simulator
-from tvb_cases import CASES, simulator_of
 from worker.run import run_job
 
 LEASE = timedelta(seconds=600)
@@ -42,7 +42,7 @@ def written(settings: Any, catalogue: Any, spec: Any, name: str) -> list[Any]:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_file_holds_what_the_script_computes(settings, catalogue, case) -> None:
     simulator = simulator_of(case)
-    np.random.seed(42)
+    np.random.seed(42)  # noqa: NPY002 - as a script does
     simulator.configure()
     spec = describe_simulator(simulator, Inputs(settings.storage), seed=_seed(simulator))
 
@@ -92,7 +92,9 @@ def _comparable(spec: Any) -> dict[str, Any]:
 
 
 def test_every_class_that_a_simulation_can_have_is_covered() -> None:
-    wanted = {(role, name) for role in ("model", "coupling", "integrator", "noise", "monitor") for name in components(role)}
+    wanted = {
+        (role, name) for role in ("model", "coupling", "integrator", "noise", "monitor") for name in components(role)
+    }
     wanted |= {("stimulus", name) for name in components("stimulus")} | {("cortex", "Cortex")}
     wanted |= {("equation", name) for attribute in _equations() for name in attribute.choices}
 
@@ -107,5 +109,3 @@ def _equations() -> list[Any]:
         components("stimulus")["StimuliRegion"].attributes["temporal"],
         components("stimulus")["StimuliSurface"].attributes["spatial"],
     ]
-
-

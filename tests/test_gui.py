@@ -1,18 +1,14 @@
 """What the real TVB GUI makes of our files: imports them into an empty project, and launches every viewer it offers."""
 
-import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from datetime import timedelta
 from pathlib import Path
 
 import h5py
 import pytest
-from conftest import SHORT
+from conftest import SHORT, gui_verdicts
 
 from models.catalogue import Catalogue
 from models.settings import Settings, load_settings
@@ -22,8 +18,6 @@ from worker.bundle import write_bundle
 from worker.run import run_job
 
 pytestmark = pytest.mark.gui
-
-JUDGE = Path(__file__).with_name("gui_judge.py")
 
 #: Attributes whose loss must fail the import, one of each kind. (Data_version is asked for in single files only.)
 NEEDED = [
@@ -37,15 +31,6 @@ NEEDED = [
     "sample_period",
     "connectivity",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _framework() -> None:
-    if importlib.util.find_spec("tvb.core") is None:
-        reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +63,7 @@ def verdicts(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     files = {"whole": bundle} | damaged | {"whole again": bundle}
     home = tmp_path_factory.mktemp("tvb-home")
 
-    # Some of the GUI's test profile's files land where it is started.
-    done = subprocess.run(
-        [sys.executable, str(JUDGE), str(home), *map(str, files.values())],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        cwd=home,
-    )
-
-    found = [
-        json.loads(line.removeprefix("VERDICT ")) for line in done.stdout.splitlines() if line.startswith("VERDICT ")
-    ]
-    assert len(found) == len(files), done.stderr[-3000:]
-    return dict(zip(files, found, strict=True))
+    return dict(zip(files, gui_verdicts(list(files.values()), home), strict=True))
 
 
 def without(bundle: Path, name: str, directory: Path) -> Path:

@@ -1,16 +1,13 @@
 """What the real TVB GUI makes of everything a simulation can refer to, in one ZIP: stored, and every viewer opens."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from conftest import gui_verdicts
 from tvb_objects import OBJECTS
 
 from worker.bundle import write_bundle
@@ -22,7 +19,6 @@ from worker.h5.writer import TimeSeriesWriter
 
 pytestmark = pytest.mark.gui
 
-JUDGE = Path(__file__).with_name("gui_judge.py")
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
 
 CARRIED = (
@@ -82,11 +78,6 @@ def write_series(directory: Path, datatype: str) -> Path:
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The GUI's verdict on one ZIP with everything in it."""
-    if importlib.util.find_spec("tvb.core") is None:
-        reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
     directory, home = tmp_path_factory.mktemp("datatypes"), tmp_path_factory.mktemp("tvb-home")
     files = [write_series(directory, datatype) for datatype in SERIES]
     for number, name in enumerate(CARRIED):
@@ -97,13 +88,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> dict:
         files.append(path)
     bundle = write_bundle(files, directory / "bundle.zip")
 
-    done = subprocess.run(
-        [sys.executable, str(JUDGE), str(home), str(bundle)], capture_output=True, text=True, timeout=600, cwd=home
-    )
-
-    found = [line for line in done.stdout.splitlines() if line.startswith("VERDICT ")]
-    assert len(found) == 1, done.stderr[-3000:]
-    return json.loads(found[0].removeprefix("VERDICT "))
+    return gui_verdicts([bundle], home)[0]
 
 
 def test_every_datatype_is_stored_as_what_it_is(verdict) -> None:

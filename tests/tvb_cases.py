@@ -125,9 +125,7 @@ def _couplings() -> Iterator[Case]:
 
 def _integrators() -> Iterator[Case]:
     for name in components("integrator"):
-        yield Case(
-            f"integrator {name}", {"integrator": partial(_integrator, name)}, frozenset({("integrator", name)})
-        )
+        yield Case(f"integrator {name}", {"integrator": partial(_integrator, name)}, frozenset({("integrator", name)}))
 
 
 def _noises() -> Iterator[Case]:
@@ -174,7 +172,9 @@ def _monitors() -> Iterator[Case]:
         "iEEG": partial(_projection_monitor, "iEEG", sigma=0.5),
     }
     for name, make in made.items():
-        yield Case(f"monitor {name}", {"monitors": lambda make=make: [make()]}, frozenset({("monitor", name.split()[0])}))
+        yield Case(
+            f"monitor {name}", {"monitors": lambda make=make: [make()]}, frozenset({("monitor", name.split()[0])})
+        )
     for kernel in components("monitor")["Bold"].attributes["hrf_kernel"].choices:
         make = partial(_bold, kernel)
         covers = frozenset({("monitor", "Bold"), ("equation", kernel)})
@@ -293,7 +293,9 @@ def _cortex(strength: Any = None, *, is_computed: bool = False) -> Any:
     made = Cortex.from_file(local_connectivity_file=None if is_computed else "local_connectivity_16384.mat")
     if is_computed:
         surface = made.region_mapping_data.surface
-        made.local_connectivity = LocalConnectivity(surface=surface, cutoff=3.0, equation=_equation("Gaussian", sigma=2.0))
+        made.local_connectivity = LocalConnectivity(
+            surface=surface, cutoff=3.0, equation=_equation("Gaussian", sigma=2.0)
+        )
     made.coupling_strength = np.array([0.001]) if strength is None else strength
     return made
 
@@ -329,7 +331,7 @@ class SurfaceCase(Case):
     strength: Any = None
     is_computed: bool = False
     stimulus: Callable[[Any], Any] | None = None
-    monitors: Callable[[], list[Any]] = lambda: [_monitor("TemporalAverage", period=1.0)]  # noqa: E731
+    monitors: Callable[[], list[Any]] = lambda: [_monitor("TemporalAverage", period=1.0)]
 
 
 def _surface_monitors() -> list[Any]:
@@ -346,12 +348,16 @@ def _surfaces() -> Iterator[Case]:
     yield SurfaceCase(
         "surface, all monitors", {}, frozenset({cortex, ("monitor", "BoldRegionROI")}), True, monitors=_surface_monitors
     )
-    yield SurfaceCase("surface, strength of each vertex", {}, frozenset({cortex}), True, strength=np.linspace(0, 0.01, 16384))
+    yield SurfaceCase(
+        "surface, strength of each vertex", {}, frozenset({cortex}), True, strength=np.linspace(0, 0.01, 16384)
+    )
     yield SurfaceCase("surface, local connectivity computed", {}, frozenset({cortex}), True, is_computed=True)
     yield SurfaceCase("surface, stimulated regions", {}, frozenset({cortex}), True, stimulus=_region_stimulus)
     for spatial in components("stimulus")["StimuliSurface"].attributes["spatial"].choices:
         covers = frozenset({cortex, ("stimulus", "StimuliSurface"), ("equation", spatial)})
-        yield SurfaceCase(f"surface, stimulus {spatial}", {}, covers, True, stimulus=partial(_surface_stimulus, spatial))
+        yield SurfaceCase(
+            f"surface, stimulus {spatial}", {}, covers, True, stimulus=partial(_surface_stimulus, spatial)
+        )
 
 
 def _region_stimulus(cortex: Any) -> Any:

@@ -187,7 +187,8 @@ class _Outputs:
 
     def _write_references(self, output: _Output) -> tuple[str, ...]:
         """The files of what the series refers to, what they refer to themselves first."""
-        named = [part for datatype in output.series.references.values() for part in (*references(datatype), datatype)]
+        datatypes = (*output.series.references.values(), *output.series.companions)
+        named = [part for datatype in datatypes for part in (*references(datatype), datatype)]
         paths = []
         for datatype in named:
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)

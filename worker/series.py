@@ -4,8 +4,10 @@ The table follows what TVB's own monitors make (`Monitor.create_time_series`).
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from worker.gids import content_gid
 from worker.h5.formats import LABELS_ORDERING
 
 #: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
@@ -25,6 +27,8 @@ class Series:
     labels_dimensions: dict[str, list[str]]
     #: TVB objects that the series names, by attribute.
     references: dict[str, Any]
+    #: TVB objects that no attribute names, and the GUI's viewers of the series want nevertheless.
+    companions: tuple[Any, ...] = ()
 
 
 def series_of(simulator: Any, monitor: Any) -> Series:
@@ -41,7 +45,19 @@ def series_of(simulator: Any, monitor: Any) -> Series:
     else:
         mapping = cortex.region_mapping_data
         datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity, "region_mapping": mapping}
-    return Series(datatype, _labels(simulator, monitor, datatype), references)
+    # The brain viewers draw sensors on the first EEG cap that they find.
+    companions = (_eeg_cap(),) if "sensors" in references else ()
+    return Series(datatype, _labels(simulator, monitor, datatype), references, companions)
+
+
+@cache
+def _eeg_cap() -> Any:
+    from tvb.datatypes.surfaces import EEGCap
+
+    cap = EEGCap.from_file()
+    cap.configure()
+    cap.gid = content_gid(cap)
+    return cap
 
 
 def _labels(simulator: Any, monitor: Any, datatype: str) -> dict[str, list[str]]:

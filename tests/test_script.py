@@ -1,0 +1,265 @@
+"""`submit(simulator)` from a script: TVB's own examples give TVB's own numbers, and what cannot cross is refused."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+
+import submit as client
+from models.errors import BrokerError, NotFoundError, OutputError, SpecError
+from submit.local import environment
+
+SCRIPTS = sorted((EXAMPLES / "scripts").glob("*.py"))
+
+
+@pytest.fixture
+def configured(settings, monkeypatch):
+    """The environment of a person's script."""
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    return settings
+
+
+def small(**changes: Any) -> Any:
+    """A Simulator that takes a tenth of a second."""
+    from tvb.datatypes.connectivity import Connectivity
+    from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
+
+    values = {
+        "model": models.Generic2dOscillator(),
+        "connectivity": Connectivity.from_file(),
+        "coupling": coupling.Linear(a=np.array([0.01])),
+        "integrator": integrators.HeunStochastic(dt=0.5, noise=noise.Additive(nsig=np.array([0.001]))),
+        "monitors": [monitors.TemporalAverage(period=1.0), monitors.GlobalAverage(period=2.0)],
+        "simulation_length": 20.0,
+        **changes,
+    }
+    return simulator.Simulator(**values)
+
+
+def test_tvbs_own_examples_give_tvbs_own_numbers(configured, catalogue, start_worker) -> None:
+    start_worker(2)
+    made: dict[str, dict[str, Any]] = {}
+    for script in SCRIPTS:
+        # TVB draws initial conditions of simulations without noise from NumPy's global generator.
+        np.random.seed(42)  # noqa: NPY002 - as a script does
+        made[script.stem] = {}
+        exec(compile(script.read_text(), script, "exec"), made[script.stem])
+
+    for names in made.values():
+        names["sweep"].wait()
+
+    for name, names in made.items():
+        sweep, simulation = names["sweep"], names["simulation"]
+        assert sweep.counts() == {"FINISHED": len(sweep)}, name
+        if len(sweep) > 1:
+            continue  # Each point has other parameters; test_a_sweep... has those.
+        for index, (time, data) in enumerate(simulation.run()):
+            with sweep.jobs()[0].time_series(index) as series:
+                np.testing.assert_array_equal(series.time, time)
+                np.testing.assert_array_equal(series.data[()], data)
+
+
+def test_a_sweep_of_a_script_gives_the_numbers_of_each_point(tmp_path) -> None:
+    couplings = np.array([0.01, 0.02])
+
+    with client.submit(small(), grid={"coupling.a": couplings}, name="two", workers=2, data_dir=tmp_path) as sweep:
+        sweep.wait()
+
+    jobs = sweep.jobs(status="FINISHED")
+    assert [job.parameters["coupling.a"] for job in jobs] == [0.01, 0.02]
+    for job in jobs:
+        script = small()
+        script.coupling.a = np.array([job.parameters["coupling.a"]])
+        script.integrator.noise.noise_seed = job.seed
+        script.integrator.noise.reset_random_stream()
+        [(_, expected), _] = script.configure().run()
+        np.testing.assert_array_equal(job.time_series().data[()], expected)
+
+
+def test_results_are_at_hand_as_a_table_and_as_series(tmp_path) -> None:
+    sweep = client.submit(
+        small(), grid={"coupling.a": [0.01, 0.02]}, repeats=2, name="t", title="my title", workers=2, data_dir=tmp_path
+    ).wait()
+
+    table = sweep.dataframe()
+    series = sweep.jobs(where="coupling.a > 0.015")[0].time_series("GlobalAverage")
+
+    assert table["coupling.a"].tolist() == [0.01, 0.01, 0.02, 0.02]
+    assert table["repeat"].tolist() == [0, 1, 0, 1]
+    assert table["seed"].nunique() == 4
+    assert set(table["status"]) == {"FINISHED"}
+    assert series.shape == (10, 1, 1, 1)
+    assert series.attributes["title"] == "my title"
+    assert series.spec["coupling"]["a"] == [0.02]
+    assert "my title" in repr(series)
+    assert sweep.bundle(tmp_path / "b.zip").is_file()
+    assert repr(client.find("t", tmp_path)) == repr(sweep)
+    assert repr(client.find(str(sweep.jobs()[0].gid), tmp_path)) == repr(sweep.jobs()[0])
+    with pytest.raises(NotFoundError, match="no output of monitor 'Raw'"):
+        sweep.jobs()[0].time_series("Raw")
+
+
+def test_what_was_run_before_is_not_run_again_when_a_sweep_is_extended(tmp_path) -> None:
+    grid = {"coupling.a": [0.01, 0.02]}
+    client.submit(small(), grid=grid, name="first", workers=2, data_dir=tmp_path).wait()
+
+    more = client.submit(small(), grid={"coupling.a": [0.03, 0.02, 0.01]}, name="more", workers=2, data_dir=tmp_path)
+
+    assert more.counts() == {"FINISHED": 2, "PENDING": 1}
+    more.wait()
+    assert more.counts() == {"FINISHED": 3}
+    shapes = [job.time_series().shape for job in more.jobs()]
+    assert shapes == [(20, 1, 76, 1)] * 3
+
+
+def test_workers_that_submit_started_end_with_the_wait(tmp_path) -> None:
+    sweep = client.submit(small(), name="one", workers=1, data_dir=tmp_path)
+
+    sweep.wait()
+
+    log = next((tmp_path / "logs").iterdir())
+    assert log.name == f"worker-{os.getpid()}.log"
+    assert not any(str(tmp_path) in _command(pid) for pid in Path("/proc").glob("[0-9]*"))
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "environ").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+# ------------------------------------------------------------------------------------------------------ other plans
+
+
+def test_points_come_from_a_data_frame(configured) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"coupling.a": [0.1, 0.2], "model.tau": [1.0, 2.0]})
+
+    sweep = client.submit(small(), points=table, name="table")
+
+    assert [job.parameters for job in sweep.jobs()] == [
+        {"coupling.a": 0.1, "model.tau": 1.0}, {"coupling.a": 0.2, "model.tau": 2.0},
+    ]  # fmt: skip
+
+
+def test_objects_of_tvb_are_values_of_a_sweep(configured) -> None:
+    from tvb.datatypes.connectivity import Connectivity
+    from tvb.simulator import models, monitors
+
+    grid = {
+        "model": [models.JansenRit(mu=np.array([0.1])), models.Kuramoto()],
+        "connectivity": [Connectivity.from_file("connectivity_66.zip")],
+        "monitors": [[monitors.Raw()], [monitors.TemporalAverage(period=2.0)]],
+    }
+
+    sweep = client.submit(small(), grid=grid, name="objects")
+
+    assert len(sweep) == 4
+    assert [job.parameters["model"]["class"] for job in sweep.jobs()] == ["JansenRit"] * 2 + ["Kuramoto"] * 2
+    assert len(sweep.jobs(where="model.class = JansenRit")) == 2
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol", "lhs"])
+def test_samples_are_drawn_and_conditions_hold(configured, sampler) -> None:
+    box = {"coupling.a": [0.0, 1.0], "model.b": [-10.0, 0.0]}
+
+    sweep = client.submit(small(), samples=32, where="coupling.a > 0.5", name=sampler, **{sampler: box})
+
+    assert 5 < len(sweep) < 27
+    assert all(job.parameters["coupling.a"] > 0.5 for job in sweep.jobs())
+
+
+# ---------------------------------------------------------------------------------------------- what cannot cross
+
+
+def test_a_class_that_workers_cannot_import_is_refused_with_the_reason(configured) -> None:
+    from tvb.simulator import models
+
+    class Mine(models.Generic2dOscillator):
+        pass
+
+    with pytest.raises(SpecError, match=r"Mine: a class defined in .*TVB_BATCH_MODULES"):
+        client.submit(small(model=Mine()), name="mine")
+
+
+def test_a_class_of_a_module_that_is_not_allowed_is_refused_with_the_setting(configured, tmp_path, monkeypatch) -> None:
+    (tmp_path / "not_allowed.py").write_text("from tvb.simulator.models import Kuramoto\nclass Mine(Kuramoto): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import not_allowed
+
+    with pytest.raises(SpecError, match="name the module 'not_allowed' in TVB_BATCH_MODULES"):
+        client.submit(small(model=not_allowed.Mine()), name="mine")
+
+
+def test_a_model_of_an_allowed_module_is_run_by_the_workers(tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_models.py").write_text(
+        "import numpy as np\n"
+        "from tvb.basic.neotraits.api import NArray\n"
+        "from tvb.simulator.models import Generic2dOscillator\n\n\n"
+        "class Damped(Generic2dOscillator):\n"
+        "    damping = NArray(default=np.array([0.5]))\n\n"
+        "    def dfun(self, state, coupling, local_coupling=0.0):\n"
+        "        return super().dfun(state, coupling, local_coupling) - self.damping * state\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("TVB_BATCH_MODULES", "my_models")
+    import my_models
+
+    sweep = client.submit(
+        small(model=my_models.Damped()), grid={"model.damping": [0.1, 0.9]}, name="own", workers=1,
+        data_dir=tmp_path / "data", common_random_numbers=True,
+    ).wait()  # fmt: skip
+
+    assert sweep.counts() == {"FINISHED": 2}, [job.error for job in sweep.jobs()]
+    for job in sweep.jobs():
+        [(_, expected), _] = (
+            small(model=my_models.Damped(damping=np.array([job.parameters["model.damping"]]))).configure().run()
+        )
+        np.testing.assert_array_equal(job.time_series().data[()], expected)
+
+
+def test_no_redis_says_how_to_do_without(settings, monkeypatch) -> None:
+    monkeypatch.setenv("TVB_BATCH_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(settings.data_dir))
+
+    with pytest.raises(BrokerError, match="workers=4"):
+        client.submit(small(), name="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "words"),
+    [
+        ({}, {"grid": {"coupling.aa": [1.0]}}, "did you mean 'a'"),
+        ({}, {"grid": {"coupling.a": np.array([np.nan])}}, "a finite number"),
+        ({}, {"points": [{"model.zeta": 1}]}, "no parameter 'zeta'"),
+        ({"connectivity": None}, {}, "connectivity"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_queued(configured, catalogue, changes, plan, words) -> None:
+    simulator = small()
+    for name, value in changes.items():
+        vars(simulator)[name] = value
+
+    with pytest.raises(SpecError, match=words):
+        client.submit(simulator, name="x", **plan)
+
+    assert catalogue.sweeps() == []
+
+
+def test_something_else_than_a_simulator_is_refused(configured) -> None:
+    with pytest.raises(SpecError, match=r"tvb\.simulator\.simulator\.Simulator"):
+        client.submit("JansenRit", name="x")
+
+
+def test_a_file_that_is_gone_is_told(configured, tmp_path) -> None:
+    from submit.results import TimeSeries
+
+    with pytest.raises(OutputError, match="is the data directory mounted"):
+        TimeSeries(tmp_path / "gone.h5").shape  # noqa: B018
