@@ -55,7 +55,7 @@ def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
             names.add(name, f"sweep.zip.{name}"): _values(f"sweep.zip.{name}", item)
             for name, item in plan["zip"].items()
         }
-    if plan.get("list"):
+    if plan.get("list") is not None:
         found["list"] = _list(plan["list"], names)
     for key in SAMPLERS:
         if plan.get(key):
@@ -173,7 +173,7 @@ def _where(text: Any, taken: Sequence[str], base: Mapping[str, Any]) -> str:
 
 
 def _list(rows: Any, names: _Names) -> list[Row]:
-    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) and row for row in rows):
+    if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, Mapping) and row for row in rows):
         raise SpecError("sweep.list", repr(rows)[:80], "a list of points, such as [{coupling.a: 5.0, model.mu: 0.1}]")
     one = {given: names.add(given, f"sweep.list[{index}].{given}") for index, given in _first_uses(rows)}
     return [{one[name]: value for name, value in row.items()} for row in rows]

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
@@ -144,6 +145,67 @@ def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
     last = catalogue.jobs(sweep=found.gid, limit=10, offset=4490)[-1]
     assert (last.number, last.parameters) == (4499, {"coupling.a": 49.0, "model.tau": 90.0})
     assert catalogue.count(where=[Condition.parse("model.tau = 90")]) == 50
+
+
+def finished(catalogue, sweep_, versions=None):
+    """The first job of a sweep, FINISHED with one output."""
+    job = first(catalogue, sweep_)
+    claim = catalogue.claim(job.gid, "w", LEASE)
+    made = output()
+    library = {"tvb-library": version("tvb-library")} if versions is None else versions
+    catalogue.finish(claim, [made], engine="reference", versions=library)
+    return job, made
+
+
+def test_what_has_finished_before_is_shared_and_not_run_again(catalogue) -> None:
+    job, made = finished(catalogue, add(catalogue, 2, "first"))
+
+    again = add(catalogue, 3, "again")
+
+    jobs = catalogue.jobs(sweep=again.gid)
+    assert [item.status for item in jobs] == [Status.FINISHED, Status.PENDING, Status.PENDING]
+    assert [found.gid for found in catalogue.outputs([jobs[0].gid])] == [made.gid]
+    assert (jobs[0].source_id, jobs[0].engine) == (job.id, "reference")
+    assert catalogue.claim(jobs[0].gid, "w", LEASE) is None
+    # Shared once more, the files are still the first job's.
+    assert catalogue.jobs(sweep=add(catalogue, 1, "third").gid)[0].source_id == job.id
+
+
+@pytest.mark.parametrize(
+    "changes", [{"title": "another"}, {"subject": "another"}, {"seed": 43}, {"simulation_length": 21.0}], ids=str
+)
+def test_what_differs_in_data_or_annotation_is_run(catalogue, changes) -> None:
+    finished(catalogue, add(catalogue, 1))
+
+    assert catalogue.counts(add(catalogue, 1, **changes).gid) == {Status.PENDING: 1}
+
+
+def test_results_of_another_tvb_are_run_again(catalogue) -> None:
+    finished(catalogue, add(catalogue, 1), versions={"tvb-library": "1.0"})
+
+    assert catalogue.counts(add(catalogue, 1).gid) == {Status.PENDING: 1}
+
+
+def test_a_sweep_can_be_added_without_reuse(catalogue) -> None:
+    finished(catalogue, add(catalogue, 1))
+
+    again = catalogue.add_sweep(sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.0]}}), reuse=False)
+
+    assert catalogue.counts(again.gid) == {Status.PENDING: 1}
+
+
+def test_swept_objects_are_found_by_their_parts(catalogue) -> None:
+    models = [{"class": "Kuramoto", "omega": 2.0}, {"class": "Generic2dOscillator"}]
+    found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model": models, "repeats": 2}}))
+
+    def numbers(text: str) -> list[int]:
+        return [job.number for job in catalogue.jobs(sweep=found.gid, where=[Condition.parse(text)])]
+
+    assert numbers("model.class = Kuramoto") == [0, 1]
+    assert numbers("model.omega = 2") == [0, 1]
+    assert numbers("model.tau = 1") == [2, 3]
+    assert numbers("repeat = 1") == [1, 3]
+    assert numbers("coupling.class = Linear") == [0, 1, 2, 3]
 
 
 def test_a_sweep_that_fails_half_way_leaves_nothing(catalogue) -> None:

@@ -58,6 +58,17 @@ def assert_refused(result, *words: str) -> None:
         ({"connectivity": "no_such.zip"}, ["connectivity", "no_such.zip"]),
         ({"connectivity": "./no_such.zip"}, ["connectivity", "no_such.zip"]),
         ({"sweep": {"coupling.aa": [1.0]}}, ["coupling.aa", "did you mean"]),
+        ({"sweep": {"coupling.a": {"start": 0, "stop": 1, "num": 10**9}}}, ["sweep", "1,000,000,000 points"]),
+        ({"sweep": {"coupling.a": [1.0], "where": "open('x')"}}, ["sweep.where", "cannot be used"]),
+        ({"sweep": {"list": "none.csv"}}, ["sweep.list", "none.csv"]),
+        ({"model": {"class": "Generic2dOscillator", "a": [1.0] * 75}}, ["model.a", "75 values", "76 regions"]),
+        ({"model": {"class": "Generic2dOscillator", "a": 1e999}}, ["model.a", "a finite number"]),
+        ({"monitors": [{"class": "EEG", "sensors": "eeg_66.txt"}]}, ["monitors[0].sensors", "eeg_66.txt"]),
+        (
+            {"connectivity": {"from_file": "connectivity_76.zip", "weights": {"from_file": "/x/y"}}},
+            ["connectivity.weights.from_file"],
+        ),
+        ({"surface": {"region_mapping_data": "regionMapping_16k_76.txt"}}, ["surface.region_mapping_data.surface"]),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -161,6 +172,59 @@ def test_a_dry_run_says_what_would_be_queued_and_writes_nothing(tvb_batch, tmp_p
     assert "6 jobs" in result.stdout
     assert "coupling.a" in result.stdout
     assert not (tmp_path / "data").exists()
+
+
+def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, tmp_path) -> None:
+    result = tvb_batch("submit", "--check", spec_file(tmp_path, sweep={"coupling.a": [0.1, 0.2]}))
+
+    assert result.exit_code == 0, result.output
+    assert "One job takes about" in result.stdout
+    assert "2 jobs:" in result.stdout
+    assert "of disk" in result.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_check_tells_what_tvb_refuses_in_one_line(tvb_batch, tmp_path) -> None:
+    mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0, 1]}
+
+    assert_refused(tvb_batch("submit", "--check", spec_file(tmp_path, monitors=[mask])), "TVB cannot run it")
+
+
+def test_points_are_read_from_a_csv_file_beside_the_spec(tvb_batch, tmp_path) -> None:
+    (tmp_path / "points.csv").write_text("coupling.a,model.class\n0.1,Kuramoto\n0.2,Generic2dOscillator\n")
+
+    submitted = tvb_batch("submit", spec_file(tmp_path, name="csv", sweep={"list": "points.csv"}))
+
+    assert submitted.exit_code == 0, submitted.output
+    listed = json.loads(tvb_batch("list", "csv", "--json").stdout)
+    assert [job["parameters"] for job in listed] == [
+        {"coupling.a": 0.1, "model.class": "Kuramoto"}, {"coupling.a": 0.2, "model.class": "Generic2dOscillator"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["coupling.a,model.tau\n0.1\n", "coupling.a\n0.1,0.2\n", "coupling.a\n", "\xff"])
+def test_a_csv_file_that_is_no_table_is_one_line(tvb_batch, tmp_path, text) -> None:
+    (tmp_path / "points.csv").write_bytes(text.encode("latin-1"))
+
+    assert_refused(tvb_batch("submit", spec_file(tmp_path, sweep={"list": "points.csv"})), "sweep.list")
+
+
+def test_tvbs_classes_are_described_and_a_spec_is_made(tvb_batch, tmp_path) -> None:
+    described, made = tvb_batch("describe", "JansenRit"), tvb_batch("new", "--model", "JansenRit")
+
+    assert "Maximum amplitude of EPSP" in described.stdout
+    assert "JansenRit" in tvb_batch("describe").stdout
+    (tmp_path / "spec.yaml").write_text(made.stdout)
+    assert "jansen_rit: 1 job" in tvb_batch("submit", "--dry-run", str(tmp_path / "spec.yaml")).stdout
+    assert json.loads(tvb_batch("schema").stdout)["required"]
+    assert_refused(tvb_batch("describe", "JansenRitt"), "did you mean 'JansenRit'")
+    assert_refused(tvb_batch("new", "--model", "JansenRitt"), "did you mean 'JansenRit'")
+
+
+def test_a_file_that_cannot_be_run_again_is_one_line(tvb_batch, tmp_path) -> None:
+    (tmp_path / "x.h5").write_text("no")
+
+    assert_refused(tvb_batch("rerun", str(tmp_path / "x.h5")), "no readable H5 file")
 
 
 def test_a_spec_is_read_from_standard_input(tmp_path, broker_url) -> None:

@@ -18,6 +18,7 @@ from models.inputs import Inputs
 from models.sweep import SweepSpec
 from submit.simulator import describe_simulator
 from worker.run import run_job
+from worker.simulator import build_simulator
 
 LEASE = timedelta(seconds=600)
 
@@ -81,6 +82,16 @@ def test_a_simulator_is_described_alike_before_and_after_it_is_configured(settin
 
     after = describe_simulator(simulator, inputs)
     assert _comparable(after) == _comparable(before)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow and case.name != DERIVED], ids=str)
+def test_a_simulator_that_was_rebuilt_is_the_one_that_was_described(settings, case) -> None:
+    inputs = Inputs(settings.storage)
+    spec = describe_simulator(simulator_of(case), inputs)
+
+    rebuilt = build_simulator(spec, inputs)
+
+    assert _comparable(describe_simulator(rebuilt, inputs)) == _comparable(spec)
 
 
 def _comparable(spec: Any) -> dict[str, Any]:

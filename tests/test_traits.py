@@ -93,6 +93,32 @@ def test_any_numbers_cross_exactly(values) -> None:
     assert describe("model", model) == section
 
 
+def values_of(attribute: Attribute) -> st.SearchStrategy[Any]:
+    """Anything that fits an attribute."""
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    if attribute.type == "array":
+        item = {"f": finite, "i": st.integers(-(2**31), 2**31), "b": st.booleans()}[attribute.dtype]
+        return st.lists(item, min_size=1, max_size=4)
+    if attribute.type == "dict":
+        return st.fixed_dictionaries(dict.fromkeys(attribute.default, finite))
+    if attribute.type == "ranges":
+        ends = st.tuples(st.none() | st.floats(-1e9, 0.0), st.none() | st.floats(0.0, 1e9)).map(list)
+        return st.fixed_dictionaries({}, optional=dict.fromkeys(attribute.choices, ends))
+    kinds = {"float": finite, "int": st.integers(0, 2**31), "bool": st.booleans(), "str": st.text(max_size=5)}
+    return kinds.get(attribute.type, st.just(other_value(attribute)))
+
+
+@pytest.mark.parametrize(("role", "name"), CLASSES)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_any_values_come_back_as_they_were_given(role, name, data) -> None:
+    attributes = components(role)[name].attributes
+    drawn = {key: data.draw(values_of(item), key) for key, item in attributes.items() if item.type != "component"}
+    given_section = complete(role, {"class": name, **drawn}, role)
+
+    assert describe(role, build(role, given_section)) == given_section
+
+
 def test_nested_objects_are_built() -> None:
     noise = {"class": "Multiplicative", "nsig": [0.1], "b": {"class": "Linear", "parameters": {"a": 2.0}}}
 

@@ -53,7 +53,7 @@ def simulator_of(case: Case) -> Any:
 
 
 def _model(name: str, **values: Any) -> Any:
-    from tvb.simulator.lab import models
+    from tvb.simulator import models
 
     return getattr(models, name)(**values)
 
