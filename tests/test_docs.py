@@ -1,0 +1,105 @@
+"""What the documentation shows is what the program does."""
+
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import EXAMPLES, SHORT
+
+from models.plan import SAMPLERS
+from models.spec import SimulationSpec
+from submit.cli import main
+from submit.spec_file import load
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def shown(language: str) -> list[pytest.ParameterSet]:
+    return [
+        pytest.param(text, id=f"{page.name} {number}")
+        for page in PAGES
+        for number, text in enumerate(blocks(page, language), start=1)
+    ]
+
+
+@pytest.mark.parametrize("text", shown("yaml"))
+def test_every_spec_that_is_shown_is_one(text: str, tmp_path) -> None:
+    content = yaml.safe_load(text)
+    if not {"services", "apiVersion"} & set(content):
+        if set(content) == {"sweep"}:
+            content = {**SHORT, "model": {"class": "JansenRit"}, "coupling": {"class": "SigmoidalJansenRit"}, **content}
+        np.save(tmp_path / "weight.npy", np.ones(76))
+        # `./mine.zip` stands for anybody's file.
+        (tmp_path / "mine.zip").write_bytes((files("tvb_data") / "connectivity" / "connectivity_68.zip").read_bytes())
+        (tmp_path / "spec.yaml").write_text(yaml.safe_dump(content))
+
+        assert load(str(tmp_path / "spec.yaml")).size > 0
+
+
+@pytest.mark.parametrize("text", shown("python"))
+def test_every_script_that_is_shown_is_python(text: str) -> None:
+    compile(text, "shown", "exec")
+
+
+def commands() -> list[str]:
+    lines = [line for page in PAGES for text in blocks(page, "console") for line in text.splitlines()]
+    return sorted({line.split("#")[0].strip() for line in lines if line.startswith("tvb-batch ")})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_that_is_shown_exists(line: str) -> None:
+    words = line.split()[1:]
+    command = main.commands[words[0]]
+    if hasattr(command, "commands"):
+        command = command.commands[words[1]]
+
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+    assert {word for word in words if re.fullmatch(r"--?[a-z-]+", word)} <= options
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_a_spec_without_warnings(example: Path) -> None:
+    spec = load(str(example))
+
+    assert spec.size > 0
+    assert not [warning for warning in spec.warnings() if "multiple of dt" in warning]
+
+
+def test_every_key_of_a_spec_and_of_a_sweep_is_documented() -> None:
+    page = (ROOT / "docs" / "spec.md").read_text()
+
+    for name in SimulationSpec.model_fields:
+        assert f"`{name}`" in page, name
+    for name in ("grid", "zip", "list", *SAMPLERS, "samples", "repeats", "where", "common_random_numbers"):
+        assert f"`{name}`" in page, name
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readmes_example_is_the_example(tmp_path) -> None:
+    [text] = blocks(ROOT / "README.md", "yaml")
+    (tmp_path / "sweep.yaml").write_text(text)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "submit", "submit", "--dry-run", str(tmp_path / "sweep.yaml")],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.startswith("sweep: 6 jobs")
+    assert load(str(tmp_path / "sweep.yaml")) == load(str(EXAMPLES / "sweep.yaml"))
