@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.catalogue import Catalogue, SweepSummary
+from models.components import components, roles
 from models.paths import Storage
 from models.status import Status
 from models.sweep import SweepSpec
@@ -264,12 +265,23 @@ def _parameters(job: Job) -> str:
 
 
 def number(value: object) -> str:
-    """A parameter's value in few letters; a TVB object by its file or class."""
+    """A parameter's value in few letters; a TVB object by its file, or its class and what is not default of it."""
     if isinstance(value, Mapping):
-        return str(value.get("from_file") or value.get("class"))
+        return str(value["from_file"]) if "from_file" in value else _object(value)
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         return "+".join(map(number, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _object(section: Mapping[str, Any]) -> str:
+    name = str(section.get("class"))
+    known = next((components(role)[name].attributes for role in roles() if name in components(role)), {})
+    changed = [
+        f"{key}={number(value[0] if isinstance(value, list) and len(value) == 1 else value)}"
+        for key, value in section.items()
+        if key in known and value != known[key].default
+    ]
+    return f"{name}({', '.join(changed)})" if changed else name
 
 
 def _seconds(job: Job) -> float | None:
@@ -351,6 +363,9 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
 def print_details(values: Mapping[str, Any]) -> None:
     """Name and value, one a line; nested ones indented."""
     console = Console(highlight=False)
+    if isinstance(values.get("sweep"), Mapping):
+        lines = enumerate(describe_plan(values["sweep"]), start=1)
+        values = {**values, "sweep": {str(number): line for number, line in lines}}
     for line in _lines(values, 0):
         console.print(line, soft_wrap=True, markup=False)
 

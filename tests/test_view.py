@@ -22,6 +22,43 @@ def filled(catalogue):
     return catalogue, found
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.25, "0.25"),
+        ("x", "x"),
+        ({"class": "Connectivity", "from_file": "a.zip"}, "a.zip"),
+        ({"class": "Kuramoto", "omega": [1.0]}, "Kuramoto"),
+        ({"class": "Kuramoto", "omega": [2.0]}, "Kuramoto(omega=2)"),
+        (
+            [{"class": "Raw", "period": 0.0}, {"class": "TemporalAverage", "period": 2.0}],
+            "Raw+TemporalAverage(period=2)",
+        ),
+    ],
+)
+def test_a_value_is_told_in_few_letters(value, words: str) -> None:
+    assert view.number(value) == words
+
+
+def test_every_way_to_sweep_is_told() -> None:
+    plan = {
+        "model.mu": [0.1, 0.2, 0.3, 0.4], "zip": {"coupling.a": [1.0], "model.v0": [2.0]}, "repeats": 2,
+        "lhs": {"model.A": [3.0, 4.0]}, "samples": 5, "where": "model.A > 2", "list": [{"model.B": 20.0}],
+    }  # fmt: skip
+    model = {"model": "JansenRit", "coupling": "SigmoidalJansenRit"}
+    spec = sweep({**SHORT, **model, "sweep": {**plan, "zip": {"coupling.cmin": [1.0], "model.v0": [2.0]}}})
+
+    assert view.describe_plan(spec.plan) == [
+        "model.mu: 4 values, 0.1, 0.2, 0.3 ...",
+        "coupling.cmin: together 1 values, 1",
+        "model.v0: together 1 values, 2",
+        "model.A: 5 lhs samples of 3 to 4",
+        "list: 1 points of model.B",
+        "each 2 times, with seeds of their own",
+        "where model.A > 2",
+    ]
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, "0 jobs"), (1, "1 job"), (12345, "12,345 jobs")])
 def test_jobs_are_counted_in_words(count: int, words: str) -> None:
     assert view.jobs_word(count) == words

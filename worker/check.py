@@ -20,6 +20,7 @@ from models.paths import Storage
 from models.settings import load_settings
 from models.spec import SimulationSpec, simulation
 from worker.engines import reference
+from worker.log import results_only
 from worker.simulator import build_simulator
 from worker.tasks import import_tvb
 
@@ -97,13 +98,14 @@ def _disk(simulator: Any, steps: int) -> int:
 def main() -> int:
     """Estimate what standard input describes; gives the exit code."""
     load_settings()
-    import_tvb()
-    try:
-        found = estimate(simulation(json.load(sys.stdin)["spec"]))
-    except TvbBatchError as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    print(json.dumps(asdict(found)))
+    with results_only() as results:
+        import_tvb()
+        try:
+            found = estimate(simulation(json.load(sys.stdin)["spec"]))
+        except TvbBatchError as exc:
+            print(exc, file=sys.stderr)
+            return 2
+        print(json.dumps(asdict(found)), file=results)
     return 0
 
 

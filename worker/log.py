@@ -1,10 +1,14 @@
 """How a worker speaks: one line an event, for a person in a terminal and as JSON everywhere else.
 
-Called once by `worker.celery`, before the pool is forked.
+Called once by `worker.celery`, before the pool is forked, and by the programs that answer on standard output.
 """
 
+import contextlib
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 import structlog
 
@@ -25,3 +29,15 @@ def configure() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+@contextlib.contextmanager
+def results_only() -> Iterator[TextIO]:
+    """Standard output for what a program answers; whatever else is printed meanwhile goes to standard error.
+
+    TVB logs to standard output.
+    """
+    sys.stdout.flush()
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as results:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        yield results

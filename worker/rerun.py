@@ -23,6 +23,7 @@ from models.settings import Settings, load_settings
 from models.spec import simulation
 from worker.engines import reference
 from worker.h5.tvb2 import PROVENANCE
+from worker.log import results_only
 from worker.run import versions
 from worker.simulator import build_simulator
 from worker.tasks import import_tvb
@@ -126,13 +127,14 @@ def _circumstances(provenance: h5py.Group) -> tuple[str, ...]:
 def main() -> int:
     """Compare the file that the command line names; gives the exit code."""
     settings = load_settings()
-    import_tvb()
-    try:
-        found = rerun(Path(sys.argv[1]), settings)
-    except TvbBatchError as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    print(json.dumps(asdict(found)))
+    with results_only() as results:
+        import_tvb()
+        try:
+            found = rerun(Path(sys.argv[1]), settings)
+        except TvbBatchError as exc:
+            print(exc, file=sys.stderr)
+            return 2
+        print(json.dumps(asdict(found)), file=results)
     return 0
 
 
