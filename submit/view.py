@@ -275,7 +275,9 @@ def number(value: object) -> str:
 
 def _object(section: Mapping[str, Any]) -> str:
     name = str(section.get("class"))
-    known = next((components(role)[name].attributes for role in roles() if name in components(role)), {})
+    # Some classes of different roles share a name.
+    namesakes = [components(role)[name].attributes for role in roles() if name in components(role)]
+    known = next((attributes for attributes in namesakes if {*section} - {"class"} <= {*attributes}), {})
     changed = [
         f"{key}={number(value[0] if isinstance(value, list) and len(value) == 1 else value)}"
         for key, value in section.items()
