@@ -44,6 +44,10 @@ class InputError(TvbBatchError):
     """A file the simulation needs (connectivity ...) is missing or damaged."""
 
 
+class ConfigureError(TvbBatchError):
+    """TVB cannot make a simulation of the spec; the message names the part of the spec that it refused."""
+
+
 class OutputError(TvbBatchError):
     """A result file could not be written, or is not what was written."""
 

@@ -42,11 +42,15 @@ def test_files_are_read_where_they_are_and_not_kept(tmp_path) -> None:
     [
         (
             {"monitors": [{"class": "EEG", "period": 1.0, "sensors": "eeg_brainstorm_65.txt"}]},
-            "TVB cannot run it (Exception: Please specify a region mapping",
+            "monitors[0]: TVB refuses it (Exception: Please specify a region mapping",
         ),
         (
-            {"monitors": [{"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0, 1]}]},
-            "TVB cannot run it",
+            {"monitors": ["Raw", {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0, 1]}]},
+            "monitors[1]: TVB refuses it",
+        ),
+        (
+            {"coupling": "PreSigmoidal", "model": "Generic2dOscillator"},
+            "spec: TVB cannot run a step of it (IndexError",
         ),
     ],
 )

@@ -43,24 +43,21 @@ def estimate(spec: SimulationSpec) -> Estimate:
 
     Raises
     ------
-    TvbBatchError
-        It cannot be built; the words are TVB's.
+    InputError, ConfigureError
+        It cannot be built or run; the words are TVB's.
     """
     with tempfile.TemporaryDirectory() as directory:
         inputs = Inputs(Storage(Path(directory)))
         kept = spec.with_files(lambda _, file: inputs.keep(Path(file)))
         started = time.perf_counter()
+        simulator = build_simulator(kept, inputs)
+        building = time.perf_counter() - started
         try:
-            simulator = build_simulator(kept, inputs)
-            building = time.perf_counter() - started
             step = _seconds_per_step(simulator)
-        except TvbBatchError:
-            raise
         except Exception as exc:
             # TVB's own faults have no common base, and say little without their class.
-            raise TvbBatchError(
-                f"TVB cannot run it ({type(exc).__name__}: {exc}); look at the shapes and classes"
-            ) from exc
+            reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
+            raise ConfigureError(f"spec: TVB cannot run a step of it ({reason}); look at the shapes") from exc
     steps = reference.count_steps(simulator)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1024 if sys.platform == "linux" else 1

@@ -107,8 +107,9 @@ class _Output:
 
     gid: UUID
     monitor: str
-    series: Series
     header: Header
+    #: Files of what the series refers to, written before the simulation starts: what cannot be written costs nothing.
+    refers_to: tuple[str, ...]
     final: Path
     #: How many are expected.
     samples: int
@@ -175,7 +176,7 @@ class _Outputs:
         )
         final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)
         samples = reference.count_steps(self._simulator) // max(1, monitor.istep)
-        return _Output(gid, name, series, header, final, samples)
+        return _Output(gid, name, header, self._write_references(series), final, samples)
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
         unfinished = part(output.final)
@@ -185,9 +186,9 @@ class _Outputs:
         self._stack.callback(writer.abort)
         return writer
 
-    def _write_references(self, output: _Output) -> tuple[str, ...]:
+    def _write_references(self, series: Series) -> tuple[str, ...]:
         """The files of what the series refers to, what they refer to themselves first."""
-        datatypes = (*output.series.references.values(), *output.series.companions)
+        datatypes = (*series.references.values(), *series.companions)
         named = [part for datatype in datatypes for part in (*references(datatype), datatype)]
         paths = []
         for datatype in named:
@@ -213,7 +214,7 @@ class _Outputs:
             sha256=verified.sha256,
             shape=verified.shape,
             is_nan=verified.is_nan,
-            refers_to=self._write_references(output),
+            refers_to=output.refers_to,
         )
 
 

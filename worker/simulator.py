@@ -1,10 +1,11 @@
 """From a SimulationSpec to a configured TVB Simulator. Called by `worker.run`; writes nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from models.errors import InputError
+from models.errors import ConfigureError, InputError, TvbBatchError
 from models.inputs import Inputs
 from models.readers import read_array
 from models.spec import SimulationSpec
@@ -21,27 +22,50 @@ def build_simulator(spec: SimulationSpec, inputs: Inputs) -> Any:
     ------
     InputError
         A file cannot be read, or two of them do not fit each other.
-    Exception
-        Whatever TVB raises where values do not fit each other; it has no common base.
+    ConfigureError
+        TVB refused a part of it.
     """
+    parts: dict[str, Any] = {}
+    try:
+        return _build(spec, inputs, parts)
+    except TvbBatchError:
+        raise
+    except Exception as exc:
+        # What TVB raises has no common base, and does not say which of several monitors it means.
+        place = _place(exc, parts)
+        reason = " ".join(str(exc).split()) or "no word"
+        raise ConfigureError(f"{place}: TVB refuses it ({type(exc).__name__}: {reason})") from exc
+
+
+def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any]) -> Any:
+    """The Simulator; notes in `parts` what it is made of, by the place in the spec."""
     from tvb.simulator.simulator import Simulator
 
     np.random.seed(spec.seed)  # noqa: NPY002 - TVB draws from the global generator
-    connectivity = build("connectivity", spec.connectivity, inputs)
+    parts["connectivity"] = connectivity = build("connectivity", spec.connectivity, inputs)
     if "speed" not in spec.connectivity:
         # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from connectivity.speed.
         connectivity.speed = np.array([spec.conduction_speed])
     connectivity.configure()
-    cortex = None if spec.surface is None else build("cortex", spec.surface, inputs)
+    for name, role, section in (
+        ("surface", "cortex", spec.surface), ("model", "model", spec.model), ("coupling", "coupling", spec.coupling),
+        ("stimulus", "stimulus", spec.stimulus),
+    ):  # fmt: skip
+        parts[name] = None if section is None else build(role, section, inputs)
+    parts["integrator"] = _integrator(spec, inputs)
+    parts["integrator.noise"] = getattr(parts["integrator"], "noise", None)
+    for index, monitor in enumerate(spec.monitors):
+        parts[f"monitors[{index}]"] = build("monitor", monitor, inputs)
+    cortex = parts["surface"]
     simulator = Simulator(
         connectivity=connectivity,
         conduction_speed=spec.conduction_speed,
-        model=build("model", spec.model, inputs),
-        coupling=build("coupling", spec.coupling, inputs),
+        model=parts["model"],
+        coupling=parts["coupling"],
         surface=cortex,
-        stimulus=None if spec.stimulus is None else build("stimulus", spec.stimulus, inputs),
-        integrator=_integrator(spec, inputs),
-        monitors=[build("monitor", monitor, inputs) for monitor in spec.monitors],
+        stimulus=parts["stimulus"],
+        integrator=parts["integrator"],
+        monitors=[parts[f"monitors[{index}]"] for index in range(len(spec.monitors))],
         simulation_length=spec.simulation_length,
     )
     _fill(simulator)
@@ -64,6 +88,16 @@ def _integrator(spec: SimulationSpec, inputs: Inputs) -> Any:
         # The stream was seeded when the noise was made.
         noise.reset_random_stream()
     return integrator
+
+
+def _place(exc: BaseException, parts: Mapping[str, Any]) -> str:
+    """Where in the spec the part is in whose code a fault was raised."""
+    place, traceback = "spec", exc.__traceback__
+    while traceback is not None:
+        here = traceback.tb_frame.f_locals.get("self")
+        place = next((name for name, part in parts.items() if part is not None and part is here), place)
+        traceback = traceback.tb_next
+    return place
 
 
 def _fill(simulator: Any) -> None:
