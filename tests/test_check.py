@@ -17,7 +17,7 @@ def test_disk_and_time_grow_with_the_simulation() -> None:
 
     assert short.disk_bytes == 100 * 77 * 8
     assert long.disk_bytes == 1000 * short.disk_bytes
-    assert long.seconds > 20 * short.seconds > 0
+    assert long.seconds > short.seconds > 0
     assert short.memory_bytes > 50_000_000
 
 

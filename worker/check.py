@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from models.errors import TvbBatchError
+from models.errors import ConfigureError, TvbBatchError
 from models.inputs import Inputs
 from models.paths import Storage
 from models.settings import load_settings
