@@ -74,12 +74,12 @@ class SweepSpec(BaseModel):
             raise SpecError("sweep.where", str(exc), "a comparison of parameters") from exc
         return count * self.repeats
 
-    @property
+    @cached_property
     def repeats(self) -> int:
         """How often each point is simulated, with another seed each time."""
         return int(self.plan.get("repeats", 1))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The swept parameters, in the plan's order."""
         return list(dict.fromkeys(name for name, _ in values(self.plan)))
