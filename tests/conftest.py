@@ -124,6 +124,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """How much of TVB was run and found equal."""
     if not covered:
         return
-    roles = sorted({role for role, _ in covered})
-    counts = ", ".join(f"{sum(1 for role, _ in covered if role == one)} {one}" for one in roles)
-    terminalreporter.write_line(f"equal to TVB's own run, bit for bit: {counts} classes")
+    from tvb_cases import wanted
+
+    roles = sorted({role for role, _ in wanted()})
+    counts = [
+        f"{sum(1 for role, _ in covered & wanted() if role == one)} of {sum(1 for role, _ in wanted() if role == one)} {one}"
+        for one in roles
+    ]
+    terminalreporter.write_line(
+        f"equal to TVB's own run, bit for bit: {len(covered & wanted())} of {len(wanted())} classes ({', '.join(counts)})"
+    )

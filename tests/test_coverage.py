@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 import pytest
 from conftest import covered
-from tvb_cases import CASES, simulator_of
+from tvb_cases import CASES, simulator_of, wanted
 
-from models.components import components
 from models.inputs import Inputs
 from models.sweep import SweepSpec
 from submit.simulator import describe_simulator
@@ -103,20 +102,6 @@ def _comparable(spec: Any) -> dict[str, Any]:
 
 
 def test_every_class_that_a_simulation_can_have_is_covered() -> None:
-    wanted = {
-        (role, name) for role in ("model", "coupling", "integrator", "noise", "monitor") for name in components(role)
-    }
-    wanted |= {("stimulus", name) for name in components("stimulus")} | {("cortex", "Cortex")}
-    wanted |= {("equation", name) for attribute in _equations() for name in attribute.choices}
-
-    missing = wanted - {item for case in CASES for item in case.covers}
+    missing = wanted() - {item for case in CASES for item in case.covers}
 
     assert missing == set()
-
-
-def _equations() -> list[Any]:
-    return [
-        components("monitor")["Bold"].attributes["hrf_kernel"],
-        components("stimulus")["StimuliRegion"].attributes["temporal"],
-        components("stimulus")["StimuliSurface"].attributes["spatial"],
-    ]

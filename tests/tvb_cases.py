@@ -369,3 +369,17 @@ def _region_stimulus(cortex: Any) -> Any:
 CASES: list[Case] = [
     *_models(), *_couplings(), *_integrators(), *_noises(), *_monitors(), *_features(), *_surfaces(),
 ]  # fmt: skip
+
+
+def wanted() -> set[tuple[str, str]]:
+    """Roles and classes that a simulation can have; equations where they are used."""
+    found = {
+        (role, name) for role in ("model", "coupling", "integrator", "noise", "monitor") for name in components(role)
+    }
+    found |= {("stimulus", name) for name in components("stimulus")} | {("cortex", "Cortex")}
+    used = (
+        components("monitor")["Bold"].attributes["hrf_kernel"],
+        components("stimulus")["StimuliRegion"].attributes["temporal"],
+        components("stimulus")["StimuliSurface"].attributes["spatial"],
+    )
+    return found | {("equation", name) for attribute in used for name in attribute.choices}
