@@ -30,7 +30,7 @@ class Ref:
 class Operation:
     """`results = code(arguments)`."""
 
-    #: An operator, a function of `emit`, `loop <index>`, `block <index>`, or `call <name>` of a function.
+    #: An operator, a function of `emit`, `loop <index>`, `block <index>`, or `call <index>` of a function.
     code: str
     results: tuple[Ref, ...]
     arguments: tuple[Ref, ...]
@@ -43,6 +43,17 @@ class Loop:
     ufunc: np.ufunc
     #: Such as `dd->d`.
     signature: str
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Statements on single numbers, from the source of a function of TVB."""
+
+    body: str
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    #: What the names it uses mean.
+    imports: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,9 +76,7 @@ class Graph:
     fields: list[NDArray[np.float64]] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    #: Source of functions of numbers, `def name(...): ... return (...)`, and what they import.
-    functions: list[str] = field(default_factory=list)
-    imports: list[str] = field(default_factory=list)
+    functions: list[Scalar] = field(default_factory=list)
     _known: dict[Any, tuple[Ref, ...]] = field(default_factory=dict)
     #: Keeps the arrays alive whose `id` is a key.
     _kept: list[Any] = field(default_factory=list)

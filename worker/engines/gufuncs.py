@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, Ref, UntraceableError
+from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
 from worker.engines.tracing import Stack, Value, _cast, operand
 
 
@@ -42,15 +42,10 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
         else:
             refs.append(_scalar(graph, argument, nodes, kind))
             widths.append(None)
-    name = f"gufunc_{len(graph.functions)}"
-    source, imports = make_scalar(builder.py_func, name, widths, sizes[output])
-    known = [k for k, function in enumerate(graph.functions) if function == source.replace(name, f"gufunc_{k}")]
-    if known:
-        name = f"gufunc_{known[0]}"
-    else:
-        graph.functions.append(source)
-        graph.imports += [line for line in imports if line not in graph.imports]
-    results = graph.apply(f"call {name}", refs, "d" * sizes[output])
+    function = make_scalar(builder.py_func, widths, sizes[output])
+    if function not in graph.functions:
+        graph.functions.append(function)
+    results = graph.apply(f"call {graph.functions.index(function)}", refs, "d" * sizes[output])
     return Stack([Value(graph, ref, nodes) for ref in results], axis=1)
 
 
@@ -97,10 +92,8 @@ def _kinds(builder: Any) -> list[str]:
     return kinds
 
 
-def make_scalar(
-    function: types.FunctionType, name: str, widths: list[int | None], outputs: int
-) -> tuple[str, list[str]]:
-    """The source of `function` as a function `name` of single numbers, and the imports it needs.
+def make_scalar(function: types.FunctionType, widths: list[int | None], outputs: int) -> Scalar:
+    """The body of `function` in single numbers.
 
     Parameters
     ----------
@@ -113,15 +106,17 @@ def make_scalar(
         raise UntraceableError(f"{function.__qualname__} has no source") from exc
     assert isinstance(tree, ast.FunctionDef)
     names = [argument.arg for argument in tree.args.args]
-    tree = _Scalars(set(names)).visit(tree)
     inputs: list[str] = []
     for argument, width in zip(names[:-1], widths, strict=True):
         inputs += [f"{argument}_{k}" for k in range(width or 1)]
-    tree.name, tree.decorator_list = name, []
-    tree.args.args = [ast.arg(argument) for argument in inputs]
-    results = [ast.Name(f"{names[-1]}_{k}", ast.Load()) for k in range(outputs)]
-    tree.body.append(ast.Return(ast.Tuple(results, ast.Load())))
-    return ast.unparse(ast.fix_missing_locations(tree)), _imports(function)
+    body = [statement for statement in tree.body if not _is_text(statement)]
+    scalars = _Scalars(set(names))
+    body = [scalars.visit(statement) for statement in body]
+    module = ast.fix_missing_locations(ast.Module(body, []))
+    if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
+        raise UntraceableError(f"{function.__qualname__} has loops or returns")
+    results = tuple(f"{names[-1]}_{k}" for k in range(outputs))
+    return Scalar(ast.unparse(module), tuple(inputs), results, tuple(_imports(function)))
 
 
 class _Scalars(ast.NodeTransformer):
@@ -147,11 +142,6 @@ class _Scalars(ast.NodeTransformer):
         node.targets = [self.visit(target) for target in node.targets]
         # `c_pop = c_pop[0]` gives an argument's name to a number.
         self._names -= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - ast's name
-        body = [statement for statement in node.body if not _is_text(statement)]
-        node.body = [self.visit(statement) for statement in body]
         return node
 
 

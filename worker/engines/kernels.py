@@ -10,10 +10,13 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 #: Libraries whose versions decide what a kernel is made of.
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
@@ -29,8 +32,19 @@ def _stamp() -> str:
     return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), *versions])
 
 
-def load_kernel(source: str, directory: Path) -> ModuleType:
-    """The module of `source`, which may use every name of the primitives; compiled when it is called first.
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled function, or one that will be compiled when it is called first."""
+
+    #: Different for everything that may change what it does.
+    name: str
+    run: Callable[..., Any]
+    #: What it is made of.
+    primitives: ModuleType
+
+
+def load_kernel(source: str, directory: Path) -> Kernel:
+    """The function `run` of a source, which may use every name of the primitives.
 
     Parameters
     ----------
@@ -38,7 +52,9 @@ def load_kernel(source: str, directory: Path) -> ModuleType:
     """
     directory = _writable(directory)
     primitives = _write(_PRIMITIVES.read_text(), "primitives", directory)
-    return _import(_write(f"from {primitives.stem} import *\n\n{source}", "kernel", directory), needs=primitives)
+    pieces = _import(primitives)
+    path = _write(f"from {primitives.stem} import *\n\n{source}", "kernel", directory)
+    return Kernel(path.stem, _import(path).run, pieces)
 
 
 @cache
@@ -73,9 +89,7 @@ def _put(part: Path, path: Path) -> None:
         part.unlink()
 
 
-def _import(path: Path, needs: Path | None = None) -> ModuleType:
-    if needs is not None:
-        _import(needs)
+def _import(path: Path) -> ModuleType:
     name = path.stem
     if name in sys.modules:
         return sys.modules[name]

@@ -6,6 +6,7 @@ elements wide: it becomes AVX, SSE or NEON as the processor has it, and never ch
 """
 
 # mypy: ignore-errors
+import decimal
 import math
 
 import numba as nb
@@ -419,3 +420,164 @@ def _straddle(key, words, state):
         four[k] = words[state[0]]
         state[0] += 1
     return four
+
+
+@intrinsic
+def get(typingctx, array, row, i, scope, scopes):
+    """`array[row, i]`, known not to lie where any other of the kernel's `scopes` rows of arrays lies.
+
+    Without that knowledge LLVM does not dare to work on several nodes at once.
+    """
+    if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
+        return None
+    signature = array.dtype(array, row, i, scope, scopes)
+
+    def generate(context, builder, signature, arguments):
+        address = _element(context, builder, signature.args[0], arguments, signature.args[1])
+        loaded = builder.load(address)
+        _separate(builder.module, loaded, scope.literal_value, scopes.literal_value)
+        return loaded
+
+    return signature, generate
+
+
+@intrinsic
+def put(typingctx, array, row, i, value, scope, scopes):
+    """`array[row, i] = value`, under the same terms as `get`."""
+    if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
+        return None
+    signature = types.void(array, row, i, array.dtype, scope, scopes)
+
+    def generate(context, builder, signature, arguments):
+        address = _element(context, builder, signature.args[0], arguments, signature.args[1])
+        stored = builder.store(arguments[3], address)
+        _separate(builder.module, stored, scope.literal_value, scopes.literal_value)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _element(context, builder, array_type, arguments, row_type):
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    index = context.get_value_type(types.intp)
+    columns = cgutils.unpack_tuple(builder, array.shape)[-1]
+    row = builder.sext(arguments[1], index) if arguments[1].type != index else arguments[1]
+    return builder.gep(array.data, [builder.add(builder.mul(row, columns), arguments[2])])
+
+
+def _separate(module, access, scope, scopes):
+    domain = module.add_metadata(["tvb-batch rows"])
+    nodes = [module.add_metadata([f"tvb-batch row {k} of {scopes}", domain]) for k in range(scopes)]
+    access.set_metadata("alias.scope", module.add_metadata([nodes[scope]]))
+    others = [node for k, node in enumerate(nodes) if k != scope]
+    if others:
+        access.set_metadata("noalias", module.add_metadata(others))
+
+
+@intrinsic
+def _fma(typingctx, a, b, c):
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@intrinsic
+def _bits(typingctx, x):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), generate
+
+
+@intrinsic
+def _from_bits(typingctx, x):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.uint64), generate
+
+
+def _powers_of_two():
+    """2**(k / 128) as the C library's exp has it: how far the rounded power is off, and its bits less k * 2**45."""
+    decimal.getcontext().prec = 60
+    table = np.empty((128, 2), dtype=np.uint64)
+    for k in range(128):
+        exact = (decimal.Decimal(2).ln() * k / 128).exp()
+        power = np.float64(float(exact))
+        rest = np.float64(float(exact / decimal.Decimal(float(power)) - 1))
+        table[k] = rest.view(np.uint64), power.view(np.uint64) - np.uint64(k << 45)
+    return table.ravel()
+
+
+_POWERS = _powers_of_two()
+# The numbers of exp in the C library of GNU since 2.28: an argument is k/128 ln 2 and a rest, whose exp is a polynomial.
+_INVERSE = float.fromhex("0x1.71547652b82fep0") * 128
+_SHIFT = float.fromhex("0x1.8p52")
+_LN2_HIGH, _LN2_LOW = float.fromhex("-0x1.62e42fefa0000p-8"), float.fromhex("-0x1.cf79abc9e3b39p-47")
+_C2, _C3 = float.fromhex("0x1.ffffffffffdbdp-2"), float.fromhex("0x1.555555555543cp-3")
+_C4, _C5 = float.fromhex("0x1.55555cf172b91p-5"), float.fromhex("0x1.1111167a4d017p-7")
+#: Beyond it the C library takes another path.
+FAR = 512.0
+
+
+@jit
+def quick_exp(x):
+    """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
+    shifted = _fma(_INVERSE, x, _SHIFT)
+    whole = _bits(shifted)
+    k = shifted - _SHIFT
+    r = _fma(k, _LN2_LOW, _fma(k, _LN2_HIGH, x))
+    at = (whole & np.uint64(127)) << np.uint64(1)
+    scale = _from_bits(_POWERS[at + np.uint64(1)] + (whole << np.uint64(45)))
+    r2 = r * r
+    rest = _fma(r2, _fma(r, _C3, _C2), _from_bits(_POWERS[at]) + r)
+    rest = _fma(r2 * r2, _fma(r, _C5, _C4), rest)
+    return _fma(scale, rest, scale)
+
+
+@jit
+def compare_exp(x):
+    """How often `quick_exp` is not the C library's exp."""
+    wrong = 0
+    for i in range(x.size):
+        wrong += quick_exp(x[i]) != math.exp(x[i])
+    return wrong
+
+
+@jit
+def stock_up(stock, first, rows, wanted, out, period):
+    """Keep each step's row in TVB's stock, and write the mean of the stock to `out` at every period; return how many.
+
+    Parameters
+    ----------
+    stock : (period, variables, nodes)
+    first : number of the first step
+    rows : (n, all variables, nodes) what was observed
+    wanted : (variables,) which of them
+    out : (m, variables, nodes)
+    """
+    found = 0
+    for s in range(rows.shape[0]):
+        at = (first + s) % period
+        place = stock[at - 1 if at else period - 1]
+        for k in range(wanted.size):
+            for i in range(place.shape[1]):
+                place[k, i] = rows[s, wanted[k], i]
+        if at == 0:
+            mean(stock, out[found])
+            found += 1
+    return found
+
+
+@jit
+def mean(stock, out):
+    """NumPy's mean of the first axis: one row after the other."""
+    out[:] = stock[0]
+    for k in range(1, stock.shape[0]):
+        for variable in range(out.shape[0]):
+            for i in range(out.shape[1]):
+                out[variable, i] += stock[k, variable, i]
+    for variable in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[variable, i] /= stock.shape[0]

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from worker.engines.emit import Function, emit_function
 from worker.engines.graph import UntraceableError
-from worker.engines.kernels import load_kernel
+from worker.engines.kernels import Kernel, load_kernel
 from worker.engines.loops import address
 from worker.engines.noise import NormalStream
 from worker.engines.step import Step, trace_step
@@ -29,7 +28,7 @@ _MOSTLY_LATE = 0.5
 
 _RUN = '''
 @jit
-def run(n, first, column, states, observed, afferents, history, cvar, window, pulses, coloured,
+def run(n, first, column, states, observed, afferents, history, cvar, window, pulses, colours,
         ahead_rows, ahead_leaves, ahead_offset, ahead_weight,
         now_rows, now_leaves, now_offset, now_weight, now_target, early, late,
         key, words, used, spare, free, scalars, fields, loops):
@@ -44,7 +43,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
     normals = np.zeros((8, {draws}, nodes))
     tried, kept = np.empty((3, 156)), np.empty(157, np.int64)
 {rooms}
-    before, after = states[0], states[1]
+    before, after, coloured, recoloured = states[0], states[1], colours[0], colours[1]
     for s in range(n):
         at, b = column + s, s % 8
         if b == 0:
@@ -58,7 +57,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
                 total[r, ahead_rows[row, 0]] = ahead[r, ahead_rows[row, 0], b]
         now, normal = observed[s], normals[b]
         entering = afferents[s if afferents.shape[0] > 1 else 0]
-        pulse = pulses[s if pulses.shape[0] > 1 else 0]
+        pulse = pulses[s if pulses.shape[0] > 1 else 0].reshape(1, nodes)
         {advance}
         past = history[(first + s) % history.shape[0]]
         for k in range(cvar.size):
@@ -67,9 +66,9 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
         for r in range(sources):
             for i in range(nodes):
                 window[r, i, at] = sent[r, i]
-        before, after = after, before
+        before, after, coloured, recoloured = after, before, recoloured, coloured
     if n % 2:
-        states[0][:] = before
+        states[0][:], colours[0][:] = before, coloured
 '''
 _DRAW = "fill_normals(key, words, used, spare, normals[: min(8, n - s)].reshape(-1), free, tried, kept)"
 _SUM_SOURCES = '''
@@ -77,7 +76,8 @@ _SUM_SOURCES = '''
             sum_now(gathered.reshape(-1), (8 * r + b) * edges, now_rows, now_leaves, now_weight, total[r], part)
 '''
 _SUM_EDGES = '''
-        delayed = gathered[:, b]
+        for k in range(sources):
+            delayed[k] = gathered[k, b]
         for k in range(sources):
             for e in range(edges):
                 present[k, e] = np.float32(before[cvar[k], now_target[e]])
@@ -93,13 +93,15 @@ class Program:
 
     step: Step
     source: str
-    module: ModuleType
+    kernel: Kernel
     scalars: NDArray[np.float64]
     fields: NDArray[np.float64]
     loops: NDArray[np.int64]
     #: Rows of the weighted sum that are summed ahead, and the others.
     ahead: Table
     now: Table
+    #: Tells networks apart.
+    network: bytes
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -125,45 +127,49 @@ def make_program(simulator: Any, directory: Path) -> Program:
     graph, nodes = step.graph, simulator.number_of_nodes
     if step.coupling.dense:
         _check_dense(simulator)
-    ahead, now = _tables(simulator, step)
+    network, (ahead, now) = _tables(simulator, step)
     return Program(
         step=step,
         source=source,
-        module=load_kernel(source, directory),
+        kernel=load_kernel(source, directory),
         scalars=np.array(graph.scalars, dtype=np.float64),
         fields=np.array(graph.fields, dtype=np.float64).reshape(-1, nodes),
         loops=np.array([address(loop) for loop in graph.loops], dtype=np.int64).reshape(-1, 2),
         ahead=ahead,
         now=now,
+        network=network,
     )
 
 
 def _make_source(step: Step) -> str:
     graph, rows = step.graph, len(step.coupling.product)
-    sum_of = "total[{}, i]" if step.coupling.dense or step.coupling.kind == "f" else "np.float32(total[{}, i])"
-    inputs = {f"g{r}": sum_of.format(r) for r in range(rows)} | {"u0": "pulse[i]"}
+    inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
-        inputs |= {f"x{k}": f"before[{k}, i]", f"z{k}": f"normal[{k}, i]", f"e{k}": f"coloured[{k}, i]"}
-    outputs = [
-        (f"{array}[{k}, i]", ref)
-        for array, refs in (
-            ("after", step.state),
-            ("coloured", step.coloured),
-            ("entering", step.afferent),
-            ("now", step.observed),
-            ("sent", step.source),
-        )
-        for k, ref in enumerate(refs)
-    ]
-    names = ("before", "total", "normal", "coloured", "pulse", "after", "entering", "now", "sent")
-    functions = emit_function("advance", graph, inputs, outputs, names)
-    rooms = _rooms(functions[-1], "nodes")
+        inputs |= {f"x{k}": ("before", k), f"z{k}": ("normal", k), f"e{k}": ("coloured", k)}
+    parts = {
+        "after": step.state,
+        "recoloured": step.coloured,
+        "entering": step.afferent,
+        "now": step.observed,
+        "sent": step.source,
+    }
+    outputs = [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
+    names = ("before", "total", "normal", "coloured", "pulse", *parts)
+    exact = emit_function("advance", graph, inputs, outputs, names)
+    quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=True)
+    has_quick = "quick_exp" in quick[-1].source
+    functions = [*exact, *(quick[-1:] if has_quick else [])]
+    rooms = _rooms(functions[-1], "nodes") + (_rooms(exact[-1], "nodes") if has_quick else [])
+    advance = exact[-1].call("nodes")
+    if has_quick:
+        advance = f"if {quick[-1].call('nodes')}:\n            {advance}"
     sums = _SUM_SOURCES.format(rows=rows)
     if step.coupling.by_edge:
         edges = _edge_functions(step)
         functions = [*edges, *functions]
         rooms += _rooms(edges[-1], "edges")
-        rooms += ["product = np.empty((%d, edges), now_weight.dtype)" % rows]
+        rooms += [f"product = np.empty(({rows}, edges), now_weight.dtype)"]
+        rooms += ["delayed = np.empty((sources, edges), np.float32)"]
         rooms += ["present = np.empty((sources, edges), np.float32)"]
         sums = _SUM_EDGES.format(rows=rows, combine=edges[-1].call("edges"))
     run = _RUN.format(
@@ -171,18 +177,19 @@ def _make_source(step: Step) -> str:
         depth=DEPTH,
         draws=len(step.state) if step.draws_noise else 1,
         draw=_DRAW if step.draws_noise else "pass",
-        rooms="\n".join(f"    {line}" for line in rooms),
+        rooms="\n".join(f"    {line}" for line in dict.fromkeys(rooms)),
         sums=sums.strip("\n"),
-        advance=next(function for function in functions if function.name == "advance").call("nodes"),
+        advance=advance,
     )
-    return "\n\n".join([*graph.imports, *("@jit\n" + text for text in graph.functions), *(f.source for f in functions), run])
+    imports = dict.fromkeys(line for function in graph.functions for line in function.imports)
+    return "\n\n".join([*imports, *(function.source for function in functions), run])
 
 
 def _edge_functions(step: Step) -> list[Function]:
     inputs = {}
     for k in range(len(step.source)):
-        inputs |= {f"j{k}": f"delayed[{k}, i]", f"i{k}": f"present[{k}, i]"}
-    outputs = [(f"product[{r}, i]", ref) for r, ref in enumerate(step.coupling.product)]
+        inputs |= {f"j{k}": ("delayed", k), f"i{k}": ("present", k)}
+    outputs = [(("product", r), ref) for r, ref in enumerate(step.coupling.product)]
     return emit_function("combine", step.graph, inputs, outputs, ("delayed", "present", "product"))
 
 
@@ -202,7 +209,7 @@ def _check_dense(simulator: Any) -> None:
 _TABLES: OrderedDict[bytes, tuple[Table, Table]] = OrderedDict()
 
 
-def _tables(simulator: Any, step: Step) -> tuple[Table, Table]:
+def _tables(simulator: Any, step: Step) -> tuple[bytes, tuple[Table, Table]]:
     """The tables of the network; jobs of a sweep share the last ones."""
     history, dense = simulator.history, step.coupling.dense
     ahead = not step.coupling.by_edge
@@ -216,7 +223,7 @@ def _tables(simulator: Any, step: Step) -> tuple[Table, Table]:
         _TABLES[key] = split_rows(edges, dense=dense, ahead=ahead)
         if len(_TABLES) > 4:
             _TABLES.popitem(last=False)
-    return _TABLES[key]
+    return key, _TABLES[key]
 
 
 class Run:
@@ -271,7 +278,7 @@ class Run:
 
     def _take_noise(self, noise: Any) -> None:
         shape = self._states[0].shape
-        self._coloured = np.zeros((1, 1))
+        self._colours = np.zeros((2, 1, 1))
         self._noise = noise
         stream = noise.random_stream if noise is not None else np.random.RandomState(0)  # noqa: NPY002 - TVB's
         needed = np.ones(shape, dtype=bool)
@@ -279,8 +286,9 @@ class Run:
             needed = np.broadcast_to(noise.nsig != 0.0, (*shape, 1))[..., 0]
             if self._program.step.coloured:
                 needed = np.ones(shape, dtype=bool)
-                self._coloured = np.ascontiguousarray(noise._eta[..., 0])
-        self._normals = NormalStream(self._program.module, stream, needed.ravel())
+                self._colours = np.zeros((2, *shape))
+                self._colours[0] = noise._eta[..., 0]
+        self._normals = NormalStream(self._program.kernel.primitives, stream, needed.ravel())
 
     def advance(self, n: int, pulses: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Do n steps, at most `steps`.
@@ -295,9 +303,9 @@ class Run:
         """
         program, normals = self._program, self._normals
         if self._column + n + BLOCK > self._window.shape[2]:
-            program.module.slide(self._window, self._column - self._horizon, self._horizon)
+            program.kernel.primitives.slide(self._window, self._column - self._horizon, self._horizon)
             self._column = self._horizon
-        program.module.run(
+        program.kernel.run(
             n,
             self._step + 1,
             self._column,
@@ -308,7 +316,7 @@ class Run:
             self._cvar,
             self._window,
             np.zeros((1, self._states.shape[2])) if pulses is None else pulses,
-            self._coloured,
+            self._colours,
             *self._edges,
             *(normals.key, normals.words, normals.used, normals.spare, normals.free),
             *(program.scalars, program.fields, program.loops),
@@ -316,6 +324,14 @@ class Run:
         self._step += n
         self._column += n
         return self._observed[:n]
+
+    def afferents(self, n: int) -> NDArray[np.float64]:
+        """What entered the nodes after each of the last n steps: (n, coupling variables, nodes).
+
+        TVB shows monitors what will enter at the next step, so the last one is still to be computed: by TVB itself.
+        """
+        last = self._simulator._loop_compute_node_coupling(self._step + 1)[..., 0]
+        return np.concatenate([self._afferents[1:n], last[np.newaxis]])
 
     def give_back(self) -> None:
         """Leave state, step and noise in the simulator as TVB's loop would."""
@@ -325,7 +341,7 @@ class Run:
         if self._noise is not None:
             self._normals.put_back(self._noise.random_stream)
             if self._program.step.coloured:
-                self._noise._eta = self._coloured[..., np.newaxis].copy()
+                self._noise._eta = self._colours[0][..., np.newaxis].copy()
 
 
 def _send(coupling: Any, past: NDArray[np.float32], *, dense: bool) -> Any:
