@@ -1,0 +1,148 @@
+"""TVB's loop as compiled code, with TVB's own bits: the same interface as `worker.engines.reference`.
+
+What runs is made of TVB's own definitions (`worker.engines.step`). Before it is trusted, its first steps are compared
+with TVB's own, and whatever differs or is not understood is left to another engine, with the reason.
+"""
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines import state
+from worker.engines.graph import UntraceableError
+from worker.engines.program import Program, Run, make_program
+from worker.engines.reference import Chunk, count_steps
+from worker.engines.watchers import join, make_watcher, watches_afferents
+
+NAME = "compiled"
+
+#: Steps compared with TVB's when a kernel meets a network for the first time, and for each simulation after that.
+CHECKED_STEPS, CHECKED_AGAIN = 17, 2
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A checked program, for the history of the configuration it was made for."""
+
+    program: Program
+    history: Any
+
+
+_PREPARED: "weakref.WeakKeyDictionary[Any, _Prepared]" = weakref.WeakKeyDictionary()
+#: Kernel and network that gave TVB's bits in this process.
+_TRUSTED: set[tuple[str, bytes]] = set()
+
+
+def supports(simulator: Any, cache: Path) -> str | None:
+    """None when `stream` runs the configured simulator as TVB would; else the reason why not, in one sentence.
+
+    The kernel is compiled when nobody has compiled it before, and tried on the simulator's first steps; the simulator
+    is left as it was.
+
+    Parameters
+    ----------
+    cache : the directory of compiled kernels, shared by all workers of a host
+    """
+    _PREPARED.pop(simulator, None)
+    if simulator.surface is not None:
+        return "a surface simulation is left to TVB's own loop"
+    try:
+        program = make_program(simulator, cache)
+    except UntraceableError as exc:
+        return f"cannot compile {exc}"
+    difference = _find_difference(simulator, program)
+    if difference is not None:
+        return f"compiled steps differ from TVB's in {difference}"
+    _PREPARED[simulator] = _Prepared(program, simulator.history)
+    return None
+
+
+def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
+    """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time.
+
+    At the end of each chunk the simulator holds what TVB's loop would have left in it: state, history, noise, stocks.
+    """
+    prepared = _PREPARED.get(simulator)
+    assert prepared is not None, "ask `supports` first"
+    assert prepared.history is simulator.history, "the simulator was configured again: ask `supports` again"
+    total, done = count_steps(simulator), 0
+    steps = _Steps(simulator, prepared.program)
+    while done < total:
+        n_steps = min(chunk_steps, total - done)
+        with np.errstate(all="ignore"):
+            samples = steps.do(n_steps)
+        done += n_steps
+        yield Chunk(done, tuple(samples))
+
+
+class _Steps:
+    """A simulator and its monitors on their way."""
+
+    def __init__(self, simulator: Any, program: Program) -> None:
+        self._simulator = simulator
+        self._afferents = any(watches_afferents(monitor) for monitor in simulator.monitors)
+        self._run = Run(program, simulator, afferents=self._afferents)
+        self._watchers = [make_watcher(monitor, program.kernel.primitives) for monitor in simulator.monitors]
+        self._first = int(simulator.current_step) + 1
+        self._step = int(simulator.current_step)
+        if simulator.stimulus is not None:
+            simulator._prepare_stimulus()
+
+    def do(self, n_steps: int) -> list[Any]:
+        """The samples of each monitor during the next steps."""
+        parts: list[list[Any]] = [[] for _ in self._watchers]
+        done = 0
+        while done < n_steps:
+            n = min(self._run.steps, n_steps - done)
+            first = self._step + 1
+            observed = self._run.advance(n, self._stimulus(first, n))
+            self._step += n
+            entering = self._run.afferents(n) if self._afferents else observed
+            for part, watcher, monitor in zip(parts, self._watchers, self._simulator.monitors, strict=True):
+                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
+            done += n
+        self._run.give_back()
+        self._simulator.calls += 1
+        return [join(part) for part in parts]
+
+    def _stimulus(self, first: int, n: int) -> NDArray[np.float64] | None:
+        """What the stimulus gives to the nodes, (steps, nodes); TVB counts its steps from the start of the run."""
+        stimulus = self._simulator.stimulus
+        if stimulus is None:
+            return None
+        start = first - self._first
+        return np.array([stimulus(step).reshape(-1) for step in range(start, start + n)], dtype=np.float64)
+
+
+def _find_difference(simulator: Any, program: Program) -> str | None:
+    """Where the first steps of the program and of TVB differ; the simulator is left as it was."""
+    key = (program.kernel.name, program.network)
+    n_steps = CHECKED_AGAIN if key in _TRUSTED else CHECKED_STEPS
+    before = state.take(simulator)
+    with np.errstate(all="ignore"):
+        outputs = list(simulator(n_steps=n_steps))
+        expected = state.take(simulator)
+        state.put_back(simulator, before)
+        samples = _Steps(simulator, program).do(n_steps)
+    found = state.take(simulator)
+    state.put_back(simulator, before)
+    difference = state.first_difference(expected, found)
+    for number, sample in enumerate(samples):
+        records = [output[number] for output in outputs if output[number] is not None]
+        if difference is None and not _same(records, sample):
+            difference = f"the samples of monitors[{number}]"
+    if difference is None:
+        _TRUSTED.add(key)
+    return difference
+
+
+def _same(records: list[Any], samples: Any) -> bool:
+    if samples is None or not records:
+        return samples is None and not records
+    time, data = np.array([record[0] for record in records]), np.array([record[1] for record in records])
+    return np.array_equal(time, samples.time) and np.array_equal(data, samples.data, equal_nan=True)

@@ -1,0 +1,323 @@
+"""From operations on a node to the source of a function that does them for all nodes.
+
+NumPy's inner loops want whole arrays, so the function is a row of phases: a loop over the nodes that does what can be
+done, then NumPy's loops on what it left in `work`, then the next loop over the nodes. Without such loops there is one
+phase, and nothing but the inputs and the outputs touches memory.
+"""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from worker.engines.graph import Block, Graph, Operation, Ref, Scalar
+
+_TEMPLATES = {
+    "neg": "-{0}",
+    "sqrt": "math.sqrt({0})",
+    "abs": "abs({0})",
+    "where": "{1} if {0} else {2}",
+    "float64": "np.float64({0})",
+    "float32": "np.float32({0})",
+    "int64": "np.int64({0})",
+}
+_BYTES = {"work": 8, "work32": 4}
+
+
+@dataclass(frozen=True)
+class Function:
+    """Source of a function, and how it is called: `name(n, *arguments, *rooms)`."""
+
+    name: str
+    source: str
+    arguments: tuple[str, ...]
+    #: Name, rows and type of the arrays (rows, n) it works in.
+    rooms: tuple[tuple[str, int, str], ...]
+
+    def call(self, count: str, *arguments: str) -> str:
+        """A call for `count` nodes, with arrays of the same names but for the first `arguments`."""
+        rest = self.arguments[len(arguments) :]
+        return f"{self.name}({', '.join([count, *arguments, *rest, *(room for room, _, _ in self.rooms)])})"
+
+
+#: A row of an array: its name and the row; and what is stored there.
+Row = tuple[str, int]
+Store = tuple[str, int, str]
+
+
+@dataclass
+class _Phase:
+    statements: list[Operation] = field(default_factory=list)
+    #: Whole-array operations at the end of the phase.
+    arrays: list[Operation] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+    used: dict[str, Ref] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+
+
+
+
+def emit_function(
+    name: str,
+    graph: Graph,
+    inputs: Mapping[str, Row],
+    outputs: Sequence[tuple[Row, Ref]],
+    arguments: Sequence[str],
+    *,
+    quick: bool = False,
+) -> list[Function]:
+    """A function that works on nodes 0 .. n - 1, after the functions it calls.
+
+    Parameters
+    ----------
+    inputs : for a name of the graph where it is read
+    outputs : where a value goes
+    arguments : names of the arrays
+    quick : take `quick_exp` for the C library's exp; the function returns how often that was not allowed
+    """
+    return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
+
+
+class _Emitter:
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        inputs: Mapping[str, Row],
+        outputs: Sequence[tuple[Row, Ref]],
+        arguments: Sequence[str],
+        quick: bool,
+    ) -> None:
+        self._name, self._graph, self._inputs, self._outputs = name, graph, inputs, outputs
+        self._arguments, self._quick = arguments, quick
+        self._rows: dict[str, Row] = {}
+        self._free: dict[str, list[int]] = {"work": [], "work32": []}
+        self._count = {"work": 0, "work32": 0}
+        self._rooms: list[tuple[str, int, str]] = []
+        self._called: list[Function] = []
+        self._scopes: dict[Row, int] = {}
+        self._bodies = 0
+        self._phases = self._divide()
+
+    def functions(self) -> list[Function]:
+        body: list[str] = []
+        for number, phase in enumerate(self._phases):
+            body += self._phase(number, phase)
+        rooms = [
+            (f"{self._name}_{room}", rows, dtype)
+            for (room, rows), dtype in zip(self._count.items(), ("float64", "float32"), strict=True)
+        ]
+        scalars = sorted({name for phase in self._phases for name in phase.used if _is_slot(name, "s")})
+        arguments = (*self._arguments, "scalars", "fields", "loops")
+        lines = [
+            f"def {self._name}({', '.join(['n', *arguments, *(room for room, _, _ in [*rooms, *self._rooms])])}):",
+            f"    work, work32 = {rooms[0][0]}, {rooms[1][0]}",
+            "    far = 0",
+            *[f"    {name} = scalars[{name[1:]}]" for name in scalars],
+            *body,
+            "    return far",
+        ]
+        text = "@jit\n" + "\n".join(lines) + "\n"
+        text = text.replace("@SCOPES@", str(len(self._scopes) + 1))
+        return [*self._called, Function(self._name, text, arguments, (*rooms, *self._rooms))]
+
+    def _divide(self) -> list[_Phase]:
+        """Put every operation into the first phase that has what it needs."""
+        operations = self._graph.reachable(ref for _, ref in self._outputs)
+        level: dict[str, int] = {}
+        phases = [_Phase()]
+        for operation in operations:
+            number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
+            later = operation.code.startswith(("loop", "block"))
+            for ref in operation.results:
+                level[ref.name] = number + later
+            while len(phases) <= number + later:
+                phases.append(_Phase())
+            phase = phases[number]
+            (phase.arrays if later else phase.statements).append(operation)
+            phase.used |= {ref.name: ref for ref in operation.arguments}
+            if not later:
+                phase.made |= {ref.name for ref in operation.results}
+        for target, ref in self._outputs:
+            phases[-1].stores.append((*target, ref.name))
+            phases[-1].used[ref.name] = ref
+        return phases
+
+    def _phase(self, number: int, phase: _Phase) -> list[str]:
+        later = set().union(*(other.used for other in self._phases[number + 1 :]), set())
+        kinds = {ref.name: ref.kind for operation in phase.statements for ref in operation.results}
+        targets = [(*self._row(Ref(name, kinds[name])), name) for name in sorted(phase.made & later)]
+        calls: list[str] = []
+        for operation in phase.arrays:
+            lines, stores = self._array_call(operation, phase)
+            calls += lines
+            targets += stores
+        targets = [*dict.fromkeys(targets), *phase.stores]
+        for room, row, _ in targets:
+            self._scopes.setdefault((room, row), len(self._scopes) + 1)
+        loads = [line for name in sorted(phase.used.keys() - phase.made) if (line := self._load(name, phase))]
+        statements = [line for operation in phase.statements for line in self._statement(operation)]
+        puts = [self._put(room, row, name) for room, row, name in targets]
+        for name in [name for name in self._rows if name not in later and name not in phase.made]:
+            room, row = self._rows.pop(name)
+            if room in self._free:
+                self._free[room].append(row)
+        body = [*loads, *statements, *puts]
+        loop = ["    for i in range(n):", *[f"        {line}" for line in body]] if body else []
+        return [*loop, *[f"    {line}" for line in calls]]
+
+    def _load(self, name: str, phase: _Phase) -> str:
+        if _is_slot(name, "n"):
+            return f"{name} = get(fields, {name[1:]}, i, 0, @SCOPES@)"
+        place = self._inputs.get(name) or self._rows.get(name)
+        if place is None:
+            return ""
+        value = f"get({place[0]}, {place[1]}, i, {self._scopes.get(place, 0)}, @SCOPES@)"
+        kind = phase.used[name].kind
+        return f"{name} = " + {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}.get(kind, value)
+
+    def _put(self, room: str, row: int, name: str) -> str:
+        return f"put({room}, {row}, i, {name}, {self._scopes[room, row]}, @SCOPES@)"
+
+    def _statement(self, operation: Operation) -> list[str]:
+        results, arguments = [ref.name for ref in operation.results], [ref.name for ref in operation.arguments]
+        if operation.code.startswith("call "):
+            self._bodies += 1
+            function = self._graph.functions[int(operation.code.split()[1])]
+            return _inline(function, arguments, results, f"_{self._bodies}", quick=self._quick)
+        if operation.code in _TEMPLATES:
+            return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
+        return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
+
+    def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
+        """The lines that call a whole-array operation, and what each node must store where before."""
+        kind, index = operation.code.split()
+        if kind == "block":
+            return self._block_call(self._graph.blocks[int(index)], operation)
+        stores: list[Store] = []
+        operands = []
+        for ref in operation.arguments:
+            address, step = self._operand(ref, phase, stores)
+            operands.append(f"{address}, {step}")
+        if len(operands) == 1:
+            operands.append("0, 0")
+        room, row = self._row(operation.results[0])
+        out = f"{room}.ctypes.data + {row * _BYTES[room]} * n, {_BYTES[room]}"
+        return [f"call_loop(loops[{index}, 0], loops[{index}, 1], {', '.join(operands)}, {out}, n)"], stores
+
+    def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
+        """Address and stride of an operand of a NumPy loop."""
+        if ref.kind == "d" and ref.name[0] == "(":
+            ref = self._graph.scalar(float(ref.name[1:-1]), _literal_source(ref.name))
+        if _is_slot(ref.name, "s"):
+            return f"scalars.ctypes.data + {8 * int(ref.name[1:])}", 0
+        if _is_slot(ref.name, "n"):
+            return f"fields.ctypes.data + {8 * int(ref.name[1:])} * n", 8
+        if ref.name not in self._rows or ref.name in phase.made:
+            stores.append((*self._row(ref), ref.name))
+        room, row = self._rows[ref.name]
+        return f"{room}.ctypes.data + {row * _BYTES[room]} * n", _BYTES[room]
+
+    def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
+        site = f"{self._name}_{operation.results[0].name}"
+        inside = f"{site}_in"
+        self._rooms += [(inside, len(operation.arguments), "float64"), (site, len(operation.results), "float64")]
+        if not any(function.name == block.name for function in self._called):
+            inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
+            outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
+            self._called += emit_function(block.name, self._graph, inputs, outputs, ("given", "result"))
+        function = next(function for function in self._called if function.name == block.name)
+        self._rooms += [room for room in function.rooms if room not in self._rooms]
+        for k, ref in enumerate(operation.results):
+            self._rows[ref.name] = (site, k)
+        stores = [(inside, k, ref.name) for k, ref in enumerate(operation.arguments)]
+        return [function.call("n", inside, site)], stores
+
+    def _row(self, ref: Ref) -> Row:
+        """Where a number of each node is kept from one phase to the next."""
+        if ref.name not in self._rows:
+            room = "work32" if ref.kind == "f" else "work"
+            if self._free[room]:
+                row = self._free[room].pop()
+            else:
+                row = self._count[room]
+                self._count[room] += 1
+            self._rows[ref.name] = (room, row)
+        return self._rows[ref.name]
+
+
+def _is_slot(name: str, letter: str) -> bool:
+    return name[0] == letter and name[1:].isdigit()
+
+
+_LITERALS: dict[str, object] = {}
+
+
+def _literal_source(text: str) -> object:
+    """One object for each literal, so that it takes one slot."""
+    return _LITERALS.setdefault(text, object())
+
+
+def _inline(function: Scalar, arguments: list[str], results: list[str], suffix: str, *, quick: bool) -> list[str]:
+    """The statements of a function, with names of their own."""
+    names = dict(zip(function.inputs, arguments, strict=True)) | dict(zip(function.results, results, strict=True))
+    tree = ast.parse(function.body)
+    kept = {line.split(" as ")[-1] for line in function.imports if " as " in line}
+    kept |= {line.split(" = ")[0] for line in function.imports if " = " in line}
+    made = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {name: name + suffix for name in made - names.keys() - kept}
+    # A name that the function sets anew must not change what others read.
+    fresh = {name: names[name] + suffix for name in made & set(function.inputs)}
+    renamed = _Rename(names | fresh).visit(tree)
+    first = [f"{fresh[name]} = {names[name]}" for name in sorted(fresh)]
+    if quick:
+        renamed = _QuickExp(suffix).visit(renamed)
+    return [*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()]
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+        new = self._names.get(node.id, node.id)
+        if re.fullmatch(r"\(.*\)|np\..*", new):  # A literal of TVB's source.
+            return ast.parse(new, mode="eval").body
+        return ast.Name(new, node.ctx)
+
+
+class _QuickExp(ast.NodeTransformer):
+    """`exp(x)` becomes `e = x`, `far += not |e| < FAR`, `quick_exp(e)`."""
+
+    def __init__(self, suffix: str) -> None:
+        self._suffix, self._count = suffix, 0
+        self._before: list[ast.stmt] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - ast's name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        if ast.unparse(node.func) not in ("math.exp", "numpy.exp", "np.exp", "exp"):
+            return node
+        self._count += 1
+        name = f"e{self._count}{self._suffix}"
+        lines = f"{name} = {ast.unparse(node.args[0])}\nfar += 0 if abs({name}) < FAR else 1"
+        self._before += ast.parse(lines).body
+        return ast.parse(f"quick_exp({name})", mode="eval").body
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802 - ast's name
+        node.test = self.visit(node.test)
+        before, self._before = self._before, []
+        node.body = self._block(node.body)
+        node.orelse = self._block(node.orelse)
+        return [*before, node]
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:  # noqa: N802 - ast's name
+        node.body = self._block(node.body)
+        return node
+
+    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for statement in statements:
+            new = self.visit(statement)
+            before, self._before = self._before, []
+            found += [*before, *(new if isinstance(new, list) else [new])]
+        return found

@@ -1,0 +1,137 @@
+"""Arithmetic on one node of a network as a list of operations, in the order and precision NumPy would use.
+
+Made by `worker.engines.tracing` while TVB's own functions run, turned into a kernel by `worker.engines.emit`. Numbers
+that may differ from job to job are slots, handed to the kernel when it runs; only numbers written in TVB's source are
+part of the text, so that jobs of one sweep share a kernel.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class UntraceableError(Exception):
+    """TVB's code does something that cannot be turned into a kernel; the message says what."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One number of a node: a name in the kernel, and its type: d (float64), f (float32), b (bool), w (as needed)."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`results = code(arguments)`."""
+
+    #: An operator, a function of `emit`, `loop <index>`, `block <index>`, or `call <index>` of a function.
+    code: str
+    results: tuple[Ref, ...]
+    arguments: tuple[Ref, ...]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An inner loop of a NumPy ufunc, called for all nodes at once."""
+
+    ufunc: np.ufunc
+    #: Such as `dd->d`.
+    signature: str
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Statements on single numbers, from the source of a function of TVB."""
+
+    body: str
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    #: What the names it uses mean.
+    imports: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Operations that are done in a function of their own, because more than one place needs them."""
+
+    name: str
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+
+
+@dataclass
+class Graph:
+    """Operations, and what they need from outside."""
+
+    operations: list[Operation] = field(default_factory=list)
+    #: One number for all nodes.
+    scalars: list[float] = field(default_factory=list)
+    #: (nodes,) float64, a number for each.
+    fields: list[NDArray[np.float64]] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    functions: list[Scalar] = field(default_factory=list)
+    _known: dict[Any, tuple[Ref, ...]] = field(default_factory=dict)
+    #: Keeps the arrays alive whose `id` is a key.
+    _kept: list[Any] = field(default_factory=list)
+
+    def apply(self, code: str, arguments: Iterable[Ref], kinds: str) -> tuple[Ref, ...]:
+        """The results of an operation; asked twice for the same, it is done once."""
+        arguments = tuple(arguments)
+        key = (code, arguments)
+        if key not in self._known:
+            results = tuple(Ref(f"t{len(self.operations)}_{k}", kind) for k, kind in enumerate(kinds))
+            self.operations.append(Operation(code, results, arguments))
+            self._known[key] = results
+        return self._known[key]
+
+    def scalar(self, value: Any, source: Any) -> Ref:
+        """A slot for one number that belongs to the object `source`."""
+        return self._slot("s", self.scalars, float(value), source)
+
+    def field(self, value: NDArray[Any], source: Any) -> Ref:
+        """A slot for a number for each node."""
+        return self._slot("n", self.fields, np.ascontiguousarray(value, dtype=np.float64), source)
+
+    def _slot(self, letter: str, slots: list[Any], value: Any, source: Any) -> Ref:
+        key = (letter, id(source))
+        if key not in self._known:
+            self._known[key] = (Ref(f"{letter}{len(slots)}", "d"),)
+            slots.append(value)
+            self._kept.append(source)
+        return self._known[key][0]
+
+    def loop(self, ufunc: np.ufunc, signature: str) -> int:
+        """The index of an inner loop."""
+        if signature not in ufunc.types:
+            raise UntraceableError(f"numpy's {ufunc.__name__} has no loop {signature}")
+        entry = Loop(ufunc, signature)
+        if entry not in self.loops:
+            self.loops.append(entry)
+        return self.loops.index(entry)
+
+    def reachable(self, outputs: Iterable[Ref]) -> list[Operation]:
+        """The operations that the outputs need, in order."""
+        wanted = {ref.name for ref in outputs}
+        kept = []
+        for operation in reversed(self.operations):
+            if any(ref.name in wanted for ref in operation.results):
+                kept.append(operation)
+                wanted |= {ref.name for ref in operation.arguments}
+        return kept[::-1]
+
+
+def literal(value: float) -> Ref:
+    """A number of TVB's source; it takes the type of what it meets."""
+    value = float(value)
+    if math.isnan(value):
+        return Ref("math.nan", "w")
+    if math.isinf(value):
+        return Ref("math.inf" if value > 0 else "(-math.inf)", "w")
+    return Ref(f"({value!r})", "w")

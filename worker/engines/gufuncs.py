@@ -1,0 +1,164 @@
+"""TVB's guvectorized functions as functions of single numbers, made from TVB's own source.
+
+`y[0]` of an argument becomes `y_0`, `a[0]` of a parameter becomes `a_0`; everything else stays as it stands, so that
+Numba makes of it what it makes of TVB's. Called by `worker.engines.tracing`.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+import types
+from typing import Any
+
+import numpy as np
+
+from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
+from worker.engines.tracing import Stack, Value, _cast, operand
+
+
+def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
+    """What a call of a gufunc returns: (nodes, outputs), as a stack of traced values.
+
+    Raises
+    ------
+    UntraceableError
+        An argument or the source has a form that is not understood.
+    """
+    builder = gufunc.gufunc_builder
+    inputs, output = _dimensions(builder.signature)
+    kinds = _kinds(builder)
+    sizes: dict[str, int] = {}
+    refs: list[Ref] = []
+    widths: list[int | None] = []
+    nodes = next(argument.shape[:1] for argument in arguments if isinstance(argument, Stack))
+    for argument, dimension, kind in zip(arguments, inputs, kinds, strict=True):
+        if dimension:
+            if not isinstance(argument, Stack) or argument.axis != 1 or argument.ndim != 2:
+                raise UntraceableError("a gufunc's argument that is no stack of state variables")
+            sizes[dimension] = len(argument.items)
+            refs += [_cast(graph, item.ref, "d") for item in argument.items if item is not None]
+            widths.append(len(argument.items))
+        else:
+            refs.append(_scalar(graph, argument, nodes, kind))
+            widths.append(None)
+    function = make_scalar(builder.py_func, widths, sizes[output])
+    if function not in graph.functions:
+        graph.functions.append(function)
+    results = graph.apply(f"call {graph.functions.index(function)}", refs, "d" * sizes[output])
+    return Stack([Value(graph, ref, nodes) for ref in results], axis=1)
+
+
+def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> Ref:
+    if isinstance(argument, Value):
+        if argument.shape != nodes or kind == "i":
+            raise UntraceableError(f"a gufunc's argument of shape {argument.shape}")
+        return _cast(graph, argument.ref, "d")
+    if isinstance(argument, np.ndarray) and argument.dtype.kind == "b":
+        ref = operand(graph, _float_of(graph, argument), nodes)
+    else:
+        ref = operand(graph, argument, nodes)
+    # TVB's gufuncs take every number as float64, but for a few choices, which are integers.
+    return graph.apply("int64", [ref], "i")[0] if kind == "i" else _cast(graph, ref, "d")
+
+
+def _float_of(graph: Graph, argument: Any) -> Any:
+    """`argument` as float64, the same object each time, so that it takes one slot."""
+    key = ("float", id(argument))
+    if key not in graph._known:
+        converted = argument.astype(np.float64)
+        graph._kept.append((argument, converted))
+        graph._known[key] = converted
+    return graph._known[key]
+
+
+def _dimensions(signature: str) -> tuple[list[str], str]:
+    """`(n),(m),()->(n)` as (["n", "m", ""], "n")."""
+    left, right = signature.replace(" ", "").split("->")
+    return re.findall(r"\((\w*)\)", left), re.findall(r"\((\w*)\)", right)[0]
+
+
+def _kinds(builder: Any) -> list[str]:
+    """f or i for each argument of the one version that TVB compiled."""
+    versions = list(getattr(builder, "_sigs", []))
+    if len(versions) != 1:
+        raise UntraceableError("a gufunc of several versions")
+    kinds = []
+    for argument in versions[0].args[:-1]:
+        name = str(argument.dtype)
+        if name not in ("float64", "int64"):
+            raise UntraceableError(f"a gufunc of {name}")
+        kinds.append(name[0])
+    return kinds
+
+
+def make_scalar(function: types.FunctionType, widths: list[int | None], outputs: int) -> Scalar:
+    """The body of `function` in single numbers.
+
+    Parameters
+    ----------
+    widths : for each argument but the last how many numbers it holds, or None for one; the last one takes the results
+    outputs : how many results
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError) as exc:
+        raise UntraceableError(f"{function.__qualname__} has no source") from exc
+    assert isinstance(tree, ast.FunctionDef)
+    names = [argument.arg for argument in tree.args.args]
+    inputs: list[str] = []
+    for argument, width in zip(names[:-1], widths, strict=True):
+        inputs += [f"{argument}_{k}" for k in range(width or 1)]
+    body = [statement for statement in tree.body if not _is_text(statement)]
+    scalars = _Scalars(set(names))
+    body = [scalars.visit(statement) for statement in body]
+    module = ast.fix_missing_locations(ast.Module(body, []))
+    if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
+        raise UntraceableError(f"{function.__qualname__} has loops or returns")
+    results = tuple(f"{names[-1]}_{k}" for k in range(outputs))
+    return Scalar(ast.unparse(module), tuple(inputs), results, tuple(_imports(function)))
+
+
+class _Scalars(ast.NodeTransformer):
+    """`y[0]` becomes `y_0`; an array parameter that is asked for its truth is one number."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802 - ast's name
+        if isinstance(node.value, ast.Name) and node.value.id in self._names:
+            if not isinstance(node.slice, ast.Constant) or not isinstance(node.slice.value, int):
+                raise UntraceableError("an index that is computed")
+            return ast.Name(f"{node.value.id}_{node.slice.value}", node.ctx)
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+        if node.id in self._names and isinstance(node.ctx, ast.Load):
+            return ast.Name(f"{node.id}_0", node.ctx)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802 - ast's name
+        node = ast.Assign(node.targets, self.visit(node.value), lineno=0)
+        node.targets = [self.visit(target) for target in node.targets]
+        # `c_pop = c_pop[0]` gives an argument's name to a number.
+        self._names -= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        return node
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _imports(function: types.FunctionType) -> list[str]:
+    lines = []
+    for name in sorted(set(function.__code__.co_names) & set(function.__globals__)):
+        value = function.__globals__[name]
+        if isinstance(value, types.ModuleType):
+            lines.append(f"import {value.__name__} as {name}")
+        elif getattr(value, "__module__", None) in ("math", "numpy"):
+            lines.append(f"from {value.__module__} import {value.__name__} as {name}")
+        elif isinstance(value, int | float):
+            lines.append(f"{name} = {value!r}")
+        else:
+            raise UntraceableError(f"{function.__name__} uses {name}")
+    return lines

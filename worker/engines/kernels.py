@@ -1,0 +1,106 @@
+"""The cache of compiled kernels: source files named by what they are made of, and beside them what Numba made of them.
+
+All workers of a host share the directory. A file is never changed: another version of TVB, NumPy, Numba or this
+package, or another processor, gives another name.
+"""
+
+import hashlib
+import importlib.util
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: Libraries whose versions decide what a kernel is made of.
+_LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
+
+_PRIMITIVES = Path(__file__).with_name("primitives.py")
+
+
+@cache
+def _stamp() -> str:
+    import llvmlite.binding as llvm
+
+    versions = [f"{name} {version(name)}" for name in _LIBRARIES]
+    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), *versions])
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled function, or one that will be compiled when it is called first."""
+
+    #: Different for everything that may change what it does.
+    name: str
+    run: Callable[..., Any]
+    #: What it is made of.
+    primitives: ModuleType
+
+
+def load_kernel(source: str, directory: Path) -> Kernel:
+    """The function `run` of a source, which may use every name of the primitives.
+
+    Parameters
+    ----------
+    directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
+    """
+    directory = _writable(directory)
+    primitives = _write(_PRIMITIVES.read_text(), "primitives", directory)
+    pieces = _import(primitives)
+    path = _write(f"from {primitives.stem} import *\n\n{source}", "kernel", directory)
+    return Kernel(path.stem, _import(path).run, pieces)
+
+
+@cache
+def _writable(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable-"):
+            return directory
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="tvb-batch-kernels-"))
+
+
+def _write(text: str, kind: str, directory: Path) -> Path:
+    digest = hashlib.sha256(f"{_stamp()}\n{text}".encode()).hexdigest()[:24]
+    path = directory / f"{kind}_{digest}.py"
+    if not path.exists():
+        # Numba compiles again when a file's time changes, so what is there stays; a file appears whole or not at all.
+        with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".part", delete=False) as part:
+            part.write(text)
+        _put(Path(part.name), path)
+    return path
+
+
+def _put(part: Path, path: Path) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        part.unlink()
+    except OSError:  # A file system without hard links.
+        part.replace(path)
+    else:
+        part.unlink()
+
+
+def _import(path: Path) -> ModuleType:
+    name = path.stem
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,261 @@
+"""One step of a configured simulator as operations on a node, traced from TVB's own model, integrator, noise and coupling.
+
+Called by `worker.engines.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured noise,
+u stimulus, and in a coupling's `pre` j the delayed and i the present state, each with the number of its row.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from worker.engines.graph import Block, Graph, Ref, UntraceableError
+from worker.engines.gufuncs import call_gufunc
+from worker.engines.tracing import Proxy, Stack, Tracer, Value, _cast
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to a node in one step."""
+
+    graph: Graph
+    #: The next state, a number for each state variable.
+    state: tuple[Ref, ...]
+    #: The next value of coloured noise; empty without.
+    coloured: tuple[Ref, ...]
+    #: What enters the node, as the model sees it.
+    afferent: tuple[Ref, ...]
+    #: What monitors see of the next state.
+    observed: tuple[Ref, ...]
+    #: What the next state sends to others.
+    source: tuple[Ref, ...]
+    coupling: "Coupling"
+    draws_noise: bool
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """How a coupling makes a node's input of the states of others."""
+
+    #: What is weighted and summed, a number for each row, made of j and i.
+    product: tuple[Ref, ...]
+    #: Whether `pre` looks at the target too: it is done for each edge then, else once for each source.
+    by_edge: bool
+    #: Whether TVB sums all sources, in NumPy's order of a whole row, or only those with a weight, by reduceat.
+    dense: bool
+
+    @property
+    def kind(self) -> str:
+        """d or f: the precision of the products and of their sum."""
+        return self.product[0].kind
+
+
+def trace_step(simulator: Any) -> Step:
+    """The step of a configured simulator.
+
+    Raises
+    ------
+    UntraceableError
+        A part of it is not understood.
+    """
+    model, integrator = simulator.model, simulator.integrator
+    nodes, modes = simulator.number_of_nodes, model.number_of_modes
+    if modes != 1:
+        raise UntraceableError(f"a model with {modes} modes")
+    if simulator.integrate_next_step != integrator.integrate or not np.all(model.state_variable_mask):
+        raise UntraceableError("state variables that are not integrated")
+    graph, shape = Graph(), (nodes, 1)
+    tracer = Tracer(graph, shape, call_gufunc)
+    coupling = _trace_coupling(simulator, tracer)
+    afferent = _trace_post(simulator, tracer, coupling)
+    state = Stack([Value(graph, Ref(f"x{k}", "d"), shape) for k in range(model.nvar)])
+    noise = _Noise(simulator, tracer, state.shape)
+    stimulus: Any = 0.0
+    if simulator.stimulus is not None:
+        stimulus = Stack([_stimulus(graph, k, model, shape) for k in range(model.nvar)])
+    own = {"noise": noise.proxy} if noise.proxy is not None else {}
+    proxy = Proxy(integrator, tracer, **own)
+    dfun = _Dfun(model, tracer)
+    following = tracer.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, 0.0, stimulus)
+    if not isinstance(following, Stack) or following.shape != state.shape:
+        raise UntraceableError("an integrator that returns something else than a state")
+    observed = tracer.retarget(model.observe)(following)
+    if not isinstance(observed, Stack) or observed.inner != shape:
+        raise UntraceableError("variables of interest that are no state variables")
+    return Step(
+        graph=graph,
+        state=_refs(graph, following),
+        coloured=noise.following(graph),
+        afferent=_refs(graph, afferent),
+        observed=_refs(graph, observed),
+        source=_trace_source(simulator, tracer, coupling, following),
+        coupling=coupling,
+        draws_noise=noise.draws > 0,
+    )
+
+
+def _refs(graph: Graph, stack: Stack) -> tuple[Ref, ...]:
+    return tuple(_cast(graph, item.ref, "d") for item in stack.items if item is not None)
+
+
+def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> Value:
+    stimulated = [int(k) for k in model.stvar]
+    if variable in stimulated:
+        return Value(graph, Ref("u0", "d"), shape)
+    return Value(graph, Ref("0.0", "d"), shape)
+
+
+class _Dfun:
+    """The model's derivatives: part of the step where they are short, else a function that the step calls."""
+
+    def __init__(self, model: Any, tracer: Tracer) -> None:
+        function = model.dfun
+        if getattr(function, "__self__", None) is not model:
+            raise UntraceableError("a dfun that is no method of its model")
+        self._function, self._model, self._tracer = tracer.retarget(function.__func__), model, tracer
+        self._block: Block | None = None
+
+    def __call__(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
+        if self._block is None:
+            self._block = self._trace_block(state, coupling, local_coupling)
+        graph = self._tracer.graph
+        if self._block not in graph.blocks:
+            return self._trace(state, coupling, local_coupling)
+        arguments = [*_refs(graph, state), *_refs(graph, coupling)]
+        results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.items))
+        return Stack([Value(graph, ref, state.inner) for ref in results])
+
+    def _trace(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
+        found = self._function(Proxy(self._model, self._tracer), state, coupling, local_coupling)
+        if not isinstance(found, Stack) or found.shape != state.shape:
+            raise UntraceableError("a dfun that returns something else than derivatives")
+        return found
+
+    def _trace_block(self, state: Stack, coupling: Stack, local_coupling: Any) -> Block:
+        graph = self._tracer.graph
+        inputs = [
+            Stack([Value(graph, Ref(f"{letter}{k}", "d"), stack.inner) for k in range(len(stack.items))])
+            for letter, stack in (("y", state), ("c", coupling))
+        ]
+        outputs = _refs(graph, self._trace(*inputs, local_coupling))
+        names = tuple(value.ref for stack in inputs for value in stack.items if value is not None)
+        block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
+        if any(operation.code.startswith("loop") for operation in graph.reachable(outputs)):
+            graph.blocks.append(block)
+        return block
+
+
+class _Noise:
+    """The integrator's noise: what it draws becomes z, the coloured noise it remembers e."""
+
+    def __init__(self, simulator: Any, tracer: Tracer, shape: tuple[int, ...]) -> None:
+        self._tracer, self._shape, self.draws, self.proxy = tracer, shape, 0, None
+        noise = getattr(simulator.integrator, "noise", None)
+        if noise is None:
+            return
+        if type(noise.random_stream) is not np.random.RandomState:
+            raise UntraceableError("a random stream of another kind than RandomState")
+        remembered = {}
+        if noise.ntau > 0.0:
+            remembered["_eta"] = self._stack("e")
+        self._coloured = noise.ntau > 0.0
+        bounds = {"b": _Equation(noise.b)} if hasattr(noise, "b") else {}
+        self.proxy = Proxy(noise, tracer, random_stream=self, **remembered, **bounds)
+
+    def _stack(self, letter: str) -> Stack:
+        values = [Value(self._tracer.graph, Ref(f"{letter}{k}", "d"), self._shape[1:]) for k in range(self._shape[0])]
+        return Stack(values)
+
+    def normal(self, size: Any) -> Stack:
+        """What TVB asks its RandomState for."""
+        self.draws += 1
+        if self.draws > 1 or tuple(size) != self._shape:
+            raise UntraceableError(f"noise of shape {size}, drawn {self.draws} times in a step")
+        return self._stack("z")
+
+    def following(self, graph: Graph) -> tuple[Ref, ...]:
+        """Coloured noise after the step."""
+        if self.proxy is None or not self._coloured:
+            return ()
+        return _refs(graph, self.proxy._eta)
+
+
+class _Equation:
+    """An equation of TVB as a function of traced values: its text with its parameters."""
+
+    def __init__(self, equation: Any) -> None:
+        from tvb.datatypes.equations import Equation
+
+        if type(equation).evaluate is not Equation.evaluate:
+            raise UntraceableError(f"the equation {type(equation).__name__}")
+        self._text = equation.equation
+        self._parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
+
+    def evaluate(self, var: Any) -> Any:
+        functions = {name: getattr(np, name) for name in ("exp", "sin", "cos", "tan", "log", "sqrt", "tanh", "where")}
+        # The text is TVB's own; the names it may use are its parameters and these functions.
+        scope = {"__builtins__": {}, **functions, **self._parameters, "var": var}
+        try:
+            return eval(self._text, scope)  # noqa: S307
+        except (NameError, SyntaxError, TypeError) as exc:
+            raise UntraceableError(f"the equation {self._text}") from exc
+
+
+def _trace_coupling(simulator: Any, tracer: Tracer) -> Coupling:
+    """How the coupling makes what is summed of delayed states."""
+    from tvb.simulator.coupling import Coupling as Base
+    from tvb.simulator.coupling import SparseCoupling
+
+    coupling, rows = simulator.coupling, len(simulator.model.cvar)
+    call = type(coupling).__call__
+    if call is not Base.__call__ and call is not SparseCoupling.__call__:
+        raise UntraceableError(f"{type(coupling).__name__} sums in a way of its own")
+    dense = call is Base.__call__
+    nodes, edges = simulator.number_of_nodes, int(np.count_nonzero(simulator.connectivity.weights))
+    shape = (nodes, nodes, 1) if dense else (edges, 1)
+    present = (nodes, 1, 1) if dense else shape
+    axis = 1 if dense else 0
+    i = Stack([Value(tracer.graph, Ref(f"i{k}", "f"), present) for k in range(rows)], axis)
+    j = Stack([Value(tracer.graph, Ref(f"j{k}", "f"), shape) for k in range(rows)], axis)
+    product = _trace_pre(coupling, tracer, i, j)
+    if len(product) != rows and not (dense and len(product) == 1):
+        raise UntraceableError(f"the pre of {type(coupling).__name__} changes the number of coupling variables")
+    used = {ref.name for operation in tracer.graph.reachable(product) for ref in operation.arguments}
+    names = used | {ref.name for ref in product}
+    return Coupling(product, any(name[0] == "i" and name[1:].isdigit() for name in names), dense)
+
+
+def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
+    fields = len(tracer.graph.fields)
+    found = tracer.retarget(type(coupling).pre)(Proxy(coupling, tracer), i, j)
+    if not isinstance(found, Stack) or found.axis != j.axis or found.inner != j.inner:
+        raise UntraceableError(f"the pre of {type(coupling).__name__}")
+    if len(tracer.graph.fields) != fields:
+        raise UntraceableError(f"a parameter of {type(coupling).__name__} that differs between nodes")
+    refs = tuple(item.ref for item in found.items if item is not None)
+    kind = "d" if any(ref.kind == "d" for ref in refs) else "f"
+    return tuple(_cast(tracer.graph, ref, kind) for ref in refs)
+
+
+def _trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, state: Stack) -> tuple[Ref, ...]:
+    """What a state sends: TVB keeps it in float32, and applies `pre` to what it takes out again."""
+    graph = tracer.graph
+    kept = [Value(graph, _cast(graph, state[int(k)].ref, "f"), state.inner) for k in simulator.model.cvar]
+    if coupling.by_edge:
+        return tuple(value.ref for value in kept)
+    stack = Stack(kept, 1 if coupling.dense else 0)
+    return _trace_pre(simulator.coupling, tracer, stack, stack)
+
+
+def _trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
+    """The model's input, made of the sums g."""
+    graph, rows, nodes = tracer.graph, len(simulator.model.cvar), simulator.number_of_nodes
+    kind = coupling.kind if coupling.dense else "f"
+    sums = [Ref(f"g{k if len(coupling.product) > 1 else 0}", kind) for k in range(rows)]
+    axis = 1 if coupling.dense else 0
+    stack = Stack([Value(graph, ref, (nodes, 1)) for ref in sums], axis)
+    fields = len(graph.fields)
+    found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer), stack)
+    if not isinstance(found, Stack) or found.axis != axis or len(found.items) != rows or len(graph.fields) != fields:
+        raise UntraceableError(f"the post of {type(simulator.coupling).__name__}")
+    return Stack(found.items)

@@ -1,0 +1,429 @@
+"""Stand-ins for NumPy arrays that write down what TVB's code does with them.
+
+TVB's functions are run once with these in place of the state, so that a kernel is made of TVB's own definitions. What
+is not understood raises `UntraceableError`; nothing is guessed. Arrays that hold parameters stay NumPy arrays: what
+TVB computes of parameters alone is computed by NumPy, once.
+"""
+
+import builtins
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from worker.engines.graph import Graph, Ref, UntraceableError, literal
+
+_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"}
+_COMPARISONS = {
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+}
+_EXACT = {"sqrt": "sqrt", "absolute": "abs", "fabs": "abs"}
+#: NumPy's short cuts for `array ** python_number`.
+_POWERS = {1.0, 2.0, 0.5, -1.0}
+
+
+class Value(NDArrayOperatorsMixin):
+    """A number of every node: an array of shape (nodes,), (nodes, 1), or of edges."""
+
+    def __init__(self, graph: Graph, ref: Ref, shape: tuple[int, ...], *, is_view: bool = False) -> None:
+        self.graph, self.ref, self.shape, self._is_view = graph, ref, shape, is_view
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def copy(self) -> "Value":
+        return Value(self.graph, self.ref, self.shape)
+
+    def __bool__(self) -> bool:
+        raise UntraceableError("a branch that depends on the state")
+
+    def __float__(self) -> float:
+        raise UntraceableError("a single number made of the state")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise UntraceableError("an array made of the state")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        raise UntraceableError("a loop over nodes")
+
+    def __getitem__(self, index: Any) -> Any:
+        if _is_whole(index, self.ndim):
+            return self
+        if isinstance(index, tuple) and index == (slice(None), 0) and self.shape[1:] == (1,):
+            return Value(self.graph, self.ref, self.shape[:1], is_view=True)
+        if isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and index[1] is None:
+            if self.ndim == 1:
+                return Value(self.graph, self.ref, (*self.shape, 1), is_view=True)
+            return Stack([Value(self.graph, self.ref, self.shape, is_view=True)], axis=1)
+        raise UntraceableError(f"index {index!r} of a state variable")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, tuple) and len(index) == 1:
+            index = index[0]
+        if isinstance(index, Value) and index.ref.kind == "b":
+            new = _cast(self.graph, self._ref(value), self.ref.kind)
+            self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.kind)[0])
+        elif _is_whole(index, self.ndim):
+            self._assign(_cast(self.graph, self._ref(value), self.ref.kind))
+        else:
+            raise UntraceableError(f"assignment to index {index!r} of a state variable")
+
+    def _assign(self, ref: Ref) -> None:
+        if self._is_view:
+            raise UntraceableError("assignment to a view")
+        self.ref = ref
+
+    def _ref(self, value: Any) -> Ref:
+        """`value` as an operand."""
+        if isinstance(value, Value):
+            if np.broadcast_shapes(value.shape, self.shape) != self.shape:
+                raise UntraceableError(f"shapes {value.shape} and {self.shape} together")
+            return value.ref
+        return operand(self.graph, value, self.shape)
+
+    def __pow__(self, exponent: Any) -> "Value":
+        if isinstance(exponent, int | float) and not isinstance(exponent, bool | np.generic) and exponent in _POWERS:
+            if exponent == 2.0:
+                return self * self
+            if exponent == 0.5:
+                return np.sqrt(self)  # type: ignore[return-value, call-overload, no-any-return]
+            return self.copy() if exponent == 1.0 else 1.0 / self
+        return np.power(self, exponent)  # type: ignore[return-value, call-overload, no-any-return]
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if any(isinstance(value, Stack) for value in inputs):
+            return NotImplemented
+        out = keywords.pop("out", None)
+        if method != "__call__" or keywords:
+            raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
+        largest = max((value for value in inputs if isinstance(value, Value)), key=lambda value: value.size)
+        result = Value(self.graph, _apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
+        if out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Value) or target.shape != result.shape:
+            raise UntraceableError(f"{ufunc.__name__} with this out")
+        target._assign(_cast(self.graph, result.ref, target.ref.kind))
+        return target
+
+    def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
+        return _array_function(self.graph, function, arguments, keywords)
+
+
+class Stack(NDArrayOperatorsMixin):
+    """Some numbers of every node: an array whose `axis` counts them, such as (state variables, nodes, 1)."""
+
+    def __init__(self, items: Sequence[Value | None], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
+        self.items, self.axis = list(items), axis
+        inner = shape if shape is not None else _first(self.items).shape
+        self.inner = inner
+        self.shape = (*inner[:axis], len(self.items), *inner[axis:])
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        raise UntraceableError("a branch that depends on the state")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise UntraceableError("an array made of the state")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[k] for k in range(len(self.items))])
+
+    def copy(self) -> "Stack":
+        return Stack([_known(item).copy() for item in self.items], self.axis)
+
+    def reshape(self, *shape: Any) -> "Stack":
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
+        if self.axis != 0 or shape != self.shape[:-1] or self.shape[-1] != 1:
+            raise UntraceableError(f"reshape from {self.shape} to {shape}")
+        return Stack([_known(item)[:, 0] for item in self.items])
+
+    @property
+    def T(self) -> "Stack":  # noqa: N802 - NumPy's name
+        if self.ndim != 2:
+            raise UntraceableError(f"the transpose of shape {self.shape}")
+        return Stack(self.items, 1 - self.axis)
+
+    def __getitem__(self, index: Any) -> Any:
+        if _is_whole(index, self.ndim):
+            return self
+        if isinstance(index, tuple) and index == (Ellipsis, None) and self.axis == 0:
+            return Stack([_known(item)[:, np.newaxis] for item in self.items])
+        which, rest = self._split(index)
+        item = _known(self.items[which])
+        return item[rest] if rest else item
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, np.ndarray) and index.dtype.kind == "i" and self.axis == 0:
+            for k, position in enumerate(index):
+                self.items[position] = as_value(self, _part(value, k, self.ndim, 0))
+            return
+        which, rest = self._split(index)
+        if rest and not _is_whole(rest, len(self.inner)):
+            raise UntraceableError(f"assignment to index {index!r}")
+        self.items[which] = as_value(self, value)
+
+    def _split(self, index: Any) -> tuple[int, tuple[Any, ...]]:
+        """Which item an index means, and what is left of the index for the item."""
+        parts = index if isinstance(index, tuple) else (index,)
+        parts = tuple(part for part in parts if part is not Ellipsis)
+        if len(parts) > self.axis and isinstance(parts[self.axis], int | np.integer):
+            before, which, after = parts[: self.axis], int(parts[self.axis]), parts[self.axis + 1 :]
+            rest = (*before, *after)
+            return which, () if _is_whole(rest, len(self.inner)) else rest
+        raise UntraceableError(f"index {index!r} of shape {self.shape}")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        out = keywords.pop("out", None)
+        if method != "__call__" or keywords:
+            raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
+        largest = max((value for value in inputs if isinstance(value, Stack)), key=lambda value: len(value.items))
+        items = []
+        for k in range(len(largest.items)):
+            items.append(ufunc(*[_part(value, k, largest.ndim, largest.axis) for value in inputs]))
+        result = Stack(items, largest.axis)
+        if out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Stack) or target.shape != result.shape:
+            raise UntraceableError(f"{ufunc.__name__} with this out")
+        for old, new in zip(target.items, result.items, strict=True):
+            _known(old)[...] = new
+        return target
+
+    def __pow__(self, exponent: Any) -> "Stack":
+        return Stack([_known(item) ** exponent for item in self.items], self.axis)
+
+    def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
+        return _array_function(_first(self.items).graph, function, arguments, keywords)
+
+
+def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
+    """A number or an array of parameters that meets values of `shape`."""
+    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
+        return literal(value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fi" or (array.dtype.kind == "f" and array.dtype != np.float64):
+        raise UntraceableError(f"an operand of type {array.dtype}")
+    if np.broadcast_shapes(array.shape, shape) != shape:
+        raise UntraceableError(f"shapes {array.shape} and {shape} together")
+    if array.size == 1:
+        return graph.scalar(array.reshape(()), value)
+    if shape not in ((shape[0],), (shape[0], 1)):
+        raise UntraceableError("a parameter for each edge")
+    return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
+
+
+def as_value(stack: Stack, value: Any) -> Value:
+    """What is stored in a stack: a copy, as NumPy would make."""
+    graph = next((item.graph for item in stack.items if item is not None), None)
+    if isinstance(value, Value):
+        if value.shape not in (stack.inner, stack.inner[:-1] if stack.inner[-1] == 1 else stack.inner):
+            raise UntraceableError(f"a value of shape {value.shape} stored in shape {stack.inner}")
+        return Value(value.graph, value.ref, stack.inner)
+    if graph is None:
+        raise UntraceableError("a constant stored before any value")
+    return Value(graph, operand(graph, value, stack.inner), stack.inner)
+
+
+def _apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:
+    name = ufunc.__name__
+    kind = "d" if any(ref.kind == "d" for ref in operands) else "f"
+    if any(ref.kind == "b" for ref in operands):
+        raise UntraceableError(f"{name} of booleans")
+    operands = [_cast(graph, ref, kind) for ref in operands]
+    if name in _ARITHMETIC:
+        return graph.apply(_ARITHMETIC[name], operands, kind)[0]
+    if name in _COMPARISONS:
+        return graph.apply(_COMPARISONS[name], operands, "b")[0]
+    if name == "square":
+        return graph.apply("*", operands * 2, kind)[0]
+    if name == "reciprocal":
+        return graph.apply("/", [_cast(graph, literal(1.0), kind), *operands], kind)[0]
+    if name in ("negative", "positive"):
+        return graph.apply("neg", operands, kind)[0] if name == "negative" else operands[0]
+    if name in _EXACT:
+        return graph.apply(_EXACT[name], operands, kind)[0]
+    if ufunc.nout != 1 or ufunc.nin > 2:
+        raise UntraceableError(f"numpy's {name}")
+    index = graph.loop(ufunc, f"{kind * ufunc.nin}->{kind}")
+    return graph.apply(f"loop {index}", operands, kind)[0]
+
+
+def _cast(graph: Graph, ref: Ref, kind: str) -> Ref:
+    if ref.kind == kind:
+        return ref
+    if ref.kind == "w":
+        return Ref(ref.name, kind) if kind == "d" else Ref(f"np.float32{ref.name}", kind)
+    return graph.apply("float64" if kind == "d" else "float32", [ref], kind)[0]
+
+
+def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
+    if keywords or function is not np.where:
+        raise UntraceableError(f"numpy's {function.__name__}")
+    if len(arguments) == 1:
+        return (arguments[0],)
+    condition, yes, no = arguments
+    if not isinstance(condition, Value) or condition.ref.kind != "b":
+        raise UntraceableError("numpy's where on this condition")
+    values = [condition._ref(value) for value in (yes, no)]
+    kind = "d" if any(ref.kind in "dw" for ref in values) else "f"
+    values = [_cast(graph, ref, kind) for ref in values]
+    return Value(graph, graph.apply("where", (condition.ref, *values), kind)[0], condition.shape)
+
+
+def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
+    """What of an operand meets the k-th item of a stack with `ndim` axes, of which `axis` counts the items."""
+    if isinstance(value, Stack):
+        if value.ndim != ndim or value.axis != axis:
+            raise UntraceableError("stacks of different shapes together")
+        return _known(value.items[k if len(value.items) > 1 else 0])
+    if isinstance(value, Value):
+        if axis == 0:
+            return value
+        if axis == ndim - 1 and value.shape[1:] == (1,):
+            return value[:, 0]
+        raise UntraceableError("a value and a stack of this shape together")
+    if not isinstance(value, np.ndarray) or value.ndim < ndim - axis:
+        return value
+    position = axis - (ndim - value.ndim)
+    return value.take(0 if value.shape[position] == 1 else k, axis=position)
+
+
+def _known(item: Value | None) -> Value:
+    if item is None:
+        raise UntraceableError("a value that was never set")
+    return item
+
+
+def _first(items: Sequence[Value | None]) -> Value:
+    return next(_known(item) for item in items if item is not None)
+
+
+def _is_whole(index: Any, ndim: int) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return len(parts) <= ndim + 1 and all(
+        part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts
+    )
+
+
+class NumPy:
+    """NumPy as traced code sees it: what makes arrays makes stacks where the state goes in."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        #: Of one state variable.
+        self._shape = shape
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def array(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(value, Value | Stack):
+            return value.copy()
+        if isinstance(value, list | tuple) and builtins.any(isinstance(item, Value) for item in value):
+            known = _first([item for item in value if isinstance(item, Value)])
+            stack = Stack([None] * len(value), shape=known.shape)
+            for k, item in enumerate(value):
+                stack.items[k] = item.copy() if isinstance(item, Value) else as_value(Stack([known]), item)
+            return stack
+        return np.array(value, *arguments, **keywords)
+
+    def empty_like(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(value, Stack):
+            return Stack([None] * len(value.items), value.axis, value.inner)
+        return np.empty_like(value, *arguments, **keywords)
+
+    def empty(self, shape: Any, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(shape, tuple) and shape[1:] == self._shape:
+            return Stack([None] * shape[0], shape=self._shape)
+        return np.empty(shape, *arguments, **keywords)
+
+
+class Proxy:
+    """A TVB object as traced code sees it through `self`: methods are traced, what is set stays here."""
+
+    def __init__(self, target: Any, tracer: "Tracer", **replaced: Any) -> None:
+        object.__setattr__(self, "_target", target)
+        object.__setattr__(self, "_tracer", tracer)
+        for name, value in replaced.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        target, tracer = object.__getattribute__(self, "_target"), object.__getattribute__(self, "_tracer")
+        value = getattr(target, name)
+        if isinstance(value, types.MethodType):
+            value = types.MethodType(tracer.retarget(value.__func__), self)
+        elif isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
+            value = tracer.retarget(value)
+        elif isinstance(value, float) and not isinstance(value, np.generic):
+            # A number of the spec, not of the source: it must not become part of the text.
+            value = np.float64(value)
+        elif isinstance(value, np.ndarray) and not hasattr(type(target), name) and value.ndim == 3:
+            raise AttributeError(name)  # A buffer that TVB keeps from its last call.
+        else:
+            return value
+        object.__setattr__(self, name, value)
+        return value
+
+
+class Tracer:
+    """Runs TVB's functions on stand-ins."""
+
+    def __init__(self, graph: Graph, shape: tuple[int, ...], call_gufunc: Callable[..., Any]) -> None:
+        self.graph, self._numpy, self._call_gufunc = graph, NumPy(shape), call_gufunc
+
+    def retarget(self, function: Any) -> Callable[..., Any]:
+        """The same function with NumPy and compiled functions replaced by stand-ins."""
+        function = getattr(function, "py_func", function)
+        if not isinstance(function, types.FunctionType):
+            raise UntraceableError(f"{function!r} has no Python source")
+        names = set(_names(function.__code__))
+        scope = {name: self._replace(value) for name, value in function.__globals__.items() if name in names}
+        defaults = tuple(self._default(value) for value in function.__defaults__ or ())
+        scope["__builtins__"] = function.__globals__["__builtins__"]
+        twin = types.FunctionType(function.__code__, scope, function.__name__, defaults, function.__closure__)
+        twin.__kwdefaults__ = function.__kwdefaults__
+        return twin
+
+    def _replace(self, value: Any) -> Any:
+        if value is np:
+            return self._numpy
+        if hasattr(value, "gufunc_builder"):
+            return lambda *arguments: self._call_gufunc(self.graph, value, *arguments)
+        if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
+            return self.retarget(value)
+        return value
+
+    def _default(self, value: Any) -> Any:
+        if callable(value) and getattr(np, getattr(value, "__name__", ""), None) is value:
+            return getattr(self._numpy, value.__name__)
+        return value
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Names used by a function and those inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)

@@ -1,0 +1,152 @@
+"""TVB's monitors on many steps at once. Called by `worker.engines.compiled`.
+
+A monitor whose way of sampling is known is done for all steps in one go, with TVB's bits; any other has TVB's own
+`record` called for every step. What a monitor remembers between samples is kept in the monitor itself.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines.reference import Samples
+
+#: (first step, (n, variables of interest, nodes)) -> (times, data) of the samples; data as TVB has it.
+Watcher = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
+
+
+def watches_afferents(monitor: Any) -> bool:
+    """Whether TVB shows the monitor what enters the nodes instead of their state."""
+    from tvb.simulator.monitors import AfferentCoupling
+
+    return isinstance(monitor, AfferentCoupling)
+
+
+def make_watcher(monitor: Any, primitives: ModuleType) -> Watcher:
+    """What the monitor does with steps."""
+    from tvb.simulator import monitors as tvb
+
+    ways: dict[Any, Callable[[Any, ModuleType], Watcher]] = {
+        tvb.Raw.sample: _every_step,
+        tvb.RawVoi.sample: _every_step,
+        tvb.AfferentCoupling.sample: _every_step,
+        tvb.SubSample.sample: _some_steps,
+        tvb.GlobalAverage.sample: _global_average,
+        tvb.SpatialAverage.sample: _sample_some_steps,
+        tvb.TemporalAverage.sample: _temporal_average,
+        tvb.AfferentCouplingTemporalAverage.sample: _temporal_average,
+        tvb.Bold.sample: _bold,
+    }
+    way = ways.get(type(monitor).sample, _record_every_step)
+    if type(monitor).record is not tvb.Monitor.record or _is_tiny(monitor):
+        way = _record_every_step
+    return way(monitor, primitives)
+
+
+def _is_tiny(monitor: Any) -> bool:
+    """A mean of stocks of a single number takes another order in NumPy."""
+    stock = getattr(monitor, "_stock", None)
+    return stock is not None and np.ndim(stock) == 4 and stock[0].size < 2
+
+
+def join(parts: list[Any]) -> Samples | None:
+    """The samples of a chunk, of those of its calls."""
+    parts = [part for part in parts if part is not None and len(part[0])]
+    if not parts:
+        return None
+    return Samples(np.concatenate([time for time, _ in parts]), np.concatenate([data for _, data in parts]))
+
+
+def _every_step(monitor: Any, primitives: ModuleType) -> Watcher:
+    whole = type(monitor).sample.__qualname__ == "Raw.sample"
+
+    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        time = np.arange(first, first + len(rows)) * monitor.dt
+        data = rows.copy() if whole else rows[:, monitor.voi]
+        return time, data[..., np.newaxis]
+
+    return watch
+
+
+def _due(first: int, n: int, period: int) -> NDArray[np.int64]:
+    """Which of n steps are multiples of the period."""
+    return np.arange(-first % period, n, period)
+
+
+def _some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
+    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        due = _due(first, len(rows), monitor.istep)
+        return (first + due) * monitor.dt, rows[due][:, monitor.voi, :, np.newaxis]
+
+    return watch
+
+
+def _global_average(monitor: Any, primitives: ModuleType) -> Watcher:
+    some = _some_steps(monitor, primitives)
+
+    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        time, data = some(first, rows)  # type: ignore[misc]
+        return time, np.mean(data, axis=2)[:, :, np.newaxis, :]
+
+    return watch
+
+
+def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
+    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+        due = _due(first, len(rows), monitor.istep)
+        return _gather([monitor.sample(first + int(s), rows[s][..., np.newaxis]) for s in due])
+
+    return watch
+
+
+def _record_every_step(monitor: Any, primitives: ModuleType) -> Watcher:
+    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+        return _gather([monitor.record(first + s, row[..., np.newaxis].copy()) for s, row in enumerate(rows)])
+
+    return watch
+
+
+def _gather(records: list[Any]) -> Any:
+    records = [record for record in records if record is not None]
+    if not records:
+        return None
+    return np.array([record[0] for record in records], dtype=np.float64), np.array([record[1] for record in records])
+
+
+def _temporal_average(monitor: Any, primitives: ModuleType) -> Watcher:
+    period, stock = int(monitor.istep), monitor._stock[..., 0]
+    wanted = np.asarray(monitor.voi, dtype=np.int64)
+
+    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        due = _due(first, len(rows), period)
+        out = np.empty((len(due), *stock.shape[1:]))
+        primitives.stock_up(stock, first, rows, wanted, out, period)
+        return (first + due - period / 2.0) * monitor.dt, out[..., np.newaxis]
+
+    return watch
+
+
+def _bold(monitor: Any, primitives: ModuleType) -> Watcher:
+    """The stock is kept for all steps at once; TVB itself convolves it when a sample is due."""
+    period, interim, stock = int(monitor._interim_istep), monitor._interim_stock[..., 0], monitor._stock[..., 0]
+    wanted = np.asarray(monitor.voi, dtype=np.int64)
+
+    def keep(first: int, rows: NDArray[np.float64]) -> None:
+        due = _due(first, len(rows), period)
+        out = np.empty((len(due), *stock.shape[1:]))
+        primitives.stock_up(interim, first, rows, wanted, out, period)
+        for s, row in zip(due, out, strict=True):
+            stock[((first + int(s)) // period % monitor._stock_steps) - 1] = row
+
+    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+        done, records = 0, []
+        for s in _due(first, len(rows), monitor.istep):
+            keep(first + done, rows[done : s + 1])
+            done = s + 1
+            records.append(monitor.sample(first + int(s), rows[s][..., np.newaxis]))
+        keep(first + done, rows[done:])
+        return _gather(records)
+
+    return watch
