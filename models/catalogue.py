@@ -57,6 +57,8 @@ class Claim:
     #: 1 for the first start.
     attempt: int
     number: int
+    #: Jobs of the sweep.
+    size: int
     seed: int
     #: Canonical JSON of the job's SimulationSpec.
     spec_json: str
@@ -192,7 +194,9 @@ class Catalogue:
         if job is None:
             return None  # The lease ran out between the two statements.
         spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
-        return Claim(job.gid, job.sweep.gid, token, job.attempt, job.number, job.seed, spec.canonical_json())
+        return Claim(
+            job.gid, job.sweep.gid, token, job.attempt, job.number, job.sweep.size, job.seed, spec.canonical_json()
+        )
 
     def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:
         """Extend the lease; True when a person wants the job canceled.
@@ -207,8 +211,9 @@ class Catalogue:
         return bool(self._read(lambda session: session.scalar(wanted)))
 
     def finish(
-        self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str]
-    ) -> None:
+        self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str],
+        engine_reason: str = "",
+    ) -> None:  # fmt: skip
         """FINISHED, with the files, in one transaction.
 
         Raises
@@ -222,6 +227,7 @@ class Catalogue:
                 hit = session.execute(
                     _claimed(claim).values(
                         status=Status.FINISHED, finished_at=_now(), progress=1.0, engine=engine,
+                        engine_reason=engine_reason or None,
                         versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
                     )
                 )  # fmt: skip
@@ -447,7 +453,7 @@ def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], d
             "gid": uuid4(), "sweep_id": sweep.id, "number": point.number, "repeat": point.repeat,
             "parameters": point.parameters, "parameters_hash": spec.parameters_hash(point), "seed": point.seed,
             "status": Status.PENDING, "attempt": 0, "created_at": created, "progress": 0.0, "cancel_requested": False,
-            "finished_at": None, "engine": None, "versions": None, "source_id": None,
+            "finished_at": None, "engine": None, "engine_reason": None, "versions": None, "source_id": None,
         }  # fmt: skip
         yield row, spec.indexed(point)
 
@@ -464,7 +470,7 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> No
         if source is not None:
             row |= {
                 "status": Status.FINISHED, "finished_at": _now(), "progress": 1.0, "source_id": source.id,
-                "engine": source.engine, "versions": source.versions,
+                "engine": source.engine, "engine_reason": source.engine_reason, "versions": source.versions,
             }  # fmt: skip
 
 

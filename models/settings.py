@@ -29,10 +29,12 @@ class Settings(BaseSettings):
     #: Upper bound of monitor output held in memory between two writes. Bytes.
     chunk_bytes: int = Field(default=32 * 2**20, ge=1)
 
+    #: Compiled kernels of this host. Holds code that workers run: not for a directory that others can write.
+    cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "tvb-batch")
     #: Modules whose models, couplings, monitors ... specs may name besides TVB's own, separated by commas.
     modules: str = Field(default="", pattern=r"^[\w., ]*$")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "cache_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,9 @@ from models.sections import checked, complete, domain_warnings, files_of
 
 #: What is written into the files but decides no number in them.
 ANNOTATION = frozenset({"subject", "title", "user_tags"})
+
+#: What is no part of the hash: all engines give the same bits.
+NOT_DECISIVE = ANNOTATION | {"engine"}
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -87,6 +90,8 @@ class SimulationSpec(BaseModel):
     simulation_length: Positive
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
+    #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
+    engine: Literal["auto", "reference"] = "auto"
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
     title: Text = ""
@@ -157,7 +162,7 @@ class SimulationSpec(BaseModel):
 
     def parameters_hash(self) -> str:
         """sha256 of what decides the data; equal for simulations that TVB cannot tell apart."""
-        decisive = {name: value for name, value in self.canonical().items() if name not in ANNOTATION}
+        decisive = {name: value for name, value in self.canonical().items() if name not in NOT_DECISIVE}
         return hashlib.sha256(to_json(decisive).encode()).hexdigest()
 
     def with_parameters(self, values: Mapping[str, Any]) -> "SimulationSpec":

@@ -18,7 +18,7 @@ from models.names import get, is_section, parameters
 from models.plan import normalize, points, values
 from models.sections import checked, complete, files_of
 from models.spec import (
-    ANNOTATION,
+    NOT_DECISIVE,
     SimulationSpec,
     complete_part,
     simulation,
@@ -208,7 +208,7 @@ class _Template:
     """
 
     def __init__(self, base: SimulationSpec, names: list[str]) -> None:
-        canonical = {name: value for name, value in base.canonical().items() if name not in ANNOTATION}
+        canonical = {name: value for name, value in base.canonical().items() if name not in NOT_DECISIVE}
         self._attributes = {}
         marks = {}
         for name in [*names, "seed"]:

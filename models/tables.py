@@ -110,6 +110,7 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text, comment="the last fault, in words for a person")
     error_type: Mapped[str | None] = mapped_column(String(200))
     engine: Mapped[str | None] = mapped_column(String(40))
+    engine_reason: Mapped[str | None] = mapped_column(Text, comment="why no faster engine ran it")
     versions: Mapped[dict[str, Any] | None] = mapped_column(comment="libraries that ran it")
     source_id: Mapped[int | None] = mapped_column(
         ForeignKey("job.id"), comment="the equal job of an earlier sweep whose files this one shares"

@@ -169,6 +169,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "LEASE": str(settings.lease),
         "MAX_ATTEMPTS": str(settings.max_attempts),
         "CHUNK_BYTES": str(settings.chunk_bytes),
+        "CACHE_DIR": str(settings.cache_dir),
         "MODULES": settings.modules,
     }
     return {f"TVB_BATCH_{name}": value for name, value in values.items()}

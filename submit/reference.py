@@ -19,6 +19,7 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "conduction_speed": ({"type": "number", "exclusiveMinimum": 0}, "mm/ms"),
     "simulation_length": ({"type": "number", "exclusiveMinimum": 0}, "ms"),
     "initial_conditions": ({"type": ["array", "object", "null"]}, "(time, state variable, node, mode)"),
+    "engine": ({"enum": ["auto", "reference"]}, "reference asks for TVB's own loop"),
     "seed": ({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "noise_seed"),
     "subject": ({"type": "string", "maxLength": 1000}, "Written into the files."),
     "title": ({"type": "string", "maxLength": 1000}, "Written into the files."),

@@ -314,6 +314,7 @@ def job_as_dict(job: Job) -> dict[str, Any]:
         "finished_at": _time(job.finished_at),
         "seconds": _seconds(job),
         "engine": job.engine,
+        "engine_reason": job.engine_reason,
         "versions": job.versions,
         "error": job.error,
     }

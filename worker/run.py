@@ -23,7 +23,7 @@ from models.paths import Storage, part
 from models.settings import Settings
 from models.spec import SimulationSpec, simulation
 from worker import __version__
-from worker.engines import reference
+from worker.engines import choose, reference
 from worker.gids import content_gid
 from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.h5.formats import LABELS_ORDERING
@@ -71,15 +71,18 @@ def run_job(
     """
     spec = simulation(json.loads(claim.spec_json))
     simulator = build_simulator(spec, Inputs(settings.storage))
+    # Should an engine have taken its worker with it, TVB's own loop is tried next.
+    wanted = spec.engine if claim.attempt == 1 else "reference"
+    engine = choose(simulator, wanted, settings.cache_dir / "kernels", claim.size)
     pulse = _Pulse(catalogue, claim, timedelta(seconds=settings.lease), should_stop)
-    outputs = _Outputs(settings.storage, claim, spec, simulator)
+    outputs = _Outputs(settings.storage, claim, spec, simulator, engine.name)
     with outputs:
         total = reference.count_steps(simulator)
-        for chunk in reference.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
+        for chunk in engine.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
             outputs.append(chunk.samples)
             pulse.beat(chunk.step / total)
         records = outputs.publish()
-        catalogue.finish(claim, records, engine=reference.NAME, versions=versions())
+        catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions())
         outputs.keep()
     return records
 
@@ -119,9 +122,9 @@ class _Output:
 class _Outputs:
     """The files of one job. Left without `keep`, nothing of them stays."""
 
-    def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any) -> None:
+    def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
         self._storage, self._claim, self._simulator = storage, claim, simulator
-        self._provenance = provenance(claim, spec)
+        self._provenance = provenance(claim, spec, engine)
         self._inputs = embedded(spec, Inputs(storage))
         self._stack = ExitStack()
         for datatype in references(simulator):
@@ -230,7 +233,7 @@ def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= MOST_EMBEDDED}
 
 
-def provenance(claim: Claim, spec: SimulationSpec) -> Mapping[str, str]:
+def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, str]:
     """What a file says of where it comes from; enough to run the job again from the file alone."""
     return {
         "spec": spec.canonical_json(),
@@ -239,7 +242,7 @@ def provenance(claim: Claim, spec: SimulationSpec) -> Mapping[str, str]:
         "sweep": str(claim.sweep),
         "job": str(claim.gid),
         "attempt": str(claim.attempt),
-        "engine": reference.NAME,
+        "engine": engine,
         "versions": json.dumps(versions(), sort_keys=True),
         "host": platform.node(),
         "machine": platform.machine(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.engines import compiled, reference
+from worker.engines import compiled, reference, state
 from worker.engines.reference import Chunk
 
 
@@ -20,17 +20,31 @@ class Choice:
     stream: Callable[[Any, int], Iterator[Chunk]]
 
 
-def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path) -> Choice:
+#: Fewer steps are done by TVB in the time that compiling takes: about 5 s.
+WORTH_COMPILING = 10_000
+
+
+def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jobs: int = 1) -> Choice:
     """The fastest engine that runs the configured simulator as TVB would.
 
     Parameters
     ----------
     engine : `reference` asks for TVB's own loop
     cache : the directory of compiled kernels, shared by all workers of a host; made when missing
+    jobs : how many simulations of this kind there are
     """
     if engine == "reference":
         return Choice(reference.NAME, "asked for", reference.stream)
-    reason = compiled.supports(simulator, cache)
+    steps = reference.count_steps(simulator) * jobs
+    if steps < WORTH_COMPILING:
+        return Choice(reference.NAME, f"{steps:,} steps are not worth compiling for", reference.stream)
+    before = state.take(simulator)
+    try:
+        reason = compiled.supports(simulator, cache)
+    except Exception as exc:
+        # Whatever the compiler did not foresee, TVB's own loop can do.
+        state.put_back(simulator, before)
+        reason = f"cannot compile it ({type(exc).__name__}: {' '.join(str(exc).split())[:200]})"
     if reason is None:
         return Choice(compiled.NAME, "", compiled.stream)
     return Choice(reference.NAME, reason, reference.stream)

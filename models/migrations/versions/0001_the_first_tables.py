@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True, comment="the last fault, in words for a person"),
         sa.Column("error_type", sa.String(length=200), nullable=True),
         sa.Column("engine", sa.String(length=40), nullable=True),
+        sa.Column("engine_reason", sa.Text(), nullable=True, comment="why no faster engine ran it"),
         sa.Column("versions", sa.JSON(), nullable=True, comment="libraries that ran it"),
         sa.Column(
             "source_id",
