@@ -45,6 +45,17 @@ Row = tuple[str, int]
 Store = tuple[str, int, str]
 
 
+@dataclass(frozen=True)
+class Quick:
+    """Whose exp `quick_exp` equals on this machine."""
+
+    c_library: bool
+    numpy: bool
+
+
+NEVER = Quick(c_library=False, numpy=False)
+
+
 @dataclass
 class _Phase:
     statements: list[Operation] = field(default_factory=list)
@@ -64,7 +75,7 @@ def emit_function(
     outputs: Sequence[tuple[Row, Ref]],
     arguments: Sequence[str],
     *,
-    quick: bool = False,
+    quick: Quick = NEVER,
 ) -> list[Function]:
     """A function that works on nodes 0 .. n - 1, after the functions it calls.
 
@@ -73,7 +84,7 @@ def emit_function(
     inputs : for a name of the graph where it is read
     outputs : where a value goes
     arguments : names of the arrays
-    quick : take `quick_exp` for the C library's exp; the function returns how often that was not allowed
+    quick : whose exp to replace by `quick_exp`; the function returns how often that was not allowed
     """
     return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
 
@@ -86,7 +97,7 @@ class _Emitter:
         inputs: Mapping[str, Row],
         outputs: Sequence[tuple[Row, Ref]],
         arguments: Sequence[str],
-        quick: bool,
+        quick: Quick,
     ) -> None:
         self._name, self._graph, self._inputs, self._outputs = name, graph, inputs, outputs
         self._arguments, self._quick = arguments, quick
@@ -128,7 +139,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block"))
+            later = operation.code.startswith(("loop", "block")) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -142,6 +153,13 @@ class _Emitter:
             phases[-1].stores.append((*target, ref.name))
             phases[-1].used[ref.name] = ref
         return phases
+
+    def _is_quick(self, operation: Operation) -> bool:
+        """Whether a loop of NumPy is replaced by `quick_exp`."""
+        if not self._quick.numpy or not operation.code.startswith("loop"):
+            return False
+        loop = self._graph.loops[int(operation.code.split()[1])]
+        return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
 
     def _phase(self, number: int, phase: _Phase) -> list[str]:
         later = set().union(*(other.used for other in self._phases[number + 1 :]), set())
@@ -181,10 +199,12 @@ class _Emitter:
 
     def _statement(self, operation: Operation) -> list[str]:
         results, arguments = [ref.name for ref in operation.results], [ref.name for ref in operation.arguments]
+        if self._is_quick(operation):
+            return [f"far += 0 if abs({arguments[0]}) < FAR else 1", f"{results[0]} = quick_exp({arguments[0]})"]
         if operation.code.startswith("call "):
             self._bodies += 1
             function = self._graph.functions[int(operation.code.split()[1])]
-            return _inline(function, arguments, results, f"_{self._bodies}", quick=self._quick)
+            return _inline(function, arguments, results, f"_{self._bodies}", quick=self._quick.c_library)
         if operation.code in _TEMPLATES:
             return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
         return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
@@ -222,16 +242,17 @@ class _Emitter:
         site = f"{self._name}_{operation.results[0].name}"
         inside = f"{site}_in"
         self._rooms += [(inside, len(operation.arguments), "float64"), (site, len(operation.results), "float64")]
-        if not any(function.name == block.name for function in self._called):
+        name = block.name + ("_quickly" if self._quick != NEVER else "")
+        if not any(function.name == name for function in self._called):
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
-            self._called += emit_function(block.name, self._graph, inputs, outputs, ("given", "result"))
-        function = next(function for function in self._called if function.name == block.name)
+            self._called += emit_function(name, self._graph, inputs, outputs, ("given", "result"), quick=self._quick)
+        function = next(function for function in self._called if function.name == name)
         self._rooms += [room for room in function.rooms if room not in self._rooms]
         for k, ref in enumerate(operation.results):
             self._rows[ref.name] = (site, k)
         stores = [(inside, k, ref.name) for k, ref in enumerate(operation.arguments)]
-        return [function.call("n", inside, site)], stores
+        return [f"far += {function.call('n', inside, site)}"], stores
 
     def _row(self, ref: Ref) -> Row:
         """Where a number of each node is kept from one phase to the next."""

@@ -50,11 +50,14 @@ def load_kernel(source: str, directory: Path) -> Kernel:
     ----------
     directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
     """
-    directory = _writable(directory)
-    primitives = _write(_PRIMITIVES.read_text(), "primitives", directory)
-    pieces = _import(primitives)
-    path = _write(f"from {primitives.stem} import *\n\n{source}", "kernel", directory)
+    pieces = load_primitives(directory)
+    path = _write(f"from {pieces.__name__} import *\n\n{source}", "kernel", _writable(directory))
     return Kernel(path.stem, _import(path).run, pieces)
+
+
+def load_primitives(directory: Path) -> ModuleType:
+    """The primitives, from the cache."""
+    return _import(_write(_PRIMITIVES.read_text(), "primitives", _writable(directory)))
 
 
 @cache

@@ -26,13 +26,20 @@ class NormalStream:
 
 
 def _free(needed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many pairs of numbers from each position on nobody needs; see `primitives.fill_normals`."""
+    """How many pairs of numbers from each position on nobody needs; see `primitives.fill_normals`.
+
+    Where one of the next two is needed: how many pairs until two are not, as a negative number.
+    """
     period = len(needed)
     if needed.all():
-        return np.zeros(period, dtype=np.int64)
+        return np.full(period, -(2**30), dtype=np.int64)
     if not needed.any():
         return np.full(period, 2**30, dtype=np.int64)
-    wanted = np.flatnonzero(np.concatenate([needed, needed]))
     position = np.arange(period)
-    distance = wanted[np.searchsorted(wanted, position)] - position
-    return (distance // 2).astype(np.int64)
+    wanted = np.flatnonzero(np.concatenate([needed, needed]))
+    pairs = (wanted[np.searchsorted(wanted, position)] - position) // 2
+    idle = np.flatnonzero(np.concatenate([pairs > 0, pairs > 0]))
+    if not len(idle):
+        return np.full(period, -(2**30), dtype=np.int64)
+    until = (idle[np.searchsorted(idle, position)] - position + 1) // 2
+    return np.where(pairs > 0, pairs, -until).astype(np.int64)

@@ -276,6 +276,15 @@ def gather_now(window, plane, s, b, offset, late, out):
 
 
 @jit
+def spread(state, target, out):
+    """Give every edge its target's state, in groups of eight edges of one target."""
+    for group in range(target.size // LANES):
+        value = np.float32(state[target[LANES * group]])
+        for k in range(LANES):
+            out[LANES * group + k] = value
+
+
+@jit
 def slide(window, n, horizon):
     """Move the last `horizon` of `horizon + n` columns to the front: (variables, sources, columns)."""
     for variable in range(window.shape[0]):
@@ -336,8 +345,8 @@ def fill_normals(key, words, state, spare, out, free, tried, kept):
     state : (1,) int64, words that were used
     spare : (2,) whether a normal is left over, and the normal
     free : (period,) int64, how many pairs from a position (modulo the period) on are not needed: they are drawn, but
-        `out` is left as it is
-    tried : (3, 156) float64, room
+        `out` is left as it is; a negative number says how many are needed
+    tried : (5, 156) float64, room
     kept : (157,) int64, room
     """
     n, period = out.size, free.size
@@ -351,25 +360,34 @@ def fill_normals(key, words, state, spare, out, free, tried, kept):
         found = _try_pairs(key, words, state, tried, kept, (n - done + 1) // 2)
         i = 0
         while i < found:
-            # The last pair may leave a normal over, which somebody may need.
-            skip = min(free[phase], found - i, (n - done) // 2 - 1)
-            if skip > 0:
-                i += skip
-            else:
-                skip = 1
+            pairs = min(abs(free[phase]), found - i, (n - done) // 2)
+            if pairs > 0 and free[phase] < 0:
+                _normals(tried, kept[i : i + pairs], out[done : done + 2 * pairs])
+            if pairs == 0:
+                pairs = 1
                 k = kept[i]
-                r2 = tried[2, k]
-                factor = math.sqrt(-2.0 * math.log(r2) / r2)
+                factor = math.sqrt(-2.0 * math.log(tried[2, k]) / tried[2, k])
                 out[done] = factor * tried[1, k]
-                if done + 1 < n:
-                    out[done + 1] = factor * tried[0, k]
-                else:
-                    spare[0], spare[1] = 1.0, factor * tried[0, k]
-                i += 1
-            done += 2 * skip
-            phase += 2 * skip
+                spare[0], spare[1] = 1.0, factor * tried[0, k]
+            i += pairs
+            done += 2 * pairs
+            phase += 2 * pairs
             if phase >= period:
                 phase %= period
+
+
+@jit
+def _normals(tried, kept, out):
+    """Two normals of each point that was kept."""
+    logarithm, factor = tried[3], tried[4]
+    for i in range(kept.size):
+        logarithm[i] = math.log(tried[2, kept[i]])
+        factor[i] = tried[2, kept[i]]
+    for i in range(kept.size):
+        factor[i] = math.sqrt(-2.0 * logarithm[i] / factor[i])
+    for i in range(kept.size):
+        out[2 * i] = factor[i] * tried[1, kept[i]]
+        out[2 * i + 1] = factor[i] * tried[0, kept[i]]
 
 
 @jit
@@ -534,6 +552,15 @@ def quick_exp(x):
     rest = _fma(r2, _fma(r, _C3, _C2), _from_bits(_POWERS[at]) + r)
     rest = _fma(r2 * r2, _fma(r, _C5, _C4), rest)
     return _fma(scale, rest, scale)
+
+
+@jit
+def quick_exps(x):
+    """`quick_exp` of each number."""
+    out = np.empty_like(x)
+    for i in range(x.size):
+        out[i] = quick_exp(x[i])
+    return out
 
 
 @jit

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.emit import Function, emit_function
+from worker.engines.emit import Function, Quick, emit_function
 from worker.engines.graph import UntraceableError
-from worker.engines.kernels import Kernel, load_kernel
-from worker.engines.loops import address
+from worker.engines.kernels import Kernel, load_kernel, load_primitives
+from worker.engines.loops import address, quick_exp_of
 from worker.engines.noise import NormalStream
 from worker.engines.step import Step, trace_step
 from worker.engines.sums import BLOCK, DEPTH, Edges, Table, split_rows
@@ -41,7 +41,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
     parts, part = np.empty({depth} * 8, window.dtype), np.empty({depth}, now_weight.dtype)
     sent = np.empty((sources, nodes), window.dtype)
     normals = np.zeros((8, {draws}, nodes))
-    tried, kept = np.empty((3, 156)), np.empty(157, np.int64)
+    tried, kept = np.empty((5, 156)), np.empty(157, np.int64)
 {rooms}
     before, after, coloured, recoloured = states[0], states[1], colours[0], colours[1]
     for s in range(n):
@@ -79,8 +79,7 @@ _SUM_EDGES = '''
         for k in range(sources):
             delayed[k] = gathered[k, b]
         for k in range(sources):
-            for e in range(edges):
-                present[k, e] = np.float32(before[cvar[k], now_target[e]])
+            spread(before[cvar[k]], now_target, present[k])
         {combine}
         for r in range({rows}):
             sum_now(product[r], 0, now_rows, now_leaves, now_weight, total[r], part)
@@ -123,7 +122,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
         Something in it is not understood.
     """
     step = trace_step(simulator)
-    source = _make_source(step)
+    source = _make_source(step, quick_exp_of(load_primitives(directory)))
     graph, nodes = step.graph, simulator.number_of_nodes
     if step.coupling.dense:
         _check_dense(simulator)
@@ -141,7 +140,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     )
 
 
-def _make_source(step: Step) -> str:
+def _make_source(step: Step, allowed: Quick) -> str:
     graph, rows = step.graph, len(step.coupling.product)
     inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
@@ -156,12 +155,12 @@ def _make_source(step: Step) -> str:
     outputs = [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
     names = ("before", "total", "normal", "coloured", "pulse", *parts)
     exact = emit_function("advance", graph, inputs, outputs, names)
-    quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=True)
-    has_quick = "quick_exp" in quick[-1].source
-    functions = [*exact, *(quick[-1:] if has_quick else [])]
-    rooms = _rooms(functions[-1], "nodes") + (_rooms(exact[-1], "nodes") if has_quick else [])
-    advance = exact[-1].call("nodes")
-    if has_quick:
+    quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=allowed)
+    functions, advance = list(exact), exact[-1].call("nodes")
+    rooms = _rooms(exact[-1], "nodes")
+    if any("quick_exp" in function.source for function in quick):
+        functions += quick
+        rooms += _rooms(quick[-1], "nodes")
         advance = f"if {quick[-1].call('nodes')}:\n            {advance}"
     sums = _SUM_SOURCES.format(rows=rows)
     if step.coupling.by_edge:
@@ -253,7 +252,7 @@ class Run:
         """
         simulator, program = self._simulator, self._program
         horizon, nodes = self._horizon, simulator.number_of_nodes
-        columns = horizon + max(self.steps, horizon, 1024) + BLOCK
+        columns = horizon + max(self.steps, horizon // 2, 256) + BLOCK
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * program.source_dtype.itemsize % 4096 < 128 else 0
         self._window = np.zeros((len(program.step.source), nodes + 1, columns), dtype=program.source_dtype)
@@ -263,6 +262,7 @@ class Run:
             past = _send(simulator.coupling, past, dense=program.step.coupling.dense)
         self._window[:, :nodes, :horizon] = past[..., 0].transpose(1, 2, 0)
         self._column = horizon
+        program.kernel.primitives.slide(self._window, 0, 0)  # Compiled now, not in the middle of a run.
 
     def _bind_edges(self) -> None:
         columns, dtype = self._window.shape[2], self._program.dtype

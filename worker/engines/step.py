@@ -105,6 +105,10 @@ def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -
     return Value(graph, Ref("0.0", "d"), shape)
 
 
+#: A dfun of more operations is a function of its own: it would be compiled several times.
+_MOST_INLINE = 300
+
+
 class _Dfun:
     """The model's derivatives: part of the step where they are short, else a function that the step calls."""
 
@@ -140,7 +144,8 @@ class _Dfun:
         outputs = _refs(graph, self._trace(*inputs, local_coupling))
         names = tuple(value.ref for stack in inputs for value in stack.items if value is not None)
         block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
-        if any(operation.code.startswith("loop") for operation in graph.reachable(outputs)):
+        operations = graph.reachable(outputs)
+        if len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations):
             graph.blocks.append(block)
         return block
 

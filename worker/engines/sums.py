@@ -63,6 +63,9 @@ def split_rows(edges: Edges, *, dense: bool, ahead: bool) -> tuple[Table, Table]
 
 def _table(edges: Edges, targets: NDArray[np.int64], dense: bool) -> Table:
     starts = np.searchsorted(edges.target, np.arange(edges.nodes + 1))
+    # Rows of one length after another: the processor guesses the ends of loops better.
+    lengths = starts[targets + 1] - starts[targets]
+    targets = targets[np.argsort(lengths, kind="stable")]
     rows: list[tuple[int, int, int, int]] = []
     leaves: list[tuple[int, int, int, int, int]] = []
     places: list[int] = []
