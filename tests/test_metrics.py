@@ -1,0 +1,294 @@
+"""Metrics equal TVB's own analyzers on the same data, in bounded memory; what has none goes without."""
+
+import tracemalloc
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from test_h5_writer import write
+from tvb.analyzers import METRICS as TVB_METRICS
+from tvb.datatypes.time_series import TimeSeriesRegion
+
+from models.errors import OutputError
+from worker import metrics
+from worker.metrics import METRICS, SEGMENTS, START_POINT, compute, metric
+
+OF_TVB = {"GlobalVariance", "VarianceNodeVariance", "KuramotoIndex", "Metastability", "Synchrony"}
+
+
+def walk(*shape: int, seed: int = 0, offset: float = 2.0) -> np.ndarray:
+    """Series that wander, each of its own strength."""
+    rng = np.random.default_rng(seed)
+    return offset + rng.normal(size=shape).cumsum(axis=0) * rng.uniform(0.05, 0.5, size=shape[1:])
+
+
+def tvbs_own(data: np.ndarray, period: float) -> dict[str, float]:
+    """What TVB's analyzers return with the GUI's defaults, where they return a number."""
+    series = TimeSeriesRegion(data=data, sample_period=period)
+    found: dict[str, float] = {}
+    for name, function in TVB_METRICS.items():
+        if name == "KuramotoIndex" and data.shape[1] < 2:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            value = function({"time_series": series, "start_point": START_POINT, "segment": SEGMENTS})
+        found |= value if isinstance(value, dict) else {name: value}
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def check_equal(data: np.ndarray, period: float, path, rtol: float = 1e-12) -> None:
+    write(path, data, sample_period=period)
+    expected = tvbs_own(data, period)
+
+    found = compute(path)
+
+    assert set(found) & OF_TVB == set(expected)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=rtol, abs=0), name
+
+
+@pytest.mark.parametrize(
+    ("shape", "period"),
+    [
+        ((1000, 4, 76, 1), 1.0),
+        ((600, 2, 76, 1), 0.9765625),
+        ((300, 3, 10, 2), 1.0),  # shorter than 500 ms: the last of four parts
+        ((301, 1, 10, 1), 1.0),  # one state variable: no phase
+        ((501, 2, 5, 1), 1.0),  # one sample is left
+        ((7, 2, 5, 3), 1000.0),  # 500 ms are less than one sample
+        ((3, 2, 5, 1), 1.0),  # shorter than four parts
+        ((40, 2, 1, 1), 100.0),  # one node has no distance from the mean
+        ((200, 6, 2000, 1), 5.0),
+    ],
+)
+def test_the_values_are_those_of_tvbs_analyzers(tmp_path, shape, period: float) -> None:
+    check_equal(walk(*shape), period, tmp_path / "x.h5")
+
+
+def test_they_are_equal_around_a_mean_that_is_large_against_the_deviations(tmp_path) -> None:
+    # TVB itself loses six digits here.
+    check_equal(walk(1200, 2, 20, 1, offset=1e6), 1.0, tmp_path / "x.h5", rtol=1e-9)
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 6), st.integers(1, 3), st.sampled_from([1.0, 30.0, 600.0]))
+@settings(max_examples=40, deadline=None)
+def test_any_shape_is_equal_and_the_chunks_do_not_matter(
+    tmp_path_factory, samples, variables, nodes, modes, period
+) -> None:
+    data = walk(samples, variables, nodes, modes, seed=samples, offset=0.0)
+    path = tmp_path_factory.mktemp("any") / "x.h5"
+    check_equal(data, period, path, rtol=1e-9)
+    whole = compute(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "CHUNK", 1)
+        found = compute(path)
+
+    assert found == pytest.approx(whole, rel=1e-9, abs=1e-14)
+
+
+def test_a_simulation_of_tvb_has_the_metrics_that_tvb_finds_in_it(tmp_path) -> None:
+    from tvb.datatypes.connectivity import Connectivity
+    from tvb.simulator import coupling, integrators, monitors, simulator
+    from tvb.simulator.models import JansenRit
+
+    monitor = monitors.TemporalAverage(period=1.0, variables_of_interest=np.array([0, 1, 2]))
+    sim = simulator.Simulator(
+        connectivity=Connectivity.from_file("connectivity_76.zip"), model=JansenRit(),
+        coupling=coupling.SigmoidalJansenRit(), integrator=integrators.HeunDeterministic(dt=0.5), monitors=[monitor],
+        simulation_length=700.0,
+    ).configure()  # fmt: skip
+    ((_, data),) = sim.run()
+
+    check_equal(data, 1.0, tmp_path / "x.h5")
+
+
+def test_mean_and_deviation_are_those_of_all_points_after_the_transient(tmp_path) -> None:
+    data = walk(1500, 2, 30, 2)
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+
+    found = compute(tmp_path / "x.h5")
+
+    assert found["mean"] == pytest.approx(data[500:].mean(), rel=1e-12)
+    assert found["std"] == pytest.approx(data[500:].std(), rel=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------------------- frequency
+
+
+def oscillation(samples: int, period: float, hertz: float, nodes: int = 5) -> np.ndarray:
+    time = period / 1000.0 * np.arange(samples)[:, None, None, None]
+    phase = np.linspace(0, 3, nodes)[:, None]
+    noise = np.random.default_rng(0).normal(size=(samples, 2, nodes, 1))
+    return 40.0 + np.sin(2 * np.pi * hertz * time + phase) + 0.3 * noise
+
+
+@pytest.mark.parametrize(
+    ("samples", "period", "hertz"), [(1500, 1.0, 10.0), (9500, 0.1, 40.0), (400, 1000.0, 0.05), (1501, 0.9765625, 7.0)]
+)
+def test_the_frequency_of_an_oscillation_is_found(tmp_path, samples: int, period: float, hertz: float) -> None:
+    write(tmp_path / "x.h5", oscillation(samples, period, hertz), sample_period=period)
+
+    found = compute(tmp_path / "x.h5")["dominant_frequency"]
+
+    resolution = 1000.0 / (samples * period - min(500.0, samples * period / 2))
+    assert found == pytest.approx(hertz, abs=resolution)
+
+
+def test_a_series_beyond_the_longest_window_is_taken_in_windows(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "x.h5", oscillation(4700, 1.0, 10.0), sample_period=1.0)
+    monkeypatch.setattr(metrics, "WINDOW", 1000 * 5 * 8)
+    monkeypatch.setattr(metrics, "CHUNK", 8000)
+
+    found = compute(tmp_path / "x.h5")["dominant_frequency"]
+
+    # 4200 samples after the transient: five windows of 840.
+    assert found == pytest.approx(10.0, abs=1000 / 840)
+
+
+def test_the_peak_is_where_scipys_welch_has_it(tmp_path) -> None:
+    from scipy.signal import welch
+
+    data = walk(2000, 1, 20, 1)
+    write(tmp_path / "x.h5", data, sample_period=2.0)
+
+    frequencies, power = welch(data[250:, 0, :, 0], fs=500.0, window="hann", nperseg=1750, noverlap=0, axis=0)
+
+    expected = frequencies[1:][power.sum(axis=1)[1:].argmax()]
+    assert compute(tmp_path / "x.h5")["dominant_frequency"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_constant_has_no_frequency_and_no_variance(tmp_path) -> None:
+    write(tmp_path / "x.h5", np.full((900, 2, 7, 1), 0.1), sample_period=1.0)
+
+    found = compute(tmp_path / "x.h5")
+
+    assert "dominant_frequency" not in found
+    assert found["mean"] == pytest.approx(0.1)
+    assert found["GlobalVariance"] == pytest.approx(0.0, abs=1e-30)
+
+
+# ------------------------------------------------------------------------------------------------------ what has none
+
+
+def test_a_nan_takes_only_the_metrics_that_see_it(tmp_path) -> None:
+    data = walk(900, 4, 7, 1)
+    data[600, 3, 2, 0] = np.nan
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+
+    assert set(compute(tmp_path / "x.h5")) == {"KuramotoIndex", "dominant_frequency"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
+def test_a_series_that_diverged_is_no_fault(tmp_path, value: float) -> None:
+    data = walk(900, 2, 7, 1)
+    data[600:] = value
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+
+    found = compute(tmp_path / "x.h5")
+
+    assert all(np.isfinite(number) for number in found.values())
+    assert "GlobalVariance" not in found or value == 1e308
+
+
+def test_a_series_that_ends_with_the_transient_has_what_tvb_finds(tmp_path) -> None:
+    # TVB's analyzers return NaN of nothing here, but for the one that leaves no transient out.
+    write(tmp_path / "x.h5", walk(500, 2, 7, 1), sample_period=1.0)
+
+    assert set(compute(tmp_path / "x.h5")) == {"KuramotoIndex"}
+
+
+# -------------------------------------------------------------------------------------------------- a metric of a user
+
+
+def test_a_users_metric_is_one_registered_function(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+    data = walk(900, 2, 7, 1)
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+
+    @metric("highest")
+    def highest(series) -> float:
+        return max(chunk.max() for chunk in series.chunks(series.start))
+
+    assert compute(tmp_path / "x.h5")["highest"] == data[500:].max()
+
+
+def test_a_users_metric_that_fails_costs_only_itself(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+    write(tmp_path / "x.h5", walk(900, 2, 7, 1), sample_period=1.0)
+
+    @metric("broken")
+    def broken(series) -> float:
+        return 1 / 0
+
+    @metric("wordy")
+    def wordy(series) -> float:
+        return "a lot"
+
+    with capture_logs() as logged:
+        found = compute(tmp_path / "x.h5")
+
+    assert set(found) == set(METRICS) - {"broken", "wordy"}
+    assert [(line["event"], line["metric"]) for line in logged] == [
+        ("metric_failed", "broken"),
+        ("metric_failed", "wordy"),
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------------- the file
+
+
+def removed(name: str):
+    return lambda file: file.__delitem__(name)
+
+
+def flattened(file: h5py.File) -> None:
+    del file["data"]
+    file["data"] = np.zeros((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (removed("data"), "x.h5::data: no time series"),
+        (flattened, "x.h5::data: no time series"),
+        (lambda file: file.attrs.__delitem__("TVB_sample_period"), "TVB_sample_period: None"),
+        (lambda file: file.attrs.__setitem__("TVB_sample_period", 0.0), "expected milliseconds above 0"),
+    ],
+    ids=range(4),
+)
+def test_what_is_no_time_series_is_named(tmp_path, change, words: str) -> None:
+    write(tmp_path / "x.h5", walk(9, 2, 3, 1))
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        change(file)
+
+    with pytest.raises(OutputError, match=words):
+        compute(tmp_path / "x.h5")
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path) -> None:
+    (tmp_path / "x.h5").write_bytes(b"no")
+
+    for name in ("x.h5", "gone.h5"):
+        with pytest.raises(OutputError, match=name) as caught:
+            compute(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_large_series_needs_no_more_memory_than_a_window(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "WINDOW", 4 * 2**20)
+    data = walk(6000, 4, 300, 1)
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+    assert data.nbytes > 50e6
+    tracemalloc.start()
+    try:
+        compute(tmp_path / "x.h5")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 16 * 2**20
