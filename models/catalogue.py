@@ -7,7 +7,7 @@ a worker writes names its claim's token too, so that one whose lease ran out can
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from itertools import islice
@@ -23,7 +23,7 @@ from models.errors import LeaseLostError, NotFoundError
 from models.spec import ANNOTATION, SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
-from models.tables import Job, JobParameter, Output, Sweep, SweepParameter
+from models.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 
 T = TypeVar("T")
 Row = TypeVar("Row", Sweep, Job)
@@ -78,6 +78,8 @@ class OutputRecord:
     shape: tuple[int, ...]
     is_nan: bool
     refers_to: tuple[str, ...] = ()
+    #: Metrics of its series, by name.
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -234,12 +236,12 @@ class Catalogue:
                 if cast("CursorResult[Any]", hit).rowcount != 1:
                     raise _lost(claim)
                 job_id = session.scalar(select(Job.id).where(Job.gid == claim.gid))
-                rows = [
-                    {**vars(output), "job_id": job_id, "shape": list(output.shape), "refers_to": list(output.refers_to)}
-                    for output in outputs
-                ]
+                rows = [_output_row(output, job_id) for output in outputs]
                 if rows:
                     session.execute(insert(Output), rows)
+                metrics = [{"job_id": job_id, "name": name, "number": value} for name, value in _metrics(outputs)]
+                if metrics:
+                    session.execute(insert(JobMetric), metrics)
 
         transact(self._engine, work)
 
@@ -367,6 +369,20 @@ class Catalogue:
 
         return self._read(work)
 
+    def metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, float]]:
+        """The metrics of jobs, by name."""
+
+        def work(session: Session) -> dict[UUID, dict[str, float]]:
+            found: dict[UUID, dict[str, float]] = {gid: {} for gid in jobs}
+            for start in range(0, len(jobs), BATCH):
+                query = select(Job.gid, JobMetric.name, JobMetric.number)
+                query = query.join(JobMetric, func.coalesce(Job.source_id, Job.id) == JobMetric.job_id)
+                for gid, name, number in session.execute(query.where(Job.gid.in_(jobs[start : start + BATCH]))):
+                    found[gid][name] = number
+            return found
+
+        return self._read(work)
+
     def find(self, key: str) -> Job | Sweep:
         """The sweep or the job with this gid, beginning of a gid, or name.
 
@@ -490,6 +506,20 @@ def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[st
         session.execute(insert(JobParameter), rows)
 
 
+def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:
+    row = {name: value for name, value in vars(output).items() if name != "metrics"}
+    return {**row, "job_id": job_id, "shape": list(output.shape), "refers_to": list(output.refers_to)}
+
+
+def _metrics(outputs: Sequence[OutputRecord]) -> Iterator[tuple[str, float]]:
+    """Every metric by its name with its monitor's place, and those of the first monitor by their names alone too."""
+    for index, output in enumerate(outputs):
+        for name, value in output.metrics.items():
+            yield f"monitors[{index}].{name}", value
+            if not index:
+                yield name, value
+
+
 def _claimed(claim: Claim) -> Any:
     return update(Job).where(Job.gid == claim.gid, Job.claim_token == claim.token, Job.status == Status.STARTED)
 
@@ -514,12 +544,19 @@ def _filters(sweep: UUID | None, status: Status | None, where: Sequence[Conditio
 
 
 def _fits(condition: Condition) -> ColumnElement[bool]:
-    """Jobs whose own parameter fits, or whose sweep's does where the job has none of that name."""
+    """Jobs whose own parameter or metric fits, or whose sweep's parameter does where the job has none of that name."""
     own = select(JobParameter.job_id).where(JobParameter.name == condition.name, _compares(JobParameter, condition))
     shared = select(SweepParameter.sweep_id).where(
         SweepParameter.name == condition.name, _compares(SweepParameter, condition)
     )
-    return or_(Job.id.in_(own), Job.sweep_id.in_(shared))
+    fitting = [Job.id.in_(own), Job.sweep_id.in_(shared)]
+    if isinstance(condition.value, float):
+        compare = _OPERATORS[condition.operator]
+        measured = select(JobMetric.job_id).where(
+            JobMetric.name == condition.name, compare(JobMetric.number, condition.value)
+        )
+        fitting.append(func.coalesce(Job.source_id, Job.id).in_(measured))
+    return or_(*fitting)
 
 
 def _compares(table: Any, condition: Condition) -> ColumnElement[bool]:

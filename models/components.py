@@ -62,6 +62,11 @@ def allow(modules: Iterable[str]) -> None:
     _allowed.update(modules)
 
 
+def allowed() -> list[str]:
+    """The modules that the operator allows."""
+    return sorted(_allowed)
+
+
 @cache
 def _content() -> dict[str, Any]:
     content: dict[str, Any] = json.loads((files("models") / "components.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The tables: Sweep, SweepParameter, Job, JobParameter, Output. What is asked of them is in `models.catalogue`."""
+"""The tables: sweeps, jobs, their parameters and metrics, outputs. What is asked of them is in `models.catalogue`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -132,6 +132,17 @@ class JobParameter(Base):
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     number: Mapped[float | None] = mapped_column(Float(53))
     text: Mapped[str | None] = mapped_column(String(500))
+
+
+class JobMetric(Base):
+    """One number of a finished job's time series: of the first monitor by its name, of each as `monitors[1].name`."""
+
+    __tablename__ = "job_metric"
+    __table_args__ = (Index(None, "name", "number", "job_id"),)
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True, comment="such as KuramotoIndex")
+    number: Mapped[float] = mapped_column(Float(53))
 
 
 class Output(Base):

@@ -144,6 +144,11 @@ class Job:
             raise NotFoundError(f"job {view.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
         return TimeSeries(self._settings.storage.absolute(outputs[index].path))
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Numbers of its series, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
+        return self._catalogue.metrics([self.gid])[self.gid]
+
     def as_dict(self) -> dict[str, Any]:
         """Everything the catalogue says of it."""
         return view.job_as_dict(self._row)
@@ -204,13 +209,14 @@ class Sweep:
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
 
     def dataframe(self) -> "pd.DataFrame":
-        """A row for each job: number, gid, status, seed, repeat, seconds, error, and a column for each parameter."""
+        """A row for each job: number, gid, status, seed, repeat, seconds, error, each parameter and each metric."""
         try:
             import pandas as pd
         except ImportError as exc:
             raise NotFoundError("a table of jobs needs pandas: pip install 'tvb-batch[notebook]'") from exc
-        rows = [_as_table_row(row) for row in self._rows(None, None)]
-        return pd.DataFrame(rows).set_index("number")
+        jobs = list(self._rows(None, None))
+        metrics = self._catalogue.metrics([job.gid for job in jobs])
+        return pd.DataFrame([{**_as_table_row(job), **metrics[job.gid]} for job in jobs]).set_index("number")
 
     def bundle(self, target: Path | str | None = None) -> Path:
         """A ZIP of the finished results, to upload in the TVB GUI; see `tvb-batch bundle`."""

@@ -360,7 +360,7 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
         }
         for output in catalogue.outputs([found.gid])
     ]
-    return {**job_as_dict(found), "outputs": outputs}
+    return {**job_as_dict(found), "metrics": catalogue.metrics([found.gid])[found.gid], "outputs": outputs}
 
 
 def print_details(values: Mapping[str, Any]) -> None:

@@ -171,6 +171,28 @@ def test_what_has_finished_before_is_shared_and_not_run_again(catalogue) -> None
     assert catalogue.jobs(sweep=add(catalogue, 1, "third").gid)[0].source_id == job.id
 
 
+def test_metrics_are_found_by_name_and_value_and_shared(catalogue) -> None:
+    found = add(catalogue, 2, "measured")
+    for job, value in zip(catalogue.jobs(sweep=found.gid), (0.4, 0.95), strict=True):
+        claim = catalogue.claim(job.gid, "w", LEASE)
+        outputs = [output(metrics={"KuramotoIndex": value}), output(metrics={"mean": 2.0})]
+        catalogue.finish(claim, outputs, engine="reference", versions={"tvb-library": version("tvb-library")})
+    again = add(catalogue, 2, "again")
+
+    def numbers(text: str, sweep_) -> list[int]:
+        return [job.number for job in catalogue.jobs(sweep=sweep_.gid, where=[Condition.parse(text)])]
+
+    for one in (found, again):
+        assert numbers("KuramotoIndex > 0.9", one) == [1]
+        assert numbers("monitors[0].KuramotoIndex < 0.9", one) == [0]
+        assert numbers("monitors[1].mean = 2", one) == [0, 1]
+        assert numbers("mean = 2", one) == []
+    job = catalogue.jobs(sweep=again.gid)[1]
+    assert catalogue.metrics([job.gid])[job.gid] == {
+        "KuramotoIndex": 0.95, "monitors[0].KuramotoIndex": 0.95, "monitors[1].mean": 2.0,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "changes", [{"title": "another"}, {"subject": "another"}, {"seed": 43}, {"simulation_length": 21.0}], ids=str
 )

@@ -90,6 +90,8 @@ def test_results_are_at_hand_as_a_table_and_as_series(tmp_path) -> None:
 
     assert table["coupling.a"].tolist() == [0.01, 0.01, 0.02, 0.02]
     assert table["repeat"].tolist() == [0, 1, 0, 1]
+    assert table["GlobalVariance"].tolist() == [job.metrics["GlobalVariance"] for job in sweep.jobs()]
+    assert (table["monitors[1].mean"] == [job.metrics["monitors[1].mean"] for job in sweep.jobs()]).all()
     assert table["seed"].nunique() == 4
     assert set(table["status"]) == {"FINISHED"}
     assert series.shape == (10, 1, 1, 1)

@@ -30,6 +30,7 @@ from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header
 from worker.h5.verify import publish, verify
 from worker.h5.writer import TimeSeriesWriter
+from worker.metrics import compute
 from worker.series import Series, series_of
 from worker.simulator import build_simulator
 
@@ -217,6 +218,7 @@ class _Outputs:
             sha256=verified.sha256,
             shape=verified.shape,
             is_nan=verified.is_nan,
+            metrics=compute(output.final),
             refers_to=output.refers_to,
         )
 

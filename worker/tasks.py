@@ -3,6 +3,7 @@
 The one broad `except` of the program is here: it turns a fault into a row.
 """
 
+import importlib
 import logging
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import structlog
 from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
+from models.components import allowed
 from models.errors import BrokerError, CanceledError, CatalogueError, LeaseLostError, TvbBatchError
 from models.queue import RUN_JOB, publish
 from models.settings import Settings
@@ -68,6 +70,13 @@ def register(app: Celery, settings: Settings) -> None:
             log.error("no_catalogue", reason=str(exc))
             raise SystemExit(2) from exc
         import_tvb()
+        try:
+            # Their models are there before the pool is forked, and their metrics are registered.
+            for module in allowed():
+                importlib.import_module(module)
+        except ImportError as exc:
+            log.error("no_module", reason=str(exc), setting="TVB_BATCH_MODULES")
+            raise SystemExit(2) from exc
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:

@@ -120,6 +120,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_job_parameter_name_text_job_id"), ["name", "text", "job_id"], unique=False)
 
     op.create_table(
+        "job_metric",
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False, comment="such as KuramotoIndex"),
+        sa.Column("number", sa.Float(precision=53), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_metric_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_metric")),
+    )
+    with op.batch_alter_table("job_metric", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_job_metric_name_number_job_id"), ["name", "number", "job_id"], unique=False
+        )
+
+    op.create_table(
         "output",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("gid", sa.Uuid(), nullable=False),
@@ -149,6 +162,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_output_is_nan"))
 
     op.drop_table("output")
+    with op.batch_alter_table("job_metric", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_metric_name_number_job_id"))
+
+    op.drop_table("job_metric")
     with op.batch_alter_table("job_parameter", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_parameter_name_text_job_id"))
         batch_op.drop_index(batch_op.f("ix_job_parameter_name_number_job_id"))
