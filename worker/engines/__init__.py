@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.engines import compiled, reference
+from worker.engines import compiled, hybrid, reference
 from worker.engines.reference import Chunk
 
 
@@ -30,7 +30,10 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path) ->
     """
     if engine == "reference":
         return Choice(reference.NAME, "asked for", reference.stream)
-    reason = compiled.supports(simulator, cache)
-    if reason is None:
-        return Choice(compiled.NAME, "", compiled.stream)
-    return Choice(reference.NAME, reason, reference.stream)
+    reasons = []
+    for one in (compiled, hybrid):
+        reason = one.supports(simulator, cache)
+        if reason is None:
+            return Choice(one.NAME, "; ".join(reasons), one.stream)
+        reasons += [reason] if reason not in reasons else []
+    return Choice(reference.NAME, "; ".join(reasons), reference.stream)
