@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.engines import compiled, reference, state
+from worker.engines import compiled, hybrid, reference, state
 from worker.engines.reference import Chunk
 
 
@@ -38,13 +38,16 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jo
     steps = reference.count_steps(simulator) * jobs
     if steps < WORTH_COMPILING:
         return Choice(reference.NAME, f"{steps:,} steps are not worth compiling for", reference.stream)
-    before = state.take(simulator)
-    try:
-        reason = compiled.supports(simulator, cache)
-    except Exception as exc:
-        # Whatever the compiler did not foresee, TVB's own loop can do.
-        state.put_back(simulator, before)
-        reason = f"cannot compile it ({type(exc).__name__}: {' '.join(str(exc).split())[:200]})"
-    if reason is None:
-        return Choice(compiled.NAME, "", compiled.stream)
-    return Choice(reference.NAME, reason, reference.stream)
+    reasons: list[str] = []
+    for one in (compiled, hybrid):
+        before = state.take(simulator)
+        try:
+            reason = one.supports(simulator, cache)
+        except Exception as exc:
+            # Whatever the compiler did not foresee, TVB's own loop can do.
+            state.put_back(simulator, before)
+            reason = f"cannot compile it ({type(exc).__name__}: {' '.join(str(exc).split())[:200]})"
+        if reason is None:
+            return Choice(one.NAME, "; ".join(reasons), one.stream)
+        reasons += [reason] if reason not in reasons else []
+    return Choice(reference.NAME, "; ".join(reasons), reference.stream)

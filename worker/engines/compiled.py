@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines import state
 from worker.engines.graph import UntraceableError
 from worker.engines.program import Program, Run, make_program
 from worker.engines.reference import Chunk, count_steps
+from worker.engines.trial import find_difference
 from worker.engines.watchers import join, make_watcher, watches_afferents
 
 NAME = "compiled"
@@ -55,9 +55,12 @@ def supports(simulator: Any, cache: Path) -> str | None:
         program = make_program(simulator, cache)
     except UntraceableError as exc:
         return f"cannot compile {exc}"
-    difference = _find_difference(simulator, program)
+    key = (program.kernel.name, program.network)
+    n_steps = CHECKED_AGAIN if key in _TRUSTED else CHECKED_STEPS
+    difference = find_difference(simulator, lambda: _Steps(simulator, program), n_steps)
     if difference is not None:
         return f"compiled steps differ from TVB's in {difference}"
+    _TRUSTED.add(key)
     _PREPARED[simulator] = _Prepared(program, simulator.history)
     return None
 
@@ -104,7 +107,7 @@ class _Steps:
             self._step += n
             entering = self._run.afferents(n) if self._afferents else observed
             for part, watcher, monitor in zip(parts, self._watchers, self._simulator.monitors, strict=True):
-                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
+                part.append(watcher(first, (entering if watches_afferents(monitor) else observed)[..., np.newaxis]))
             done += n
         self._run.give_back()
         self._simulator.calls += 1
@@ -117,32 +120,3 @@ class _Steps:
             return None
         start = first - self._first
         return np.array([stimulus(step).reshape(-1) for step in range(start, start + n)], dtype=np.float64)
-
-
-def _find_difference(simulator: Any, program: Program) -> str | None:
-    """Where the first steps of the program and of TVB differ; the simulator is left as it was."""
-    key = (program.kernel.name, program.network)
-    n_steps = CHECKED_AGAIN if key in _TRUSTED else CHECKED_STEPS
-    before = state.take(simulator)
-    with np.errstate(all="ignore"):
-        outputs = list(simulator(n_steps=n_steps))
-        expected = state.take(simulator)
-        state.put_back(simulator, before)
-        samples = _Steps(simulator, program).do(n_steps)
-    found = state.take(simulator)
-    state.put_back(simulator, before)
-    difference = state.first_difference(expected, found)
-    for number, sample in enumerate(samples):
-        records = [output[number] for output in outputs if output[number] is not None]
-        if difference is None and not _same(records, sample):
-            difference = f"the samples of monitors[{number}]"
-    if difference is None:
-        _TRUSTED.add(key)
-    return difference
-
-
-def _same(records: list[Any], samples: Any) -> bool:
-    if samples is None or not records:
-        return samples is None and not records
-    time, data = np.array([record[0] for record in records]), np.array([record[1] for record in records])
-    return np.array_equal(time, samples.time) and np.array_equal(data, samples.data, equal_nan=True)

@@ -300,7 +300,7 @@ class _Rename(ast.NodeTransformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         new = self._names.get(node.id, node.id)
         if re.fullmatch(r"\(.*\)|np\..*", new):  # A literal of TVB's source.
             return ast.parse(new, mode="eval").body
@@ -314,7 +314,7 @@ class _QuickExp(ast.NodeTransformer):
         self._suffix, self._count = suffix, 0
         self._before: list[ast.stmt] = []
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         node = self.generic_visit(node)  # type: ignore[assignment]
         if ast.unparse(node.func) not in ("math.exp", "numpy.exp", "np.exp", "exp"):
             return node
@@ -324,14 +324,14 @@ class _QuickExp(ast.NodeTransformer):
         self._before += ast.parse(lines).body
         return ast.parse(f"quick_exp({name})", mode="eval").body
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802 - ast's name
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         node.test = self.visit(node.test)
         before, self._before = self._before, []
         node.body = self._block(node.body)
         node.orelse = self._block(node.orelse)
         return [*before, node]
 
-    def visit_Module(self, node: ast.Module) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Module(self, node: ast.Module) -> ast.AST:
         node.body = self._block(node.body)
         return node
 

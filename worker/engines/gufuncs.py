@@ -125,19 +125,19 @@ class _Scalars(ast.NodeTransformer):
     def __init__(self, names: set[str]) -> None:
         self._names = names
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id in self._names:
             if not isinstance(node.slice, ast.Constant) or not isinstance(node.slice.value, int):
                 raise UntraceableError("an index that is computed")
             return ast.Name(f"{node.value.id}_{node.slice.value}", node.ctx)
         return self.generic_visit(node)
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self._names and isinstance(node.ctx, ast.Load):
             return ast.Name(f"{node.id}_0", node.ctx)
         return node
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
         node = ast.Assign(node.targets, self.visit(node.value), lineno=0)
         node.targets = [self.visit(target) for target in node.targets]
         # `c_pop = c_pop[0]` gives an argument's name to a number.

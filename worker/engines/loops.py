@@ -1,4 +1,4 @@
-"""Addresses of NumPy's and SciPy's inner loops, so that a kernel gets their bits. Called by `worker.engines.program`."""
+"""Addresses of NumPy's and SciPy's inner loops, so that a kernel gets their bits. Called by `program`."""
 
 import ctypes
 from functools import cache
@@ -63,7 +63,7 @@ def _agrees(loop: Loop, function: int, data: int) -> bool:
 @cache
 def quick_exp_of(primitives: ModuleType) -> Quick:
     """Whose exp the primitives' `quick_exp` equals, tried on many numbers."""
-    spread = np.random.RandomState(0)  # noqa: NPY002 - the same numbers everywhere
+    spread = np.random.RandomState(0)
     x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.FAR)])
     x = x[np.abs(x) < primitives.FAR]
     return Quick(

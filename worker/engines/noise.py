@@ -1,5 +1,6 @@
 """The state of TVB's noise outside of NumPy, where a kernel draws from it. Called by `worker.engines.program`."""
 
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -20,9 +21,24 @@ class NormalStream:
         self.spare = np.array([float(has_spare), spare])
         self.free = _free(needed)
 
+    def fill(self, primitives: ModuleType, out: NDArray[np.float64]) -> None:
+        """Draw the next normals."""
+        room = np.empty((5, 156)), np.empty(157, dtype=np.int64)
+        primitives.fill_normals(self.key, self.words, self.used, self.spare, out, self.free, *room)
+
     def put_back(self, stream: Any) -> None:
         """`stream` goes on where the kernel ended."""
         stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
+
+
+@cache
+def draws_normals(primitives: ModuleType) -> bool:
+    """Whether the primitives draw the normals that NumPy draws on this machine."""
+    numpy = np.random.RandomState(1)
+    own = NormalStream(primitives, numpy, np.ones(1, dtype=bool))
+    out = np.empty(20_001)
+    own.fill(primitives, out)
+    return np.array_equal(out, numpy.normal(size=out.size))
 
 
 def _free(needed: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -276,6 +276,31 @@ def gather_now(window, plane, s, b, offset, late, out):
 
 
 @jit
+def sum_sources(window, plane, s, b, ahead_rows, ahead, now, offset, weight, leaves, late, gathered, total, part):
+    """Sum all rows for step b of eight that were looked at ahead, where every edge carries what its source sent.
+
+    Parameters
+    ----------
+    ahead_rows, ahead : rows that were summed ahead, and their sums (variables, targets, 8)
+    now, leaves : rows to be summed now
+    total : (variables, targets)
+    """
+    gather_now(window, plane, s, b, offset, late, gathered)
+    flat = gathered.reshape(-1)
+    for variable in range(total.shape[0]):
+        sum_now(flat, (BLOCK * variable + b) * offset.size, now, leaves, weight, total[variable], part)
+    add_ahead(ahead_rows, ahead, b, total)
+
+
+@jit
+def add_ahead(rows, ahead, b, total):
+    """Put the sums of step b that were made ahead beside the others."""
+    for variable in range(total.shape[0]):
+        for row in range(rows.shape[0]):
+            total[variable, rows[row, 0]] = ahead[variable, rows[row, 0], b]
+
+
+@jit
 def spread(state, target, out):
     """Give every edge its target's state, in groups of eight edges of one target."""
     for group in range(target.size // LANES):
@@ -529,7 +554,7 @@ def _powers_of_two():
 
 
 _POWERS = _powers_of_two()
-# The numbers of exp in the C library of GNU since 2.28: an argument is k/128 ln 2 and a rest, whose exp is a polynomial.
+# The numbers of exp in the GNU C library since 2.28: an argument is k/128 ln 2 and a rest, whose exp is a polynomial.
 _INVERSE = float.fromhex("0x1.71547652b82fep0") * 128
 _SHIFT = float.fromhex("0x1.8p52")
 _LN2_HIGH, _LN2_LOW = float.fromhex("-0x1.62e42fefa0000p-8"), float.fromhex("-0x1.cf79abc9e3b39p-47")

@@ -1,4 +1,4 @@
-"""One step of a configured simulator as operations on a node, traced from TVB's own model, integrator, noise and coupling.
+"""One step of a configured simulator as operations on a node, traced from TVB's model, integrator, noise and coupling.
 
 Called by `worker.engines.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured noise,
 u stimulus, and in a coupling's `pre` j the delayed and i the present state, each with the number of its row.
@@ -228,6 +228,17 @@ def _trace_coupling(simulator: Any, tracer: Tracer) -> Coupling:
     used = {ref.name for operation in tracer.graph.reachable(product) for ref in operation.arguments}
     names = used | {ref.name for ref in product}
     return Coupling(product, any(name[0] == "i" and name[1:].isdigit() for name in names), dense)
+
+
+def trace_coupling(simulator: Any) -> Coupling:
+    """How the simulator's coupling makes what is summed.
+
+    Raises
+    ------
+    UntraceableError
+        It is not understood.
+    """
+    return _trace_coupling(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
 
 
 def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:

@@ -6,6 +6,7 @@ numbers, and halves what is longer. Read by `worker.engines.primitives`, which w
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ BLOCK, LANES = 8, 8
 _LEAF = 128
 #: A row may need so many partial sums at a time; enough for 2**10 leaves.
 DEPTH = 16
+
+
+Order = Literal["reduceat", "pairwise", "sequence"]
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,22 @@ class Table:
         return (self.source * columns - 1 - self.delay).astype(np.int32)
 
 
-def split_rows(edges: Edges, *, dense: bool, ahead: bool) -> tuple[Table, Table]:
+def split_rows(edges: Edges, *, order: Order, ahead: bool) -> tuple[Table, Table]:
     """A table of the rows that can be summed for BLOCK steps at once, and one of those that cannot.
 
     Parameters
     ----------
-    dense : TVB sums whole rows
+    order : in which TVB sums a row: `reduceat` over its edges, or `pairwise` or in `sequence` over all sources
     ahead : False puts all rows into the second table
     """
     slow = np.ones(edges.nodes, dtype=bool)
     if ahead:
         slow = np.zeros(edges.nodes, dtype=bool)
         slow[edges.target[edges.delay < BLOCK - 1]] = True
-    return _table(edges, np.flatnonzero(~slow), dense), _table(edges, np.flatnonzero(slow), dense)
+    return _table(edges, np.flatnonzero(~slow), order), _table(edges, np.flatnonzero(slow), order)
 
 
-def _table(edges: Edges, targets: NDArray[np.int64], dense: bool) -> Table:
+def _table(edges: Edges, targets: NDArray[np.int64], order: Order) -> Table:
     starts = np.searchsorted(edges.target, np.arange(edges.nodes + 1))
     # Rows of one length after another: the processor guesses the ends of loops better.
     lengths = starts[targets + 1] - starts[targets]
@@ -72,17 +76,17 @@ def _table(edges: Edges, targets: NDArray[np.int64], dense: bool) -> Table:
     owners: list[int] = []
     for target in targets:
         own = np.arange(starts[target], starts[target + 1])
-        if dense:
+        if order == "pairwise":
             # Whole row: which edge stands at each source, -1 where none does.
             line = np.full(edges.nodes, -1)
             line[edges.source[own]] = own
         else:
-            line = own[1:]
+            line = own[1:] if order == "reduceat" else own
         first_leaf = len(leaves)
         if len(own):
-            leaves += _leaves(line, places) if len(line) else []
+            leaves += _leaves(line, places, pairs=order != "sequence") if len(line) else []
         first = -1
-        if not dense and len(own):
+        if order == "reduceat" and len(own):
             first = len(places)
             places.append(int(own[0]))
         rows.append((int(target), first, first_leaf, len(leaves)))
@@ -91,11 +95,11 @@ def _table(edges: Edges, targets: NDArray[np.int64], dense: bool) -> Table:
     return _finish(edges, rows, leaves, np.array(places, dtype=np.int64), np.array(owners, dtype=np.int64))
 
 
-def _leaves(line: NDArray[np.int64], places: list[int]) -> list[tuple[int, int, int, int, int]]:
+def _leaves(line: NDArray[np.int64], places: list[int], *, pairs: bool) -> list[tuple[int, int, int, int, int]]:
     found = []
-    for start, stop, ends in pairwise(0, len(line)):
+    for start, stop, ends in pairwise(0, len(line)) if pairs else [(0, len(line), 0)]:
         part = line[start:stop]
-        whole = len(part) - len(part) % LANES
+        whole = len(part) - len(part) % LANES if pairs else 0
         lanes = part[:whole].reshape(-1, LANES)
         _fill_up(places)
         group = len(places) // LANES

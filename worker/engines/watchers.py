@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worker.engines.reference import Samples
 
-#: (first step, (n, variables of interest, nodes)) -> (times, data) of the samples; data as TVB has it.
+#: (first step, (n, variables of interest, nodes, modes)) -> (times, data) of the samples; data as TVB has it.
 Watcher = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
 
 
@@ -59,13 +59,18 @@ def join(parts: list[Any]) -> Samples | None:
     return Samples(np.concatenate([time for time, _ in parts]), np.concatenate([data for _, data in parts]))
 
 
+def _flat(stock: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A stock (steps, variables, nodes, modes) as (steps, variables, nodes x modes), the same memory."""
+    return stock.reshape(*stock.shape[:2], stock.shape[2] * stock.shape[3])
+
+
 def _every_step(monitor: Any, primitives: ModuleType) -> Watcher:
     whole = type(monitor).sample.__qualname__ == "Raw.sample"
 
     def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         time = np.arange(first, first + len(rows)) * monitor.dt
         data = rows.copy() if whole else rows[:, monitor.voi]
-        return time, data[..., np.newaxis]
+        return time, data
 
     return watch
 
@@ -78,7 +83,7 @@ def _due(first: int, n: int, period: int) -> NDArray[np.int64]:
 def _some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
     def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         due = _due(first, len(rows), monitor.istep)
-        return (first + due) * monitor.dt, rows[due][:, monitor.voi, :, np.newaxis]
+        return (first + due) * monitor.dt, rows[due][:, monitor.voi]
 
     return watch
 
@@ -96,14 +101,14 @@ def _global_average(monitor: Any, primitives: ModuleType) -> Watcher:
 def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
     def watch(first: int, rows: NDArray[np.float64]) -> Any:
         due = _due(first, len(rows), monitor.istep)
-        return _gather([monitor.sample(first + int(s), rows[s][..., np.newaxis]) for s in due])
+        return _gather([monitor.sample(first + int(s), rows[s]) for s in due])
 
     return watch
 
 
 def _record_every_step(monitor: Any, primitives: ModuleType) -> Watcher:
     def watch(first: int, rows: NDArray[np.float64]) -> Any:
-        return _gather([monitor.record(first + s, row[..., np.newaxis].copy()) for s, row in enumerate(rows)])
+        return _gather([monitor.record(first + s, row.copy()) for s, row in enumerate(rows)])
 
     return watch
 
@@ -116,36 +121,36 @@ def _gather(records: list[Any]) -> Any:
 
 
 def _temporal_average(monitor: Any, primitives: ModuleType) -> Watcher:
-    period, stock = int(monitor.istep), monitor._stock[..., 0]
+    period, stock = int(monitor.istep), _flat(monitor._stock)
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
     def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         due = _due(first, len(rows), period)
         out = np.empty((len(due), *stock.shape[1:]))
-        primitives.stock_up(stock, first, rows, wanted, out, period)
-        return (first + due - period / 2.0) * monitor.dt, out[..., np.newaxis]
+        primitives.stock_up(stock, first, _flat(rows), wanted, out, period)
+        return (first + due - period / 2.0) * monitor.dt, out.reshape(len(due), *monitor._stock.shape[1:])
 
     return watch
 
 
 def _bold(monitor: Any, primitives: ModuleType) -> Watcher:
     """The stock is kept for all steps at once; TVB itself convolves it when a sample is due."""
-    period, interim, stock = int(monitor._interim_istep), monitor._interim_stock[..., 0], monitor._stock[..., 0]
+    period, interim, stock = int(monitor._interim_istep), _flat(monitor._interim_stock), monitor._stock
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
     def keep(first: int, rows: NDArray[np.float64]) -> None:
         due = _due(first, len(rows), period)
-        out = np.empty((len(due), *stock.shape[1:]))
-        primitives.stock_up(interim, first, rows, wanted, out, period)
+        out = np.empty((len(due), *interim.shape[1:]))
+        primitives.stock_up(interim, first, _flat(rows), wanted, out, period)
         for s, row in zip(due, out, strict=True):
-            stock[((first + int(s)) // period % monitor._stock_steps) - 1] = row
+            stock[((first + int(s)) // period % monitor._stock_steps) - 1] = row.reshape(stock.shape[1:])
 
     def watch(first: int, rows: NDArray[np.float64]) -> Any:
         done, records = 0, []
         for s in _due(first, len(rows), monitor.istep):
             keep(first + done, rows[done : s + 1])
             done = s + 1
-            records.append(monitor.sample(first + int(s), rows[s][..., np.newaxis]))
+            records.append(monitor.sample(first + int(s), rows[s]))
         keep(first + done, rows[done:])
         return _gather(records)
 

@@ -1,0 +1,154 @@
+"""TVB's own step with its coupling compiled: for models, integrators and noises that cannot be compiled.
+
+TVB's Python makes each step; what arrives from other nodes, where large networks spend nearly all their time, is
+summed by the primitives. The same interface as `worker.engines.compiled`.
+"""
+
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines import state
+from worker.engines.graph import UntraceableError
+from worker.engines.kernels import load_primitives
+from worker.engines.past import Arrivals, Past, check_silence, send
+from worker.engines.reference import Chunk, count_steps
+from worker.engines.step import Coupling, trace_coupling
+from worker.engines.sums import BLOCK
+from worker.engines.trial import find_difference
+from worker.engines.watchers import join, make_watcher, watches_afferents
+
+NAME = "hybrid"
+
+#: Steps whose states are kept before monitors see them.
+_BATCH = 64
+
+_PREPARED: "weakref.WeakKeyDictionary[Any, tuple[Coupling, ModuleType, Any]]" = weakref.WeakKeyDictionary()
+
+
+def supports(simulator: Any, cache: Path) -> str | None:
+    """None when `stream` runs the configured simulator as TVB would; else the reason why not, in one sentence.
+
+    The first steps are tried; the simulator is left as it was.
+    """
+    _PREPARED.pop(simulator, None)
+    if simulator.surface is not None:
+        return "a surface simulation is left to TVB's own loop"
+    if "scipy" in {base.__module__.split(".")[0] for base in type(simulator.integrator).__mro__} or _has_ode(simulator):
+        return f"{type(simulator.integrator).__name__} keeps a state of its own"
+    try:
+        coupling = trace_coupling(simulator)
+        if coupling.dense:
+            check_silence(simulator)
+    except UntraceableError as exc:
+        return f"cannot compile {exc}"
+    primitives = load_primitives(cache)
+    difference = find_difference(simulator, lambda: _Steps(simulator, coupling, primitives), 2 * BLOCK + 1)
+    if difference is not None:
+        return f"compiled sums differ from TVB's in {difference}"
+    _PREPARED[simulator] = coupling, primitives, simulator.history
+    return None
+
+
+def _has_ode(simulator: Any) -> bool:
+    return hasattr(simulator.integrator, "_ode")
+
+
+def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
+    """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time."""
+    coupling, primitives, history = _PREPARED[simulator]
+    assert history is simulator.history, "the simulator was configured again: ask `supports` again"
+    total, done = count_steps(simulator), 0
+    steps = _Steps(simulator, coupling, primitives)
+    while done < total:
+        n_steps = min(chunk_steps, total - done)
+        with np.errstate(all="ignore"):
+            samples = steps.do(n_steps)
+        done += n_steps
+        yield Chunk(done, tuple(samples))
+
+
+class _Steps:
+    """A simulator and its monitors on their way."""
+
+    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType) -> None:
+        self._simulator, self._coupling = simulator, coupling
+        modes = range(simulator.model.number_of_modes)
+        self._arrivals = [
+            Arrivals(Past(simulator, coupling, primitives, BLOCK, mode), primitives, len(coupling.product))
+            for mode in modes
+        ]
+        self._watchers = [make_watcher(monitor, primitives) for monitor in simulator.monitors]
+        self._entering = simulator._loop_compute_node_coupling(simulator.current_step + 1)
+        self._begun = True
+        self._first = int(simulator.current_step) + 1
+        self._pulses = simulator._prepare_stimulus()
+
+    def do(self, n_steps: int) -> list[Any]:
+        """The samples of each monitor during the next steps."""
+        simulator = self._simulator
+        parts: list[list[Any]] = [[] for _ in self._watchers]
+        done = 0
+        while done < n_steps:
+            n = min(_BATCH, n_steps - done)
+            first = int(simulator.current_step) + 1
+            states, entering = self._steps(first, n)
+            observed = np.ascontiguousarray(simulator.model.observe(states.transpose(1, 0, 2, 3)).swapaxes(0, 1))
+            for part, watcher, monitor in zip(parts, self._watchers, simulator.monitors, strict=True):
+                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
+            simulator.current_step += n
+            done += n
+        simulator.calls += 1
+        return [join(part) for part in parts]
+
+    def _steps(self, first: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The states after each of the next n steps, and what enters the nodes at the step after each."""
+        simulator = self._simulator
+        states = np.empty((n, *simulator.current_state.shape))
+        entering = np.empty((n, *self._entering.shape))
+        present = simulator.current_state
+        for s in range(n):
+            if simulator.stimulus is not None:
+                pulse = simulator.stimulus(first + s - self._first).reshape((1, -1, 1))
+                self._pulses[simulator.model.stvar, :, :] = pulse
+            present = simulator.integrate_next_step(present, simulator.model, self._entering, 0.0, self._pulses)
+            simulator.history.update(first + s, present)
+            self._entering = self._sum(present)
+            states[s], entering[s] = present, self._entering
+        simulator.current_state = present
+        return states, entering
+
+    def _sum(self, present: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What enters the nodes at the next step: (coupling variables, nodes, modes)."""
+        simulator, coupling = self._simulator, self._coupling
+        kept = present[simulator.model.cvar].astype(np.float32)
+        sent = kept if coupling.by_edge else send(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
+        totals = []
+        for mode, arrivals in enumerate(self._arrivals):
+            arrivals.send(sent[..., mode])
+            if coupling.by_edge:
+                self._sum_edges(arrivals, kept[..., mode])
+            else:
+                arrivals.sum_sources()
+            totals.append(arrivals.total)
+        total = np.stack(totals, axis=-1)
+        if len(total) < len(kept):
+            total = np.repeat(total, len(kept), axis=0)
+        if coupling.dense:
+            post = simulator.coupling.post(np.ascontiguousarray(total.transpose(1, 0, 2)))
+            return np.asarray(post).transpose(1, 0, 2)
+        return np.asarray(simulator.coupling.post(total.astype(np.float32)))
+
+    def _sum_edges(self, arrivals: Arrivals, kept: NDArray[np.float32]) -> None:
+        delayed, target = arrivals.gather()
+        i, j = kept[:, target, np.newaxis], delayed[..., np.newaxis]
+        if self._coupling.dense:
+            product = self._simulator.coupling.pre(i[np.newaxis], j[np.newaxis])[0]
+        else:
+            product = self._simulator.coupling.pre(i, j)
+        arrivals.sum_edges(np.ascontiguousarray(product[..., 0], dtype=arrivals.total.dtype))

@@ -1,0 +1,48 @@
+"""The first steps of an engine beside TVB's own. Called by `worker.engines.compiled` and `worker.engines.hybrid`."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from worker.engines import state
+
+
+class Steps(Protocol):
+    """A simulator on its way."""
+
+    def do(self, n_steps: int) -> list[Any]:
+        """The samples of each monitor during the next steps."""
+        ...
+
+
+def find_difference(simulator: Any, begin: Callable[[], Steps], n_steps: int) -> str | None:
+    """Where the next steps of an engine and of TVB differ first, or None; the simulator is left as it was.
+
+    Parameters
+    ----------
+    begin : makes the engine's steps from where the simulator stands
+    """
+    before = state.take(simulator)
+    with np.errstate(all="ignore"):
+        outputs = list(simulator(n_steps=n_steps))
+        expected = state.take(simulator)
+        state.put_back(simulator, before)
+        samples = begin().do(n_steps)
+    found = state.take(simulator)
+    state.put_back(simulator, before)
+    difference = state.first_difference(expected, found)
+    if difference is not None:
+        return difference
+    for number, sample in enumerate(samples):
+        records = [output[number] for output in outputs if output[number] is not None]
+        if not _same(records, sample):
+            return f"the samples of monitors[{number}]"
+    return None
+
+
+def _same(records: list[Any], samples: Any) -> bool:
+    if samples is None or not records:
+        return samples is None and not records
+    time, data = np.array([record[0] for record in records]), np.array([record[1] for record in records])
+    return np.array_equal(time, samples.time) and np.array_equal(data, samples.data, equal_nan=True)
