@@ -1,0 +1,131 @@
+"""Every engine gives TVB's bits: samples, state, history and random streams; and what cannot be compiled is left to TVB."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SHORT
+from tvb_cases import CASES, Case, simulator_of
+
+from models.inputs import Inputs
+from models.paths import Storage
+from models.spec import simulation
+from worker.engines import WORTH_COMPILING, choose, compiled, hybrid, reference
+from worker.simulator import build_simulator
+
+#: As if the sweep had many jobs: worth compiling.
+MANY = 10**6
+
+#: What no engine but TVB's own loop runs.
+LEFT_TO_TVB = {"coupling PreSigmoidal"} | {
+    f"integrator {name}{kind}" for name in ("VODE", "Dopri5", "Dop853") for kind in ("", "Stochastic")
+}
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kernels of all tests; compiling one takes seconds."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+def configured(case: Case, **changes: Any) -> Any:
+    np.random.seed(42)  # noqa: NPY002 - TVB draws initial conditions from it
+    made = simulator_of(case)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made.configure()
+
+
+def assert_equal_to_tvb(case: Case, cache: Path, chunk_steps: int, **changes: Any) -> str:
+    """Run a case with the engine that is chosen and in TVB; gives the engine's name."""
+    ours, theirs = configured(case, **changes), configured(case, **changes)
+    engine = choose(ours, "auto", cache, MANY)
+
+    chunks = list(engine.stream(ours, chunk_steps))
+
+    with np.errstate(all="ignore"):
+        expected = theirs.run()
+    for index, (time, data) in enumerate(expected):
+        found = [chunk.samples[index] for chunk in chunks if chunk.samples[index] is not None]
+        np.testing.assert_array_equal(np.concatenate([sample.time for sample in found]), time)
+        np.testing.assert_array_equal(np.concatenate([sample.data for sample in found]), data)
+    np.testing.assert_array_equal(ours.current_state, theirs.current_state)
+    np.testing.assert_array_equal(ours.history.buffer, theirs.history.buffer)
+    assert ours.current_step == theirs.current_step
+    noise = getattr(ours.integrator, "noise", None)
+    if noise is not None:
+        for mine, tvbs in zip(
+            noise.random_stream.get_state(), theirs.integrator.noise.random_stream.get_state(), strict=True
+        ):
+            np.testing.assert_array_equal(mine, tvbs)
+    return engine.name
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("model ")], ids=str)
+def test_every_model_has_tvbs_bits_after_two_thousand_steps(case, kernels) -> None:
+    name = assert_equal_to_tvb(case, kernels, 700, simulation_length=1000.0)
+
+    has_modes = case.name in ("model ReducedSetFitzHughNagumo", "model ReducedSetHindmarshRose")
+    assert name == (hybrid.NAME if has_modes else compiled.NAME)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow and not case.name.startswith("model ")], ids=str)
+def test_every_part_has_tvbs_bits(case, kernels) -> None:
+    name = assert_equal_to_tvb(case, kernels, 25)
+
+    assert name == (reference.NAME if case.name in LEFT_TO_TVB else compiled.NAME)
+
+
+@pytest.mark.parametrize("chunk_steps", [1, 7, 2000])
+def test_the_size_of_a_chunk_changes_nothing(kernels, chunk_steps) -> None:
+    case = next(case for case in CASES if case.name == "several monitors")
+
+    assert assert_equal_to_tvb(case, kernels, chunk_steps) == compiled.NAME
+
+
+# --------------------------------------------------------------------------------------------------------- choosing
+
+
+def simulator(tmp_path: Path, **changes: Any) -> Any:
+    return build_simulator(simulation({**SHORT, **changes}), Inputs(Storage(tmp_path)))
+
+
+def test_the_reference_is_taken_where_it_is_asked_for(tmp_path, kernels) -> None:
+    assert choose(simulator(tmp_path), "reference", kernels, MANY).reason == "asked for"
+
+
+def test_few_steps_are_not_worth_compiling_for(tmp_path) -> None:
+    engine = choose(simulator(tmp_path), "auto", tmp_path / "kernels", WORTH_COMPILING // 40 - 1)
+
+    assert (engine.name, "not worth compiling" in engine.reason) == (reference.NAME, True)
+    assert not (tmp_path / "kernels").exists()
+
+
+def test_what_cannot_be_compiled_says_why_and_is_left_as_it_was(tmp_path, kernels) -> None:
+    made = simulator(tmp_path, integrator={"class": "VODE", "dt": 0.5})
+    before = made.current_state.copy()
+
+    engine = choose(made, "auto", kernels, MANY)
+
+    assert engine.name == reference.NAME
+    assert "cannot compile" in engine.reason
+    np.testing.assert_array_equal(made.current_state, before)
+    assert made.current_step == simulator(tmp_path).current_step
+
+
+def test_a_model_of_ones_own_is_compiled_or_left_to_tvb_and_never_wrong(kernels) -> None:
+    from tvb.simulator.models import Generic2dOscillator
+
+    class Odd(Generic2dOscillator):
+        def dfun(self, state, coupling, local_coupling=0.0):
+            return np.sort(super().dfun(state, coupling, local_coupling), axis=0)
+
+    assert_equal_to_tvb(Case("odd", {"model": Odd}), kernels, 25)
+
+
+def test_kernels_are_kept_for_the_next_process(tmp_path, kernels) -> None:
+    choose(simulator(tmp_path), "auto", kernels, MANY)
+
+    assert list(kernels.glob("kernel_*.py"))
+    assert list(kernels.rglob("*.nbi"))
