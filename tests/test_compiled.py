@@ -1,0 +1,247 @@
+"""The compiled engine beside TVB's own loop: the same bits, for every model, coupling, integrator, noise and monitor."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_cases import STEPS, Case, assert_same_run, run_chunks
+
+from worker.engines import choose, compiled, reference, state
+
+#: What was compared, and whether it was the same; printed at the end.
+TABLE: list[tuple[str, str, bool]] = []
+
+MODELS = [
+    "CoombesByrne",
+    "CoombesByrne2D",
+    "DecoBalancedExcInh",
+    "DumontGutkin",
+    "Epileptor",
+    "Epileptor2D",
+    "EpileptorCodim3",
+    "EpileptorCodim3SlowMod",
+    "EpileptorRestingState",
+    "GastSchmidtKnosche_SD",
+    "GastSchmidtKnosche_SF",
+    "Generic2dOscillator",
+    "Hopfield",
+    "JansenRit",
+    "KIonEx",
+    "Kuramoto",
+    "LarterBreakspear",
+    "Linear",
+    "MontbrioPazoRoxin",
+    "ReducedWongWang",
+    "ReducedWongWangExcInh",
+    "SupHopf",
+    "WilsonCowan",
+    "ZerlautAdaptationFirstOrder",
+    "ZerlautAdaptationSecondOrder",
+    "ZetterbergJansen",
+]
+
+
+def additive(**keywords: Any) -> Callable[[], Any]:
+    def make() -> Any:
+        from tvb.simulator.noise import Additive
+
+        return Additive(**keywords)
+
+    return make
+
+
+def multiplicative(equation: str | None = None, **keywords: Any) -> Callable[[], Any]:
+    def make() -> Any:
+        from tvb.datatypes.equations import TemporalApplicableEquation
+        from tvb.simulator.noise import Multiplicative
+
+        own = {"b": TemporalApplicableEquation(equation=equation, parameters={"a": 0.5, "b": 1.0})} if equation else {}
+        return Multiplicative(nsig=np.array([1e-3]), **own, **keywords)
+
+    return make
+
+
+def watch(*wanted: tuple[str, dict[str, Any]]) -> Callable[[], list[Any]]:
+    def make() -> list[Any]:
+        from tvb.simulator import monitors
+
+        return [getattr(monitors, name)(**keywords) for name, keywords in wanted]
+
+    return make
+
+
+def pulse(connectivity: Any) -> Any:
+    from tvb.datatypes.equations import PulseTrain
+    from tvb.datatypes.patterns import StimuliRegion
+
+    train = PulseTrain(parameters={"onset": 20.0, "T": 50.0, "tau": 10.0, "amp": 0.5})
+    return StimuliRegion(temporal=train, connectivity=connectivity, weight=np.linspace(0.0, 1.0, 76))
+
+
+def eeg() -> list[Any]:
+    from tvb.simulator.monitors import EEG
+
+    return [EEG.from_file(period=1.0)]
+
+
+NOISES = {
+    "additive": additive(nsig=np.array([1e-3])),
+    "additive for each variable": additive(nsig=np.array([1e-3, 0.0])),
+    "additive for each node": additive(nsig=np.linspace(0, 1e-3, 2 * 76).reshape(2, 76)),
+    "coloured": additive(nsig=np.array([1e-3]), ntau=5.0),
+    "multiplicative": multiplicative(),
+    "multiplicative with an equation": multiplicative("a*var*var + b"),
+    "multiplicative and coloured": multiplicative(ntau=3.0),
+}
+
+MONITORS = {
+    "Raw": watch(("Raw", {})),
+    "RawVoi": watch(("RawVoi", {"variables_of_interest": np.array([1])})),
+    "SubSample": watch(("SubSample", {"period": 0.7})),
+    "TemporalAverage": watch(("TemporalAverage", {"period": 1.3}), ("TemporalAverage", {"period": 0.1})),
+    "GlobalAverage": watch(("GlobalAverage", {"period": 0.5})),
+    "SpatialAverage": watch(("SpatialAverage", {"period": 0.5})),
+    "Bold": watch(("Bold", {"period": 20.0, "hrf_length": 100.0}), ("Bold", {"period": 40.0})),
+    "AfferentCoupling": watch(("AfferentCoupling", {}), ("AfferentCouplingTemporalAverage", {"period": 1.0})),
+    "ProgressLogger": watch(("ProgressLogger", {"period": 10.0}), ("Raw", {})),
+    "EEG": eeg,
+}
+
+SYMMETRIC = {"variables_of_interest": ("E", "I")}
+
+CASES: dict[str, Case] = {}
+for _name in MODELS:
+    _coupling = "SigmoidalJansenRit" if _name == "JansenRit" else "Linear"
+    CASES[f"model {_name}"] = Case(model=_name, coupling=_coupling, integrator="HeunStochastic")
+for _name in ("Linear", "Scaling", "HyperbolicTangent", "Sigmoidal", "Difference", "Kuramoto"):
+    CASES[f"coupling {_name}"] = Case(model="MontbrioPazoRoxin", coupling=_name, dt=0.01)
+CASES["coupling SigmoidalJansenRit"] = Case(model="JansenRit", coupling="SigmoidalJansenRit")
+for _name in ("Euler", "Heun"):
+    CASES[f"integrator {_name}Deterministic"] = Case(integrator=f"{_name}Deterministic")
+    CASES[f"integrator {_name}Stochastic"] = Case(integrator=f"{_name}Stochastic")
+    for _noise, _make in NOISES.items():
+        CASES[f"noise {_noise}, {_name}"] = Case(integrator=f"{_name}Stochastic", noise=_make)
+CASES["integrator RungeKutta4thOrderDeterministic"] = Case(integrator="RungeKutta4thOrderDeterministic")
+CASES["integrator RungeKutta4thOrderDeterministic, NumPy's tanh"] = Case(
+    model="LarterBreakspear", integrator="RungeKutta4thOrderDeterministic"
+)
+_MAP = {"model": "Linear", "model_parameters": {"gamma": np.array([0.5])}}
+CASES["integrator Identity"] = Case(integrator="Identity", **_MAP)
+CASES["integrator IdentityStochastic"] = Case(integrator="IdentityStochastic", **_MAP)
+for _name, _monitors in MONITORS.items():
+    CASES[f"monitor {_name}"] = Case(model="WilsonCowan", model_parameters=SYMMETRIC, monitors=_monitors)
+CASES["stimulus"] = Case(stimulus=pulse)
+CASES["stimulus, stochastic"] = Case(stimulus=pulse, integrator="HeunStochastic")
+CASES["parameters for each node"] = Case(
+    model="WilsonCowan", model_parameters={"c_ee": np.linspace(10.0, 14.0, 76), "P": np.linspace(0.0, 1.0, 76)}
+)
+CASES["NumPy parameters for each node"] = Case(
+    model="MontbrioPazoRoxin", dt=0.01, model_parameters={"eta": np.linspace(-6.0, -4.0, 76)}
+)
+CASES["no delays"] = Case(model="JansenRit", coupling="SigmoidalJansenRit", speed=1e9)
+CASES["no delays, each edge"] = Case(coupling="Difference", speed=1e9)
+CASES["short delays"] = Case(speed=300.0)
+CASES["192 regions"] = Case(connectivity="connectivity_192.zip", model="JansenRit", coupling="SigmoidalJansenRit")
+
+
+@pytest.fixture(scope="session")
+def cache(request: pytest.FixtureRequest) -> Path:
+    """Kernels are kept from one run of the tests to the next: compiling them all takes minutes."""
+    return Path(request.config.cache.mkdir("kernels"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print what was compared, and how much of it was the same bits."""
+    yield
+    same = sum(equal for _, _, equal in TABLE)
+    plugins = request.config.pluginmanager
+    reporter = plugins.getplugin("terminalreporter")
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        reporter.ensure_newline()
+        for name, engine, equal in TABLE:
+            reporter.write_line(f"  {name:<60} {engine:<10} {'identical bits' if equal else 'DIFFERS'}")
+        reporter.write_line(f"  identical bits with TVB over {STEPS} steps: {same} of {len(TABLE)}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, cache: Path) -> None:
+    case = CASES[name]
+    tvb, own = case.configure(), case.configure()
+    expected = tvb.run()
+
+    choice = choose(own, "auto", cache)
+    found = run_chunks(choice, own, 700)
+
+    TABLE.append((name, choice.name, False))
+    assert (choice.name, choice.reason) == (compiled.NAME, "")
+    assert_same_run(found, own, expected, tvb)
+    TABLE[-1] = (name, choice.name, True)
+
+
+@pytest.mark.parametrize("chunk_steps", [1, 7, 64, 250])
+def test_chunks_of_any_size_give_the_same_run(chunk_steps: int, cache: Path) -> None:
+    case = Case(
+        model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", monitors=MONITORS["Bold"], steps=500
+    )
+    tvb, own = case.configure(), case.configure()
+    expected = tvb.run()
+
+    choice = choose(own, "auto", cache)
+    found = run_chunks(choice, own, chunk_steps)
+
+    assert choice.name == compiled.NAME
+    assert_same_run(found, own, expected, tvb)
+
+
+def test_after_each_chunk_tvb_can_go_on_itself(cache: Path) -> None:
+    case = Case(integrator="HeunStochastic", noise=NOISES["coloured"], monitors=MONITORS["TemporalAverage"])
+    tvb, own = case.configure(), case.configure()
+    tvb.run(n_steps=333)
+    expected = tvb.run(n_steps=500)
+
+    choice = choose(own, "auto", cache)
+    next(choice.stream(own, 333))
+    found = own.run(n_steps=500)
+
+    assert choice.name == compiled.NAME
+    assert_same_run(found, own, expected, tvb)
+
+
+def test_asking_leaves_the_simulator_as_it_was(cache: Path) -> None:
+    own = Case(integrator="HeunStochastic", monitors=MONITORS["Bold"]).configure()
+    before = state.take(own)
+
+    choose(own, "auto", cache)
+
+    assert state.first_difference(before, state.take(own)) is None
+    assert own.calls == 0
+
+
+def test_the_reference_can_be_asked_for(cache: Path) -> None:
+    choice = choose(Case(steps=10).configure(), "reference", cache)
+
+    assert (choice.name, choice.stream) == (reference.NAME, reference.stream)
+
+
+def test_a_simulator_configured_again_must_be_asked_about_again(cache: Path) -> None:
+    own = Case(steps=10).configure()
+    choice = choose(own, "auto", cache)
+    own.configure()
+
+    with pytest.raises(AssertionError, match="configured again"):
+        list(choice.stream(own, 5))
+
+
+def test_a_model_that_diverges_gives_tvbs_not_a_numbers(cache: Path) -> None:
+    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=300)
+    tvb, own = case.configure(), case.configure()
+    with np.errstate(all="ignore"):
+        expected = tvb.run()
+
+    found = run_chunks(choose(own, "auto", cache), own, 100)
+
+    assert not np.isfinite(expected[0][1]).all()
+    assert_same_run(found, own, expected, tvb)
