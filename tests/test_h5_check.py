@@ -61,7 +61,7 @@ def replaced(name: str, values):
 # -------------------------------------------------------------------------------------------------- what has no fault
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", [name for name in OBJECTS if "large" not in name])
 def test_what_we_write_of_an_object_has_no_fault(tmp_path, name: str) -> None:
     write_datatype(tmp_path / "x.h5", OBJECTS[name](), CREATED, subject="s")
 
@@ -159,26 +159,35 @@ def test_every_wrong_encoding_is_named(tmp_path, datatype: str) -> None:
         assert any(line.startswith(f"{path}::TVB_written_by: ") for line in faults(path))
 
 
+STATISTICS = ("TVB_Minimum", "TVB_Maximum", "TVB_Mean", "TVB_IsFinite", "TVB_HasComplex")
+
+
+def spoil(attributes, wrong) -> None:
+    """Give every statistic a wrong value, or take it away."""
+    for name in STATISTICS:
+        del attributes[name]
+        if wrong is not None:
+            attributes[name] = wrong
+
+
 @pytest.mark.parametrize("datatype", FORMATS)
 def test_wrong_types_shapes_and_statistics_are_named(tmp_path, datatype: str) -> None:
     path = make(datatype, tmp_path / "x.h5")
     whole, names = path.read_bytes(), FORMATS[datatype].datasets
 
-    def found_after(change, names) -> None:
+    for content in (np.array([b"x"]), np.zeros((2, 1, 1, 1, 1)), np.zeros((2, 1, 1, 1, 1), int)):
         path.write_bytes(whole)
-        damage(path, lambda file: [change(file, name) for name in names])
+        for name in names:
+            damage(path, replaced(name, content))
         found = {line.removeprefix(f"{path}::").split(":")[0].split("@")[0] for line in faults(path)}
         assert found >= set(names)
-
-    for content in (np.array([b"x"]), np.zeros((2, 1, 1, 1, 1)), np.zeros((2, 1, 1, 1, 1), int)):
-        found_after(lambda file, name, content=content: replaced(name, content)(file), names)
     with_statistics = [name for name in names if not name.startswith("matrix")]
-    for of in ("Minimum", "Maximum", "Mean", "IsFinite", "HasComplex"):
-        found_after(lambda file, name, of=of: file[name].attrs.__delitem__(f"TVB_{of}"), with_statistics)
-        for wrong in ("x", 1e9, np.bytes_(b""), np.array([1.0, 2.0])):
-            found_after(
-                lambda file, name, of=of, wrong=wrong: file[name].attrs.__setitem__(f"TVB_{of}", wrong), with_statistics
-            )
+    for wrong in (None, "x", 1e9, np.bytes_(b""), np.array([1.0, 2.0])):
+        path.write_bytes(whole)
+        for name in with_statistics:
+            damage(path, lambda file, name=name, wrong=wrong: spoil(file[name].attrs, wrong))
+        found = {line.removeprefix(f"{path}::").split(": ")[0] for line in faults(path)}
+        assert found >= {f"{name}@{of}" for name in with_statistics for of in STATISTICS}
 
 
 def as_group(name: str):

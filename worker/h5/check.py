@@ -89,7 +89,7 @@ def _member_faults(
 
 
 def _member(file: h5py.File, name: str) -> _Member:
-    _, wanted = kind_in(file)
+    _, wanted = kind_in(file.attrs)
     names = wanted.references + wanted.optional_references if wanted else ()
     held = {one: file.attrs.get(f"TVB_{one}") for one in names}
     own, created = file.attrs.get("TVB_gid"), file.attrs.get("TVB_create_date")

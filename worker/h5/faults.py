@@ -2,7 +2,7 @@
 `worker.h5.check`; imports no TVB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -24,12 +24,20 @@ def file_faults(path: Path, place: str) -> Iterator[str]:
     except DAMAGE as exc:
         yield f"{place}: no readable H5 file ({reason(exc)})"
         return
+    key = "attributes"
     with file:
-        for key, check in (("attributes", _attributes), ("datasets", _datasets), ("content", _content)):
-            try:
-                yield from check(file, place)
-            except DAMAGE as exc:
-                yield f"{place}::{key}: cannot be read ({reason(exc)})"
+        try:
+            attributes = dict(file.attrs)
+            of_attributes = list(_attributes(attributes, place))
+            yield from of_attributes
+            key = "datasets"
+            yield from _datasets(file, attributes, place)
+            key = "content"
+            # Where an attribute is missing or no such value nothing follows from it.
+            if not of_attributes:
+                yield from _content(file, attributes, place)
+        except DAMAGE as exc:
+            yield f"{place}::{key}: cannot be read ({reason(exc)})"
 
 
 def reason(exc: Exception) -> str:
@@ -37,29 +45,29 @@ def reason(exc: Exception) -> str:
     return (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
-def kind_in(file: h5py.File) -> tuple[str, Format | None]:
+def kind_in(attributes: Mapping[str, object]) -> tuple[str, Format | None]:
     """Which datatype or record a file holds, and its format; empty and None when its class is none that we know."""
-    written_by = str(file.attrs.get("TVB_written_by"))
+    written_by = str(attributes.get("TVB_written_by"))
     known = {**FORMATS, **RECORDS}
     return next(((name, wanted) for name, wanted in known.items() if wanted.written_by == written_by), ("", None))
 
 
-def _attributes(file: h5py.File, place: str) -> Iterator[str]:
-    kind, wanted = kind_in(file)
-    written_by = file.attrs.get("TVB_written_by")
+def _attributes(attributes: Mapping[str, object], place: str) -> Iterator[str]:
+    kind, wanted = kind_in(attributes)
+    written_by = attributes.get("TVB_written_by")
     if written_by is not None and (wanted is None or not isinstance(written_by, str)):
         yield _wrong(place, "written_by", written_by, "the class of a datatype that the GUI imports")
     required: tuple[str, ...] = () if kind in RECORDS else REQUIRED
     if wanted is not None:
         required += wanted.attributes + wanted.references
     for name in required:
-        if f"TVB_{name}" not in file.attrs:
+        if f"TVB_{name}" not in attributes:
             yield f"{place}::TVB_{name}: missing"
     rules = {**ATTRIBUTES, **ATTRIBUTES_OF.get(kind, {})}
     # A record's other attributes are those of its model, and may bear any name.
     for name in required if kind in RECORDS else rules:
-        if f"TVB_{name}" in file.attrs and name in rules:
-            value = file.attrs[f"TVB_{name}"]
+        if f"TVB_{name}" in attributes and name in rules:
+            value = attributes[f"TVB_{name}"]
             if expected := rules[name](value):
                 yield _wrong(place, name, value, expected)
 
@@ -69,9 +77,9 @@ def _wrong(place: str, name: str, value: object, expected: str) -> str:
     return f"{place}::TVB_{name}: {found if len(found) < 80 else found[:77] + '...'}, expected {expected}"
 
 
-def _datasets(file: h5py.File, place: str) -> Iterator[str]:
-    kind, _ = kind_in(file)
-    lengths = _lengths(file)
+def _datasets(file: h5py.File, attributes: Mapping[str, object], place: str) -> Iterator[str]:
+    kind, _ = kind_in(attributes)
+    lengths = _lengths(attributes)
     for name, array in ARRAYS.get(kind, {}).items():
         dataset = file.get(name)
         if dataset is None:
@@ -129,23 +137,18 @@ def _statistics_of_nothing(place: str, dataset: h5py.Dataset) -> Iterator[str]:
             yield f"{place}::{dataset.name[1:]}@TVB_{name}: {said}"
 
 
-def _content(file: h5py.File, place: str) -> Iterator[str]:
-    kind, _ = kind_in(file)
+def _content(file: h5py.File, attributes: Mapping[str, object], place: str) -> Iterator[str]:
+    kind, _ = kind_in(attributes)
     check = CONTENT.get("TimeSeries" if kind.startswith("TimeSeries") else kind)
-    # Not where something is missing or of another type: that was said already, and nothing follows from it.
-    if check and not any(_attributes(file, "")) and _is_whole(file, kind):
+    lengths = _lengths(attributes)
+    if check is not None and all(
+        isinstance(file.get(name), h5py.Dataset) and not _shape_fault(file[name], ARRAYS[kind][name], lengths)
+        for name in FORMATS[kind].datasets
+    ):
         for key, found in check(file):
             yield f"{place}::{key}: {found}"
 
 
-def _is_whole(file: h5py.File, kind: str) -> bool:
-    lengths = _lengths(file)
-    return all(
-        isinstance(file.get(name), h5py.Dataset) and not _shape_fault(file[name], ARRAYS[kind][name], lengths)
-        for name in FORMATS[kind].datasets
-    )
-
-
-def _lengths(file: h5py.File) -> dict[str, int]:
+def _lengths(attributes: Mapping[str, object]) -> dict[str, int]:
     """What the attributes say of the datasets' lengths."""
-    return {name.removeprefix("TVB_"): int(n) for name, n in file.attrs.items() if isinstance(n, np.integer)}
+    return {name.removeprefix("TVB_"): int(n) for name, n in attributes.items() if isinstance(n, np.integer)}
