@@ -26,6 +26,7 @@ from tvb.datatypes.surfaces import CorticalSurface
 from tvb_objects import OBJECTS
 
 from models.errors import InputError, OutputError
+from worker.h5.check import faults
 from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.h5.formats import FORMATS, REQUIRED
 from worker.h5.slices import OVERLAP, STEP, slice_surface
@@ -87,6 +88,12 @@ def test_a_file_is_what_tvb_framework_writes_of_the_same_object(tvbs_own, tmp_pa
         for dataset in set(own) - {"matrix"}:
             assert (ours[dataset].dtype, ours[dataset].maxshape) == (own[dataset].dtype, own[dataset].maxshape)
             np.testing.assert_array_equal(ours[dataset][()], own[dataset][()], err_msg=dataset)
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("name", OBJECTS)
+def test_what_tvb_framework_writes_has_no_fault(tvbs_own, name: str) -> None:
+    assert faults(tvbs_own / f"{name}.h5") == []
 
 
 def test_the_files_carry_the_date_and_the_subject_they_were_given(tmp_path) -> None:

@@ -160,24 +160,32 @@ def _check_data(path: Path, file: h5py.File) -> tuple[int, ...]:
 
 
 def _check_statistics(path: Path, dataset: h5py.Dataset) -> None:
+    for fault in statistics_faults(path, dataset):
+        raise OutputError(fault)
+
+
+def statistics_faults(place: object, dataset: h5py.Dataset) -> Iterator[str]:
+    """What the dataset's five statistics say and its content does not; `place` is how its file is called."""
+    key = f"{place}::{dataset.name[1:]}"
     statistics = Statistics()
     rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
     try:
         for start in range(0, dataset.shape[0], rows):
             statistics.add(dataset[start : start + rows])
     except OSError as exc:
-        raise OutputError(f"{path}::{dataset.name[1:]}: cannot be read ({exc})") from exc
+        yield f"{key}: cannot be read ({exc})"
+        return
     for name, value in statistics.attributes(dataset.dtype).items():
         found = dataset.attrs.get(name)
         if found is None:
-            raise OutputError(f"{path}::{dataset.name[1:]}@{name}: missing")
-        if not _same(found, value):
-            raise OutputError(f"{path}::{dataset.name[1:]}@{name}: {found}, expected {value}")
+            yield f"{key}@{name}: missing"
+        elif not _same(found, value):
+            yield f"{key}@{name}: {found}, expected {value}"
 
 
 def _same(found: Any, value: Any) -> bool:
-    if isinstance(value, str):
-        return str(found) == value
+    if isinstance(value, str) or not isinstance(found, np.number | np.bool_):
+        return isinstance(found, str) and bool(found == value)
     # The mean was summed in other portions when it was written.
     return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))
 

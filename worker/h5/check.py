@@ -1,0 +1,132 @@
+"""Names every fault of what the GUI is to import, files and ZIPs, without tvb-framework; imports no TVB.
+
+`python -m worker.h5.check PATH...` prints one fault a line, and ends with 1 when there was one. A job's own file goes
+through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at as well, and what a
+ZIP's members are to each other. Never writes, but for a member's copy in a temporary directory.
+"""
+
+import shutil
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import h5py
+
+from worker.h5.faults import DAMAGE, file_faults, kind_in, reason
+from worker.h5.rules import date, gid
+
+
+@dataclass(frozen=True)
+class _Member:
+    """What a file in a ZIP is to the others."""
+
+    name: str
+    gid: str
+    created: str
+    #: The gid that each attribute holds.
+    references: dict[str, str]
+
+    @property
+    def folder(self) -> str:
+        return str(PurePosixPath(self.name).parent)
+
+
+def faults(path: Path) -> list[str]:
+    """Every fault of an H5 file or a ZIP of such, as `file::key: what is there, what was expected`; empty without one.
+
+    A damaged file is a fault, not an error; so is one that cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+        return list(_zip_faults(path) if is_zip else file_faults(path, str(path)))
+    except OSError as exc:
+        return [f"{path}: cannot be read ({exc.strerror or exc})"]
+
+
+def _zip_faults(path: Path) -> Iterator[str]:
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as directory:
+            names = archive.namelist()
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield f"{path}/{name}: in twice, expected once"
+            for name in names:
+                if name.endswith(".hdf5"):
+                    yield f"{path}/{name}: ignored by the GUI; expected a name that ends in .h5"
+            members: list[_Member] = []
+            for name in dict.fromkeys(name for name in names if name.endswith(".h5")):
+                copy = Path(directory) / "member.h5"
+                yield from _member_faults(archive, name, copy, f"{path}/{name}", members)
+    except (zipfile.BadZipFile, OSError) as exc:
+        yield f"{path}: no readable ZIP ({reason(exc)})"
+        return
+    if not any(name.endswith(".h5") for name in names):
+        yield f"{path}: no H5 file in it, expected at least one"
+    yield from _relation_faults(path, members)
+
+
+def _member_faults(
+    archive: zipfile.ZipFile, name: str, copy: Path, place: str, members: list[_Member]
+) -> Iterator[str]:
+    """One member's own faults; what it is to the others is added to `members`."""
+    try:
+        # Read to its end, so that its checksum is compared.
+        with archive.open(name) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, 2**20)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as exc:
+        yield f"{place}: cannot be unpacked ({reason(exc)})"
+        return
+    yield from file_faults(copy, place)
+    try:
+        with h5py.File(copy, "r") as file:
+            members.append(_member(file, name))
+    except DAMAGE:
+        return  # Among the file's own faults already.
+
+
+def _member(file: h5py.File, name: str) -> _Member:
+    _, wanted = kind_in(file.attrs)
+    names = wanted.references + wanted.optional_references if wanted else ()
+    held = {one: file.attrs.get(f"TVB_{one}") for one in names}
+    own, created = file.attrs.get("TVB_gid"), file.attrs.get("TVB_create_date")
+    return _Member(
+        name,
+        "" if gid(own) else str(own),
+        "" if date(created) else str(created),
+        {one: value for one, value in held.items() if isinstance(value, str) and not gid(value)},
+    )
+
+
+def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
+    by_gid: dict[str, _Member] = {}
+    for member in members:
+        if member.gid and member.gid in by_gid:
+            yield f"{path}/{member.name}::TVB_gid: {member.gid}, which {by_gid[member.gid].name} has, too"
+        by_gid.setdefault(member.gid, member)
+    for member in members:
+        for name, held in member.references.items():
+            other = by_gid.get(held)
+            if other is None:
+                yield f"{path}/{member.name}::TVB_{name}: {held}, which is not in the ZIP"
+            # The GUI imports a folder's files by date, and folder by folder. Every digit is there: texts compare alike.
+            elif other.folder == member.folder and other.created and "" < member.created <= other.created:
+                yield (
+                    f"{path}/{member.name}::TVB_create_date: {member.created}, expected later than "
+                    f"{other.created} of {other.name}, which it refers to"
+                )
+
+
+def main() -> int:
+    """Check what the command line names; gives the exit code."""
+    found = [fault for name in sys.argv[1:] for fault in faults(Path(name))]
+    for fault in found:
+        print(fault)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
