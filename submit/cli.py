@@ -417,6 +417,25 @@ def worker(settings: Settings, concurrency: int) -> NoReturn:
 
 
 @main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def verify(settings: Settings, files: tuple[Path, ...]) -> None:
+    """Check H5 files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
+
+    Exit code 1 when there is a fault.
+
+    \b
+    Example:
+      tvb-batch verify sweep.zip
+    """
+    from submit.processes import run_worker_module
+
+    found = run_worker_module(settings, "h5.check", *(str(file.absolute()) for file in files), may_fail=True)
+    click.echo(found or f"No fault in {len(files)} file{'s' if len(files) > 1 else ''}.\n", nl=False)
+    sys.exit(1 if found else 0)
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
 def rerun(settings: Settings, file: Path) -> None:

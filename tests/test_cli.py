@@ -5,16 +5,20 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+import h5py
 import pytest
 from click.testing import CliRunner
 from conftest import EXAMPLES, SHORT
 
 from models.catalogue import Catalogue
+from models.sweep import sweep
 from submit.cli import main
+from worker.run import run_job
 
 NOWHERE = "redis://:secret@127.0.0.1:1/0"
 
@@ -222,6 +226,21 @@ def test_tvbs_classes_are_described_and_a_spec_is_made(tvb_batch, tmp_path) -> N
     assert json.loads(tvb_batch("schema").stdout)["required"]
     assert_refused(tvb_batch("describe", "JansenRitt"), "did you mean 'JansenRit'")
     assert_refused(tvb_batch("new", "--model", "JansenRitt"), "did you mean 'JansenRit'")
+
+
+def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogue, tmp_path) -> None:
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "v"}))
+    claim = catalogue.claim(catalogue.jobs(sweep=made.gid)[0].gid, "w", timedelta(seconds=60))
+    path = settings.storage.absolute(run_job(catalogue, settings, claim)[0].path)
+
+    whole = tvb_batch("verify", str(path))
+    with h5py.File(path, "r+") as file:
+        del file.attrs["TVB_title"]
+    damaged = tvb_batch("verify", str(path))
+
+    assert (whole.exit_code, whole.stdout) == (0, "No fault in 1 file.\n")
+    assert damaged.exit_code == 1
+    assert f"{path.name}::TVB_title" in damaged.stdout
 
 
 def test_a_file_that_cannot_be_run_again_is_one_line(tvb_batch, tmp_path) -> None:

@@ -172,7 +172,7 @@ def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, cache: Path) -> None:
     tvb, own = case.configure(), case.configure()
     expected = tvb.run()
 
-    choice = choose(own, "auto", cache)
+    choice = choose(own, "auto", cache, 10**6)
     found = run_chunks(choice, own, 700)
 
     TABLE.append((name, choice.name, False))
@@ -184,12 +184,16 @@ def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, cache: Path) -> None:
 @pytest.mark.parametrize("chunk_steps", [1, 7, 64, 250])
 def test_chunks_of_any_size_give_the_same_run(chunk_steps: int, cache: Path) -> None:
     case = Case(
-        model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", monitors=MONITORS["Bold"], steps=500
+        model="JansenRit",
+        coupling="SigmoidalJansenRit",
+        integrator="HeunStochastic",
+        monitors=MONITORS["Bold"],
+        steps=500,
     )
     tvb, own = case.configure(), case.configure()
     expected = tvb.run()
 
-    choice = choose(own, "auto", cache)
+    choice = choose(own, "auto", cache, 10**6)
     found = run_chunks(choice, own, chunk_steps)
 
     assert choice.name == compiled.NAME
@@ -202,7 +206,7 @@ def test_after_each_chunk_tvb_can_go_on_itself(cache: Path) -> None:
     tvb.run(n_steps=333)
     expected = tvb.run(n_steps=500)
 
-    choice = choose(own, "auto", cache)
+    choice = choose(own, "auto", cache, 10**6)
     next(choice.stream(own, 333))
     found = own.run(n_steps=500)
 
@@ -214,7 +218,7 @@ def test_asking_leaves_the_simulator_as_it_was(cache: Path) -> None:
     own = Case(integrator="HeunStochastic", monitors=MONITORS["Bold"]).configure()
     before = state.take(own)
 
-    choose(own, "auto", cache)
+    choose(own, "auto", cache, 10**6)
 
     assert state.first_difference(before, state.take(own)) is None
     assert own.calls == 0
@@ -228,7 +232,7 @@ def test_the_reference_can_be_asked_for(cache: Path) -> None:
 
 def test_a_simulator_configured_again_must_be_asked_about_again(cache: Path) -> None:
     own = Case(steps=10).configure()
-    choice = choose(own, "auto", cache)
+    choice = choose(own, "auto", cache, 10**6)
     own.configure()
 
     with pytest.raises(AssertionError, match="configured again"):
@@ -241,7 +245,7 @@ def test_a_model_that_diverges_gives_tvbs_not_a_numbers(cache: Path) -> None:
     with np.errstate(all="ignore"):
         expected = tvb.run()
 
-    found = run_chunks(choose(own, "auto", cache), own, 100)
+    found = run_chunks(choose(own, "auto", cache, 10**6), own, 100)
 
     assert not np.isfinite(expected[0][1]).all()
     assert_same_run(found, own, expected, tvb)

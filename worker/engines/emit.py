@@ -66,8 +66,6 @@ class _Phase:
     made: set[str] = field(default_factory=set)
 
 
-
-
 def emit_function(
     name: str,
     graph: Graph,
@@ -192,7 +190,8 @@ class _Emitter:
             return ""
         value = f"get({place[0]}, {place[1]}, i, {self._scopes.get(place, 0)}, @SCOPES@)"
         kind = phase.used[name].kind
-        return f"{name} = " + {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}.get(kind, value)
+        casts = {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}
+        return f"{name} = " + casts.get(kind, value)
 
     def _put(self, room: str, row: int, name: str) -> str:
         return f"put({room}, {row}, i, {name}, {self._scopes[room, row]}, @SCOPES@)"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines import state
 from worker.engines.graph import UntraceableError
 from worker.engines.kernels import load_primitives
 from worker.engines.past import Arrivals, Past, check_silence, send

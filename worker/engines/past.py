@@ -7,7 +7,7 @@ it slides when it is full. Edges whose delay is long enough are gathered or summ
 from collections import OrderedDict
 from hashlib import sha256
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ _TABLES: OrderedDict[bytes, tuple[Table, Table]] = OrderedDict()
 def network_tables(simulator: Any, coupling: Coupling) -> tuple[bytes, tuple[Table, Table]]:
     """A name for the network, and its tables; jobs of a sweep share the last ones."""
     history, modes = simulator.history, simulator.model.number_of_modes
-    order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
+    order: Literal["reduceat", "pairwise", "sequence"] = "reduceat"
+    if coupling.dense:
+        order = "pairwise" if modes == 1 else "sequence"
     ahead = not coupling.by_edge
     parts = (history.nnz_mask, history.nnz_weights, history.nnz_idelays)
     text = f"{order} {ahead}".encode()

@@ -77,9 +77,7 @@ def leaf_ahead(typingctx, window, base, offset, weight, m0, m1, t0, t1, out, o):
 
     def generate(context, builder, signature, arguments):
         kinds = signature.args
-        values, offsets, weights, sums = (
-            _pointer(context, builder, kinds[k], arguments[k]) for k in (0, 2, 3, 8)
-        )
+        values, offsets, weights, sums = (_pointer(context, builder, kinds[k], arguments[k]) for k in (0, 2, 3, 8))
         base, first, last, tail, end, to = (arguments[k] for k in (1, 4, 5, 6, 7, 9))
         element = context.get_value_type(window.dtype)
         vector = ir.VectorType(element, 8 if _bytes(element) == 4 else 4)

@@ -141,7 +141,7 @@ class _Dfun:
             Stack([Value(graph, Ref(f"{letter}{k}", "d"), stack.inner) for k in range(len(stack.items))])
             for letter, stack in (("y", state), ("c", coupling))
         ]
-        outputs = _refs(graph, self._trace(*inputs, local_coupling))
+        outputs = _refs(graph, self._trace(inputs[0], inputs[1], local_coupling))
         names = tuple(value.ref for stack in inputs for value in stack.items if value is not None)
         block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
         operations = graph.reachable(outputs)

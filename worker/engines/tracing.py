@@ -8,7 +8,7 @@ TVB computes of parameters alone is computed by NumPy, once.
 import builtins
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -99,11 +99,11 @@ class Value(NDArrayOperatorsMixin):
     def __pow__(self, exponent: Any) -> "Value":
         if isinstance(exponent, int | float) and not isinstance(exponent, bool | np.generic) and exponent in _POWERS:
             if exponent == 2.0:
-                return self * self
+                return cast("Value", self * self)
             if exponent == 0.5:
-                return np.sqrt(self)  # type: ignore[return-value, call-overload, no-any-return]
-            return self.copy() if exponent == 1.0 else 1.0 / self
-        return np.power(self, exponent)  # type: ignore[return-value, call-overload, no-any-return]
+                return cast("Value", np.sqrt(cast("Any", self)))
+            return self.copy() if exponent == 1.0 else cast("Value", 1.0 / self)
+        return cast("Value", np.power(cast("Any", self), exponent))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         if any(isinstance(value, Stack) for value in inputs):
@@ -416,8 +416,9 @@ class Tracer:
         return value
 
     def _default(self, value: Any) -> Any:
-        if callable(value) and getattr(np, getattr(value, "__name__", ""), None) is value:
-            return getattr(self._numpy, value.__name__)
+        name = getattr(value, "__name__", "")
+        if callable(value) and getattr(np, name, None) is value:
+            return getattr(self._numpy, name)
         return value
 
 
