@@ -26,7 +26,7 @@ else
   install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help demo test lint check-compose env constraints clean
+.PHONY: bench help demo test lint check-compose env constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made.
@@ -38,6 +38,9 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 
 test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.test  ## Measure the compiled engine against TVB's own loop.
+	$(BIN)/python -m benchmarks.engine
 
 lint: $(VENV)/.test  ## Run linters and types alone.
 	$(BIN)/ruff check .

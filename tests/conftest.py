@@ -59,9 +59,11 @@ def broker_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, broker_url: str) -> Settings:
+def settings(tmp_path: Path, broker_url: str, request: pytest.FixtureRequest) -> Settings:
     """Settings of a data directory of its own, on an empty Redis."""
-    settings = load_settings(data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0)
+    settings = load_settings(
+        data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0, cache_dir=request.config.cache.mkdir("tvb-batch")
+    )
     settings.data_dir.mkdir()
     with make_app(settings).connection_for_write() as connection:
         connection.default_channel.client.flushall()

@@ -24,9 +24,9 @@ LEFT_TO_TVB = {"coupling PreSigmoidal"} | {
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kernels of all tests; compiling one takes seconds."""
-    return tmp_path_factory.mktemp("kernels")
+def kernels(request: pytest.FixtureRequest) -> Path:
+    """Kernels are kept from one run of the tests to the next: compiling one takes seconds."""
+    return Path(request.config.cache.mkdir("kernels"))
 
 
 def configured(case: Case, **changes: Any) -> Any:

@@ -1,5 +1,6 @@
 """One job in this process: the same numbers as TVB, whole files or none."""
 
+import dataclasses
 import json
 import tracemalloc
 from datetime import timedelta
@@ -195,16 +196,50 @@ def test_an_output_directory_that_cannot_be_written_is_one_line(settings, catalo
         run_job(catalogue, settings, claimed(catalogue))
 
 
+#: Enough steps to be worth compiling for.
+LONG = {"simulation_length": 6000.0, "monitors": [{"class": "TemporalAverage", "period": 100.0}, {"class": "Raw"}]}
+
+
+def test_the_compiled_engine_writes_the_bits_of_tvbs_own_loop(settings, catalogue) -> None:
+    fast, slow = claimed(catalogue, **LONG), claimed(catalogue, **LONG, engine="reference")
+
+    ours, tvbs = (run_job(catalogue, settings, claim) for claim in (fast, slow))
+
+    for mine, theirs in zip(ours, tvbs, strict=True):
+        with (
+            h5py.File(settings.storage.absolute(mine.path)) as a,
+            h5py.File(settings.storage.absolute(theirs.path)) as b,
+        ):
+            np.testing.assert_array_equal(a["data"][()], b["data"][()])
+            np.testing.assert_array_equal(a["time"][()], b["time"][()])
+            assert (a["tvb_batch"].attrs["engine"], b["tvb_batch"].attrs["engine"]) == ("compiled", "reference")
+    jobs = [catalogue.find_job(str(claim.gid)) for claim in (fast, slow)]
+    assert [(job.engine, job.engine_reason) for job in jobs] == [("compiled", None), ("reference", "asked for")]
+    assert jobs[0].parameters_hash == jobs[1].parameters_hash
+
+
+def test_a_job_that_lost_its_worker_is_run_by_tvbs_own_loop(settings, catalogue) -> None:
+    claim = dataclasses.replace(claimed(catalogue, **LONG), attempt=2)
+
+    run_job(catalogue, settings, claim)
+
+    assert catalogue.find_job(str(claim.gid)).engine == "reference"
+
+
 def files(settings) -> list[Path]:
     return [path for path in (settings.storage.root / "outputs").rglob("*") if path.is_file()]
 
 
 def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("worker.h5.verify.BLOCK", 200_000)
+    # Bounded too, by more than this simulation gives.
+    monkeypatch.setattr("worker.metrics.WINDOW", 200_000)
+    monkeypatch.setattr("worker.metrics.CHUNK", 200_000)
     small_chunks = settings.model_copy(update={"chunk_bytes": 200_000})
 
     def peak(simulation_length: float) -> int:
-        claim = claimed(catalogue, monitors=[{"class": "Raw"}], simulation_length=simulation_length)
+        changes = {"monitors": [{"class": "Raw"}], "engine": "reference", "simulation_length": simulation_length}
+        claim = claimed(catalogue, **changes)
         tracemalloc.start()
         [output] = run_job(catalogue, small_chunks, claim)
         peak = tracemalloc.get_traced_memory()[1]
