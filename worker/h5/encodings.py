@@ -17,6 +17,9 @@ from worker.h5.tvb2 import Statistics
 #: Bytes read at once.
 BLOCK = 16 * 2**20
 
+#: What h5py raises of a file whose inside is damaged.
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -85,9 +88,14 @@ def attribute_fault(place: h5py.HLObject, name: str, kind: Kind, text_fault: Cal
     try:
         value = place.attrs[name]
         value = value.decode() if isinstance(value, bytes) else value
-    except (OSError, RuntimeError, ValueError) as exc:
-        return f"{name}: cannot be read ({str(exc).splitlines()[0]})"
+    except DAMAGE as exc:
+        return f"{name}: cannot be read ({reason(exc)})"
     return "" if kind.fits(value) else f"{name}: {_shown(value)}, expected {kind.expected}"
+
+
+def reason(exc: Exception) -> str:
+    """The first line of what went wrong."""
+    return (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
 def _shown(value: Any) -> str:
@@ -107,8 +115,8 @@ def statistics_faults(dataset: h5py.Dataset, names: tuple[str, ...]) -> Iterator
     try:
         for first in range(0, dataset.shape[0], rows):
             statistics.add(dataset[first : first + rows])
-    except (OSError, RuntimeError) as exc:
-        yield f"{key}: cannot be read ({str(exc).splitlines()[0]})"
+    except DAMAGE as exc:
+        yield f"{key}: cannot be read ({reason(exc)})"
         return
     for name, value in statistics.attributes(dataset.dtype).items():
         if name not in names:

@@ -6,6 +6,7 @@ knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1_format`. The Z
 
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from models.errors import InputError, OutputError
 from models.paths import part
 from worker.h5 import tvb2
-from worker.h5.encodings import BLOCK
+from worker.h5.encodings import BLOCK, DAMAGE, reason
 from worker.h5.formats import FORMATS
 from worker.h5.tvb1_check import file_faults
 from worker.h5.tvb1_format import (
@@ -134,8 +135,9 @@ def write_source(source: Source, target: Path) -> None:
             _write_connectivity(source, file, new)
         else:
             _write_series(source, file, new)
-        if tvb2.PROVENANCE in file:
-            file.copy(tvb2.PROVENANCE, new)
+        with _reading(source.path, tvb2.PROVENANCE):
+            if tvb2.PROVENANCE in file:
+                file.copy(tvb2.PROVENANCE, new)
     with _opened(target) as new:
         for fault in file_faults(new):
             raise OutputError(f"{target}::{fault}")
@@ -189,7 +191,8 @@ def _write_connectivity(source: Source, file: h5py.File, new: h5py.File) -> None
     for name in names:
         dataset = _dataset(path, file, name)
         if dataset.dtype.kind == "O":
-            texts = [as_ascii(str(text)) for text in dataset.asstr()[()]]
+            with _reading(path, name):
+                texts = [as_ascii(str(text)) for text in dataset.asstr()[()]]
             new.create_dataset(name, data=np.array(texts, dtype="S"))
         else:
             _stream(path, dataset, new)
@@ -210,11 +213,8 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
     statistics = tvb2.Statistics()
     rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
     for first in range(0, dataset.shape[0], rows):
-        try:
+        with _reading(path, dataset.name[1:]):
             block = dataset[first : first + rows]
-        except (OSError, RuntimeError) as exc:
-            reason = str(exc).splitlines()[0]
-            raise OutputError(f"{path}::{dataset.name[1:]}: cannot be read ({reason})") from exc
         copy[first : first + rows] = block
         statistics.add(block)
     if dataset.size:
@@ -228,18 +228,30 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
 def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
-    except OSError as exc:
-        raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
+    except DAMAGE as exc:
+        raise OutputError(f"{path}: no readable H5 file ({reason(exc)})") from exc
+
+
+@contextlib.contextmanager
+def _reading(path: Path, key: str) -> Iterator[None]:
+    """Whatever h5py raises of damage, as OutputError."""
+    try:
+        yield
+    except DAMAGE as exc:
+        raise OutputError(f"{path}::{key}: cannot be read ({reason(exc)})") from exc
 
 
 def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    if not isinstance(file.get(name), h5py.Dataset):
+    with _reading(path, name):
+        dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
         raise OutputError(f"{path}::{name}: missing")
-    return file[name]
+    return dataset
 
 
 def _text(path: Path, file: h5py.File, name: str, default: str | None = None) -> str:
-    found = file.attrs.get(f"TVB_{name}", default)
+    with _reading(path, f"TVB_{name}"):
+        found = file.attrs.get(f"TVB_{name}", default)
     if found is None:
         raise OutputError(f"{path}::TVB_{name}: missing")
     return str(found)

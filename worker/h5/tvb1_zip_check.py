@@ -17,6 +17,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 import h5py
 
+from worker.h5.encodings import DAMAGE, reason
 from worker.h5.tvb1_check import file_faults, text_of
 from worker.h5.tvb1_format import DATA_VERSION, DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
 
@@ -46,7 +47,7 @@ def is_tvb1(path: Path) -> bool:
                 return any(PurePosixPath(name).name == OPERATION_FILE for name in archive.namelist())
         with h5py.File(path, "r") as file:
             return "TVB_Type" in file.attrs or bool(file.attrs.get("TVB_Data_version", 0) == DATA_VERSION)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (*DAMAGE, zipfile.BadZipFile):
         return False
 
 
@@ -71,8 +72,8 @@ def _h5_faults(path: Path, name: str) -> Iterator[str]:
     try:
         with h5py.File(path, "r") as file:
             yield from (f"{name}::{fault}" for fault in file_faults(file))
-    except OSError as exc:
-        yield f"{name}: no readable H5 file ({str(exc).splitlines()[0]})"
+    except DAMAGE as exc:
+        yield f"{name}: no readable H5 file ({reason(exc)})"
 
 
 def _zip_faults(path: Path, existing: set[str]) -> Iterator[str]:
@@ -174,7 +175,7 @@ def _member(path: Path, name: str) -> Iterator[_Member]:
         with h5py.File(path, "r") as file:
             present = [key for key in ("TVB_Gid", "TVB_Create_date", *_REFERENCES) if key in file.attrs]
             texts = {key: text_of(file.attrs[key]) for key in present}
-    except (OSError, ValueError):
+    except DAMAGE:
         return
     if "TVB_Gid" not in texts:
         return
