@@ -18,7 +18,7 @@ from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from models.errors import InputError, OutputError
-from worker.h5 import encodings, tvb1
+from worker.h5 import check, encodings, tvb1
 from worker.h5.datatypes import write_datatype
 from worker.h5.tvb1 import convert
 from worker.h5.tvb1_check import file_faults
@@ -593,6 +593,8 @@ def test_what_is_converted_has_no_fault(files, bundle, tmp_path) -> None:
     assert [faults(path) for path in (*files.values(), bundle)] == [[], [], [], []]
     assert all(is_tvb1(path) for path in (*files.values(), bundle))
     assert not is_tvb1(tmp_path / "x.h5")
+    rewritten(bundle, without("Connectivity_"))
+    assert check.faults(bundle) == faults(bundle) != []
     assert not is_tvb1(tmp_path / "gone.h5")
 
 

@@ -12,13 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from worker.h5.faults import DAMAGE, reason
 from worker.h5.tvb2 import Statistics
-
-#: Bytes read at once.
-BLOCK = 16 * 2**20
-
-#: What h5py raises of a file whose inside is damaged.
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+from worker.h5.verify import BLOCK
 
 
 @dataclass(frozen=True)
@@ -91,11 +87,6 @@ def attribute_fault(place: h5py.HLObject, name: str, kind: Kind, text_fault: Cal
     except DAMAGE as exc:
         return f"{name}: cannot be read ({reason(exc)})"
     return "" if kind.fits(value) else f"{name}: {_shown(value)}, expected {kind.expected}"
-
-
-def reason(exc: Exception) -> str:
-    """The first line of what went wrong."""
-    return (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
 def _shown(value: Any) -> str:

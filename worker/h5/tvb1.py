@@ -19,7 +19,7 @@ import numpy as np
 from models.errors import InputError, OutputError
 from models.paths import part
 from worker.h5 import tvb2
-from worker.h5.encodings import BLOCK, DAMAGE, reason
+from worker.h5.faults import DAMAGE, reason
 from worker.h5.formats import FORMATS
 from worker.h5.tvb1_check import file_faults
 from worker.h5.tvb1_format import (
@@ -32,7 +32,7 @@ from worker.h5.tvb1_format import (
     as_json,
     write_attributes,
 )
-from worker.h5.verify import as_output_error, publish
+from worker.h5.verify import BLOCK, as_output_error, publish
 
 
 @dataclass(frozen=True)

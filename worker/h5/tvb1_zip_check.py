@@ -17,9 +17,9 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 import h5py
 
-from worker.h5.encodings import DAMAGE, reason
+from worker.h5.faults import DAMAGE, reason
 from worker.h5.tvb1_check import file_faults, text_of
-from worker.h5.tvb1_format import DATA_VERSION, DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
+from worker.h5.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
 
 #: Attributes that name another datatype.
 _REFERENCES = ("TVB_Connectivity", "TVB_Region_mapping", "TVB_Region_mapping_volume")
@@ -46,7 +46,8 @@ def is_tvb1(path: Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return any(PurePosixPath(name).name == OPERATION_FILE for name in archive.namelist())
         with h5py.File(path, "r") as file:
-            return "TVB_Type" in file.attrs or bool(file.attrs.get("TVB_Data_version", 0) == DATA_VERSION)
+            # Format tvb2 writes these names in small letters.
+            return any(name in file.attrs for name in ("TVB_Type", "TVB_Gid", "TVB_Module"))
     except (*DAMAGE, zipfile.BadZipFile):
         return False
 
