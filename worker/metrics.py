@@ -167,12 +167,39 @@ def _series(path: Path, file: h5py.File) -> Series:
 # ----------------------------------------------------------------------------------------------------- what they share
 
 
-def _in_time(series: Series) -> Moments:
-    """Moments of each (state variable, node, mode) over time."""
-    moments = Moments()
+@dataclass(frozen=True)
+class _InTime:
+    """What each (state variable, node, mode) does over time."""
+
+    mean: Any
+    #: Of what is left of the samples without that mean.
+    deviations: Moments
+
+    def variance(self, axes: tuple[int, ...] | None = None, mean: Any = 0.0) -> Any:
+        """Of the deviations over time and along `axes` together (None: all), around their own middle.
+
+        With `mean`, of the deviations raised by it.
+        """
+        left = self.deviations.mean + mean
+        apart = left - left.mean(axis=axes, keepdims=True)
+        return (self.deviations.squares / self.deviations.count + apart**2).mean(axis=axes)
+
+
+def _in_time(series: Series) -> _InTime:
+    """The series over time, read twice.
+
+    The mean is summed sample after sample, as NumPy does along the first axis: it and all deviations from it are TVB's
+    own to the last bit. A series at rest, whose deviations are mere rounding, has TVB's variances too.
+    """
+    total = np.zeros(series.shape[1:])
     for chunk in series.chunks(series.start):
-        moments.add(chunk)
-    return moments
+        chunk[0] += total
+        total = chunk.sum(axis=0)
+    mean = total / max(1, series.shape[0] - series.start)
+    deviations = Moments()
+    for chunk in series.chunks(series.start):
+        deviations.add(chunk - mean)
+    return _InTime(mean, deviations)
 
 
 def _in_space(series: Series) -> Moments:
@@ -184,16 +211,6 @@ def _in_space(series: Series) -> Moments:
     return moments
 
 
-def _all_together(series: Series) -> Moments:
-    """Moments of all points, whichever series they are of."""
-    each = series.once(_in_time)
-    if not each.count:
-        return Moments()
-    middle = each.mean.mean()
-    squares = each.squares.sum() + each.count * ((each.mean - middle) ** 2).sum()
-    return Moments(each.count * each.mean.size, middle, squares)
-
-
 # ---------------------------------------------------------------------------------------------------------- TVB's own
 
 
@@ -201,17 +218,14 @@ def _all_together(series: Series) -> Moments:
 def global_variance(series: Series) -> float:
     """Variance of all points around the mean of their own series: TVB's `metric_variance_global`."""
     each = series.once(_in_time)
-    return float(each.squares.mean() / each.count) if each.count else math.nan
+    return float(each.variance()) if each.deviations.count else math.nan
 
 
 @metric("VarianceNodeVariance")
 def variance_of_node_variance(series: Series) -> float:
     """How much the nodes differ in their variance: TVB's `metric_variance_of_node_variance`."""
     each = series.once(_in_time)
-    if not each.count:
-        return math.nan
-    _, variables, _, modes = series.shape
-    return float((each.squares.sum(axis=(0, 2)) / (each.count * variables * modes)).var())
+    return float(each.variance(axes=(0, 2)).var()) if each.deviations.count else math.nan
 
 
 @metric("KuramotoIndex")
@@ -250,15 +264,15 @@ def synchrony(series: Series) -> float:
 @metric("mean")
 def mean(series: Series) -> float:
     """Mean of all points after the transient."""
-    together = series.once(_all_together)
-    return float(together.mean) if together.count else math.nan
+    each = series.once(_in_time)
+    return float((each.mean + each.deviations.mean).mean()) if each.deviations.count else math.nan
 
 
 @metric("std")
 def std(series: Series) -> float:
     """Standard deviation of all points after the transient."""
-    together = series.once(_all_together)
-    return math.sqrt(together.squares / together.count) if together.count else math.nan
+    each = series.once(_in_time)
+    return math.sqrt(each.variance(mean=each.mean)) if each.deviations.count else math.nan
 
 
 @metric("dominant_frequency")

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import h5py
 
+from worker.h5 import tvb1_zip_check
 from worker.h5.faults import DAMAGE, file_faults, kind_in, reason
 from worker.h5.rules import date, gid
 
@@ -38,8 +39,10 @@ class _Member:
 def faults(path: Path) -> list[str]:
     """Every fault of an H5 file or a ZIP of such, as `file::key: what is there, what was expected`; empty without one.
 
-    A damaged file is a fault, not an error; so is one that cannot be opened.
+    A damaged file is a fault, not an error; so is one that cannot be opened. Format tvb1 has rules of its own.
     """
+    if tvb1_zip_check.is_tvb1(path):
+        return tvb1_zip_check.faults(path)
     try:
         with path.open("rb") as file:
             is_zip = file.read(2) == b"PK"

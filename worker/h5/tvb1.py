@@ -1,0 +1,270 @@
+"""Turns finished tvb2 files into format tvb1, for installations of TVB 1.4 to 1.5.x.
+
+Streams: one block of a series is in memory. What is written appears whole or not at all, and is checked before. TVB 1
+knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1_format`. The ZIP is `worker.h5.tvb1_zip`.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import h5py
+import numpy as np
+
+from models.errors import InputError, OutputError
+from models.paths import part
+from worker.h5 import tvb2
+from worker.h5.faults import DAMAGE, reason
+from worker.h5.formats import FORMATS
+from worker.h5.tvb1_check import file_faults
+from worker.h5.tvb1_format import (
+    DATA_VERSION,
+    DATASETS,
+    MODULES,
+    OPTIONAL_DATASETS,
+    STATISTICS,
+    as_ascii,
+    as_json,
+    write_attributes,
+)
+from worker.h5.verify import BLOCK, as_output_error, publish
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tvb2 file and what of it decides where it goes."""
+
+    path: Path
+    datatype: str
+    gid: UUID
+    created: datetime
+    connectivity: UUID | None
+    region_mapping: UUID | None = None
+
+
+def convert(
+    source: Path, target: Path, *, connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None
+) -> Path:
+    """Write the tvb2 file `source` as tvb1; gives `target`.
+
+    Parameters
+    ----------
+    connectivity_gid : of a Connectivity that the TVB 1 project holds, for a TimeSeriesRegion; by default the one that
+        `source` names, which is imported first then
+    region_mapping_gid : of a RegionMapping that the project holds, for a TimeSeriesRegion; by default none is named,
+        since TVB 1 refuses one that it does not hold
+
+    Raises
+    ------
+    InputError
+        TVB 1 has no such datatype, or we do not write it.
+    OutputError
+        The source is damaged, or the disk refused the target.
+    """
+    found = linked(read_source(source), connectivity_gid, region_mapping_gid)
+    unfinished = part(target)
+    try:
+        with as_output_error(target, ""):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        write_source(found, unfinished)
+        publish(unfinished, target)
+    finally:
+        # The fault that made us clean up is the one to tell.
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+    return target
+
+
+# ------------------------------------------------------------------------------------------------------- what is asked
+
+
+def read_source(path: Path) -> Source:
+    """What the tvb2 file at `path` is.
+
+    Raises
+    ------
+    InputError
+        TVB 1 has no such datatype, or we do not write it.
+    OutputError
+        It is damaged.
+    """
+    with _opened(path) as file:
+        written_by = _text(path, file, "written_by")
+        known = {FORMATS[name].written_by: name for name in MODULES}
+        if written_by not in known:
+            raise InputError(
+                f"{path}: TVB 1 gets no {written_by.rpartition('.')[2].removesuffix('H5')} from us; "
+                f"expected one of {', '.join(MODULES)}"
+            )
+        connectivity = _gid(path, file, "connectivity") if known[written_by] == "TimeSeriesRegion" else None
+        created = _parsed(path, file, "create_date", lambda text: datetime.strptime(text, tvb2.DATE_FORMAT))
+        return Source(path, known[written_by], _gid(path, file, "gid"), created, connectivity)
+
+
+def linked(source: Source, connectivity: UUID | None, region_mapping: UUID | None) -> Source:
+    """The source with the references that its tvb1 file gets; only a TimeSeriesRegion has any."""
+    if source.datatype != "TimeSeriesRegion":
+        return source
+    return replace(source, connectivity=connectivity or source.connectivity, region_mapping=region_mapping)
+
+
+# ------------------------------------------------------------------------------------------------------ what is written
+
+
+def write_source(source: Source, target: Path) -> None:
+    """Write the tvb1 file of one source under a name that is not its last, and check it.
+
+    Raises
+    ------
+    OutputError
+        The source is damaged, or the disk refused the target.
+    """
+    # Nothing that an HDF5 library of TVB 1's days could not read.
+    with (
+        _opened(source.path) as file,
+        as_output_error(target, ""),
+        h5py.File(target, "w", libver=("earliest", "v110")) as new,
+    ):
+        write_attributes(new, _common(source, file))
+        if source.datatype == "Connectivity":
+            _write_connectivity(source, file, new)
+        else:
+            _write_series(source, file, new)
+        with _reading(source.path, tvb2.PROVENANCE):
+            if tvb2.PROVENANCE in file:
+                file.copy(tvb2.PROVENANCE, new)
+    with _opened(target) as new:
+        for fault in file_faults(new):
+            raise OutputError(f"{target}::{fault}")
+
+
+def _common(source: Source, file: h5py.File) -> dict[str, object]:
+    tags = {f"User_tag_{number}": _text(source.path, file, f"user_tag_{number}") for number in range(1, 6)}
+    flags = {name.capitalize(): _text(source.path, file, name) for name in ("visible", "invalid", "is_nan")}
+    return {
+        "Type": source.datatype,
+        "Module": MODULES[source.datatype],
+        "Data_version": DATA_VERSION,
+        "Gid": source.gid,
+        "State": _text(source.path, file, "state"),
+        "Subject": _text(source.path, file, "subject"),
+        "Create_date": source.created,
+        **flags,
+        **tags,
+    }
+
+
+def _write_series(source: Source, file: h5py.File, new: h5py.File) -> None:
+    path = source.path
+    for name in DATASETS[source.datatype]:
+        _stream(path, _dataset(path, file, name), new)
+    shape = new["data"].shape
+    period = _parsed(path, file, "sample_period", float)
+    values = {
+        "Title": _text(path, file, "title"),
+        "Sample_period": period,
+        # TVB 1 counts samples by the period's own unit.
+        "Sample_rate": 1.0 / period,
+        "Sample_period_unit": _text(path, file, "sample_period_unit"),
+        "Start_time": _parsed(path, file, "start_time", float),
+        "Nr_dimensions": len(shape),
+        **{f"Length_{number}d": int(length) for number, length in enumerate(shape[:4], start=1)},
+        "Has_surface_mapping": source.region_mapping is not None,
+        "Has_volume_mapping": False,
+    }
+    write_attributes(new, {name: as_json(value) for name, value in values.items()})
+    # JSON already, but maybe not in ASCII.
+    names = ("labels_ordering", "labels_dimensions")
+    labels = {name.capitalize(): as_json(_parsed(path, file, name, json.loads)) for name in names}
+    links = {"Connectivity": source.connectivity, "Region_mapping": source.region_mapping}
+    write_attributes(new, {**labels, **links})
+
+
+def _write_connectivity(source: Source, file: h5py.File, new: h5py.File) -> None:
+    path = source.path
+    names = [*DATASETS["Connectivity"], *(name for name in OPTIONAL_DATASETS["Connectivity"] if name in file)]
+    for name in names:
+        dataset = _dataset(path, file, name)
+        if dataset.dtype.kind == "O":
+            with _reading(path, name):
+                texts = [as_ascii(str(text)) for text in dataset.asstr()[()]]
+            new.create_dataset(name, data=np.array(texts, dtype="S"))
+        else:
+            _stream(path, dataset, new)
+    values = {
+        "Number_of_regions": _parsed(path, file, "number_of_regions", int),
+        "Number_of_connections": _parsed(path, file, "number_of_connections", int),
+        "Undirected": int(_text(path, file, "undirected", "bool:False") == "bool:True"),
+    }
+    write_attributes(new, {name: as_json(value) for name, value in values.items()})
+    write_attributes(new, {"Saved_selection": _text(path, file, "saved_selection", "[]")})
+
+
+def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
+    """Copy a dataset of numbers a block at a time, with its statistics."""
+    copy = new.create_dataset(
+        dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape, chunks=dataset.chunks,
+    )  # fmt: skip
+    statistics = tvb2.Statistics()
+    rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
+    for first in range(0, dataset.shape[0], rows):
+        with _reading(path, dataset.name[1:]):
+            block = dataset[first : first + rows]
+        copy[first : first + rows] = block
+        statistics.add(block)
+    if dataset.size:
+        found = statistics.attributes(dataset.dtype)
+        copy.attrs.update({name: found[name] for name in STATISTICS})
+
+
+# ------------------------------------------------------------------------------------------------------ what is read
+
+
+def _opened(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except DAMAGE as exc:
+        raise OutputError(f"{path}: no readable H5 file ({reason(exc)})") from exc
+
+
+@contextlib.contextmanager
+def _reading(path: Path, key: str) -> Iterator[None]:
+    """Whatever h5py raises of damage, as OutputError."""
+    try:
+        yield
+    except DAMAGE as exc:
+        raise OutputError(f"{path}::{key}: cannot be read ({reason(exc)})") from exc
+
+
+def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    with _reading(path, name):
+        dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise OutputError(f"{path}::{name}: missing")
+    return dataset
+
+
+def _text(path: Path, file: h5py.File, name: str, default: str | None = None) -> str:
+    with _reading(path, f"TVB_{name}"):
+        found = file.attrs.get(f"TVB_{name}", default)
+    if found is None:
+        raise OutputError(f"{path}::TVB_{name}: missing")
+    return str(found)
+
+
+def _gid(path: Path, file: h5py.File, name: str) -> UUID:
+    found: UUID = _parsed(path, file, name, UUID)
+    return found
+
+
+def _parsed(path: Path, file: h5py.File, name: str, parse: Any) -> Any:
+    text = _text(path, file, name)
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise OutputError(f"{path}::TVB_{name}: {text!r} cannot be read") from exc

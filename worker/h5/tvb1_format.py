@@ -1,0 +1,110 @@
+"""Format tvb1, data version 4: what TVB 1.4 to 1.5.x reads, and how it writes values. Data, and one encoder.
+
+Measured by importing files that lack one thing each into TVB 1.5.8. Read by `worker.h5.tvb1` and `worker.h5.check`.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import h5py
+import numpy as np
+
+DATA_VERSION = 4
+#: Behind the prefix `datetime:`; the microseconds are mandatory.
+DATE_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+
+#: The module of each datatype's class, by the name of the datatype.
+MODULES = {
+    "Connectivity": "tvb.datatypes.connectivity",
+    "TimeSeries": "tvb.datatypes.time_series",
+    "TimeSeriesRegion": "tvb.datatypes.time_series",
+}
+
+#: Attributes without which the import or the GUI's pages break, by the name of the datatype.
+REQUIRED = {
+    "Connectivity": ("Type", "Module", "Data_version", "Gid", "State"),
+    "TimeSeries": (
+        "Type", "Module", "Data_version", "Gid", "State", "Labels_ordering", "Labels_dimensions", "Sample_period",
+        "Start_time", "Sample_period_unit", "Title",
+    ),
+}  # fmt: skip
+REQUIRED["TimeSeriesRegion"] = (*REQUIRED["TimeSeries"], "Connectivity")
+
+#: Attributes that TVB itself writes and can do without.
+OPTIONAL_COMMON = (
+    "Create_date", "Visible", "Invalid", "Is_nan", "Subject", "User_tag_1", "User_tag_2", "User_tag_3", "User_tag_4",
+    "User_tag_5",
+)  # fmt: skip
+OPTIONAL = {
+    "Connectivity": (
+        *OPTIONAL_COMMON, "Number_of_regions", "Number_of_connections", "Undirected", "Saved_selection",
+    ),
+    "TimeSeries": (
+        *OPTIONAL_COMMON, "Sample_rate", "Nr_dimensions", "Length_1d", "Length_2d", "Length_3d", "Length_4d",
+        "Has_surface_mapping", "Has_volume_mapping",
+    ),
+}  # fmt: skip
+OPTIONAL["TimeSeriesRegion"] = OPTIONAL["TimeSeries"]
+
+#: Datasets that the import or the viewers need.
+DATASETS = {
+    "Connectivity": ("weights", "centres"),
+    "TimeSeries": ("data", "time"),
+    "TimeSeriesRegion": ("data", "time"),
+}
+OPTIONAL_DATASETS = {
+    "Connectivity": ("tract_lengths", "region_labels", "hemispheres", "cortical", "orientations", "areas"),
+}
+
+#: What TVB 1 notes of each dataset, and its viewers read.
+STATISTICS = ("TVB_Minimum", "TVB_Maximum", "TVB_Mean")
+
+#: In the ZIP, beside the H5 files of its folder.
+OPERATION_FILE = "Operation.xml"
+OPERATION_DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"
+#: What TVB 1 reads of that file; without one of them the import fails.
+OPERATION_FIELDS = (
+    "gid", "fk_from_algo", "parameters", "meta_data", "create_date", "start_date", "completion_date", "status",
+    "visible", "range_values", "user_group", "additional_info",
+)  # fmt: skip
+
+
+def encode(value: object) -> Any:
+    """A value as TVB 1 writes it into an attribute: ASCII, `bool:True`, a gid with dashes, or a date with its prefix.
+
+    Numbers, lists and dicts of a datatype are texts of JSON there: `as_json`.
+    """
+    if isinstance(value, bool):
+        return f"bool:{value}"
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"datetime:{value.strftime(DATE_FORMAT)}"
+    if isinstance(value, int):
+        return np.int64(value)
+    return as_ascii(str(value))
+
+
+def as_json(value: object) -> str:
+    """JSON in ASCII."""
+    return json.dumps(value)
+
+
+def as_ascii(text: str) -> str:
+    """`text` as near as ASCII comes: accents are dropped, what has no counterpart becomes a question mark."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode()
+
+
+def write_attributes(file: h5py.File, values: Mapping[str, object]) -> None:
+    """Write `TVB_<name>` for each value; None is left out. h5py's own kind of text, UTF-8, breaks TVB 1."""
+    for name, value in values.items():
+        if value is None:
+            continue
+        encoded = encode(value)
+        text = h5py.string_dtype("ascii") if isinstance(encoded, str) else None
+        file.attrs.create(f"TVB_{name}", encoded, dtype=text)

@@ -1,0 +1,119 @@
+"""The ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and `Operation.xml` in one folder.
+
+Streams: one converted file lies beside the ZIP while it is written. The ZIP appears whole or not at all.
+"""
+
+import contextlib
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+from xml.etree import ElementTree
+
+from models.errors import InputError, OutputError
+from models.paths import part
+from worker.h5.tvb1 import Source, linked, read_source, write_source
+from worker.h5.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
+from worker.h5.verify import as_output_error, publish
+
+#: The folder of the ZIP.
+_OPERATION = "Operation_1"
+
+
+def convert_bundle(
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    connectivity_gid: UUID | None = None,
+    region_mapping_gid: UUID | None = None,
+) -> Path:
+    """Write tvb2 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
+
+    Parameters
+    ----------
+    sources : in any order; every Connectivity that a series names, unless `connectivity_gid` is given: then none is
+        put into the ZIP
+    connectivity_gid, region_mapping_gid : as for `convert`
+
+    Raises
+    ------
+    InputError
+        A datatype that TVB 1 has not, or nothing at all, is to be put into the ZIP.
+    OutputError
+        A source is damaged or in twice, a Connectivity is missing, or the disk refused the ZIP.
+    """
+    members = _dated(_members(sources, connectivity_gid, region_mapping_gid))
+    unfinished = part(target)
+    try:
+        with as_output_error(target, ""):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # The file on its way into the ZIP is as large as its series: it belongs on the same disk.
+            with (
+                tempfile.TemporaryDirectory(dir=target.parent, prefix=".tvb1-") as directory,
+                zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive,
+            ):
+                archive.writestr(f"{_OPERATION}/{OPERATION_FILE}", _operation(target.name, members))
+                for member in members:
+                    # TVB 1 gives files these names itself: the gid with dashes.
+                    converted = Path(directory) / f"{member.datatype}_{member.gid}.h5"
+                    write_source(member, converted)
+                    archive.write(converted, f"{_OPERATION}/{converted.name}")
+                    converted.unlink()
+        publish(unfinished, target)
+    finally:
+        # The fault that made us clean up is the one to tell.
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+    return target
+
+
+def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping: UUID | None) -> list[Source]:
+    """What goes into the ZIP, connectivities first."""
+    members = [linked(read_source(path), connectivity, region_mapping) for path in sources]
+    if connectivity is not None:
+        members = [member for member in members if member.datatype != "Connectivity"]
+    if not members:
+        raise InputError("nothing to put into the ZIP; expected at least one time series")
+    gids = {member.gid for member in members}
+    if len(gids) < len(members):
+        raise OutputError("a datatype is in twice; name each job once")
+    for member in members:
+        if connectivity is None and member.connectivity is not None and member.connectivity not in gids:
+            raise OutputError(f"{member.path}: refers to {member.connectivity}, which is not among the files")
+    return sorted(members, key=lambda member: (member.datatype != "Connectivity", member.created))
+
+
+def _dated(members: Sequence[Source]) -> list[Source]:
+    """The members with dates that rise strictly: TVB 1 imports by date."""
+    dated: list[Source] = []
+    for member in members:
+        earliest = dated[-1].created + timedelta(microseconds=1) if dated else member.created
+        dated.append(replace(member, created=max(member.created, earliest)))
+    return dated
+
+
+def _operation(name: str, members: Sequence[Source]) -> bytes:
+    """`Operation.xml`: the import as an operation of TVB 1's own importer."""
+    date = members[0].created.strftime(OPERATION_DATE_FORMAT)
+    values = {
+        "gid": str(uuid4()),
+        "fk_from_algo": as_json({"module": "tvb.adapters.uploaders.tvb_importer", "classname": "TVBImporter"}),
+        "parameters": as_json({"data_file": name}),
+        "meta_data": "{}",
+        "create_date": date,
+        "start_date": date,
+        "completion_date": date,
+        "status": "5-FINISHED",
+        "visible": "True",
+        "range_values": "",
+        "user_group": "",
+        "additional_info": "",
+    }
+    root = ElementTree.Element("tvb_data", {"Data_version": str(DATA_VERSION)})
+    for key, text in values.items():
+        ElementTree.SubElement(root, key).text = text
+    ElementTree.indent(root, "\t")
+    return bytes(ElementTree.tostring(root, "us-ascii", xml_declaration=True))
