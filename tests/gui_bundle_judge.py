@@ -14,7 +14,7 @@ from uuid import UUID
 import cherrypy
 import numpy as np
 from cherrypy.lib.sessions import RamSession
-from gui_judge import ABCDisplayer, TVBImporter, TVBImporterModel, TvbProfile, empty_project, launch, viewers
+from gui_judge import ABCDisplayer, TVBImporter, TVBImporterModel, TvbProfile, empty_project, launch, stored_datatypes, viewers
 from tvb.adapters.forms.coupling_forms import get_form_for_coupling
 from tvb.adapters.forms.form_with_ranges import FormWithRanges
 from tvb.adapters.forms.integrator_forms import get_form_for_integrator
@@ -24,8 +24,8 @@ from tvb.adapters.simulator.range_parameters import RangeParametersCollector
 from tvb.adapters.visualizers.pse import PSEDiscreteGroupModel
 from tvb.adapters.visualizers.pse_isocline import PSEIsoGroupModel
 from tvb.core.entities.model.model_burst import BurstConfiguration
-from tvb.core.entities.model.model_datatype import DataType, DataTypeGroup
-from tvb.core.entities.model.model_operation import Operation, OperationGroup
+from tvb.core.entities.model.model_datatype import DataTypeGroup
+from tvb.core.entities.model.model_operation import Operation
 from tvb.core.entities.storage import dao
 from tvb.core.entities.storage.session_maker import SessionMaker
 from tvb.core.neocom import h5
@@ -42,27 +42,26 @@ def judge(files: str) -> dict[str, Any]:
     failed = any(failures)
     return {
         "error": " ".join(failures).strip(),
-        "stored": sorted(type(dao.get_datatype_by_gid(row.gid)).__name__ for row in rows(DataType)),
-        "groups": [] if failed else [group(row, user, project) for row in rows(DataTypeGroup)],
-        "bursts": [] if failed else [burst(row, user, project) for row in rows(BurstConfiguration)],
-        "operations": [operation(row, project) for row in rows(Operation)],
+        "stored": sorted(type(datatype).__name__ for datatype in stored_datatypes()),
+        "groups": [] if failed else [group(number, user, project) for number in rows(DataTypeGroup)],
+        "bursts": [] if failed else [burst(number, user, project) for number in rows(BurstConfiguration)],
+        "operations": [operation(number, project) for number in rows(Operation)],
     }
 
 
-def rows(entity: Any) -> list[Any]:
+def rows(entity: Any) -> list[int]:
+    """The ids of all rows of a table."""
     session = SessionMaker()
     session.open_session()
     try:
-        found = session.query(entity).order_by(entity.id).all()
-        session.session.expunge_all()
-        return list(found)
+        return sorted(row.id for row in session.query(entity).all())
     finally:
         session.close_session()
 
 
-def operation(row: Any, project: Any) -> dict[str, Any]:
+def operation(number: int, project: Any) -> dict[str, Any]:
     """An operation as the GUI loads it again from its folder."""
-    row = dao.get_operation_by_id(row.id)
+    row = dao.get_operation_by_id(number)
     folder = StorageInterface().get_project_folder(project.name, str(row.id))
     described = {"algorithm": row.algorithm.classname, "status": row.status, "range_values": row.range_values}
     if row.algorithm.classname == "SimulatorAdapter":
@@ -70,16 +69,16 @@ def operation(row: Any, project: Any) -> dict[str, Any]:
     return described
 
 
-def group(row: Any, user: Any, project: Any) -> dict[str, Any]:
+def group(number: int, user: Any, project: Any) -> dict[str, Any]:
+    row = dao.get_generic_entity(DataTypeGroup, number)[0]
     operations = dao.get_operationgroup_by_id(row.fk_operation_group)
-    entity = dao.get_datatype_by_gid(row.gid)
     return {
         "name": operations.name,
         "ranges": [json.loads(text) for text in operations.range_references],
         "operations": len(dao.get_operations_in_group(operations.id)),
         "results": row.count_results,
         "of_burst": row.fk_parent_burst,
-        "viewers": viewers(entity, user, project),
+        "viewers": viewers(row, user, project),
         "discrete": discrete(row.gid),
         "isocline": isocline(row.gid) if row.no_of_ranges == 2 else {},
     }
@@ -103,8 +102,9 @@ def isocline(gid: str) -> dict[str, Any]:
     return {"x": list(model.apriori_x), "y": list(model.apriori_y), "matrices": matrices}
 
 
-def burst(row: Any, user: Any, project: Any) -> dict[str, Any]:
+def burst(number: int, user: Any, project: Any) -> dict[str, Any]:
     """An entry of the Simulation History, opened as a click on it does, up to the last page of its parameters."""
+    row = dao.get_burst_by_id(number)
     folder = StorageInterface().get_project_folder(project.name, str(row.fk_simulation))
     simulator = h5.load_view_model(UUID(row.simulator_gid), folder)
     parameters = ranges_of(simulator)
