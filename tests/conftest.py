@@ -107,7 +107,7 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., s
         process.wait()
 
 
-def gui_verdicts(files: Sequence[Path], home: Path) -> list[dict[str, Any]]:
+def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list[dict[str, Any]]:
     """What the real GUI's importer and viewers say of each file; one GUI process for all. Skips without tvb-framework."""
     if importlib.util.find_spec("tvb.core") is None:
         reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
@@ -115,7 +115,7 @@ def gui_verdicts(files: Sequence[Path], home: Path) -> list[dict[str, Any]]:
             pytest.fail(reason)
         pytest.skip(reason)
     # Some of the GUI's test profile's files land where it is started.
-    command = [sys.executable, str(JUDGE), str(home), *map(str, files)]
+    command = [sys.executable, str(judge), str(home), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=home)
     lines = [line for line in done.stdout.splitlines() if line.startswith("VERDICT ")]
     assert len(lines) == len(files), done.stderr[-3000:]

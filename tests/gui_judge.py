@@ -48,6 +48,19 @@ _COLUMNS = (
 
 def judge(file: str) -> dict[str, Any]:
     """Import one file into an empty project of an empty database."""
+    user, project = empty_project()
+    failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
+    found = stored_datatypes()
+    # An import that fails half way may have stored something: that is part of the verdict.
+    return {
+        "error": failure,
+        "stored": [described(datatype) for datatype in found],
+        "viewers": {} if failure else {datatype.gid: viewers(datatype, user, project) for datatype in found},
+    }
+
+
+def empty_project() -> tuple[Any, Any]:
+    """A user, and a project with nothing in it, in an empty database."""
     # The folder of a project is named after it, and an import that fails leaves its files there.
     reset_database()
     # The updates of older data run in a thread that shares the database session: now and then it broke an import.
@@ -62,15 +75,7 @@ def judge(file: str) -> dict[str, Any]:
         "max_operation_size": None,
         "disable_imports": False,
     }
-    project = ProjectService().store_project(user, True, None, **wanted)
-    failure = launch(TVBImporter, TVBImporterModel(data_file=file), user, project)
-    found = stored_datatypes()
-    # An import that fails half way may have stored something: that is part of the verdict.
-    return {
-        "error": failure,
-        "stored": [described(datatype) for datatype in found],
-        "viewers": {} if failure else {datatype.gid: viewers(datatype, user, project) for datatype in found},
-    }
+    return user, ProjectService().store_project(user, True, None, **wanted)
 
 
 def stored_datatypes() -> list[Any]:

@@ -23,11 +23,13 @@ from worker.h5.formats import FORMATS
 from worker.h5.tvb2 import DATE_FORMAT, encode
 
 #: Attributes that hold the gid of another datatype.
-_REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.references + it.optional_references})
+REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.references + it.optional_references})
 
 
 @dataclass(frozen=True)
-class _Member:
+class Member:
+    """One file of a bundle, as it says itself."""
+
     path: Path
     gid: str
     created: datetime
@@ -42,7 +44,7 @@ def write_bundle(files: Sequence[Path], target: Path) -> Path:
     OutputError
         A file is damaged or in twice, a datatype that one refers to is not among them, or the disk refused the ZIP.
     """
-    members = _in_order([_read(path) for path in files])
+    members = in_order([read_member(path) for path in files])
     unfinished = part(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,18 +60,31 @@ def write_bundle(files: Sequence[Path], target: Path) -> Path:
     return target
 
 
-def _read(path: Path) -> _Member:
+def read_member(path: Path) -> Member:
+    """What a file says of itself.
+
+    Raises
+    ------
+    OutputError
+        It is no datatype's file.
+    """
     try:
         with h5py.File(path, "r") as file:
-            references = tuple(str(file.attrs[name]) for name in _REFERENCES if name in file.attrs)
+            references = tuple(str(file.attrs[name]) for name in REFERENCES if name in file.attrs)
             created = datetime.strptime(str(file.attrs["TVB_create_date"]), DATE_FORMAT)
-            return _Member(path, str(file.attrs["TVB_gid"]), created, references)
+            return Member(path, str(file.attrs["TVB_gid"]), created, references)
     except (OSError, KeyError, ValueError) as exc:
         raise OutputError(f"{path}: cannot be bundled ({str(exc).splitlines()[0]})") from exc
 
 
-def _in_order(members: Sequence[_Member]) -> list[_Member]:
-    """The members, each after what it refers to."""
+def in_order(members: Sequence[Member]) -> list[Member]:
+    """The members, each after what it refers to.
+
+    Raises
+    ------
+    OutputError
+        One is in twice, what one refers to is not among them, or they refer to each other in a circle.
+    """
     by_gid = {member.gid: member for member in members}
     if len(by_gid) < len(members):
         raise OutputError("a datatype is in twice; name each job once")
@@ -85,7 +100,7 @@ def _in_order(members: Sequence[_Member]) -> list[_Member]:
         raise OutputError(f"{paths}: refer to each other in a circle; the GUI imports no such files") from exc
 
 
-def _rising(members: Sequence[_Member]) -> list[datetime]:
+def _rising(members: Sequence[Member]) -> list[datetime]:
     """The members' own dates, moved on where they would not rise."""
     dates: list[datetime] = []
     for member in members:
@@ -94,7 +109,7 @@ def _rising(members: Sequence[_Member]) -> list[datetime]:
     return dates
 
 
-def _add(archive: zipfile.ZipFile, member: _Member, created: datetime) -> None:
+def _add(archive: zipfile.ZipFile, member: Member, created: datetime) -> None:
     if created == member.created:
         archive.write(member.path, member.path.name)
         return

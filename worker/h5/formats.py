@@ -87,6 +87,12 @@ FORMATS = {
         ("focal_points_surface", "focal_points_triangles"),
         ("surface",),
     ),
+    "DatatypeMeasure": Format(
+        "tvb.core.entities.file.simulator.datatype_measure_h5.DatatypeMeasureH5",
+        ("metrics",),
+        (),
+        ("analyzed_datatype",),
+    ),
     "TimeSeries": _series("TimeSeries"),
     "TimeSeriesRegion": _series("TimeSeriesRegion", "connectivity", optional=("region_mapping",)),
     "TimeSeriesSurface": _series("TimeSeriesSurface", "surface"),
