@@ -21,9 +21,12 @@ from models.settings import Settings, load_settings
 from models.status import Status
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from models.catalogue import Catalogue
     from models.sweep import SweepSpec
     from models.tables import Job, Sweep
+    from submit.bundle import Kind
 
 
 class _Group(click.Group):
@@ -371,21 +374,26 @@ def _target(found: Job | Sweep) -> dict[str, Any]:
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The ZIP; in the data directory by default."
 )
+@click.option(
+    "--as", "kind", type=click.Choice(["data", "simulations", "pse"]), default="data", show_default=True,
+    help="Time series alone; with their simulations in the history; as a parameter space exploration.",
+)  # fmt: skip
 @click.pass_obj
-def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None) -> None:
-    """Make a ZIP of finished results and their connectivity, to upload in the TVB GUI.
+def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind) -> None:
+    """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
 
     Runs where the data directory is mounted.
 
     \b
     Example:
-      tvb-batch bundle jansen_rit -o jansen_rit.zip
+      tvb-batch bundle jansen_rit --as simulations -o jansen_rit.zip
     """
     from submit.bundle import make_bundle
 
     catalogue = _catalogue(settings)
     found = [catalogue.find(key) for key in keys]
-    target = make_bundle(catalogue, found, settings, (output or settings.storage.bundle("-".join(keys))).absolute())
+    target = (output or settings.storage.bundle("-".join(keys))).absolute()
+    make_bundle(catalogue, found, settings, target, kind)
     click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
 
 
@@ -433,6 +441,28 @@ def verify(settings: Settings, files: tuple[Path, ...]) -> None:
     found = run_worker_module(settings, "h5.check", *(str(file.absolute()) for file in files), may_fail=True)
     click.echo(found or f"No fault in {len(files)} file{'s' if len(files) > 1 else ''}.\n", nl=False)
     sys.exit(1 if found else 0)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--connectivity-gid", type=click.UUID, help="Of the connectivity that the GUI project already holds.")
+@click.option("--region-mapping-gid", type=click.UUID, help="Of the region mapping that the GUI project already holds.")
+@click.pass_obj
+def convert(
+    settings: Settings, file: Path, target: Path, connectivity_gid: UUID | None, region_mapping_gid: UUID | None
+) -> None:
+    """Write a result FILE (or a Connectivity's) as TVB 1.4 to 1.5 reads it.
+
+    \b
+    Example:
+      tvb-batch convert result.h5 result_tvb1.h5
+    """
+    from submit.processes import run_worker_module
+
+    gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
+    run_worker_module(settings, "h5.tvb1", str(file.absolute()), str(target.absolute()), *gids)
+    click.echo(target)
 
 
 @main.command()

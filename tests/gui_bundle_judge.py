@@ -14,10 +14,18 @@ from uuid import UUID
 import cherrypy
 import numpy as np
 from cherrypy.lib.sessions import RamSession
-from gui_judge import ABCDisplayer, TVBImporter, TVBImporterModel, TvbProfile, empty_project, launch, stored_datatypes, viewers
+from gui_judge import (
+    ABCDisplayer,
+    TVBImporter,
+    TVBImporterModel,
+    TvbProfile,
+    empty_project,
+    launch,
+    stored_datatypes,
+    viewers,
+)
 from tvb.adapters.forms.coupling_forms import get_form_for_coupling
 from tvb.adapters.forms.form_with_ranges import FormWithRanges
-from tvb.adapters.forms.integrator_forms import get_form_for_integrator
 from tvb.adapters.forms.model_forms import get_form_for_model
 from tvb.adapters.forms.noise_forms import get_form_for_noise
 from tvb.adapters.simulator.range_parameters import RangeParametersCollector

@@ -5,9 +5,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 import h5py
@@ -241,6 +243,28 @@ def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogu
     assert (whole.exit_code, whole.stdout) == (0, "No fault in 1 file.\n")
     assert damaged.exit_code == 1
     assert f"{path.name}::TVB_title" in damaged.stdout
+
+
+def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "b", "sweep": {"coupling.a": [0.01, 0.02]}}))
+    for job in catalogue.jobs(sweep=made.gid):
+        records = run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))
+    one, connectivity = records[0], uuid4()
+
+    for kind, members in (("data", 3), ("simulations", 10), ("pse", 10)):
+        target = tmp_path / f"{kind}.zip"
+        bundled = tvb_batch("bundle", "b", "--as", kind, "-o", str(target))
+        assert bundled.exit_code == 0, bundled.output
+        with zipfile.ZipFile(target) as archive:
+            assert len(archive.namelist()) >= members
+        assert tvb_batch("verify", str(target)).stdout == "No fault in 1 file.\n"
+    source, target = settings.storage.absolute(one.path), tmp_path / "one.h5"
+    converted = tvb_batch("convert", str(source), str(target), "--connectivity-gid", str(connectivity))
+
+    assert converted.exit_code == 0, converted.output
+    with h5py.File(target) as file:
+        assert file.attrs["TVB_Connectivity"].strip('"') == str(connectivity)
+    assert_refused(tvb_batch("convert", str(tmp_path / "none.h5"), str(target)), "none.h5")
 
 
 def test_a_file_that_cannot_be_run_again_is_one_line(tvb_batch, tmp_path) -> None:

@@ -1,8 +1,7 @@
 """What the real TVB GUI makes of bundles of simulations and of explorations: history, groups, viewers, values."""
 
 import json
-import zipfile
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import h5py
@@ -10,12 +9,11 @@ import pytest
 from conftest import SHORT, gui_verdicts
 
 from models.catalogue import Catalogue
-from models.errors import OutputError, SpecError
 from models.inputs import Inputs
 from models.settings import Settings, load_settings
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec
-from worker.gui_bundle import MOST_POINTS, Point, write_pse, write_simulations
+from worker.gui_bundle import Point, write_pse, write_simulations
 from worker.run import run_job
 
 JUDGE = Path(__file__).with_name("gui_bundle_judge.py")
@@ -82,7 +80,10 @@ def verdicts(points, inputs, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     ("kind", "stored"),
     [
         ("pse", {"ConnectivityIndex": 1, "TimeSeriesRegionIndex": 4, "DatatypeMeasureIndex": 4, "DataTypeGroup": 2}),
-        ("one axis", {"ConnectivityIndex": 1, "TimeSeriesRegionIndex": 2, "DatatypeMeasureIndex": 2, "DataTypeGroup": 2}),
+        (
+            "one axis",
+            {"ConnectivityIndex": 1, "TimeSeriesRegionIndex": 2, "DatatypeMeasureIndex": 2, "DataTypeGroup": 2},
+        ),
         ("simulations", {"ConnectivityIndex": 1, "TimeSeriesRegionIndex": 4}),
         ("single", {"ConnectivityIndex": 1, "TimeSeriesRegionIndex": 1}),
     ],

@@ -5,8 +5,10 @@ Every file gets a gid of its own for this ZIP, so that importing another ZIP of 
 there; and the creation dates rise from file to file, because the GUI imports by date.
 """
 
+import json
 import math
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +21,10 @@ from uuid import UUID, uuid4
 
 import h5py
 
-from models.errors import OutputError, SpecError
+from models.errors import OutputError, SpecError, TvbBatchError
 from models.inputs import Inputs
 from models.paths import part
+from models.settings import load_settings
 from models.spec import SimulationSpec, simulation, to_json
 from models.traits import build
 from worker.bundle import REFERENCES, Member, in_order, read_member
@@ -39,7 +42,9 @@ from worker.h5.view_models import (
     write_measure,
     write_view_model,
 )
+from worker.log import results_only
 from worker.simulator import build_simulator
+from worker.tasks import import_tvb
 
 #: The GUI's Discrete viewer takes no more.
 MOST_POINTS = 512
@@ -342,3 +347,32 @@ class _Operation:
 def _gui_name(name: str) -> str:
     """A name as the GUI takes one: letters, digits, space, point, dash and underscore, all ASCII."""
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-") else "_" for letter in name)
+
+
+def main() -> int:
+    """Write the ZIP that standard input describes: kind, name, target and points; gives the exit code."""
+    wanted = json.load(sys.stdin)
+    inputs = Inputs(load_settings().storage)
+    points = [
+        Point(
+            spec=point["spec"], outputs=tuple(map(Path, point["outputs"])),
+            datatypes=tuple(map(Path, point["datatypes"])), metrics=point["metrics"], swept=point["swept"],
+            name=point["name"],
+        )
+        for point in wanted["points"]
+    ]  # fmt: skip
+    with results_only():
+        import_tvb()
+        try:
+            if wanted["kind"] == "pse":
+                write_pse(points, Path(wanted["target"]), inputs, wanted["name"])
+            else:
+                write_simulations(points, Path(wanted["target"]), inputs)
+        except TvbBatchError as exc:
+            print(exc, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1_format`. The Z
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -268,3 +269,19 @@ def _parsed(path: Path, file: h5py.File, name: str, parse: Any) -> Any:
         return parse(text)
     except ValueError as exc:
         raise OutputError(f"{path}::TVB_{name}: {text!r} cannot be read") from exc
+
+
+def main() -> int:
+    """`SOURCE TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is given; gives the exit code."""
+    source, target, *gids = sys.argv[1:]
+    connectivity, mapping = (UUID(gid) if gid else None for gid in gids)
+    try:
+        convert(Path(source), Path(target), connectivity_gid=connectivity, region_mapping_gid=mapping)
+    except TvbBatchError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
