@@ -17,7 +17,7 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from models.errors import InputError, OutputError
+from models.errors import InputError, OutputError, TvbBatchError
 from models.paths import part
 from worker.h5 import tvb2
 from worker.h5.faults import DAMAGE, reason
