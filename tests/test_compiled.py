@@ -236,7 +236,7 @@ def test_a_simulator_configured_again_must_be_asked_about_again(cache: Path) -> 
 
 
 def test_a_model_that_diverges_gives_tvbs_not_a_numbers(cache: Path) -> None:
-    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=300)
+    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=600)
     tvb, own = case.configure(), case.configure()
     with np.errstate(all="ignore"):
         expected = tvb.run()

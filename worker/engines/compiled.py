@@ -107,7 +107,7 @@ class _Steps:
             self._step += n
             entering = self._run.afferents(n) if self._afferents else observed
             for part, watcher, monitor in zip(parts, self._watchers, self._simulator.monitors, strict=True):
-                part.append(watcher(first, (entering if watches_afferents(monitor) else observed)[..., np.newaxis]))
+                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
             done += n
         self._run.give_back()
         self._simulator.calls += 1

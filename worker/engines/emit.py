@@ -17,6 +17,7 @@ _TEMPLATES = {
     "sqrt": "math.sqrt({0})",
     "abs": "abs({0})",
     "where": "{1} if {0} else {2}",
+    "fma": "fma({0}, {1}, {2})",
     "float64": "np.float64({0})",
     "float32": "np.float32({0})",
     "int64": "np.int64({0})",

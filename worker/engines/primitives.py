@@ -310,6 +310,15 @@ def spread(state, target, out):
 
 
 @jit
+def turn(values, modes, out):
+    """Normals in TVB's order (variables, nodes, modes) as (variables x modes, nodes)."""
+    for row in range(out.shape[0]):
+        first = (row // modes) * modes * out.shape[1] + row % modes
+        for i in range(out.shape[1]):
+            out[row, i] = values[first + modes * i]
+
+
+@jit
 def slide(window, n, horizon):
     """Move the last `horizon` of `horizon + n` columns to the front: (variables, sources, columns)."""
     for variable in range(window.shape[0]):
@@ -518,7 +527,7 @@ def _separate(module, access, scope, scopes):
 
 
 @intrinsic
-def _fma(typingctx, a, b, c):
+def fma(typingctx, a, b, c):
     def generate(context, builder, signature, arguments):
         return builder.fma(*arguments)
 
@@ -567,16 +576,16 @@ FAR = 512.0
 @jit
 def quick_exp(x):
     """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
-    shifted = _fma(_INVERSE, x, _SHIFT)
+    shifted = fma(_INVERSE, x, _SHIFT)
     whole = _bits(shifted)
     k = shifted - _SHIFT
-    r = _fma(k, _LN2_LOW, _fma(k, _LN2_HIGH, x))
+    r = fma(k, _LN2_LOW, fma(k, _LN2_HIGH, x))
     at = (whole & np.uint64(127)) << np.uint64(1)
     scale = _from_bits(_POWERS[at + np.uint64(1)] + (whole << np.uint64(45)))
     r2 = r * r
-    rest = _fma(r2, _fma(r, _C3, _C2), _from_bits(_POWERS[at]) + r)
-    rest = _fma(r2 * r2, _fma(r, _C5, _C4), rest)
-    return _fma(scale, rest, scale)
+    rest = fma(r2, fma(r, _C3, _C2), _from_bits(_POWERS[at]) + r)
+    rest = fma(r2 * r2, fma(r, _C5, _C4), rest)
+    return fma(scale, rest, scale)
 
 
 @jit

@@ -43,6 +43,10 @@ class Value(NDArrayOperatorsMixin):
     def size(self) -> int:
         return int(np.prod(self.shape))
 
+    @property
+    def refs(self) -> list[Ref]:
+        return [self.ref]
+
     def copy(self) -> "Value":
         return Value(self.graph, self.ref, self.shape)
 
@@ -111,6 +115,10 @@ class Value(NDArrayOperatorsMixin):
         out = keywords.pop("out", None)
         if method != "__call__" or keywords:
             raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
+        modes = max((value.shape[1] for value in inputs if isinstance(value, np.ndarray) and value.ndim == 2), default=1)
+        if modes > 1 and self.shape[1:] == (1,) and out is None:
+            # (nodes, 1) with a parameter (1, modes) makes (nodes, modes).
+            return ufunc(*[Stack([v[:, 0]] * modes, axis=1) if isinstance(v, Value) else v for v in inputs])
         largest = max((value for value in inputs if isinstance(value, Value)), key=lambda value: value.size)
         result = Value(self.graph, _apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
         if out is None:
@@ -126,9 +134,12 @@ class Value(NDArrayOperatorsMixin):
 
 
 class Stack(NDArrayOperatorsMixin):
-    """Some numbers of every node: an array whose `axis` counts them, such as (state variables, nodes, 1)."""
+    """Some numbers of every node: an array whose `axis` counts them, such as (state variables, nodes, 1).
 
-    def __init__(self, items: Sequence[Value | None], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
+    With more than one mode the items are stacks themselves: (state variables, nodes, modes) is one of (nodes, modes).
+    """
+
+    def __init__(self, items: Sequence["Item | None"], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
         self.items, self.axis = list(items), axis
         inner = shape if shape is not None else _first(self.items).shape
         self.inner = inner
@@ -137,6 +148,15 @@ class Stack(NDArrayOperatorsMixin):
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def graph(self) -> Graph:
+        return _first(self.items).graph
+
+    @property
+    def refs(self) -> list[Ref]:
+        """All numbers of a node, one item after the other."""
+        return [ref for item in self.items for ref in _known(item).refs]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -148,7 +168,18 @@ class Stack(NDArrayOperatorsMixin):
         raise UntraceableError("an array made of the state")
 
     def __iter__(self) -> Iterator[Any]:
+        if self.axis != 0:
+            raise UntraceableError("a loop over nodes")
         return iter([self[k] for k in range(len(self.items))])
+
+    def sum(self, axis: int) -> Any:
+        """NumPy's sum of so few numbers: one after the other."""
+        if axis != self.axis or len(self.items) >= 8:
+            raise UntraceableError(f"the sum of axis {axis} of shape {self.shape}")
+        total = _known(self.items[0])
+        for item in self.items[1:]:
+            total = total + _known(item)
+        return total
 
     def copy(self) -> "Stack":
         return Stack([_known(item).copy() for item in self.items], self.axis)
@@ -175,6 +206,11 @@ class Stack(NDArrayOperatorsMixin):
         return item[rest] if rest else item
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, Stack) or _is_whole(index, self.ndim):
+            for k, item in enumerate(self.items):
+                where = _part(index, k, self.ndim, self.axis) if isinstance(index, Stack) else Ellipsis
+                _known(item)[where] = _part(value, k, self.ndim, self.axis)
+            return
         if isinstance(index, np.ndarray) and index.dtype.kind == "i" and self.axis == 0:
             for k, position in enumerate(index):
                 self.items[position] = as_value(self, _part(value, k, self.ndim, 0))
@@ -219,6 +255,10 @@ class Stack(NDArrayOperatorsMixin):
         return _array_function(_first(self.items).graph, function, arguments, keywords)
 
 
+#: A number of every node, or as many as there are modes.
+Item = Value | Stack
+
+
 def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
     """A number or an array of parameters that meets values of `shape`."""
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
@@ -235,9 +275,15 @@ def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
     return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
 
 
-def as_value(stack: Stack, value: Any) -> Value:
+def as_value(stack: Stack, value: Any) -> "Item":
     """What is stored in a stack: a copy, as NumPy would make."""
     graph = next((item.graph for item in stack.items if item is not None), None)
+    if isinstance(value, Stack):
+        if value.shape != stack.inner:
+            raise UntraceableError(f"a stack of shape {value.shape} stored in shape {stack.inner}")
+        return value.copy()
+    if stack.inner[1:] not in ((), (1,)):
+        raise UntraceableError(f"one value stored for {stack.inner[-1]} modes")
     if isinstance(value, Value):
         if value.shape not in (stack.inner, stack.inner[:-1] if stack.inner[-1] == 1 else stack.inner):
             raise UntraceableError(f"a value of shape {value.shape} stored in shape {stack.inner}")
@@ -280,6 +326,8 @@ def _cast(graph: Graph, ref: Ref, kind: str) -> Ref:
 
 
 def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
+    if function is np.dot and not keywords and isinstance(arguments[0], Stack):
+        return _dot(graph, *arguments)
     if keywords or function is not np.where:
         raise UntraceableError(f"numpy's {function.__name__}")
     if len(arguments) == 1:
@@ -293,9 +341,25 @@ def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, 
     return Value(graph, graph.apply("where", (condition.ref, *values), kind)[0], condition.shape)
 
 
+def _dot(graph: Graph, left: Stack, right: Any) -> Stack:
+    """(nodes, modes) times (modes, modes), in the order in which BLAS adds fused products up."""
+    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray) or right.ndim != 2:
+        raise UntraceableError("a product of these matrices")
+    columns = []
+    for column in right.T:
+        factors = [graph.scalar(factor, factor) for factor in column]
+        total = graph.apply("*", (left.refs[0], factors[0]), "d")[0]
+        for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
+            total = graph.apply("fma", (ref, factor, total), "d")[0]
+        columns.append(Value(graph, total, left.inner))
+    return Stack(columns, axis=1)
+
+
 def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
     """What of an operand meets the k-th item of a stack with `ndim` axes, of which `axis` counts the items."""
     if isinstance(value, Stack):
+        if value.ndim < ndim and axis == 0:
+            return value
         if value.ndim != ndim or value.axis != axis:
             raise UntraceableError("stacks of different shapes together")
         return _known(value.items[k if len(value.items) > 1 else 0])
@@ -311,13 +375,13 @@ def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
     return value.take(0 if value.shape[position] == 1 else k, axis=position)
 
 
-def _known(item: Value | None) -> Value:
+def _known(item: "Item | None") -> Any:
     if item is None:
         raise UntraceableError("a value that was never set")
     return item
 
 
-def _first(items: Sequence[Value | None]) -> Value:
+def _first(items: Sequence["Item | None"]) -> Any:
     return next(_known(item) for item in items if item is not None)
 
 
@@ -341,12 +405,9 @@ class NumPy:
     def array(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
         if isinstance(value, Value | Stack):
             return value.copy()
-        if isinstance(value, list | tuple) and builtins.any(isinstance(item, Value) for item in value):
-            known = _first([item for item in value if isinstance(item, Value)])
-            stack = Stack([None] * len(value), shape=known.shape)
-            for k, item in enumerate(value):
-                stack.items[k] = item.copy() if isinstance(item, Value) else as_value(Stack([known]), item)
-            return stack
+        if isinstance(value, list | tuple) and builtins.any(isinstance(item, Value | Stack) for item in value):
+            known = next(item for item in value if isinstance(item, Value | Stack))
+            return Stack([as_value(Stack([known]), item) for item in value])
         return np.array(value, *arguments, **keywords)
 
     def empty_like(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
