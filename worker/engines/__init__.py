@@ -30,7 +30,7 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path) ->
     """
     if engine == "reference":
         return Choice(reference.NAME, "asked for", reference.stream)
-    reasons = []
+    reasons: list[str] = []
     for one in (compiled, hybrid):
         reason = one.supports(simulator, cache)
         if reason is None:

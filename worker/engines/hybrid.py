@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines import state
 from worker.engines.graph import UntraceableError
 from worker.engines.kernels import load_primitives
 from worker.engines.past import Arrivals, Past, check_silence, send
@@ -39,7 +38,7 @@ def supports(simulator: Any, cache: Path) -> str | None:
     _PREPARED.pop(simulator, None)
     if simulator.surface is not None:
         return "a surface simulation is left to TVB's own loop"
-    if "scipy" in {base.__module__.split(".")[0] for base in type(simulator.integrator).__mro__} or _has_ode(simulator):
+    if hasattr(simulator.integrator, "_ode"):
         return f"{type(simulator.integrator).__name__} keeps a state of its own"
     try:
         coupling = trace_coupling(simulator)
@@ -53,10 +52,6 @@ def supports(simulator: Any, cache: Path) -> str | None:
         return f"compiled sums differ from TVB's in {difference}"
     _PREPARED[simulator] = coupling, primitives, simulator.history
     return None
-
-
-def _has_ode(simulator: Any) -> bool:
-    return hasattr(simulator.integrator, "_ode")
 
 
 def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from worker.engines.graph import UntraceableError
 from worker.engines.step import Coupling
-from worker.engines.sums import BLOCK, DEPTH, Edges, Table, split_rows
+from worker.engines.sums import BLOCK, DEPTH, Edges, Order, Table, split_rows
 
 #: With more than this part of short delays, edges are gathered one step at a time.
 _MOSTLY_LATE = 0.5
@@ -27,7 +27,7 @@ _TABLES: OrderedDict[bytes, tuple[Table, Table]] = OrderedDict()
 def network_tables(simulator: Any, coupling: Coupling) -> tuple[bytes, tuple[Table, Table]]:
     """A name for the network, and its tables; jobs of a sweep share the last ones."""
     history, modes = simulator.history, simulator.model.number_of_modes
-    order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
+    order: Order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
     ahead = not coupling.by_edge
     parts = (history.nnz_mask, history.nnz_weights, history.nnz_idelays)
     text = f"{order} {ahead}".encode()
@@ -83,7 +83,7 @@ class Past:
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * sent_dtype.itemsize % 4096 < 128 else 0
         rows = sent.shape[1] * sent.shape[3]
-        #: (rows x modes, nodes + 1, columns); the row after the last node stays zero, for edges that only fill up a group.
+        #: (rows x modes, nodes + 1, columns); the row after the last node stays zero, for edges that fill up a group.
         self.window = np.zeros((rows, nodes + 1, columns), dtype=sent_dtype)
         self.window[:, :nodes, : self._horizon] = sent.transpose(1, 3, 2, 0).reshape(rows, nodes, -1)
         #: Of the step to come.

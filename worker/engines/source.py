@@ -4,7 +4,7 @@ from worker.engines.emit import Function, Quick, emit_function
 from worker.engines.step import Step
 from worker.engines.sums import DEPTH
 
-_RUN = '''
+_RUN = """
 @jit
 def run(n, first, column, states, observed, afferents, history, cvar, window, pulses, colours,
         ahead_rows, ahead_leaves, ahead_offset, ahead_weight,
@@ -45,14 +45,14 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
         before, after, coloured, recoloured = after, before, recoloured, coloured
     if n % 2:
         states[0][:], colours[0][:] = before, coloured
-'''
+"""
 _DRAW = "fill_normals(key, words, used, spare, normals[: min(8, n - s)].reshape(-1), free, tried, kept)"
 _TURN = "turn(normals[b].reshape(-1), {modes}, turned)"
-_SUM_SOURCES = '''
+_SUM_SOURCES = """
         sum_sources(flat, plane, at, b, ahead_rows, ahead, now_rows, now_offset, now_weight, now_leaves, late, gathered,
                     total, part)
-'''
-_SUM_EDGES = '''
+"""
+_SUM_EDGES = """
         gather_now(flat, plane, at, b, now_offset, late, gathered)
         for k in range(sources):
             delayed[k] = gathered[k, b]
@@ -60,7 +60,7 @@ _SUM_EDGES = '''
         {combine}
         for r in range({rows}):
             sum_now(product[r], 0, now_rows, now_leaves, now_weight, total[r], part)
-'''
+"""
 
 
 def make_source(step: Step, allowed: Quick, *, draws: bool) -> str:
@@ -120,7 +120,7 @@ def make_source(step: Step, allowed: Quick, *, draws: bool) -> str:
 
 
 def _edge_functions(step: Step) -> list[Function]:
-    inputs = {}
+    inputs: dict[str, tuple[str, int]] = {}
     for k in range(len(step.source)):
         inputs |= {f"j{k}": ("delayed", k), f"i{k}": ("present", k)}
     outputs = [(("product", r), ref) for r, ref in enumerate(step.coupling.product)]

@@ -12,7 +12,8 @@ import numpy as np
 
 from worker.engines.graph import Block, Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
-from worker.engines.tracing import Proxy, Stack, Tracer, Value, _cast
+from worker.engines.standins import Stack, Value, cast
+from worker.engines.tracing import Proxy, Tracer
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Coupling:
         return self.product[0].kind
 
 
+#: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+
+
 def trace_step(simulator: Any) -> Step:
     """The step of a configured simulator.
 
@@ -61,6 +66,13 @@ def trace_step(simulator: Any) -> Step:
     UntraceableError
         A part of it is not understood.
     """
+    try:
+        return _trace_step(simulator)
+    except _FAULTS as exc:
+        raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
+
+
+def _trace_step(simulator: Any) -> Step:
     model, integrator = simulator.model, simulator.integrator
     nodes, modes = simulator.number_of_nodes, model.number_of_modes
     if simulator.integrate_next_step != integrator.integrate or not np.all(model.state_variable_mask):
@@ -97,7 +109,7 @@ def trace_step(simulator: Any) -> Step:
 
 
 def _refs(graph: Graph, stack: Stack, kind: str = "d") -> tuple[Ref, ...]:
-    return tuple(_cast(graph, ref, kind) for ref in stack.refs)
+    return tuple(cast(graph, ref, kind) for ref in stack.refs)
 
 
 def _inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> Stack:
@@ -155,12 +167,10 @@ class _Dfun:
     def _trace_block(self, state: Stack, coupling: Stack, local_coupling: Any) -> Block:
         graph = self._tracer.graph
         # A coupling without a `post` hands on float32.
-        inputs = [
-            _inputs(graph, letter, stack.refs[0].kind, len(stack.items), stack.inner)
-            for letter, stack in (("y", state), ("c", coupling))
-        ]
-        outputs = _refs(graph, self._trace(*inputs, local_coupling))
-        names = tuple(ref for stack in inputs for ref in stack.refs)
+        y = _inputs(graph, "y", "d", len(state.items), state.inner)
+        c = _inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
+        outputs = _refs(graph, self._trace(y, c, local_coupling))
+        names = (*y.refs, *c.refs)
         block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
         operations = graph.reachable(outputs)
         if len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations):
@@ -176,7 +186,7 @@ class _Noise:
         noise = getattr(simulator.integrator, "noise", None)
         if noise is None:
             return
-        if type(noise.random_stream) is not np.random.RandomState:
+        if type(noise.random_stream) is not np.random.RandomState or not _is_twister(noise.random_stream):
             raise UntraceableError("a random stream of another kind than RandomState")
         remembered = {}
         if noise.ntau > 0.0:
@@ -200,6 +210,10 @@ class _Noise:
         if self.proxy is None or not self._coloured:
             return ()
         return _refs(graph, self.proxy._eta)
+
+
+def _is_twister(stream: np.random.RandomState) -> bool:
+    return bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
 
 
 class _Equation:
@@ -256,7 +270,10 @@ def trace_coupling(simulator: Any) -> Coupling:
     UntraceableError
         It is not understood.
     """
-    return _trace_coupling(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+    try:
+        return _trace_coupling(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+    except _FAULTS as exc:
+        raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
 def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
