@@ -58,6 +58,12 @@ def broker_url() -> Iterator[str]:
         yield settings.broker
 
 
+@pytest.fixture(scope="session")
+def kernels(request: pytest.FixtureRequest) -> Path:
+    """A cache of kernels, kept from one run of the tests to the next: compiling them all takes minutes."""
+    return Path(request.config.cache.mkdir("kernels"))
+
+
 @pytest.fixture
 def settings(tmp_path: Path, broker_url: str, request: pytest.FixtureRequest) -> Settings:
     """Settings of a data directory of its own, on an empty Redis."""

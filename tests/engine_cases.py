@@ -34,7 +34,7 @@ class Case:
         from tvb.datatypes.connectivity import Connectivity
         from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 
-        np.random.seed(5)  # noqa: NPY002 - TVB draws initial conditions from it
+        np.random.seed(5)  # noqa: NPY002 - TVB draws from the global generator
         connectivity = Connectivity.from_file(self.connectivity)
         connectivity.speed = np.array([self.speed])
         own: dict[str, Any] = {"dt": self.dt}

@@ -33,6 +33,8 @@ MODELS = [
     "LarterBreakspear",
     "Linear",
     "MontbrioPazoRoxin",
+    "ReducedSetFitzHughNagumo",
+    "ReducedSetHindmarshRose",
     "ReducedWongWang",
     "ReducedWongWangExcInh",
     "SupHopf",
@@ -132,6 +134,13 @@ CASES["integrator Identity"] = Case(integrator="Identity", **_MAP)
 CASES["integrator IdentityStochastic"] = Case(integrator="IdentityStochastic", **_MAP)
 for _name, _monitors in MONITORS.items():
     CASES[f"monitor {_name}"] = Case(model="WilsonCowan", model_parameters=SYMMETRIC, monitors=_monitors)
+for _name in ("Sigmoidal", "Difference", "HyperbolicTangent"):
+    CASES[f"three modes, coupling {_name}"] = Case(
+        model="ReducedSetHindmarshRose", coupling=_name, dt=0.01, monitors=MONITORS["GlobalAverage"]
+    )
+CASES["three modes, coloured noise"] = Case(
+    model="ReducedSetHindmarshRose", integrator="HeunStochastic", dt=0.01, noise=NOISES["coloured"]
+)
 CASES["stimulus"] = Case(stimulus=pulse)
 CASES["stimulus, stochastic"] = Case(stimulus=pulse, integrator="HeunStochastic")
 CASES["parameters for each node"] = Case(
@@ -144,12 +153,6 @@ CASES["no delays"] = Case(model="JansenRit", coupling="SigmoidalJansenRit", spee
 CASES["no delays, each edge"] = Case(coupling="Difference", speed=1e9)
 CASES["short delays"] = Case(speed=300.0)
 CASES["192 regions"] = Case(connectivity="connectivity_192.zip", model="JansenRit", coupling="SigmoidalJansenRit")
-
-
-@pytest.fixture(scope="session")
-def cache(request: pytest.FixtureRequest) -> Path:
-    """Kernels are kept from one run of the tests to the next: compiling them all takes minutes."""
-    return Path(request.config.cache.mkdir("kernels"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,12 +170,12 @@ def table(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, cache: Path) -> None:
+def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, kernels: Path) -> None:
     case = CASES[name]
     tvb, own = case.configure(), case.configure()
     expected = tvb.run()
 
-    choice = choose(own, "auto", cache, 10**6)
+    choice = choose(own, "auto", kernels, 10**6)
     found = run_chunks(choice, own, 700)
 
     TABLE.append((name, choice.name, False))
@@ -182,7 +185,7 @@ def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 7, 64, 250])
-def test_chunks_of_any_size_give_the_same_run(chunk_steps: int, cache: Path) -> None:
+def test_chunks_of_any_size_give_the_same_run(chunk_steps: int, kernels: Path) -> None:
     case = Case(
         model="JansenRit",
         coupling="SigmoidalJansenRit",
@@ -193,20 +196,20 @@ def test_chunks_of_any_size_give_the_same_run(chunk_steps: int, cache: Path) -> 
     tvb, own = case.configure(), case.configure()
     expected = tvb.run()
 
-    choice = choose(own, "auto", cache, 10**6)
+    choice = choose(own, "auto", kernels, 10**6)
     found = run_chunks(choice, own, chunk_steps)
 
     assert choice.name == compiled.NAME
     assert_same_run(found, own, expected, tvb)
 
 
-def test_after_each_chunk_tvb_can_go_on_itself(cache: Path) -> None:
+def test_after_each_chunk_tvb_can_go_on_itself(kernels: Path) -> None:
     case = Case(integrator="HeunStochastic", noise=NOISES["coloured"], monitors=MONITORS["TemporalAverage"])
     tvb, own = case.configure(), case.configure()
     tvb.run(n_steps=333)
     expected = tvb.run(n_steps=500)
 
-    choice = choose(own, "auto", cache, 10**6)
+    choice = choose(own, "auto", kernels, 10**6)
     next(choice.stream(own, 333))
     found = own.run(n_steps=500)
 
@@ -214,38 +217,38 @@ def test_after_each_chunk_tvb_can_go_on_itself(cache: Path) -> None:
     assert_same_run(found, own, expected, tvb)
 
 
-def test_asking_leaves_the_simulator_as_it_was(cache: Path) -> None:
+def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
     own = Case(integrator="HeunStochastic", monitors=MONITORS["Bold"]).configure()
     before = state.take(own)
 
-    choose(own, "auto", cache, 10**6)
+    choose(own, "auto", kernels, 10**6)
 
     assert state.first_difference(before, state.take(own)) is None
     assert own.calls == 0
 
 
-def test_the_reference_can_be_asked_for(cache: Path) -> None:
-    choice = choose(Case(steps=10).configure(), "reference", cache)
+def test_the_reference_can_be_asked_for(kernels: Path) -> None:
+    choice = choose(Case(steps=10).configure(), "reference", kernels)
 
     assert (choice.name, choice.stream) == (reference.NAME, reference.stream)
 
 
-def test_a_simulator_configured_again_must_be_asked_about_again(cache: Path) -> None:
+def test_a_simulator_configured_again_must_be_asked_about_again(kernels: Path) -> None:
     own = Case(steps=10).configure()
-    choice = choose(own, "auto", cache, 10**6)
+    choice = choose(own, "auto", kernels, 10**6)
     own.configure()
 
     with pytest.raises(AssertionError, match="configured again"):
         list(choice.stream(own, 5))
 
 
-def test_a_model_that_diverges_gives_tvbs_not_a_numbers(cache: Path) -> None:
-    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=900)
+def test_a_model_that_diverges_gives_tvbs_not_a_numbers(kernels: Path) -> None:
+    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=600)
     tvb, own = case.configure(), case.configure()
     with np.errstate(all="ignore"):
         expected = tvb.run()
 
-    found = run_chunks(choose(own, "auto", cache, 10**6), own, 100)
+    found = run_chunks(choose(own, "auto", kernels, 10**6), own, 100)
 
     assert not np.isfinite(expected[0][1]).all()
     assert_same_run(found, own, expected, tvb)

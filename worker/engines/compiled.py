@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from worker.engines.graph import UntraceableError
@@ -53,11 +54,13 @@ def supports(simulator: Any, cache: Path) -> str | None:
         return "a surface simulation is left to TVB's own loop"
     try:
         program = make_program(simulator, cache)
+        key = (program.kernel.name, program.network)
+        n_steps = CHECKED_AGAIN if key in _TRUSTED else CHECKED_STEPS
+        difference = find_difference(simulator, lambda: _Steps(simulator, program), n_steps)
     except UntraceableError as exc:
         return f"cannot compile {exc}"
-    key = (program.kernel.name, program.network)
-    n_steps = CHECKED_AGAIN if key in _TRUSTED else CHECKED_STEPS
-    difference = find_difference(simulator, lambda: _Steps(simulator, program), n_steps)
+    except NumbaError as exc:
+        return f"Numba cannot compile the kernel: {str(exc).strip().splitlines()[0]}"
     if difference is not None:
         return f"compiled steps differ from TVB's in {difference}"
     _TRUSTED.add(key)
@@ -107,7 +110,7 @@ class _Steps:
             self._step += n
             entering = self._run.afferents(n) if self._afferents else observed
             for part, watcher, monitor in zip(parts, self._watchers, self._simulator.monitors, strict=True):
-                part.append(watcher(first, (entering if watches_afferents(monitor) else observed)[..., np.newaxis]))
+                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
             done += n
         self._run.give_back()
         self._simulator.calls += 1

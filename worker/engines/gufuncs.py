@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
-from worker.engines.tracing import Stack, Value, _cast, operand
+from worker.engines.standins import Stack, Value, cast, operand
 
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
@@ -37,7 +37,7 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
             if not isinstance(argument, Stack) or argument.axis != 1 or argument.ndim != 2:
                 raise UntraceableError("a gufunc's argument that is no stack of state variables")
             sizes[dimension] = len(argument.items)
-            refs += [_cast(graph, item.ref, "d") for item in argument.items if item is not None]
+            refs += [cast(graph, item.ref, "d") for item in argument.items if item is not None]
             widths.append(len(argument.items))
         else:
             refs.append(_scalar(graph, argument, nodes, kind))
@@ -53,13 +53,13 @@ def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> R
     if isinstance(argument, Value):
         if argument.shape != nodes or kind == "i":
             raise UntraceableError(f"a gufunc's argument of shape {argument.shape}")
-        return _cast(graph, argument.ref, "d")
+        return cast(graph, argument.ref, "d")
     if isinstance(argument, np.ndarray) and argument.dtype.kind == "b":
         ref = operand(graph, _float_of(graph, argument), nodes)
     else:
         ref = operand(graph, argument, nodes)
     # TVB's gufuncs take every number as float64, but for a few choices, which are integers.
-    return graph.apply("int64", [ref], "i")[0] if kind == "i" else _cast(graph, ref, "d")
+    return graph.apply("int64", [ref], "i")[0] if kind == "i" else cast(graph, ref, "d")
 
 
 def _float_of(graph: Graph, argument: Any) -> Any:

@@ -38,7 +38,7 @@ def supports(simulator: Any, cache: Path) -> str | None:
     _PREPARED.pop(simulator, None)
     if simulator.surface is not None:
         return "a surface simulation is left to TVB's own loop"
-    if "scipy" in {base.__module__.split(".")[0] for base in type(simulator.integrator).__mro__} or _has_ode(simulator):
+    if hasattr(simulator.integrator, "_ode"):
         return f"{type(simulator.integrator).__name__} keeps a state of its own"
     try:
         coupling = trace_coupling(simulator)
@@ -52,10 +52,6 @@ def supports(simulator: Any, cache: Path) -> str | None:
         return f"compiled sums differ from TVB's in {difference}"
     _PREPARED[simulator] = coupling, primitives, simulator.history
     return None
-
-
-def _has_ode(simulator: Any) -> bool:
-    return hasattr(simulator.integrator, "_ode")
 
 
 def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
@@ -77,11 +73,8 @@ class _Steps:
 
     def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType) -> None:
         self._simulator, self._coupling = simulator, coupling
-        modes = range(simulator.model.number_of_modes)
-        self._arrivals = [
-            Arrivals(Past(simulator, coupling, primitives, BLOCK, mode), primitives, len(coupling.product))
-            for mode in modes
-        ]
+        past = Past(simulator, coupling, primitives, BLOCK)
+        self._arrivals = Arrivals(past, primitives, len(coupling.product))
         self._watchers = [make_watcher(monitor, primitives) for monitor in simulator.monitors]
         self._entering = simulator._loop_compute_node_coupling(simulator.current_step + 1)
         self._begun = True
@@ -127,15 +120,14 @@ class _Steps:
         simulator, coupling = self._simulator, self._coupling
         kept = present[simulator.model.cvar].astype(np.float32)
         sent = kept if coupling.by_edge else send(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
-        totals = []
-        for mode, arrivals in enumerate(self._arrivals):
-            arrivals.send(sent[..., mode])
-            if coupling.by_edge:
-                self._sum_edges(arrivals, kept[..., mode])
-            else:
-                arrivals.sum_sources()
-            totals.append(arrivals.total)
-        total = np.stack(totals, axis=-1)
+        modes = kept.shape[-1]
+        self._arrivals.send(sent.transpose(0, 2, 1).reshape(-1, sent.shape[1]))
+        if coupling.by_edge:
+            self._sum_edges(kept.transpose(0, 2, 1))
+        else:
+            self._arrivals.sum_sources()
+        total = self._arrivals.total
+        total = np.ascontiguousarray(total.reshape(-1, modes, total.shape[1]).transpose(0, 2, 1))
         if len(total) < len(kept):
             total = np.repeat(total, len(kept), axis=0)
         if coupling.dense:
@@ -143,11 +135,15 @@ class _Steps:
             return np.asarray(post).transpose(1, 0, 2)
         return np.asarray(simulator.coupling.post(total.astype(np.float32)))
 
-    def _sum_edges(self, arrivals: Arrivals, kept: NDArray[np.float32]) -> None:
-        delayed, target = arrivals.gather()
-        i, j = kept[:, target, np.newaxis], delayed[..., np.newaxis]
+    def _sum_edges(self, kept: NDArray[np.float32]) -> None:
+        """`pre` of every edge, which sees (coupling variables, edges, modes), and its sums."""
+        variables, modes, _ = kept.shape
+        delayed, target = self._arrivals.gather()
+        i = kept[:, :, target].transpose(0, 2, 1)
+        j = delayed.reshape(variables, modes, -1).transpose(0, 2, 1)
         if self._coupling.dense:
             product = self._simulator.coupling.pre(i[np.newaxis], j[np.newaxis])[0]
         else:
             product = self._simulator.coupling.pre(i, j)
-        arrivals.sum_edges(np.ascontiguousarray(product[..., 0], dtype=arrivals.total.dtype))
+        product = product.transpose(0, 2, 1).reshape(-1, len(target))
+        self._arrivals.sum_edges(np.ascontiguousarray(product, dtype=self._arrivals.total.dtype))

@@ -21,7 +21,8 @@ from typing import Any
 #: Libraries whose versions decide what a kernel is made of.
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
-_PRIMITIVES = Path(__file__).with_name("primitives.py")
+#: Files of the primitives; kernels may use every name of theirs.
+_PRIMITIVES = ("exponential", "memory", "normals", "stocks", "sums")
 
 
 @cache
@@ -51,13 +52,25 @@ def load_kernel(source: str, directory: Path) -> Kernel:
     directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
     """
     pieces = load_primitives(directory)
-    path = _write(f"from {pieces.__name__} import *\n\n{source}", "kernel", _writable(directory))
+    imports = "\n".join(f"from {module} import *" for module in pieces.MODULES)
+    header = "import math\n\nimport numba as nb\nimport numpy as np\n"
+    jit = 'jit = nb.njit(cache=True, error_model="numpy")'
+    path = _write(f"{header}{imports}\n\n{jit}\n\n{source}", "kernel", _writable(directory))
     return Kernel(path.stem, _import(path).run, pieces)
 
 
+@cache
 def load_primitives(directory: Path) -> ModuleType:
-    """The primitives, from the cache."""
-    return _import(_write(_PRIMITIVES.read_text(), "primitives", _writable(directory)))
+    """All primitives in one module, from the cache."""
+    whole = ModuleType("primitives")
+    modules = []
+    for name in _PRIMITIVES:
+        text = Path(__file__).with_name("primitives").joinpath(f"{name}.py").read_text()
+        module = _import(_write(text, name, _writable(directory)))
+        vars(whole).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
+        modules.append(module.__name__)
+    vars(whole)["MODULES"] = tuple(modules)
+    return whole
 
 
 @cache

@@ -7,14 +7,14 @@ it slides when it is full. Edges whose delay is long enough are gathered or summ
 from collections import OrderedDict
 from hashlib import sha256
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.engines.graph import UntraceableError
 from worker.engines.step import Coupling
-from worker.engines.sums import BLOCK, DEPTH, Edges, Table, split_rows
+from worker.engines.sums import BLOCK, DEPTH, Edges, Order, Table, split_rows
 
 #: With more than this part of short delays, edges are gathered one step at a time.
 _MOSTLY_LATE = 0.5
@@ -27,9 +27,7 @@ _TABLES: OrderedDict[bytes, tuple[Table, Table]] = OrderedDict()
 def network_tables(simulator: Any, coupling: Coupling) -> tuple[bytes, tuple[Table, Table]]:
     """A name for the network, and its tables; jobs of a sweep share the last ones."""
     history, modes = simulator.history, simulator.model.number_of_modes
-    order: Literal["reduceat", "pairwise", "sequence"] = "reduceat"
-    if coupling.dense:
-        order = "pairwise" if modes == 1 else "sequence"
+    order: Order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
     ahead = not coupling.by_edge
     parts = (history.nnz_mask, history.nnz_weights, history.nnz_idelays)
     text = f"{order} {ahead}".encode()
@@ -68,9 +66,9 @@ def send(coupling: Any, states: NDArray[np.float32], *, dense: bool) -> NDArray[
 
 
 class Past:
-    """The past of one mode of a simulator."""
+    """The past of a simulator."""
 
-    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, steps: int, mode: int = 0) -> None:
+    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, steps: int) -> None:
         """Begin at the simulator's current step; `steps` is how many are done at most before `make_room`."""
         self._primitives, self._steps = primitives, steps
         self._horizon = int(simulator.history.n_time)
@@ -84,9 +82,10 @@ class Past:
         columns = self._horizon + max(steps, self._horizon // 2, _LEAST_ROOM) + BLOCK
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * sent_dtype.itemsize % 4096 < 128 else 0
-        #: (rows, nodes + 1, columns); the row after the last node stays zero, for edges that only fill up a group.
-        self.window = np.zeros((sent.shape[1], nodes + 1, columns), dtype=sent_dtype)
-        self.window[:, :nodes, : self._horizon] = sent[..., mode].transpose(1, 2, 0)
+        rows = sent.shape[1] * sent.shape[3]
+        #: (rows x modes, nodes + 1, columns); the row after the last node stays zero, for edges that fill up a group.
+        self.window = np.zeros((rows, nodes + 1, columns), dtype=sent_dtype)
+        self.window[:, :nodes, : self._horizon] = sent.transpose(1, 3, 2, 0).reshape(rows, nodes, -1)
         #: Of the step to come.
         self.column = self._horizon
         primitives.slide(self.window, 0, 0)  # Compiled now, not in the middle of a run.
@@ -109,7 +108,7 @@ class Past:
 
 
 class Arrivals:
-    """The sums of one mode's past, a step at a time."""
+    """The sums of the past, a step at a time."""
 
     def __init__(self, past: Past, primitives: ModuleType, rows: int) -> None:
         self._past, self._primitives, self._asked = past, primitives, 0

@@ -74,29 +74,31 @@ class Run:
         self._program, self._simulator = program, simulator
         model, nodes = simulator.model, simulator.number_of_nodes
         self._step = int(simulator.current_step)
-        self._states = np.zeros((2, model.nvar, nodes))
-        self._states[0] = simulator.current_state[..., 0]
+        self._modes = program.step.modes
+        self._states = np.zeros((2, len(program.step.state), nodes))
+        self._states[0] = _by_mode(simulator.current_state)
         observed = len(program.step.observed)
         self.steps = max(BLOCK, _CALL_BYTES // (8 * observed * nodes) // BLOCK * BLOCK)
         self._observed = np.empty((self.steps, observed, nodes))
-        self._afferents = np.empty((self.steps if afferents else 1, len(model.cvar), nodes))
-        self._cvar = np.asarray(model.cvar, dtype=np.int64)
+        self._afferents = np.empty((self.steps if afferents else 1, len(program.step.afferent), nodes))
+        self._cvar = (np.asarray(model.cvar)[:, np.newaxis] * self._modes + np.arange(self._modes)).ravel()
+        # The same memory as TVB's, with all modes of a node after each other.
+        self._history = simulator.history.buffer.reshape(*simulator.history.buffer.shape[:2], -1)
         self._past = Past(simulator, program.step.coupling, program.kernel.primitives, self.steps)
         noise = getattr(simulator.integrator, "noise", None)
         self._take_noise(noise if program.step.draws_noise else None)
 
     def _take_noise(self, noise: Any) -> None:
-        shape = self._states[0].shape
+        self._shape = self._simulator.current_state.shape
         self._colours = np.zeros((2, 1, 1))
         self._noise = noise
         stream = noise.random_stream if noise is not None else np.random.RandomState(0)
-        needed = np.ones(shape, dtype=bool)
-        if noise is not None:
-            needed = np.broadcast_to(noise.nsig != 0.0, (*shape, 1))[..., 0]
-            if self._program.step.coloured:
-                needed = np.ones(shape, dtype=bool)
-                self._colours = np.zeros((2, *shape))
-                self._colours[0] = noise._eta[..., 0]
+        needed = np.ones(self._shape, dtype=bool)
+        if noise is not None and self._program.step.coloured:
+            self._colours = np.zeros_like(self._states)
+            self._colours[0] = _by_mode(noise._eta)
+        elif noise is not None:
+            needed = np.broadcast_to(noise.nsig != 0.0, self._shape)
         self._normals = NormalStream(self._program.kernel.primitives, stream, needed.ravel())
 
     def advance(self, n: int, pulses: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
@@ -108,7 +110,7 @@ class Run:
 
         Returns
         -------
-        (n, variables of interest, nodes) what monitors see; valid until the next call
+        (n, variables of interest, nodes, modes) what monitors see; valid until the next call
         """
         program, normals = self._program, self._normals
         self._past.make_room(n)
@@ -119,7 +121,7 @@ class Run:
             self._states,
             self._observed,
             self._afferents,
-            self._simulator.history.buffer[..., 0],
+            self._history,
             self._cvar,
             self._past.window,
             np.zeros((1, self._states.shape[2])) if pulses is None else pulses,
@@ -131,30 +133,39 @@ class Run:
         )
         self._step += n
         self._past.column += n
-        return self._observed[:n]
+        return self._as_tvb(self._observed[:n])
+
+    def _as_tvb(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, variables x modes, nodes) as (n, variables, nodes, modes)."""
+        n, _, nodes = rows.shape
+        return np.ascontiguousarray(rows.reshape(n, -1, self._modes, nodes).transpose(0, 1, 3, 2))
 
     def _draw(self, n: int) -> NDArray[np.float64]:
-        shape = self._states[0].shape
         if self._noise is None or self._program.draws:
-            return np.zeros((1, *shape))
-        drawn: NDArray[np.float64] = self._noise.random_stream.normal(size=(n, *shape))
-        return drawn
+            return np.zeros((1, *self._states[0].shape))
+        drawn = self._noise.random_stream.normal(size=(n, *self._shape))
+        return np.ascontiguousarray(drawn.transpose(0, 1, 3, 2).reshape(n, *self._states[0].shape))
 
     def afferents(self, n: int) -> NDArray[np.float64]:
-        """What entered the nodes after each of the last n steps: (n, coupling variables, nodes).
+        """What entered the nodes after each of the last n steps: (n, coupling variables, nodes, modes).
 
         TVB shows monitors what will enter at the next step, so the last one is still to be computed: by TVB itself.
         """
-        last = self._simulator._loop_compute_node_coupling(self._step + 1)[..., 0]
-        return np.concatenate([self._afferents[1:n], last[np.newaxis]])
+        last = self._simulator._loop_compute_node_coupling(self._step + 1)
+        return np.concatenate([self._as_tvb(self._afferents[1:n]), last[np.newaxis]])
 
     def give_back(self) -> None:
         """Leave state, step and noise in the simulator as TVB's loop would."""
         simulator = self._simulator
-        simulator.current_state[..., 0] = self._states[0]
+        simulator.current_state[...] = self._as_tvb(self._states[:1])[0]
         simulator.current_step = self._step
         if self._noise is not None:
             if self._program.draws:
                 self._normals.put_back(self._noise.random_stream)
             if self._program.step.coloured:
-                self._noise._eta = self._colours[0][..., np.newaxis].copy()
+                self._noise._eta = self._as_tvb(self._colours[:1])[0]
+
+
+def _by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(variables, nodes, modes) as (variables x modes, nodes)."""
+    return values.transpose(0, 2, 1).reshape(-1, values.shape[1])

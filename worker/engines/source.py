@@ -19,6 +19,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
     parts, part = np.empty({depth} * 8, window.dtype), np.empty({depth}, now_weight.dtype)
     sent = np.empty((sources, nodes), window.dtype)
     normals = np.zeros((8, {draws}, nodes))
+    turned = np.zeros(({draws}, nodes))
     tried, kept = np.empty((5, 156)), np.empty(157, np.int64)
 {rooms}
     before, after, coloured, recoloured = states[0], states[1], colours[0], colours[1]
@@ -29,6 +30,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
             gather_ahead(flat, plane, at, now_offset, early, gathered)
             {draw}
 {sums}
+        {turn}
         now, normal = observed[s], {normal}
         entering = afferents[s if afferents.shape[0] > 1 else 0]
         pulse = pulses[s if pulses.shape[0] > 1 else 0].reshape(1, nodes)
@@ -36,7 +38,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
         past = history[(first + s) % history.shape[0]]
         for k in range(cvar.size):
             for i in range(nodes):
-                past[k, i] = np.float32(after[cvar[k], i])
+                past[k // {modes}, {modes} * i + k % {modes}] = np.float32(after[cvar[k], i])
         for r in range(sources):
             for i in range(nodes):
                 window[r, i, at] = sent[r, i]
@@ -45,6 +47,7 @@ def run(n, first, column, states, observed, afferents, history, cvar, window, pu
         states[0][:], colours[0][:] = before, coloured
 """
 _DRAW = "fill_normals(key, words, used, spare, normals[: min(8, n - s)].reshape(-1), free, tried, kept)"
+_TURN = "turn(normals[b].reshape(-1), {modes}, turned)"
 _SUM_SOURCES = """
         sum_sources(flat, plane, at, b, ahead_rows, ahead, now_rows, now_offset, now_weight, now_leaves, late, gathered,
                     total, part)
@@ -98,12 +101,16 @@ def make_source(step: Step, allowed: Quick, *, draws: bool) -> str:
         rooms += ["delayed = np.empty((sources, edges), np.float32)"]
         rooms += ["present = np.empty((sources, edges), np.float32)"]
         sums = _SUM_EDGES.format(rows=rows, combine=edges[-1].call("edges"))
+    own = step.draws_noise and draws
+    normal = ("turned" if step.modes > 1 else "normals[b]") if own else "drawn[s if s < drawn.shape[0] else 0]"
     run = _RUN.format(
         rows=rows,
+        modes=step.modes,
         depth=DEPTH,
-        draws=len(step.state) if step.draws_noise and draws else 1,
-        draw=_DRAW if step.draws_noise and draws else "pass",
-        normal="normals[b]" if draws else "drawn[s if s < drawn.shape[0] else 0]",
+        draws=len(step.state) if own else 1,
+        draw=_DRAW if own else "pass",
+        turn=_TURN.format(modes=step.modes) if own and step.modes > 1 else "pass",
+        normal=normal,
         rooms="\n".join(f"    {line}" for line in dict.fromkeys(rooms)),
         sums=sums.strip("\n"),
         advance=advance,

@@ -4,6 +4,7 @@ Called by `worker.engines.program`. Names in the graph: x state, g summed input,
 u stimulus, and in a coupling's `pre` j the delayed and i the present state, each with the number of its row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from worker.engines.graph import Block, Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
-from worker.engines.tracing import Proxy, Stack, Tracer, Value, _cast
+from worker.engines.standins import Stack, Value, cast
+from worker.engines.tracing import Proxy, Tracer
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Step:
     source: tuple[Ref, ...]
     coupling: "Coupling"
     draws_noise: bool
+    #: Each of the numbers above stands for a variable and a mode, all modes of a variable after each other.
+    modes: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Coupling:
         return self.product[0].kind
 
 
+#: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+
+
 def trace_step(simulator: Any) -> Step:
     """The step of a configured simulator.
 
@@ -58,21 +66,26 @@ def trace_step(simulator: Any) -> Step:
     UntraceableError
         A part of it is not understood.
     """
+    try:
+        return _trace_step(simulator)
+    except _FAULTS as exc:
+        raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
+
+
+def _trace_step(simulator: Any) -> Step:
     model, integrator = simulator.model, simulator.integrator
     nodes, modes = simulator.number_of_nodes, model.number_of_modes
-    if modes != 1:
-        raise UntraceableError(f"a model with {modes} modes")
     if simulator.integrate_next_step != integrator.integrate or not np.all(model.state_variable_mask):
         raise UntraceableError("state variables that are not integrated")
-    graph, shape = Graph(), (nodes, 1)
+    graph, shape = Graph(), (nodes, modes)
     tracer = Tracer(graph, shape, call_gufunc)
     coupling = _trace_coupling(simulator, tracer)
     afferent = _trace_post(simulator, tracer, coupling)
-    state = Stack([Value(graph, Ref(f"x{k}", "d"), shape) for k in range(model.nvar)])
+    state = _inputs(graph, "x", "d", model.nvar, shape)
     noise = _Noise(simulator, tracer, state.shape)
     stimulus: Any = 0.0
     if simulator.stimulus is not None:
-        stimulus = Stack([_stimulus(graph, k, model, shape) for k in range(model.nvar)])
+        stimulus = Stack([_stimulus(graph, k, model, (nodes, 1)) for k in range(model.nvar)])
     own = {"noise": noise.proxy} if noise.proxy is not None else {}
     proxy = Proxy(integrator, tracer, **own)
     dfun = _Dfun(model, tracer)
@@ -80,7 +93,7 @@ def trace_step(simulator: Any) -> Step:
     if not isinstance(following, Stack) or following.shape != state.shape:
         raise UntraceableError("an integrator that returns something else than a state")
     observed = tracer.retarget(model.observe)(following)
-    if not isinstance(observed, Stack) or observed.inner != shape:
+    if not isinstance(observed, Stack) or observed.inner != state.inner:
         raise UntraceableError("variables of interest that are no state variables")
     return Step(
         graph=graph,
@@ -91,11 +104,27 @@ def trace_step(simulator: Any) -> Step:
         source=_trace_source(simulator, tracer, coupling, following),
         coupling=coupling,
         draws_noise=noise.draws > 0,
+        modes=modes,
     )
 
 
-def _refs(graph: Graph, stack: Stack) -> tuple[Ref, ...]:
-    return tuple(_cast(graph, item.ref, "d") for item in stack.items if item is not None)
+def _refs(graph: Graph, stack: Stack, kind: str = "d") -> tuple[Ref, ...]:
+    return tuple(cast(graph, ref, kind) for ref in stack.refs)
+
+
+def _inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> Stack:
+    """A stack of inputs with names of their own; the last of `shape` counts modes."""
+    return _stack(graph, [Ref(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
+
+
+def _stack(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> Stack:
+    """A stack of numbers, `shape` each, that has all modes of one item after the other."""
+    modes = shape[-1]
+    if modes == 1:
+        return Stack([Value(graph, ref, shape) for ref in refs], axis)
+    values = [Value(graph, ref, shape[:-1]) for ref in refs]
+    inner = len(shape) - 1
+    return Stack([Stack(values[k : k + modes], inner) for k in range(0, len(values), modes)], axis)
 
 
 def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> Value:
@@ -125,9 +154,9 @@ class _Dfun:
         graph = self._tracer.graph
         if self._block not in graph.blocks:
             return self._trace(state, coupling, local_coupling)
-        arguments = [*_refs(graph, state), *_refs(graph, coupling)]
-        results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.items))
-        return Stack([Value(graph, ref, state.inner) for ref in results])
+        arguments = [*_refs(graph, state), *coupling.refs]
+        results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
+        return _stack(graph, results, state.inner)
 
     def _trace(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
         found = self._function(Proxy(self._model, self._tracer), state, coupling, local_coupling)
@@ -137,12 +166,11 @@ class _Dfun:
 
     def _trace_block(self, state: Stack, coupling: Stack, local_coupling: Any) -> Block:
         graph = self._tracer.graph
-        inputs = [
-            Stack([Value(graph, Ref(f"{letter}{k}", "d"), stack.inner) for k in range(len(stack.items))])
-            for letter, stack in (("y", state), ("c", coupling))
-        ]
-        outputs = _refs(graph, self._trace(inputs[0], inputs[1], local_coupling))
-        names = tuple(value.ref for stack in inputs for value in stack.items if value is not None)
+        # A coupling without a `post` hands on float32.
+        y = _inputs(graph, "y", "d", len(state.items), state.inner)
+        c = _inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
+        outputs = _refs(graph, self._trace(y, c, local_coupling))
+        names = (*y.refs, *c.refs)
         block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
         operations = graph.reachable(outputs)
         if len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations):
@@ -158,7 +186,7 @@ class _Noise:
         noise = getattr(simulator.integrator, "noise", None)
         if noise is None:
             return
-        if type(noise.random_stream) is not np.random.RandomState:
+        if type(noise.random_stream) is not np.random.RandomState or not _is_twister(noise.random_stream):
             raise UntraceableError("a random stream of another kind than RandomState")
         remembered = {}
         if noise.ntau > 0.0:
@@ -168,8 +196,7 @@ class _Noise:
         self.proxy = Proxy(noise, tracer, random_stream=self, **remembered, **bounds)
 
     def _stack(self, letter: str) -> Stack:
-        values = [Value(self._tracer.graph, Ref(f"{letter}{k}", "d"), self._shape[1:]) for k in range(self._shape[0])]
-        return Stack(values)
+        return _inputs(self._tracer.graph, letter, "d", self._shape[0], self._shape[1:])
 
     def normal(self, size: Any) -> Stack:
         """What TVB asks its RandomState for."""
@@ -183,6 +210,10 @@ class _Noise:
         if self.proxy is None or not self._coloured:
             return ()
         return _refs(graph, self.proxy._eta)
+
+
+def _is_twister(stream: np.random.RandomState) -> bool:
+    return bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
 
 
 class _Equation:
@@ -217,13 +248,14 @@ def _trace_coupling(simulator: Any, tracer: Tracer) -> Coupling:
         raise UntraceableError(f"{type(coupling).__name__} sums in a way of its own")
     dense = call is Base.__call__
     nodes, edges = simulator.number_of_nodes, int(np.count_nonzero(simulator.connectivity.weights))
-    shape = (nodes, nodes, 1) if dense else (edges, 1)
-    present = (nodes, 1, 1) if dense else shape
+    modes = simulator.model.number_of_modes
+    delayed = (nodes, nodes, modes) if dense else (edges, modes)
+    present = (nodes, 1, modes) if dense else delayed
     axis = 1 if dense else 0
-    i = Stack([Value(tracer.graph, Ref(f"i{k}", "f"), present) for k in range(rows)], axis)
-    j = Stack([Value(tracer.graph, Ref(f"j{k}", "f"), shape) for k in range(rows)], axis)
+    i = _inputs(tracer.graph, "i", "f", rows, present, axis)
+    j = _inputs(tracer.graph, "j", "f", rows, delayed, axis)
     product = _trace_pre(coupling, tracer, i, j)
-    if len(product) != rows and not (dense and len(product) == 1):
+    if len(product) != rows * modes and not (dense and len(product) == modes):
         raise UntraceableError(f"the pre of {type(coupling).__name__} changes the number of coupling variables")
     used = {ref.name for operation in tracer.graph.reachable(product) for ref in operation.arguments}
     names = used | {ref.name for ref in product}
@@ -238,7 +270,10 @@ def trace_coupling(simulator: Any) -> Coupling:
     UntraceableError
         It is not understood.
     """
-    return _trace_coupling(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+    try:
+        return _trace_coupling(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+    except _FAULTS as exc:
+        raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
 def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
@@ -248,18 +283,16 @@ def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, 
         raise UntraceableError(f"the pre of {type(coupling).__name__}")
     if len(tracer.graph.fields) != fields:
         raise UntraceableError(f"a parameter of {type(coupling).__name__} that differs between nodes")
-    refs = tuple(item.ref for item in found.items if item is not None)
-    kind = "d" if any(ref.kind == "d" for ref in refs) else "f"
-    return tuple(_cast(tracer.graph, ref, kind) for ref in refs)
+    return _refs(tracer.graph, found, "d" if any(ref.kind == "d" for ref in found.refs) else "f")
 
 
 def _trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, state: Stack) -> tuple[Ref, ...]:
     """What a state sends: TVB keeps it in float32, and applies `pre` to what it takes out again."""
     graph = tracer.graph
-    kept = [Value(graph, _cast(graph, state[int(k)].ref, "f"), state.inner) for k in simulator.model.cvar]
+    kept = _refs(graph, Stack([state[int(k)] for k in simulator.model.cvar]), "f")
     if coupling.by_edge:
-        return tuple(value.ref for value in kept)
-    stack = Stack(kept, 1 if coupling.dense else 0)
+        return kept
+    stack = _stack(graph, kept, state.inner, 1 if coupling.dense else 0)
     return _trace_pre(simulator.coupling, tracer, stack, stack)
 
 
@@ -267,9 +300,10 @@ def _trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
     """The model's input, made of the sums g."""
     graph, rows, nodes = tracer.graph, len(simulator.model.cvar), simulator.number_of_nodes
     kind = coupling.kind if coupling.dense else "f"
-    sums = [Ref(f"g{k if len(coupling.product) > 1 else 0}", kind) for k in range(rows)]
+    modes = simulator.model.number_of_modes
+    sums = [Ref(f"g{k % len(coupling.product)}", kind) for k in range(rows * modes)]
     axis = 1 if coupling.dense else 0
-    stack = Stack([Value(graph, ref, (nodes, 1)) for ref in sums], axis)
+    stack = _stack(graph, sums, (nodes, modes), axis)
     fields = len(graph.fields)
     found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer), stack)
     if not isinstance(found, Stack) or found.axis != axis or len(found.items) != rows or len(graph.fields) != fields:

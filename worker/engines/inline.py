@@ -1,0 +1,72 @@
+"""The body of a function of TVB, written into the loop over the nodes. Called by `worker.engines.emit`."""
+
+import ast
+import re
+from collections.abc import Mapping
+
+from worker.engines.graph import Scalar
+
+
+def inline(function: Scalar, arguments: list[str], results: list[str], suffix: str, *, quick: bool) -> list[str]:
+    """The statements of a function, with names of their own."""
+    names = dict(zip(function.inputs, arguments, strict=True)) | dict(zip(function.results, results, strict=True))
+    tree = ast.parse(function.body)
+    kept = {line.split(" as ")[-1] for line in function.imports if " as " in line}
+    kept |= {line.split(" = ")[0] for line in function.imports if " = " in line}
+    made = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {name: name + suffix for name in made - names.keys() - kept}
+    # A name that the function sets anew must not change what others read.
+    fresh = {name: names[name] + suffix for name in made & set(function.inputs)}
+    renamed = _Rename(names | fresh).visit(tree)
+    first = [f"{fresh[name]} = {names[name]}" for name in sorted(fresh)]
+    if quick:
+        renamed = _QuickExp(suffix).visit(renamed)
+    return [*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()]
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        new = self._names.get(node.id, node.id)
+        if re.fullmatch(r"\(.*\)|np\..*", new):  # A literal of TVB's source.
+            return ast.parse(new, mode="eval").body
+        return ast.Name(new, node.ctx)
+
+
+class _QuickExp(ast.NodeTransformer):
+    """`exp(x)` becomes `e = x`, `far += not |e| < FAR`, `quick_exp(e)`."""
+
+    def __init__(self, suffix: str) -> None:
+        self._suffix, self._count = suffix, 0
+        self._before: list[ast.stmt] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        if ast.unparse(node.func) not in ("math.exp", "numpy.exp", "np.exp", "exp"):
+            return node
+        self._count += 1
+        name = f"e{self._count}{self._suffix}"
+        lines = f"{name} = {ast.unparse(node.args[0])}\nfar += 0 if abs({name}) < FAR else 1"
+        self._before += ast.parse(lines).body
+        return ast.parse(f"quick_exp({name})", mode="eval").body
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        node.test = self.visit(node.test)
+        before, self._before = self._before, []
+        node.body = self._block(node.body)
+        node.orelse = self._block(node.orelse)
+        return [*before, node]
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        node.body = self._block(node.body)
+        return node
+
+    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for statement in statements:
+            new = self.visit(statement)
+            before, self._before = self._before, []
+            found += [*before, *(new if isinstance(new, list) else [new])]
+        return found

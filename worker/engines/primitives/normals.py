@@ -1,0 +1,163 @@
+"""The normals of NumPy's legacy RandomState, bit for bit. `worker.engines.noise` holds its state."""
+
+# mypy: ignore-errors
+import math
+
+import numba as nb
+import numpy as np
+
+jit = nb.njit(cache=True, error_model="numpy")
+
+#: Words of the state of NumPy's MT19937, all made at once.
+_WORDS = 624
+_UPPER, _LOWER, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
+_ONE = np.uint32(1)
+
+
+@jit
+def _twist(high, low, far):
+    y = (high & _UPPER) | (low & _LOWER)
+    return far ^ (y >> _ONE) ^ ((np.uint32(0) - (y & _ONE)) & _MATRIX)
+
+
+@jit
+def next_words(key, words):
+    """Make the next 624 words of MT19937: `key` is its state, `words` what the state gives out."""
+    for i in range(227):
+        key[i] = _twist(key[i], key[i + 1], key[i + 397])
+    for i in range(227, 623):
+        key[i] = _twist(key[i], key[i + 1], key[i - 227])
+    key[623] = _twist(key[623], key[0], key[396])
+    temper(key, words)
+
+
+@jit
+def temper(key, words):
+    """What the state gives out."""
+    for i in range(_WORDS):
+        y = key[i]
+        y ^= y >> np.uint32(11)
+        y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
+        y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
+        words[i] = y ^ (y >> np.uint32(18))
+
+
+@jit
+def _double(a, b):
+    """53 bits of two words, from -1 to 1."""
+    whole = np.float64(np.int32(a >> np.uint32(5))) * 67108864.0 + np.float64(np.int32(b >> np.uint32(6)))
+    return 2.0 * (whole / 9007199254740992.0) - 1.0
+
+
+@jit
+def fill_normals(key, words, state, spare, out, free, tried, kept):
+    """The next `out.size` normals of a legacy RandomState, bit for bit: Marsaglia's polar method, two at a time.
+
+    Parameters
+    ----------
+    key, words : (624,) uint32, MT19937's state and what it gives out
+    state : (1,) int64, words that were used
+    spare : (2,) whether a normal is left over, and the normal
+    free : (period,) int64, how many pairs from a position (modulo the period) on are not needed: they are drawn, but
+        `out` is left as it is; a negative number says how many are needed
+    tried : (5, 156) float64, room
+    kept : (157,) int64, room
+    """
+    n, period = out.size, free.size
+    done = 0
+    if n and spare[0] != 0.0:
+        out[0] = spare[1]
+        spare[0], spare[1] = 0.0, 0.0
+        done = 1
+    phase = done % period
+    while done < n:
+        found = _try_pairs(key, words, state, tried, kept, (n - done + 1) // 2)
+        i = 0
+        while i < found:
+            pairs = min(abs(free[phase]), found - i, (n - done) // 2)
+            if pairs > 0 and free[phase] < 0:
+                _normals(tried, kept[i : i + pairs], out[done : done + 2 * pairs])
+            if pairs == 0:
+                pairs = 1
+                k = kept[i]
+                factor = math.sqrt(-2.0 * math.log(tried[2, k]) / tried[2, k])
+                out[done] = factor * tried[1, k]
+                spare[0], spare[1] = 1.0, factor * tried[0, k]
+            i += pairs
+            done += 2 * pairs
+            phase += 2 * pairs
+            if phase >= period:
+                phase %= period
+
+
+@jit
+def _normals(tried, kept, out):
+    """Two normals of each point that was kept."""
+    logarithm, factor = tried[3], tried[4]
+    for i in range(kept.size):
+        logarithm[i] = math.log(tried[2, kept[i]])
+        factor[i] = tried[2, kept[i]]
+    for i in range(kept.size):
+        factor[i] = math.sqrt(-2.0 * logarithm[i] / factor[i])
+    for i in range(kept.size):
+        out[2 * i] = factor[i] * tried[1, kept[i]]
+        out[2 * i + 1] = factor[i] * tried[0, kept[i]]
+
+
+@jit
+def _try_pairs(key, words, state, tried, kept, wanted):
+    """Try as many pairs as the words at hand allow; return how many lie in the circle, at most `wanted`."""
+    if state[0] >= _WORDS:
+        next_words(key, words)
+        state[0] = 0
+    pairs = (_WORDS - state[0]) // 4
+    if pairs == 0:
+        _polar(_straddle(key, words, state), tried)
+        pairs = 1
+    else:
+        first = state[0]
+        state[0] += 4 * pairs
+        _polar(words[first : first + 4 * pairs], tried)
+    found = 0
+    for i in range(pairs):
+        kept[found] = i
+        r2 = tried[2, i]
+        found += (r2 < 1.0) & (r2 != 0.0)
+    if found >= wanted:
+        found = wanted
+        state[0] -= 4 * (pairs - 1 - kept[found - 1])
+    return found
+
+
+@jit
+def _polar(words, tried):
+    """Points of the square, and the squares of their distances from its middle."""
+    x, y, r2 = tried[0], tried[1], tried[2]
+    for i in range(words.size // 4):
+        a = _double(words[4 * i], words[4 * i + 1])
+        b = _double(words[4 * i + 2], words[4 * i + 3])
+        x[i] = a
+        y[i] = b
+        r2[i] = a * a + b * b
+
+
+@jit
+def _straddle(key, words, state):
+    """Four words that lie on both sides of a refill."""
+    four = np.empty(4, np.uint32)
+    for k in range(4):
+        if state[0] >= _WORDS:
+            next_words(key, words)
+            state[0] = 0
+        four[k] = words[state[0]]
+        state[0] += 1
+    return four
+
+
+@jit
+def turn(values, modes, out):
+    """Normals in TVB's order (variables, nodes, modes) as (variables x modes, nodes)."""
+    for row in range(out.shape[0]):
+        first = (row // modes) * modes * out.shape[1] + row % modes
+        for i in range(out.shape[1]):
+            out[row, i] = values[first + modes * i]

@@ -1,0 +1,406 @@
+"""Stand-ins for NumPy arrays that write down what TVB's code does with them.
+
+`worker.engines.tracing` runs TVB's functions once with these in place of the state. What
+is not understood raises `UntraceableError`; nothing is guessed. Arrays that hold parameters stay NumPy arrays: what
+TVB computes of parameters alone is computed by NumPy, once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from worker.engines.graph import Graph, Ref, UntraceableError, literal
+
+_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"}
+_COMPARISONS = {
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+}
+_EXACT = {"sqrt": "sqrt", "absolute": "abs", "fabs": "abs"}
+#: NumPy's short cuts for `array ** python_number`.
+_POWERS = {1.0, 2.0, 0.5, -1.0}
+
+
+class Value(NDArrayOperatorsMixin):
+    """A number of every node: an array of shape (nodes,), (nodes, 1), or of edges."""
+
+    def __init__(self, graph: Graph, ref: Ref, shape: tuple[int, ...], *, is_view: bool = False) -> None:
+        self.graph, self.ref, self.shape, self._is_view = graph, ref, shape, is_view
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def refs(self) -> list[Ref]:
+        return [self.ref]
+
+    def copy(self) -> "Value":
+        return Value(self.graph, self.ref, self.shape)
+
+    def __getattr__(self, name: str) -> Any:
+        return _missing(name)
+
+    def __bool__(self) -> bool:
+        raise UntraceableError("a branch that depends on the state")
+
+    def __float__(self) -> float:
+        raise UntraceableError("a single number made of the state")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise UntraceableError("an array made of the state")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        raise UntraceableError("a loop over nodes")
+
+    def __getitem__(self, index: Any) -> Any:
+        if _is_whole(index, self.ndim):
+            return self
+        if isinstance(index, tuple) and index == (slice(None), 0) and self.shape[1:] == (1,):
+            return Value(self.graph, self.ref, self.shape[:1], is_view=True)
+        if isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and index[1] is None:
+            if self.ndim == 1:
+                return Value(self.graph, self.ref, (*self.shape, 1), is_view=True)
+            return Stack([Value(self.graph, self.ref, self.shape, is_view=True)], axis=1)
+        raise UntraceableError(f"index {index!r} of a state variable")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, tuple) and len(index) == 1:
+            index = index[0]
+        if isinstance(index, Value) and index.ref.kind == "b":
+            new = cast(self.graph, self._ref(value), self.ref.kind)
+            self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.kind)[0])
+        elif _is_whole(index, self.ndim):
+            self._assign(cast(self.graph, self._ref(value), self.ref.kind))
+        else:
+            raise UntraceableError(f"assignment to index {index!r} of a state variable")
+
+    def _assign(self, ref: Ref) -> None:
+        if self._is_view:
+            raise UntraceableError("assignment to a view")
+        self.ref = ref
+
+    def _ref(self, value: Any) -> Ref:
+        """`value` as an operand."""
+        if isinstance(value, Value):
+            if np.broadcast_shapes(value.shape, self.shape) != self.shape:
+                raise UntraceableError(f"shapes {value.shape} and {self.shape} together")
+            return value.ref
+        return operand(self.graph, value, self.shape)
+
+    def __pow__(self, exponent: Any) -> Any:
+        if isinstance(exponent, int | float) and not isinstance(exponent, bool | np.generic) and exponent in _POWERS:
+            if exponent == 2.0:
+                return self * self
+            if exponent == 0.5:
+                return np.sqrt(self)
+            return self.copy() if exponent == 1.0 else 1.0 / self
+        return np.power(self, exponent)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if any(isinstance(value, Stack) for value in inputs):
+            return NotImplemented
+        out = keywords.pop("out", None)
+        if method != "__call__" or keywords:
+            raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
+        modes = max(
+            (value.shape[1] for value in inputs if isinstance(value, np.ndarray) and value.ndim == 2), default=1
+        )
+        if modes > 1 and self.shape[1:] == (1,) and out is None:
+            # (nodes, 1) with a parameter (1, modes) makes (nodes, modes).
+            return ufunc(*[Stack([v[:, 0]] * modes, axis=1) if isinstance(v, Value) else v for v in inputs])
+        largest = max((value for value in inputs if isinstance(value, Value)), key=lambda value: value.size)
+        result = Value(self.graph, _apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
+        if out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Value) or target.shape != result.shape:
+            raise UntraceableError(f"{ufunc.__name__} with this out")
+        target._assign(cast(self.graph, result.ref, target.ref.kind))
+        return target
+
+    def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
+        return _array_function(self.graph, function, arguments, keywords)
+
+
+class Stack(NDArrayOperatorsMixin):
+    """Some numbers of every node: an array whose `axis` counts them, such as (state variables, nodes, 1).
+
+    With more than one mode the items are stacks themselves: (state variables, nodes, modes) is one of (nodes, modes).
+    """
+
+    def __init__(self, items: Sequence["Item | None"], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
+        self.items, self.axis = list(items), axis
+        inner: tuple[int, ...] = shape if shape is not None else first(self.items).shape
+        self.inner = inner
+        self.shape = (*inner[:axis], len(self.items), *inner[axis:])
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def graph(self) -> Graph:
+        graph: Graph = first(self.items).graph
+        return graph
+
+    @property
+    def refs(self) -> list[Ref]:
+        """All numbers of a node, one item after the other."""
+        return [ref for item in self.items for ref in _known(item).refs]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getattr__(self, name: str) -> Any:
+        return _missing(name)
+
+    def __bool__(self) -> bool:
+        raise UntraceableError("a branch that depends on the state")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise UntraceableError("an array made of the state")
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.axis != 0:
+            raise UntraceableError("a loop over nodes")
+        return iter([self[k] for k in range(len(self.items))])
+
+    def sum(self, axis: int) -> Any:
+        """NumPy's sum of so few numbers: one after the other."""
+        if axis != self.axis or len(self.items) >= 8:
+            raise UntraceableError(f"the sum of axis {axis} of shape {self.shape}")
+        total = _known(self.items[0])
+        for item in self.items[1:]:
+            total = total + _known(item)
+        return total
+
+    def copy(self) -> "Stack":
+        return Stack([_known(item).copy() for item in self.items], self.axis)
+
+    def reshape(self, *shape: Any) -> "Stack":
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
+        if self.axis != 0 or shape != self.shape[:-1] or self.shape[-1] != 1:
+            raise UntraceableError(f"reshape from {self.shape} to {shape}")
+        return Stack([_known(item)[:, 0] for item in self.items])
+
+    @property
+    def T(self) -> "Stack":  # noqa: N802 - NumPy's name
+        if self.ndim != 2:
+            raise UntraceableError(f"the transpose of shape {self.shape}")
+        return Stack(self.items, 1 - self.axis)
+
+    def __getitem__(self, index: Any) -> Any:
+        if _is_whole(index, self.ndim):
+            return self
+        if isinstance(index, tuple) and index == (Ellipsis, None) and self.axis == 0:
+            return Stack([_known(item)[:, np.newaxis] for item in self.items])
+        which, rest = self._split(index)
+        item = _known(self.items[which])
+        return item[rest] if rest else item
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, Stack) or _is_whole(index, self.ndim):
+            for k, item in enumerate(self.items):
+                where = _part(index, k, self.ndim, self.axis) if isinstance(index, Stack) else Ellipsis
+                _known(item)[where] = _part(value, k, self.ndim, self.axis)
+            return
+        if isinstance(index, np.ndarray) and index.dtype.kind == "i" and self.axis == 0:
+            for k, position in enumerate(index):
+                self.items[position] = as_value(self, _part(value, k, self.ndim, 0))
+            return
+        which, rest = self._split(index)
+        if rest and not _is_whole(rest, len(self.inner)):
+            raise UntraceableError(f"assignment to index {index!r}")
+        self.items[which] = as_value(self, value)
+
+    def _split(self, index: Any) -> tuple[int, tuple[Any, ...]]:
+        """Which item an index means, and what is left of the index for the item."""
+        parts = index if isinstance(index, tuple) else (index,)
+        parts = tuple(part for part in parts if part is not Ellipsis)
+        if len(parts) > self.axis and isinstance(parts[self.axis], int | np.integer):
+            before, which, after = parts[: self.axis], int(parts[self.axis]), parts[self.axis + 1 :]
+            rest = (*before, *after)
+            return which, () if _is_whole(rest, len(self.inner)) else rest
+        raise UntraceableError(f"index {index!r} of shape {self.shape}")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        out = keywords.pop("out", None)
+        if method != "__call__" or keywords:
+            raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
+        largest = max((value for value in inputs if isinstance(value, Stack)), key=lambda value: len(value.items))
+        items = []
+        for k in range(len(largest.items)):
+            items.append(ufunc(*[_part(value, k, largest.ndim, largest.axis) for value in inputs]))
+        result = Stack(items, largest.axis)
+        if out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Stack) or target.shape != result.shape:
+            raise UntraceableError(f"{ufunc.__name__} with this out")
+        for old, new in zip(target.items, result.items, strict=True):
+            _known(old)[...] = new
+        return target
+
+    def __pow__(self, exponent: Any) -> "Stack":
+        return Stack([_known(item) ** exponent for item in self.items], self.axis)
+
+    def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
+        return _array_function(first(self.items).graph, function, arguments, keywords)
+
+
+#: A number of every node, or as many as there are modes.
+Item = Value | Stack
+
+
+def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
+    """A number or an array of parameters that meets values of `shape`."""
+    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
+        return literal(value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fi" or (array.dtype.kind == "f" and array.dtype != np.float64):
+        raise UntraceableError(f"an operand of type {array.dtype}")
+    if np.broadcast_shapes(array.shape, shape) != shape:
+        raise UntraceableError(f"shapes {array.shape} and {shape} together")
+    if array.size == 1:
+        return graph.scalar(array.reshape(()), value)
+    if shape not in ((shape[0],), (shape[0], 1)):
+        raise UntraceableError("a parameter for each edge")
+    return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
+
+
+def as_value(stack: Stack, value: Any) -> "Item":
+    """What is stored in a stack: a copy, as NumPy would make."""
+    graph = next((item.graph for item in stack.items if item is not None), None)
+    if isinstance(value, Stack):
+        if value.shape != stack.inner:
+            raise UntraceableError(f"a stack of shape {value.shape} stored in shape {stack.inner}")
+        return value.copy()
+    if stack.inner[1:] not in ((), (1,)):
+        raise UntraceableError(f"one value stored for {stack.inner[-1]} modes")
+    if isinstance(value, Value):
+        if value.shape not in (stack.inner, stack.inner[:-1] if stack.inner[-1] == 1 else stack.inner):
+            raise UntraceableError(f"a value of shape {value.shape} stored in shape {stack.inner}")
+        return Value(value.graph, value.ref, stack.inner)
+    if graph is None:
+        raise UntraceableError("a constant stored before any value")
+    return Value(graph, operand(graph, value, stack.inner), stack.inner)
+
+
+def _apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:
+    name = ufunc.__name__
+    kind = "d" if any(ref.kind == "d" for ref in operands) else "f"
+    if any(ref.kind == "b" for ref in operands):
+        raise UntraceableError(f"{name} of booleans")
+    operands = [cast(graph, ref, kind) for ref in operands]
+    if name in _ARITHMETIC:
+        return graph.apply(_ARITHMETIC[name], operands, kind)[0]
+    if name in _COMPARISONS:
+        return graph.apply(_COMPARISONS[name], operands, "b")[0]
+    if name == "square":
+        return graph.apply("*", operands * 2, kind)[0]
+    if name == "reciprocal":
+        return graph.apply("/", [cast(graph, literal(1.0), kind), *operands], kind)[0]
+    if name in ("negative", "positive"):
+        return graph.apply("neg", operands, kind)[0] if name == "negative" else operands[0]
+    if name in _EXACT:
+        return graph.apply(_EXACT[name], operands, kind)[0]
+    if ufunc.nout != 1 or ufunc.nin > 2:
+        raise UntraceableError(f"numpy's {name}")
+    index = graph.loop(ufunc, f"{kind * ufunc.nin}->{kind}")
+    return graph.apply(f"loop {index}", operands, kind)[0]
+
+
+def cast(graph: Graph, ref: Ref, kind: str) -> Ref:
+    if ref.kind == kind:
+        return ref
+    if ref.kind == "w":
+        return Ref(ref.name, kind) if kind == "d" else Ref(f"np.float32{ref.name}", kind)
+    return graph.apply("float64" if kind == "d" else "float32", [ref], kind)[0]
+
+
+def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
+    if function is np.dot and not keywords and isinstance(arguments[0], Stack):
+        return _dot(graph, *arguments)
+    if keywords or function is not np.where:
+        raise UntraceableError(f"numpy's {function.__name__}")
+    if len(arguments) == 1:
+        return (arguments[0],)
+    condition, yes, no = arguments
+    if not isinstance(condition, Value) or condition.ref.kind != "b":
+        raise UntraceableError("numpy's where on this condition")
+    values = [condition._ref(value) for value in (yes, no)]
+    kind = "d" if any(ref.kind in "dw" for ref in values) else "f"
+    values = [cast(graph, ref, kind) for ref in values]
+    return Value(graph, graph.apply("where", (condition.ref, *values), kind)[0], condition.shape)
+
+
+def _dot(graph: Graph, left: Stack, right: Any) -> Stack:
+    """(nodes, modes) times (modes, modes), in the order in which BLAS adds fused products up."""
+    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray) or right.ndim != 2:
+        raise UntraceableError("a product of these matrices")
+    columns = []
+    for column in right.T:
+        factors = [graph.scalar(factor, factor) for factor in column]
+        total = graph.apply("*", (left.refs[0], factors[0]), "d")[0]
+        for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
+            total = graph.apply("fma", (ref, factor, total), "d")[0]
+        columns.append(Value(graph, total, left.inner))
+    return Stack(columns, axis=1)
+
+
+def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
+    """What of an operand meets the k-th item of a stack with `ndim` axes, of which `axis` counts the items."""
+    if isinstance(value, Stack):
+        if value.ndim < ndim and axis == 0:
+            return value
+        if value.ndim != ndim or value.axis != axis:
+            raise UntraceableError("stacks of different shapes together")
+        return _known(value.items[k if len(value.items) > 1 else 0])
+    if isinstance(value, Value):
+        if axis == 0:
+            return value
+        if axis == ndim - 1 and value.shape[1:] == (1,):
+            return value[:, 0]
+        raise UntraceableError("a value and a stack of this shape together")
+    if not isinstance(value, np.ndarray) or value.ndim < ndim - axis:
+        return value
+    position = axis - (ndim - value.ndim)
+    return value.take(0 if value.shape[position] == 1 else k, axis=position)
+
+
+def _missing(name: str) -> Any:
+    """What an array has and a stand-in has not; NumPy asks for names with underscores to see what it got."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise UntraceableError(f"{name!r} of the state")
+
+
+def _known(item: "Item | None") -> Any:
+    if item is None:
+        raise UntraceableError("a value that was never set")
+    return item
+
+
+def first(items: Sequence["Item | None"]) -> Any:
+    return next(_known(item) for item in items if item is not None)
+
+
+def _is_whole(index: Any, ndim: int) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return len(parts) <= ndim + 1 and all(
+        part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts
+    )
