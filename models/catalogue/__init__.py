@@ -1,0 +1,16 @@
+"""Every query and every change of state; nothing else speaks SQL.
+
+Every change of status is one conditional UPDATE that names the state it leaves and is checked to have hit a row. What
+a worker writes names its claim's token too, so that one whose lease ran out can change nothing.
+"""
+
+from models.catalogue.adding import Adding
+from models.catalogue.control import Control
+from models.catalogue.looking import Looking, SweepSummary
+from models.catalogue.working import Claim, OutputRecord, Working
+
+__all__ = ["Catalogue", "Claim", "OutputRecord", "SweepSummary"]
+
+
+class Catalogue(Adding, Working, Control, Looking):
+    """The database of all sweeps. One for each process: `dispose` it before a fork is used."""

@@ -1,0 +1,98 @@
+"""Sweeps and their jobs are added, in one transaction."""
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import and_, insert, select
+from sqlalchemy.orm import Session
+
+from models.catalogue.base import BATCH, Database, now
+from models.conditions import as_columns
+from models.database import transact
+from models.spec import ANNOTATION
+from models.status import Status
+from models.sweep import SweepSpec
+from models.tables import Job, JobParameter, Sweep, SweepParameter
+
+
+class Adding(Database):
+    """What a client writes."""
+
+    def add_sweep(self, spec: SweepSpec, *, reuse: bool = True) -> Sweep:
+        """Add a sweep and all its jobs in one transaction; rows are streamed, not gathered.
+
+        Parameters
+        ----------
+        reuse : a job whose simulation has finished before, with the same tvb-library, is FINISHED at once and shares
+            its files; all others are PENDING
+        """
+
+        def work() -> Sweep:
+            with self._writing() as session:
+                sweep = Sweep(
+                    gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
+                    base=spec.base.canonical(), plan=dict(spec.plan),
+                )  # fmt: skip
+                session.add(sweep)
+                session.flush()
+                session.add_all(
+                    SweepParameter(sweep_id=sweep.id, name=name, number=number, text=text)
+                    for name, (number, text) in ((name, as_columns(value)) for name, value in spec.shared().items())
+                )
+                session.flush()
+                rows = _job_rows(spec, sweep)
+                while batch := list(islice(rows, BATCH)):
+                    if reuse:
+                        _reuse(session, sweep, [row for row, _ in batch])
+                    _insert_jobs(session, batch)
+                return sweep
+
+        return transact(self._engine, work)
+
+
+def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """A job's row and its swept parameters, one pair for each point."""
+    created = now()
+    for point in spec.points():
+        row = {
+            "gid": uuid4(), "sweep_id": sweep.id, "number": point.number, "repeat": point.repeat,
+            "parameters": point.parameters, "parameters_hash": spec.parameters_hash(point), "seed": point.seed,
+            "status": Status.PENDING, "attempt": 0, "created_at": created, "progress": 0.0, "cancel_requested": False,
+            "finished_at": None, "engine": None, "engine_reason": None, "versions": None, "source_id": None,
+        }  # fmt: skip
+        yield row, spec.indexed(point)
+
+
+def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> None:
+    """Mark the jobs that have finished before, in any sweep that annotates its files alike."""
+    hashes = [row["parameters_hash"] for row in rows]
+    is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
+    finished = session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished))
+    library = version("tvb-library")
+    sources = {job.parameters_hash: job for job in finished if _is_alike(job, sweep, library)}
+    for row in rows:
+        source = sources.get(row["parameters_hash"])
+        if source is not None:
+            row |= {
+                "status": Status.FINISHED, "finished_at": now(), "progress": 1.0, "source_id": source.id,
+                "engine": source.engine, "engine_reason": source.engine_reason, "versions": source.versions,
+            }  # fmt: skip
+
+
+def _is_alike(job: Job, sweep: Sweep, library: str) -> bool:
+    is_same_library = (job.versions or {}).get("tvb-library") == library
+    return is_same_library and all(job.sweep.base[name] == sweep.base[name] for name in ANNOTATION)
+
+
+def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    ids = session.scalars(insert(Job).returning(Job.id, sort_by_parameter_order=True), [row for row, _ in batch])
+    rows = [
+        {"job_id": job_id, "name": name, "number": number, "text": text}
+        for job_id, (_, parameters) in zip(ids, batch, strict=True)
+        for name, (number, text) in ((name, as_columns(value)) for name, value in parameters.items())
+    ]
+    if rows:
+        session.execute(insert(JobParameter), rows)

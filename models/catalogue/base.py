@@ -1,0 +1,84 @@
+"""How a transaction is made, for all of the catalogue."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, Engine, select
+from sqlalchemy.orm import Session
+
+from models.database import check_revision, connect, transact
+from models.tables import Job, Sweep
+
+T = TypeVar("T")
+
+#: Rows of one bulk INSERT.
+BATCH = 2000
+
+
+class Database:
+    """A database with the catalogue's tables. One for each process: `dispose` it before a fork is used."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> Self:
+        """The catalogue at `url`.
+
+        Parameters
+        ----------
+        create : make the tables, or bring them to this program's revision
+
+        Raises
+        ------
+        DatabaseRevisionError
+            The database is newer, or older and `create` is False.
+        CatalogueError
+            It cannot be reached.
+        """
+        engine = connect(url)
+        try:
+            transact(engine, lambda: check_revision(engine, create=create))
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Let go of all connections; with `close=False` those of the parent process stay open, as after a fork."""
+        self._engine.dispose(close=close)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """A session whose transaction takes the write lock at its start; committed at the end of the block."""
+        writer = self._engine.execution_options(writes=True)
+        with Session(writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        def transaction() -> T:
+            with Session(self._engine, expire_on_commit=False) as session:
+                return work(session)
+
+        return transact(self._engine, transaction)
+
+    def _change(self, statement: Any) -> int:
+        def transaction() -> int:
+            with self._writing() as session:
+                result = session.execute(statement, execution_options={"synchronize_session": False})
+                return int(cast("CursorResult[Any]", result).rowcount)
+
+        return transact(self._engine, transaction)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def target_of(sweep: UUID | None, job: UUID | None) -> ColumnElement[bool]:
+    if job is not None:
+        return Job.gid == job
+    return Job.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery()

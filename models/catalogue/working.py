@@ -1,0 +1,198 @@
+"""What a worker says of the job it has claimed, and of messages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import CursorResult, insert, select, update
+
+from models.catalogue.base import BATCH, Database, now
+from models.database import transact
+from models.errors import LeaseLostError
+from models.spec import SimulationSpec
+from models.status import Status
+from models.tables import Job, JobMetric, Output
+
+#: What a row forgets when its job waits again.
+UNCLAIMED: dict[str, Any] = {
+    "claim_token": None,
+    "lease_until": None,
+    "published_at": None,
+    "started_at": None,
+    "finished_at": None,
+    "cancel_requested": False,
+    "progress": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One worker's right to run one job once."""
+
+    gid: UUID
+    sweep: UUID
+    token: UUID
+    #: 1 for the first start.
+    attempt: int
+    number: int
+    #: Jobs of the sweep.
+    size: int
+    seed: int
+    #: Canonical JSON of the job's SimulationSpec.
+    spec_json: str
+
+
+@dataclass(frozen=True)
+class OutputRecord:
+    """One finished file, as its worker reports it."""
+
+    gid: UUID
+    monitor: str
+    datatype: str
+    path: str
+    format: str
+    bytes: int
+    sha256: str
+    shape: tuple[int, ...]
+    is_nan: bool
+    refers_to: tuple[str, ...] = ()
+    #: Metrics of its series, by name.
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Working(Database):
+    """What workers write."""
+
+    def unpublished(self, limit: int, *, older_than: timedelta | None = None) -> list[UUID]:
+        """PENDING jobs without a message, oldest sweep first.
+
+        Parameters
+        ----------
+        older_than : those instead whose message was sent longer ago than this
+        """
+        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < now() - older_than
+        query = select(Job.gid).where(Job.status == Status.PENDING, wanted).order_by(Job.id).limit(limit)
+        return self._read(lambda session: list(session.scalars(query)))
+
+    def mark_published(self, gids: Sequence[UUID]) -> None:
+        """Their messages were sent just now."""
+        for start in range(0, len(gids), BATCH):
+            batch = gids[start : start + BATCH]
+            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=now()))
+
+    def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
+        """The right to run a PENDING job, or None when it is not PENDING or not there."""
+        token, start = uuid4(), now()
+        taken = self._change(
+            update(Job)
+            .where(Job.gid == gid, Job.status == Status.PENDING)
+            .values(
+                status=Status.STARTED, attempt=Job.attempt + 1, claim_token=token, worker=worker, started_at=start,
+                finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
+            )
+        )  # fmt: skip
+        if not taken:
+            return None
+        job = self._read(lambda session: session.scalar(select(Job).where(Job.claim_token == token)))
+        if job is None:
+            return None  # The lease ran out between the two statements.
+        spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
+        return Claim(
+            job.gid, job.sweep.gid, token, job.attempt, job.number, job.sweep.size, job.seed, spec.canonical_json()
+        )
+
+    def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:
+        """Extend the lease; True when a person wants the job canceled.
+
+        Raises
+        ------
+        LeaseLostError
+            The job is no longer this worker's.
+        """
+        self._change_claimed(claim, progress=progress, lease_until=now() + lease)
+        wanted = select(Job.cancel_requested).where(Job.gid == claim.gid)
+        return bool(self._read(lambda session: session.scalar(wanted)))
+
+    def finish(
+        self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str],
+        engine_reason: str = "",
+    ) -> None:  # fmt: skip
+        """FINISHED, with the files, in one transaction.
+
+        Raises
+        ------
+        LeaseLostError
+            The job is no longer this worker's; nothing was written.
+        """
+
+        def work() -> None:
+            with self._writing() as session:
+                hit = session.execute(
+                    _claimed(claim).values(
+                        status=Status.FINISHED, finished_at=now(), progress=1.0, engine=engine,
+                        engine_reason=engine_reason or None,
+                        versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
+                    )
+                )  # fmt: skip
+                if cast("CursorResult[Any]", hit).rowcount != 1:
+                    raise _lost(claim)
+                job_id = session.scalar(select(Job.id).where(Job.gid == claim.gid))
+                rows = [_output_row(output, job_id) for output in outputs]
+                if rows:
+                    session.execute(insert(Output), rows)
+                metrics = [{"job_id": job_id, "name": name, "number": value} for name, value in _metrics(outputs)]
+                if metrics:
+                    session.execute(insert(JobMetric), metrics)
+
+        transact(self._engine, work)
+
+    def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
+        """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
+
+        Raises
+        ------
+        LeaseLostError
+            The job is no longer this worker's.
+        """
+        words = {"error": message, "error_type": error_type}
+        if retryable and claim.attempt < max_attempts:
+            self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING)
+            return Status.PENDING
+        self._change_claimed(claim, **words, status=Status.ERROR, finished_at=now(), claim_token=None, lease_until=None)
+        return Status.ERROR
+
+    def release(self, claim: Claim) -> None:
+        """PENDING again, as if never started: the worker was told to stop."""
+        self._change_claimed(claim, **UNCLAIMED, status=Status.PENDING, attempt=Job.attempt - 1)
+
+    def canceled(self, claim: Claim) -> None:
+        """CANCELED, by the worker that heard of it."""
+        self._change_claimed(claim, status=Status.CANCELED, finished_at=now(), claim_token=None, lease_until=None)
+
+    def _change_claimed(self, claim: Claim, **values: Any) -> None:
+        if self._change(_claimed(claim).values(**values)) != 1:
+            raise _lost(claim)
+
+
+def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:
+    row = {name: value for name, value in vars(output).items() if name != "metrics"}
+    return {**row, "job_id": job_id, "shape": list(output.shape), "refers_to": list(output.refers_to)}
+
+
+def _metrics(outputs: Sequence[OutputRecord]) -> Iterator[tuple[str, float]]:
+    """Every metric by its name with its monitor's place, and those of the first monitor by their names alone too."""
+    for index, output in enumerate(outputs):
+        for name, value in output.metrics.items():
+            yield f"monitors[{index}].{name}", value
+            if not index:
+                yield name, value
+
+
+def _claimed(claim: Claim) -> Any:
+    return update(Job).where(Job.gid == claim.gid, Job.claim_token == claim.token, Job.status == Status.STARTED)
+
+
+def _lost(claim: Claim) -> LeaseLostError:
+    return LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")

@@ -1,0 +1,108 @@
+"""Results: bundled, checked, converted, run again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from models.settings import Settings
+from submit.cli.group import catalogue_of, main
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from submit.bundle import Kind
+
+
+@main.command()
+@click.argument("keys", metavar="JOB|SWEEP...", nargs=-1, required=True)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The ZIP; in the data directory by default."
+)
+@click.option(
+    "--as", "kind", type=click.Choice(["data", "simulations", "pse"]), default="data", show_default=True,
+    help="Time series alone; with their simulations in the history; as a parameter space exploration.",
+)  # fmt: skip
+@click.pass_obj
+def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind) -> None:
+    """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
+
+    Runs where the data directory is mounted.
+
+    \b
+    Example:
+      tvb-batch bundle jansen_rit --as simulations -o jansen_rit.zip
+    """
+    from submit.bundle import make_bundle
+
+    catalogue = catalogue_of(settings)
+    found = [catalogue.find(key) for key in keys]
+    target = (output or settings.storage.bundle("-".join(keys))).absolute()
+    make_bundle(catalogue, found, settings, target, kind)
+    click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def verify(settings: Settings, files: tuple[Path, ...]) -> None:
+    """Check H5 files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
+
+    Exit code 1 when there is a fault.
+
+    \b
+    Example:
+      tvb-batch verify sweep.zip
+    """
+    from submit.processes import run_worker_module
+
+    found = run_worker_module(settings, "h5.check", *(str(file.absolute()) for file in files), may_fail=True)
+    click.echo(found or f"No fault in {len(files)} file{'s' if len(files) > 1 else ''}.\n", nl=False)
+    sys.exit(1 if found else 0)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--connectivity-gid", type=click.UUID, help="Of the connectivity that the GUI project already holds.")
+@click.option("--region-mapping-gid", type=click.UUID, help="Of the region mapping that the GUI project already holds.")
+@click.pass_obj
+def convert(
+    settings: Settings, file: Path, target: Path, connectivity_gid: UUID | None, region_mapping_gid: UUID | None
+) -> None:
+    """Write a result FILE (or a Connectivity's) as TVB 1.4 to 1.5 reads it.
+
+    \b
+    Example:
+      tvb-batch convert result.h5 result_tvb1.h5
+    """
+    from submit.processes import run_worker_module
+
+    gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
+    run_worker_module(settings, "h5.tvb1", str(file.absolute()), str(target.absolute()), *gids)
+    click.echo(target)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def rerun(settings: Settings, file: Path) -> None:
+    """Run the simulation of a result FILE again, and compare the data bit for bit.
+
+    Everything comes from the file itself, but input files of over 1 MB, which are looked up in the data directory by
+    their sha256. Exit code 1 when the data differs.
+
+    \b
+    Example:
+      tvb-batch rerun result.h5
+    """
+    from submit import view
+    from submit.processes import run_worker_module
+
+    found = json.loads(run_worker_module(settings, "rerun", str(file.absolute())))
+    click.echo(view.describe_comparison(found))
+    sys.exit(1 if found["different"] else 0)

@@ -1,0 +1,77 @@
+"""Workers and the database."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from models.errors import TvbBatchError
+from models.settings import Settings
+from submit.cli.group import catalogue_of, main
+
+if TYPE_CHECKING:
+    pass
+
+
+@main.command()
+@click.option(
+    "--concurrency",
+    "-c",
+    type=click.IntRange(1, 1024),
+    default=lambda: os.cpu_count() or 1,
+    help="Simulations at once; all cores by default.",
+)
+@click.pass_obj
+def worker(settings: Settings, concurrency: int) -> NoReturn:
+    """Start a Celery worker here, for as long as it is wanted; the same as `celery -A worker worker`.
+
+    \b
+    Example:
+      TVB_BATCH_BROKER_URL=redis://redis.example:6379/0 tvb-batch worker --concurrency 8
+    """
+    from models.paths import check_writable
+    from models.queue import check_broker
+    from submit.local import child_environment, worker_command
+
+    check_writable(settings.storage)
+    catalogue_of(settings).dispose()
+    check_broker(settings)
+    command = worker_command(concurrency)
+    os.execve(command[0], command, child_environment(settings))  # noqa: S606 - no shell
+
+
+@main.group()
+def db() -> None:
+    """The catalogue's database."""
+
+
+@db.command()
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.0, help="Seconds to wait for a database that is still starting."
+)
+@click.pass_obj
+def upgrade(settings: Settings, wait: float) -> None:
+    """Make the tables, or bring them to this program's revision. Run it once before workers start.
+
+    \b
+    Example:
+      tvb-batch db upgrade
+    """
+    from models.catalogue import Catalogue
+    from models.paths import check_writable
+
+    if settings.database.startswith("sqlite"):
+        check_writable(settings.storage)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            Catalogue.open(settings.database, create=True).dispose()
+            break
+        except TvbBatchError as exc:
+            if not exc.retryable or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+    click.echo("The catalogue is at this program's revision.")

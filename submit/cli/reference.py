@@ -1,0 +1,53 @@
+"""What a spec may hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from submit.cli.group import main, print_json
+
+if TYPE_CHECKING:
+    pass
+
+
+@main.command()
+@click.argument("name", required=False, metavar="CLASS")
+def describe(name: str | None) -> None:
+    """Print the parameters of a TVB class: ranges, defaults, and TVB's own words. Without CLASS, list all classes.
+
+    \b
+    Example:
+      tvb-batch describe JansenRit
+    """
+    from submit.reference import describe_class, list_classes
+
+    click.echo(describe_class(name) if name else list_classes())
+
+
+@main.command()
+@click.option("--model", default="Generic2dOscillator", show_default=True, help="A model of TVB.")
+def new(model: str) -> None:
+    """Print a spec to begin with, all of the model's parameters explained.
+
+    \b
+    Example:
+      tvb-batch new --model JansenRit > spec.yaml
+    """
+    from submit.reference import new_spec
+
+    click.echo(new_spec(model), nl=False)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, with which an editor completes and checks them.
+
+    \b
+    Example:
+      tvb-batch schema > spec.schema.json
+    """
+    from submit.reference import json_schema
+
+    print_json(json_schema())

@@ -1,0 +1,142 @@
+"""Run, submit and watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models.settings import Settings
+from models.status import Status
+from submit.cli.group import catalogue_of, load, main
+
+if TYPE_CHECKING:
+    from models.catalogue import Catalogue
+    from models.sweep import SweepSpec
+    from models.tables import Sweep
+
+
+@main.command()
+@click.argument("spec", required=False)
+@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@click.option(
+    "--workers",
+    "-w",
+    type=click.IntRange(1, 1024),
+    default=lambda: os.cpu_count() or 1,
+    help="Worker processes; all cores by default.",
+)
+@click.pass_obj
+def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> None:
+    """Run SPEC here and now: a private Redis, worker processes, and this command watching.
+
+    Without SPEC, finish what is still waiting in the data directory.
+
+    \b
+    Example:
+      tvb-batch run examples/jansen_rit.yaml --workers 2
+    """
+    from models.paths import check_writable
+    from models.queue import make_app
+    from submit import view
+    from submit.enqueue import enqueue
+    from submit.local import local_workers
+
+    sweep_spec = load(spec) if spec else None
+    check_writable(settings.storage)
+    catalogue = catalogue_of(settings)
+    total = sweep_spec.size if sweep_spec else catalogue.count(status=Status.PENDING)
+    if not total:
+        click.echo("Nothing is waiting.")
+        return
+    # A closed terminal or a batch system's end is a Ctrl-C too: running jobs are given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with local_workers(settings, min(workers, total)) as local:
+            sweep = None
+            if sweep_spec:
+                app = make_app(local.settings)
+                sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
+            _say_waiting(catalogue, sweep)
+            counts = view.watch(catalogue, sweep, on_tick=local.check)
+    except KeyboardInterrupt:
+        click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
+        sys.exit(1)
+    view.print_end(catalogue, sweep, counts, settings.storage)
+    sys.exit(1 if counts[Status.ERROR] else 0)
+
+
+def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
+    if sweep is None:
+        return
+    others = catalogue.count(status=Status.PENDING) - catalogue.count(status=Status.PENDING, sweep=sweep.gid)
+    if others:
+        click.echo(f"{others} jobs of earlier sweeps are waiting too; they run as workers become free.", err=True)
+
+
+@main.command()
+@click.argument("spec")
+@click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
+@click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
+@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@click.pass_obj
+def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool) -> None:
+    """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
+
+    \b
+    Example:
+      tvb-batch submit examples/sweep.yaml --dry-run
+    """
+    from models.queue import check_broker, make_app
+    from submit import view
+    from submit.enqueue import enqueue
+
+    sweep_spec = load(spec)
+    if dry_run or check:
+        click.echo(view.describe_spec(sweep_spec))
+        if check:
+            click.echo(view.describe_estimate(_estimate(settings, sweep_spec), sweep_spec.size))
+        return
+    check_broker(settings)
+    sweep = enqueue(catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse)
+    click.echo(
+        f"Submitted {view.jobs_word(sweep_spec.size)} as {view.short(sweep.gid)} · "
+        f"follow: tvb-batch watch {view.short(sweep.gid)}"
+    )
+
+
+def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
+    from submit.processes import run_worker_module
+
+    first = sweep_spec.simulation(next(sweep_spec.points()))
+    found: dict[str, Any] = json.loads(
+        run_worker_module(settings, "check", text=json.dumps({"spec": first.canonical()}))
+    )
+    return found
+
+
+@main.command()
+@click.argument("sweep")
+@click.pass_obj
+def watch(settings: Settings, sweep: str) -> None:
+    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended.
+
+    \b
+    Example:
+      tvb-batch watch jansen_rit
+    """
+    from submit import view
+
+    catalogue = catalogue_of(settings)
+    found = catalogue.find_sweep(sweep)
+    try:
+        counts = view.watch(catalogue, found)
+    except KeyboardInterrupt:
+        click.echo("\nNo longer watching; the jobs go on.", err=True)
+        sys.exit(1)
+    view.print_end(catalogue, found, counts, settings.storage)
+    sys.exit(1 if counts[Status.ERROR] else 0)
