@@ -49,6 +49,11 @@ class TimeSeries:
         return times
 
     @property
+    def times(self) -> "h5py.Dataset":
+        """(time,) ms, as `time`, but read only where it is sliced."""
+        return self._open()["time"]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of `data`."""
         return tuple(self.data.shape)

@@ -83,6 +83,19 @@ class Looking(Database):
 
         return self._read(work)
 
+    def output(self, gid: UUID) -> Output:
+        """One file's row.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        found = self._read(lambda session: session.scalar(select(Output).where(Output.gid == gid)))
+        if found is None:
+            raise NotFoundError(f"{gid}: no output has this gid")
+        return found
+
     def metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, float]]:
         """The metrics of jobs, by name."""
 
