@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from models.catalogue import Catalogue
-from models.conditions import Condition
 from models.errors import NotFoundError, OutputError
 from models.settings import Settings
 from models.status import Status
@@ -209,7 +208,7 @@ class Sweep:
         Parameters
         ----------
         status : PENDING, STARTED, FINISHED, ERROR or CANCELED
-        where : a condition such as `coupling.a >= 5`
+        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `docs/filters.md`
         """
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
 
@@ -255,7 +254,7 @@ class Sweep:
         filters: Mapping[str, Any] = {
             "sweep": self.gid,
             "status": Status(status.upper()) if status else None,
-            "where": [Condition.parse(where)] if where else [],
+            "where": where,
         }
         for offset in range(0, self._row.size, _PAGE):
             page = self._catalogue.jobs(**filters, limit=_PAGE, offset=offset)
