@@ -83,7 +83,9 @@ async def act(request: Request) -> Response:
     """Do what a form asks for, and go back to the page of what it was asked of."""
     form = await request.form(max_files=0, max_fields=8)
     if not request.app.state.guard.is_ours(request, str(form.get("csrf", ""))):
-        return pages.render(request, "message.html", {"message": "This form is not of this server; nothing was done."}, 403)
+        return pages.render(
+            request, "message.html", {"message": "This form is not of this server; nothing was done."}, 403
+        )
     action, key = str(form.get("action", "")), str(form.get("key", ""))
     if action not in _ACTIONS:
         raise NotFoundError(f"{action[:40]!r}: no such action; expected one of {', '.join(_ACTIONS)}")

@@ -178,10 +178,8 @@ def _parallel(marks: Sequence[Mark], axes: Sequence[str], coloured_by: str) -> s
 
 
 def _svg(body: str, label: str, attributes: str = "", kind: str = "chart") -> str:
-    return (
-        f'<svg class="chart {kind}" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(label)}" {attributes}>'
-        f"{body}</svg>"
-    )
+    said = f'role="group" aria-label="{escape(label)}" {attributes}'
+    return f'<svg class="chart {kind}" viewBox="0 0 {WIDTH} {HEIGHT}" {said}>{body}</svg>'
 
 
 def _link(mark: Mark, shape: str) -> str:
@@ -206,8 +204,8 @@ def _axes(
 
 
 def _titles(x_title: str, y_title: str, right: float) -> Iterable[str]:
-    yield f'<text class="title" x="{(LEFT + right) / 2:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>'
-    middle = (TOP + HEIGHT - BOTTOM) / 2
+    centre, middle = (LEFT + right) / 2, (TOP + HEIGHT - BOTTOM) / 2
+    yield f'<text class="title" x="{centre:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>'
     yield (
         f'<text class="title" transform="rotate(-90 14 {middle:.1f})" x="14" y="{middle:.1f}" '
         f'text-anchor="middle">{escape(y_title)}</text>'
@@ -222,7 +220,8 @@ def _legend(low: float, high: float, name: str) -> str:
         for k in range(40)
     ]
     return "".join(bars) + (
-        f'<text x="{left + 20}" y="{TOP + 28}">{high:.4g}</text><text x="{left + 20}" y="{HEIGHT - BOTTOM}">{low:.4g}</text>'
+        f'<text x="{left + 20}" y="{TOP + 28}">{high:.4g}</text>'
+        f'<text x="{left + 20}" y="{HEIGHT - BOTTOM}">{low:.4g}</text>'
         f'<text class="title" x="{WIDTH - 4}" y="{TOP + 8}" text-anchor="end">{escape(name)}</text>'
     )
 

@@ -4,6 +4,7 @@ A window of more samples than `MOST_SAMPLES` is sampled: of every pixel's stretc
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def envelope(
     span = slice(min(nodes), max(nodes) + 1)
     columns = [node - span.start for node in nodes]
     block, block_start = np.empty((0, len(nodes))), first
-    for pixel, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for pixel, (begin, end) in enumerate(pairwise(edges.tolist())):
         end = min(end, begin + most)
         if not block_start <= begin < end <= block_start + len(block):
             # Whole stretches lie side by side and are read together; of sampled ones each is read alone.

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from models.catalogue import Catalogue
+from models.catalogue.adding import as_columns
 from models.catalogue.charting import DURATION
-from models.conditions import as_columns
 from models.errors import NotFoundError, TvbBatchError
 from models.settings import Settings
 from models.spec import simulation
@@ -132,7 +132,7 @@ def jobs(request: Request) -> Response:
             "where": values["where"].strip() or None,
         }
         total = catalogue.count(**filters)
-        found = catalogue.jobs(**filters, sort=values["sort"] or None, limit=PAGE, offset=PAGE * (page - 1))
+        found = catalogue.jobs(**filters, sort=values["sort"], limit=PAGE, offset=PAGE * (page - 1))
     except TvbBatchError as exc:
         fault = str(exc)
     metrics = catalogue.metrics([job.gid for job in found])
