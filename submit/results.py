@@ -100,6 +100,18 @@ class TimeSeries:
         return self._file
 
 
+def node_labels(path: Path) -> list[str]:
+    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+    except OSError:
+        return []
+    return [str(name) for name in names]
+
+
 class Job:
     """One simulation of a sweep."""
 

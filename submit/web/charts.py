@@ -63,7 +63,7 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 # ----------------------------------------------------------------------------------------------------- time series
 
 
-def series_svg(found: Envelope, names: Sequence[str], title: str) -> str:
+def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str) -> str:
     """A time series, the extent of each pixel drawn as a stroke; a line for each node."""
     low, high = _extent(np.concatenate([found.low.ravel(), found.high.ravel()]))
     first, last = float(found.times[0]), float(found.times[-1])
@@ -81,7 +81,7 @@ def series_svg(found: Envelope, names: Sequence[str], title: str) -> str:
             if most > least:
                 steps.append(f"L{x(float(time)):.1f} {y(float(most)):.1f}")
         lines.append(f'<path class="line c{node % 8}" d="{"".join(steps)}"><title>{escape(name)}</title></path>')
-    body = "".join((*_axes(x, y, (first, last), (low, high), "time (ms)", ""), *lines))
+    body = "".join((*_axes(x, y, (first, last), (low, high), "time (ms)", variable), *lines))
     attributes = f'data-start="{first}" data-stop="{last}" data-left="{LEFT}" data-right="{WIDTH - RIGHT}"'
     return _svg(body, f"{title}: {', '.join(names)}, {first:g} to {last:g} ms", attributes, "series")
 
@@ -113,7 +113,7 @@ def _map(marks: Sequence[Mark], axes: Sequence[str], coloured_by: str) -> str:
     columns, rows = ({value: at for at, value in enumerate(sorted({mark.place[k] for mark in marks}))} for k in (0, 1))
     low, high = _extent(np.array([mark.value for mark in marks]), margin=0.0)
     is_grid = len(columns) * len(rows) <= 4 * len(marks)
-    right = WIDTH - RIGHT - 90
+    right = WIDTH - RIGHT - 104
     if not is_grid:
         return _scatter(marks, axes, coloured_by, right)
     wide, tall = (right - LEFT) / len(columns), (HEIGHT - BOTTOM - TOP) / len(rows)
@@ -155,9 +155,9 @@ def _scatter(marks: Sequence[Mark], axes: Sequence[str], coloured_by: str, right
 
 def _parallel(marks: Sequence[Mark], axes: Sequence[str], coloured_by: str) -> str:
     low, high = _extent(np.array([mark.value for mark in marks]), margin=0.0)
-    right = WIDTH - RIGHT - 110
+    right = WIDTH - RIGHT - 150
     places = np.linspace(LEFT, right, len(axes))
-    extents = [_extent(np.array([mark.place[k] for mark in marks])) for k in range(len(axes))]
+    extents = [_extent(np.array([mark.place[k] for mark in marks]), margin=0.0) for k in range(len(axes))]
     scales = [_scale(*extent, HEIGHT - BOTTOM, TOP + 16) for extent in extents]
     lines = []
     for mark in marks:
@@ -213,7 +213,7 @@ def _titles(x_title: str, y_title: str, right: float) -> Iterable[str]:
 
 
 def _legend(low: float, high: float, name: str) -> str:
-    left, tall = WIDTH - 78, (HEIGHT - BOTTOM - TOP - 20) / 40
+    left, tall = WIDTH - 92, (HEIGHT - BOTTOM - TOP - 20) / 40
     bars = [
         f'<rect x="{left}" y="{HEIGHT - BOTTOM - (k + 1) * tall:.1f}" width="14" height="{tall + 0.5:.1f}" '
         f'fill="{colour(k, 0, 39)}"/>'

@@ -19,9 +19,9 @@ from models.errors import NotFoundError, TvbBatchError
 from models.settings import Settings
 from models.spec import simulation
 from models.status import Status
-from models.tables import Job, Sweep
+from models.tables import Job, Output, Sweep
 from submit import view
-from submit.results import TimeSeries
+from submit.results import TimeSeries, node_labels
 from submit.web.charts import Mark, series_svg, sweep_svg
 from submit.web.decimation import envelope
 
@@ -172,6 +172,8 @@ def compare(request: Request) -> Response:
     for heading in ("parameters", "measured", "provenance"):
         names = dict.fromkeys(name for side in sides for name in side[heading])
         rows += [(name, *(side[heading].get(name, "") for side in sides)) for name in names]
+    # What differs comes first.
+    rows = sorted(dict.fromkeys(rows), key=lambda row: row[1] == row[2])
     return render(request, "compare.html", {"sides": sides, "keys": keys, "rows": rows})
 
 
@@ -179,7 +181,8 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
     catalogue, settings = catalogue_of(request), settings_of(request)
     base = simulation(found.sweep.base)
     everything = base.with_parameters({**found.parameters, "seed": found.seed}).parameters()
-    known = view.job_as_dict(found)
+    # Those of the first monitor have their names alone, too.
+    known, metrics = view.job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
     outputs = catalogue.outputs([found.gid])
     provenance = {
         "sweep": found.sweep.name, "number": found.number, "seed": found.seed, "attempt": found.attempt,
@@ -192,7 +195,7 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
         "job": found,
         "swept": {name: view.number(value) for name, value in found.parameters.items()},
         "parameters": {name: view.number(value) for name, value in everything.items()},
-        "measured": {name: f"{v:.6g}" for name, v in sorted(catalogue.metrics([found.gid])[found.gid].items())},
+        "measured": {name: f"{metrics[name]:.6g}" for name in sorted(metrics) if not name.startswith("monitors[0].")},
         "provenance": {name: str(value) for name, value in provenance.items() if value not in (None, "")},
         "outputs": outputs,
         "log": _log(settings.storage.logs, found.gid),
@@ -211,7 +214,7 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
         variables, nodes, modes = data.shape[1:]
         labels = attributes["labels_dimensions"]
         ordering = attributes["labels_ordering"]
-        named = labels.get(ordering[2]) or [f"node {number}" for number in range(nodes)]
+        named = labels.get(ordering[2]) or _names(outputs[at], settings_of(request), nodes)
         variable = min(_whole(asked.get("variable"), 0), variables - 1)
         shown = _nodes(asked.get("nodes", ""), nodes)
         first, last = float(series.times[0]), float(series.times[len(series.times) - 1])
@@ -221,10 +224,11 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
             start=start, stop=stop,
         )  # fmt: skip
         title = f"{outputs[at].monitor}, {outputs[at].datatype}"
-        svg = series_svg(drawn, [named[node] for node in shown], title)
+        variable_names = labels.get(ordering[1]) or [f"variable {number}" for number in range(variables)]
+        svg = series_svg(drawn, [named[node] for node in shown], title, variable_names[variable])
     return {
         "job": found, "output": outputs[at], "at": at, "title": title, "svg": svg, "drawn": drawn,
-        "variables": labels.get(ordering[1]) or [f"variable {number}" for number in range(variables)],
+        "variables": variable_names, "legend": [named[node] for node in shown],
         "variable": variable, "nodes": _ranges(shown), "count": nodes, "start": start, "stop": stop,
         "first": first, "last": last, "is_whole": (start, stop) == (first, last),
     }  # fmt: skip
@@ -285,6 +289,15 @@ def _seconds(found: Job) -> float | None:
 
 def _whole(text: str | None, default: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else default
+
+
+def _names(output: Output, settings: Settings, count: int) -> list[str]:
+    """What the nodes of a series are called in the datatypes it refers to."""
+    for path in output.refers_to:
+        names = node_labels(settings.storage.absolute(path))
+        if len(names) == count:
+            return names
+    return [f"node {number}" for number in range(count)]
 
 
 def _nodes(text: str, count: int) -> list[int]:
