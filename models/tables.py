@@ -84,6 +84,7 @@ class Job(Base):
     __tablename__ = "job"
     __table_args__ = (
         Index(None, "sweep_id", "status"),
+        Index(None, "sweep_id", "number"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
     )

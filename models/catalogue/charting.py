@@ -43,7 +43,7 @@ class WorkerSummary:
 class Charting(Database):
     """What pictures and the page of workers read."""
 
-    def points(self, sweep: Sweep, value: str, *, most: int = 4000) -> list[SweepPoint]:
+    def points(self, sweep: Sweep, value: str, *, most: int = 2500) -> list[SweepPoint]:
         """Finished jobs of a sweep with a metric, or their `duration` in s; of a large sweep every so manyth job."""
         step = -(-sweep.size // most)
         wanted = select(Job.gid, Job.number, Job.parameters, Job.started_at, Job.finished_at, JobMetric.number)
