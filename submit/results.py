@@ -106,7 +106,7 @@ def node_labels(path: Path) -> list[str]:
 
     try:
         with h5py.File(path, "r") as file:
-            names = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
     except OSError:
         return []
     return [str(name) for name in names]
