@@ -3,6 +3,8 @@
 
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Tests at once; 0 runs them one after another in one process, as a debugger wants it.
+PYTEST_WORKERS ?= auto
 
 # Thread pools of the numeric libraries would only fight the worker processes over the cores.
 export OMP_NUM_THREADS ?= 1
@@ -37,7 +39,7 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 	$(BIN)/tvb-batch run examples/sweep.yaml
 
 test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 bench: $(VENV)/.test  ## Measure the compiled engine against TVB's own loop.
 	$(BIN)/python -m benchmarks.engine

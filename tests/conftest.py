@@ -28,9 +28,6 @@ from submit.local import environment, private_redis, worker_command  # noqa: E40
 EXAMPLES = Path(__file__).parent.parent / "examples"
 JUDGE = Path(__file__).with_name("gui_judge.py")
 
-#: Roles and classes whose files were found equal to TVB's own run; see test_coverage.py.
-covered: set[tuple[str, str]] = set()
-
 #: A simulation that takes a tenth of a second.
 SHORT = {
     "simulation_length": 20.0,
@@ -129,16 +126,22 @@ def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How much of TVB was run and found equal."""
-    if not covered:
-        return
-    from tvb_cases import wanted
+    """How much of TVB was run and found equal; tests say so by the properties `covers` and `engine`."""
+    said = [item for report in terminalreporter.getreports("passed") for item in report.user_properties]
+    covered = {tuple(found) for name, value in said if name == "covers" for found in value}
+    if covered:
+        from tvb_cases import wanted
 
-    roles = sorted({role for role, _ in wanted()})
-    counts = [
-        f"{sum(1 for role, _ in covered & wanted() if role == one)} of {sum(1 for role, _ in wanted() if role == one)} {one}"
-        for one in roles
-    ]
-    terminalreporter.write_line(
-        f"equal to TVB's own run, bit for bit: {len(covered & wanted())} of {len(wanted())} classes ({', '.join(counts)})"
-    )
+        roles = sorted({role for role, _ in wanted()})
+        counts = [
+            f"{sum(1 for role, _ in covered & wanted() if role == one)} of {sum(1 for role, _ in wanted() if role == one)} {one}"
+            for one in roles
+        ]
+        terminalreporter.write_line(
+            f"equal to TVB's own run, bit for bit: {len(covered & wanted())} of {len(wanted())} classes ({', '.join(counts)})"
+        )
+    engines = sorted(value for name, value in said if name == "engine")
+    for name, engine in engines:
+        terminalreporter.write_line(f"  {name:<60} {engine:<10} identical bits")
+    if engines:
+        terminalreporter.write_line(f"compiled engines: identical bits with TVB in {len(engines)} configurations")

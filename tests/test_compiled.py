@@ -1,17 +1,14 @@
 """The compiled engine beside TVB's own loop: the same bits, for every model, coupling, integrator, noise and monitor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import STEPS, Case, assert_same_run, run_chunks
+from engine_cases import Case, assert_same_run, run_chunks
 
 from worker.engines import choose, compiled, reference, state
-
-#: What was compared, and whether it was the same; printed at the end.
-TABLE: list[tuple[str, str, bool]] = []
 
 MODELS = [
     "CoombesByrne",
@@ -155,22 +152,8 @@ CASES["short delays"] = Case(speed=300.0)
 CASES["192 regions"] = Case(connectivity="connectivity_192.zip", model="JansenRit", coupling="SigmoidalJansenRit")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def table(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Print what was compared, and how much of it was the same bits."""
-    yield
-    same = sum(equal for _, _, equal in TABLE)
-    plugins = request.config.pluginmanager
-    reporter = plugins.getplugin("terminalreporter")
-    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        reporter.ensure_newline()
-        for name, engine, equal in TABLE:
-            reporter.write_line(f"  {name:<60} {engine:<10} {'identical bits' if equal else 'DIFFERS'}")
-        reporter.write_line(f"  identical bits with TVB over {STEPS} steps: {same} of {len(TABLE)}")
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, kernels: Path) -> None:
+def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, kernels: Path, record_property: Any) -> None:
     case = CASES[name]
     tvb, own = case.configure(), case.configure()
     expected = tvb.run()
@@ -178,10 +161,9 @@ def test_a_compiled_run_is_tvbs_run_bit_for_bit(name: str, kernels: Path) -> Non
     choice = choose(own, "auto", kernels, 10**6)
     found = run_chunks(choice, own, 700)
 
-    TABLE.append((name, choice.name, False))
     assert (choice.name, choice.reason) == (compiled.NAME, "")
     assert_same_run(found, own, expected, tvb)
-    TABLE[-1] = (name, choice.name, True)
+    record_property("engine", (name, choice.name))
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 7, 64, 250])

@@ -10,7 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import covered
 from tvb_cases import CASES, simulator_of, wanted
 
 from models.inputs import Inputs
@@ -40,7 +39,7 @@ def written(settings: Any, catalogue: Any, spec: Any, name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_file_holds_what_the_script_computes(settings, catalogue, case) -> None:
+def test_a_file_holds_what_the_script_computes(settings, catalogue, case, record_property) -> None:
     simulator = simulator_of(case)
     np.random.seed(42)  # noqa: NPY002 - as a script does
     simulator.configure()
@@ -59,7 +58,7 @@ def test_a_file_holds_what_the_script_computes(settings, catalogue, case) -> Non
         usual = ("TimeSeriesRegion", "TimeSeriesSurface")
         assert record.datatype == DATATYPES.get(type(monitor).__name__, usual)[is_surface]
         assert record.is_nan == bool(np.isnan(data).any())
-    covered.update(case.covers)
+    record_property("covers", sorted(case.covers))
 
 
 def _seed(simulator: Any) -> int:

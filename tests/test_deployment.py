@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.xdist_group("deployment")
+
 ROOT = Path(__file__).parent.parent
 DEPLOYMENT_FILES = [
     "Dockerfile",

@@ -17,7 +17,7 @@ from models.sweep import SweepSpec
 from worker.bundle import write_bundle
 from worker.run import run_job
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
 
 #: Attributes whose loss must fail the import, one of each kind. (Data_version is asked for in single files only.)
 NEEDED = [

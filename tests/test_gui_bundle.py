@@ -16,6 +16,8 @@ from models.sweep import SweepSpec
 from worker.gui_bundle import Point, write_pse, write_simulations
 from worker.run import run_job
 
+pytestmark = pytest.mark.xdist_group("gui-bundle")
+
 JUDGE = Path(__file__).with_name("gui_bundle_judge.py")
 PLAN = {"coupling.a": [0.01, 0.02], "model.tau": [1.0, 1.5]}
 

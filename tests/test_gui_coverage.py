@@ -16,7 +16,7 @@ from submit.simulator import describe_simulator
 from worker.bundle import write_bundle
 from worker.run import run_job
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-coverage")]
 
 #: Every monitor, models with modes and with NaN in their results, and surfaces.
 WANTED = [

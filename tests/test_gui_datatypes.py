@@ -17,7 +17,7 @@ from worker.h5.tvb2 import Header
 from worker.h5.verify import verify, verify_datatype
 from worker.h5.writer import TimeSeriesWriter
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-datatypes")]
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
 

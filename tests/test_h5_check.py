@@ -20,6 +20,7 @@ from worker.h5.datatypes import file_prefix, write_datatype
 from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
 from worker.h5.rules import ATTRIBUTES, RECORDS
 from worker.h5.tvb2 import common, write_attributes
+from worker.h5.view_models import write_measure
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -32,6 +33,9 @@ def make(datatype: str, path: Path) -> Path:
         data = np.random.default_rng(0).normal(size=(9, 2, 5, 1))
         labels = {"labels_ordering": ordering, "labels_dimensions": {ordering[1]: ["V", "W"]}}
         write(path, data, datatype=datatype, **{"connectivity": None, **gids, **labels})
+    elif datatype == "DatatypeMeasure":
+        with h5py.File(path, "w") as file:
+            write_measure(file, UUID(int=1), {"std": 1.5}, UUID(int=2), CREATED, subject="s", burst=UUID(int=3))
     else:
         write_datatype(path, OBJECTS[ONE_OF_EACH[datatype]](), CREATED, subject="s")
     return path
@@ -408,7 +412,7 @@ def test_a_zip_without_an_h5_file_is_a_fault(tmp_path) -> None:
 
 def test_the_records_of_an_operation_are_checked_too(tmp_path, members) -> None:
     """Written as `simulation_operation` and `metric_operation` of TVB 2.10 have them."""
-    gids = {name: uuid4() for name in RECORDS}
+    gids = {name: uuid4() for name in (*RECORDS, "DatatypeMeasure")}
     series = UUID(members[-1].stem.split("_")[1])
     values = {
         "ViewModel": {"type": "tvb.X", "conduction_speed": 3.0, "spatial": "any name may be a model's"},
@@ -423,7 +427,7 @@ def test_the_records_of_an_operation_are_checked_too(tmp_path, members) -> None:
         members.append(path)
         with h5py.File(path, "w") as file:
             write_attributes(file, common("TimeSeries", gids[kind], CREATED + timedelta(days=2), subject=""))
-            write_attributes(file, {"written_by": RECORDS[kind].written_by, **record})
+            write_attributes(file, {"written_by": {**FORMATS, **RECORDS}[kind].written_by, **record})
             if kind == "BurstConfiguration":
                 del file.attrs["TVB_create_date"]
     assert faults(packed(tmp_path / "b.zip", members)) == []

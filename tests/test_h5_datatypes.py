@@ -32,6 +32,8 @@ from worker.h5.formats import FORMATS, REQUIRED
 from worker.h5.slices import OVERLAP, STEP, slice_surface
 from worker.h5.verify import verify_datatype
 
+pytestmark = pytest.mark.xdist_group("datatypes")
+
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 

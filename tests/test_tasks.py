@@ -3,7 +3,6 @@
 import json
 import threading
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from conftest import SHORT, wait_until
@@ -56,7 +55,9 @@ def test_second_delivery_of_a_running_or_finished_job_is_dropped(state, catalogu
     assert catalogue.find_job(str(finished.gid)).attempt == 1
 
 
-@pytest.mark.parametrize("message", ["", "../../etc/passwd", "x" * 10_000, str(uuid4()), None, 3, {"gid": 1}])
+@pytest.mark.parametrize(
+    "message", ["", "../../etc/passwd", "x" * 10_000, "4d1c0f6a-8f0e-4c35-9d1b-0a8f5a3f6b11", None, 3, {"gid": 1}]
+)
 def test_a_message_that_names_no_job_is_dropped(state, catalogue, message) -> None:
     perform(state, message)
 

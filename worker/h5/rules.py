@@ -163,12 +163,6 @@ RECORDS = {
         (),
         ("simulator",),
     ),
-    "DatatypeMeasure": Format(
-        "tvb.core.entities.file.simulator.datatype_measure_h5.DatatypeMeasureH5",
-        (*REQUIRED, "metrics"),
-        (),
-        ("analyzed_datatype",),
-    ),
 }
 
 
