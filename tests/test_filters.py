@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, update
 from sqlalchemy import text as sql
 from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
-from models.catalogue import Catalogue, OutputRecord
+from models.catalogue import Catalogue, OutputRecord, filtering
 from models.filters import MOST_LETTERS, All, Comparison, Either, Filter, FilterError, Missing, Not
 from models.status import Status
 from models.sweep import sweep
@@ -266,11 +266,14 @@ filters = st.recursive(
 )
 
 
+@pytest.mark.parametrize("few", [0, 5000])
 @hypothesis_settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(found=filters)
-def test_what_a_filter_finds_is_what_plain_python_finds(filled, found) -> None:
+def test_what_a_filter_finds_is_what_plain_python_finds(filled, found, few, monkeypatch) -> None:
+    # Comparisons with many rows are asked in another way than those with few.
+    monkeypatch.setattr(filtering, "FEW", few)
     catalogue, known = filled
     text, fits = found
 

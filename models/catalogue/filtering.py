@@ -34,7 +34,6 @@ from models.filters import (
     All,
     Comparison,
     Either,
-    Filter,
     FilterError,
     Kind,
     Missing,
@@ -54,6 +53,9 @@ TABLES: tuple[Table, ...] = (JobParameter, SweepParameter, JobMetric)
 _OPERATORS: Mapping[str, Callable[[Any, Any], Condition]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+
+#: A comparison with more rows than this has many.
+FEW = 5000
 
 #: Letters of a text that rows keep.
 TEXT_LETTERS = 500
@@ -88,29 +90,25 @@ def tables_of(session: Session, names: Iterable[str]) -> dict[str, tuple[Table, 
     return {name: tuple(table for table in TABLES if has(table, name)) for name in names if name not in FIELDS}
 
 
-def filter_clause(wanted: Filter, tables: Mapping[str, tuple[Table, ...]]) -> Condition:
-    """Jobs that fit; true or false, never NULL."""
-    return _clause(wanted.tree, tables)
-
-
-def _clause(node: Node, tables: Mapping[str, tuple[Table, ...]]) -> Condition:
+def filter_clause(session: Session, node: Node) -> Condition:
+    """Jobs that fit; true or false, never NULL. The database is asked how many rows each comparison has."""
     match node:
         case All(parts=parts):
-            return and_(*(_clause(part, tables) for part in parts))
+            return and_(*(filter_clause(session, part) for part in parts))
         case Either(parts=parts):
-            return or_(*(_clause(part, tables) for part in parts))
+            return or_(*(filter_clause(session, part) for part in parts))
         case Not(part=part):
-            return ~_clause(part, tables)
+            return ~filter_clause(session, part)
         case Comparison(name=name) if name in FIELDS:
             return _field(node)
         case Comparison(name=name):
-            return _having(name, tables, lambda table: _row_fits(table, node))
+            return or_(false(), *(_having(session, table, name, _row_fits(table, node)) for table in TABLES))
         case Missing(name="is_nan"):
             return false()
         case Missing(name=name) if name in FIELDS:
             return FIELD_COLUMNS[name]().is_(None)
         case Missing(name=name):
-            return ~_having(name, tables, lambda _: true())
+            return ~or_(false(), *(_having(session, table, name, true()) for table in TABLES))
 
 
 def sort_keys(text: str) -> list[tuple[str, bool]]:
@@ -169,19 +167,24 @@ def _owner(row: Any, table: Table) -> Any:
 # ------------------------------------------------------------------------------------------- parameters and metrics
 
 
-def _having(name: str, tables: Mapping[str, tuple[Table, ...]], fits: Callable[[Table], Condition]) -> Condition:
-    """Jobs with a row of this name that fits: its own, its sweep's, or a metric of the job whose files it shares."""
-    found: list[Condition] = []
-    for table in tables[name]:
-        owner = table.sweep_id if table is SweepParameter else table.job_id  # type: ignore[union-attr]
-        rows = select(owner).where(table.name == name, fits(table))
-        if table is SweepParameter:
-            found.append(Job.sweep_id.in_(rows))
-        else:
-            found.append(Job.id.in_(rows))
-        if table is JobMetric:
-            found.append(and_(Job.source_id.is_not(None), Job.source_id.in_(rows)))
-    return or_(*found) if found else false()
+def _having(session: Session, table: Table, name: str, fits: Condition) -> Condition:
+    """Jobs with a row of this name that fits: their own, their sweep's, or a metric of the job whose files they share.
+
+    Few rows are looked up, and the jobs are found by them; many are asked for job by job, for those that are looked at.
+    """
+    owner = table.sweep_id if table is SweepParameter else table.job_id  # type: ignore[union-attr]
+    rows = select(owner).where(table.name == name, fits)
+    count = session.scalar(select(func.count()).select_from(rows.limit(FEW + 1).subquery())) or 0
+    if not count:
+        return false()
+    if table is SweepParameter:
+        return Job.sweep_id.in_(rows)
+    if count > FEW:
+        return rows.where(_owner(table, table)).correlate(Job).exists()
+    if table is JobParameter:
+        return Job.id.in_(rows)
+    sharing = aliased(Job)
+    return Job.id.in_(rows.union_all(select(sharing.id).where(sharing.source_id.in_(rows))))
 
 
 def _row_fits(table: Table, wanted: Comparison) -> Condition:

@@ -70,8 +70,10 @@ class Looking(Database):
         fits, keys = _Fits(sweep, status, Filter.all_of(where)), sort_keys(sort) if sort else []
 
         def work(session: Session) -> list[Job]:
-            query = in_order(fits.narrow(session, select(Job)), keys, tables_of(session, [name for name, _ in keys]))
-            return list(session.scalars(query.limit(limit).offset(offset)))
+            tables = tables_of(session, [name for name, _ in keys])
+            # Sorted without the rest of the rows, which is large.
+            ids = in_order(fits.narrow(session, select(Job.id)), keys, tables).limit(limit).offset(offset)
+            return _in_turn(session, list(session.scalars(ids)))
 
         return self._read(work)
 
@@ -172,6 +174,13 @@ class Looking(Database):
         return found[0] if found else None
 
 
+def _in_turn(session: Session, ids: Sequence[int]) -> list[Job]:
+    found: dict[int, Job] = {}
+    for start in range(0, len(ids), BATCH):
+        found |= {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids[start : start + BATCH])))}
+    return [found[job_id] for job_id in ids if job_id in found]
+
+
 @dataclass(frozen=True)
 class _Fits:
     """Filters of jobs, before it is known where their names are."""
@@ -186,5 +195,5 @@ class _Fits:
         if self.status is not None:
             query = query.where(Job.status == self.status)
         if self.where is not None:
-            query = query.where(filter_clause(self.where, tables_of(session, self.where.names)))
+            query = query.where(filter_clause(session, self.where.tree))
         return query
