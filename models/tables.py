@@ -85,7 +85,6 @@ class Job(Base):
     __table_args__ = (
         Index(None, "sweep_id", "number"),
         Index(None, "sweep_id", "status"),
-        Index(None, "sweep_id", "number"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
         Index(
