@@ -15,8 +15,9 @@ from xml.etree import ElementTree
 
 from models.errors import InputError, OutputError
 from models.paths import part
-from worker.h5.tvb1 import Source, linked, read_source, write_source
+from worker.h5.tvb1 import read_source, write_source
 from worker.h5.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
+from worker.h5.tvb1_source import Source, linked
 from worker.h5.verify import as_output_error, publish
 
 #: The folder of the ZIP.
@@ -30,7 +31,7 @@ def convert_bundle(
     connectivity_gid: UUID | None = None,
     region_mapping_gid: UUID | None = None,
 ) -> Path:
-    """Write tvb2 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
+    """Write tvb2 or tvb1 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
 
     Parameters
     ----------
