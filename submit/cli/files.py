@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     "--as", "kind", type=click.Choice(["data", "simulations", "pse"]), default="data", show_default=True,
     help="Time series alone; with their simulations in the history; as a parameter space exploration.",
 )  # fmt: skip
+@click.option(
+    "--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), default="tvb2", show_default=True,
+    help="tvb1 for TVB 1.4 to 1.5: the time series alone.",
+)  # fmt: skip
+@click.option("--connectivity-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
+@click.option("--region-mapping-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
 @click.pass_obj
-def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind) -> None:
+def bundle(
+    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind, file_format: str,
+    connectivity_gid: UUID | None, region_mapping_gid: UUID | None,
+) -> None:  # fmt: skip
     """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
 
     Runs where the data directory is mounted.
@@ -42,6 +51,18 @@ def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind:
     catalogue = catalogue_of(settings)
     found = [catalogue.find(key) for key in keys]
     target = (output or settings.storage.bundle("-".join(keys))).absolute()
+    if file_format == "tvb1":
+        from submit.bundle_tvb1 import make_tvb1_bundle
+
+        if kind != "data":
+            raise click.UsageError(f"--as {kind}: TVB 1 gets the time series alone; leave --as out")
+        make_tvb1_bundle(
+            catalogue, found, settings, target, connectivity_gid=connectivity_gid, region_mapping_gid=region_mapping_gid
+        )
+        click.echo(f"{target}\nIn the TVB 1 GUI: Project, Data Structure, Upload data, TVB; give it this file.")
+        return
+    if connectivity_gid or region_mapping_gid:
+        raise click.UsageError("--connectivity-gid and --region-mapping-gid are for --format tvb1")
     make_bundle(catalogue, found, settings, target, kind)
     click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
 
