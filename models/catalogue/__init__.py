@@ -5,6 +5,7 @@ a worker writes names its claim's token too, so that one whose lease ran out can
 """
 
 from models.catalogue.adding import Adding
+from models.catalogue.auditing import Auditing
 from models.catalogue.control import Control
 from models.catalogue.looking import Looking, SweepSummary
 from models.catalogue.working import Claim, OutputRecord, Working
@@ -12,5 +13,5 @@ from models.catalogue.working import Claim, OutputRecord, Working
 __all__ = ["Catalogue", "Claim", "OutputRecord", "SweepSummary"]
 
 
-class Catalogue(Adding, Working, Control, Looking):
+class Catalogue(Adding, Working, Control, Looking, Auditing):
     """The database of all sweeps. One for each process: `dispose` it before a fork is used."""

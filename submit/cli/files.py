@@ -68,22 +68,46 @@ def bundle(
 
 
 @main.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("keys", metavar="[FILE|JOB|SWEEP]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every job of the catalogue, and every file of its storage.")
 @click.pass_obj
-def verify(settings: Settings, files: tuple[Path, ...]) -> None:
-    """Check H5 files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
+def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
+    """Check files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
 
-    Exit code 1 when there is a fault.
+    Of a JOB or a SWEEP, each finished file is also compared with its row: it is there, with the same size and sha256.
+    With --all, files that no row names are listed too. Exit code 1 when there is a fault.
 
     \b
     Example:
       tvb-batch verify sweep.zip
     """
+    from submit.audit import audit
     from submit.processes import run_worker_module
 
-    found = run_worker_module(settings, "h5.check", *(str(file.absolute()) for file in files), may_fail=True)
-    click.echo(found or f"No fault in {len(files)} file{'s' if len(files) > 1 else ''}.\n", nl=False)
-    sys.exit(1 if found else 0)
+    if bool(keys) == everything:
+        raise click.UsageError("name files, jobs or sweeps, or give --all")
+    files = [key for key in keys if _is_file(key)]
+    others = [key for key in keys if not _is_file(key)]
+    faults: list[str] = []
+    repairs: list[str] = []
+    count = len(files)
+    if files:
+        paths = [str(Path(key).absolute()) for key in files]
+        faults = run_worker_module(settings, "h5.check", *paths, may_fail=True).splitlines()
+    if others or everything:
+        catalogue = catalogue_of(settings)
+        targets: list[str | None] = [*others] or [None]  # None stands for all there is.
+        for target in targets:
+            result = audit(catalogue, settings, catalogue.find(target) if target else None)
+            faults, repairs, count = faults + result.faults, repairs + result.repairs, count + result.files
+    for line in [*faults, *repairs] or [f"No fault in {count} file{'' if count == 1 else 's'}."]:
+        click.echo(line)
+    sys.exit(1 if faults else 0)
+
+
+def _is_file(key: str) -> bool:
+    """Whether a key is meant as a file: a missing one has no gid's or name's form."""
+    return Path(key).is_file() or Path(key).suffix in (".h5", ".zip") or "/" in key
 
 
 @main.command()
