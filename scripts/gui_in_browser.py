@@ -51,7 +51,13 @@ class Browser:
     def __init__(self, driver: str, binary: str) -> None:
         self._driver = driver
         options = {"binary": binary, "args": list(_CHROMIUM)}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "SEVERE"}}
+        patience = {"pageLoad": int(IMPORT * 1000), "script": int(IMPORT * 1000)}
+        wanted = {
+            "timeouts": patience,
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "SEVERE"},
+        }
         self._session = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
 
     def open(self, url: str) -> None:
@@ -101,10 +107,13 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._driver + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=PAGE) as answer:
+            # The click that uploads a bundle is answered once the GUI has imported it.
+            with urllib.request.urlopen(request, timeout=IMPORT) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as exc:
             raise BrowserError(json.load(exc)["value"]["message"].splitlines()[0]) from exc
+        except OSError as exc:
+            raise BrowserError(f"the browser does not answer ({exc})") from exc
 
 
 def visit(browser: Browser, gui: str, password: str, bundle: Path, directory: Path) -> None:
