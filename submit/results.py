@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from models.catalogue import Catalogue
-from models.conditions import Condition
 from models.errors import NotFoundError, OutputError
 from models.settings import Settings
 from models.status import Status
@@ -47,6 +46,11 @@ class TimeSeries:
         """(time,) ms"""
         times: NDArray[Any] = self._open()["time"][()]
         return times
+
+    @property
+    def times(self) -> "h5py.Dataset":
+        """(time,) ms, as `time`, but read only where it is sliced."""
+        return self._open()["time"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -97,6 +101,18 @@ class TimeSeries:
                     f"{self.path}: cannot be read here ({reason}); is the data directory mounted?"
                 ) from exc
         return self._file
+
+
+def node_labels(path: Path) -> list[str]:
+    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+    except OSError:
+        return []
+    return [str(name) for name in names]
 
 
 class Job:
@@ -207,7 +223,7 @@ class Sweep:
         Parameters
         ----------
         status : PENDING, STARTED, FINISHED, ERROR or CANCELED
-        where : a condition such as `coupling.a >= 5`
+        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `docs/filters.md`
         """
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
 
@@ -253,7 +269,7 @@ class Sweep:
         filters: Mapping[str, Any] = {
             "sweep": self.gid,
             "status": Status(status.upper()) if status else None,
-            "where": [Condition.parse(where)] if where else [],
+            "where": where,
         }
         for offset in range(0, self._row.size, _PAGE):
             page = self._catalogue.jobs(**filters, limit=_PAGE, offset=offset)

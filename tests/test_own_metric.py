@@ -12,7 +12,6 @@ import pytest
 from conftest import SHORT
 
 from models.catalogue import Catalogue
-from models.conditions import Condition
 from models.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "spec.md"
@@ -48,8 +47,8 @@ def test_the_example_of_the_docs_is_in_the_catalogue(tmp_path) -> None:
         data = file["data"][()]
     found = catalogue.metrics([job.gid])[job.gid]
     assert found["highest"] == found["monitors[0].highest"] == data[15:].max()
-    assert [one.gid for one in catalogue.jobs(where=[Condition.parse("highest > -1e9")])] == [job.gid]
-    assert catalogue.jobs(where=[Condition.parse("highest > 1e9")]) == []
+    assert [one.gid for one in catalogue.jobs(where="highest > -1e9")] == [job.gid]
+    assert catalogue.jobs(where="highest > 1e9") == []
     catalogue.dispose()
 
 

@@ -26,14 +26,21 @@ if TYPE_CHECKING:
     "-w",
     "conditions",
     multiple=True,
-    metavar="CONDITION",
-    help="Only jobs whose parameter fits: `coupling.a >= 5`. May be repeated.",
+    metavar="FILTER",
+    help="Only jobs that fit, such as `coupling.a >= 5 and KuramotoIndex > 0.8`; all of them, if repeated.",
 )
+@click.option("--sort", default="", metavar="NAMES", help="Such as `-duration` or `coupling.a,-KuramotoIndex`.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many jobs.")
 @json_option
 @click.pass_obj
 def list_(
-    settings: Settings, sweep: str | None, status: str | None, conditions: tuple[str, ...], limit: int, as_json: bool
+    settings: Settings,
+    sweep: str | None,
+    status: str | None,
+    conditions: tuple[str, ...],
+    sort: str,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """List jobs, newest first: all of them, or those of SWEEP.
 
@@ -41,16 +48,16 @@ def list_(
     Example:
       tvb-batch list --status ERROR --where "coupling.a >= 5"
     """
-    from models.conditions import Condition
+    from models.filters import Filter
     from submit import view
 
     catalogue = catalogue_of(settings)
     filters: dict[str, Any] = {
         "sweep": catalogue.find_sweep(sweep).gid if sweep else None,
         "status": Status(status.upper()) if status else None,
-        "where": [Condition.parse(condition) for condition in conditions],
+        "where": Filter.all_of(*conditions),
     }
-    jobs = catalogue.jobs(**filters, limit=limit)
+    jobs = catalogue.jobs(**filters, sort=sort, limit=limit)
     if as_json:
         print_json([view.job_as_dict(job) for job in jobs])
         return
