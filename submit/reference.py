@@ -20,6 +20,7 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "simulation_length": ({"type": "number", "exclusiveMinimum": 0}, "ms"),
     "initial_conditions": ({"type": ["array", "object", "null"]}, "(time, state variable, node, mode)"),
     "engine": ({"enum": ["auto", "reference"]}, "reference asks for TVB's own loop"),
+    "format": ({"enum": ["tvb2", "tvb1"]}, "tvb1 writes what TVB 1.4 to 1.5 reads"),
     "seed": ({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "noise_seed"),
     "subject": ({"type": "string", "maxLength": 1000}, "Written into the files."),
     "title": ({"type": "string", "maxLength": 1000}, "Written into the files."),

@@ -67,9 +67,12 @@ class TimeSeries:
     def attributes(self) -> dict[str, Any]:
         """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
         found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
-        for name in ("labels_ordering", "labels_dimensions"):
-            found[name] = json.loads(found[name])
-        return found
+        texts = ["labels_ordering", "labels_dimensions"]
+        if "Type" in found:
+            # Format tvb1 capitalizes the names, and has more of the values as JSON.
+            found = {name[0].lower() + name[1:]: value for name, value in found.items()}
+            texts += ["title", "sample_period", "sample_period_unit", "sample_rate", "start_time"]
+        return found | {name: json.loads(found[name]) for name in texts if name in found}
 
     @property
     def spec(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +27,9 @@ from worker.engines import choose, reference
 from worker.gids import content_gid
 from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.h5.formats import LABELS_ORDERING
+from worker.h5.tvb1 import as_tvb1, write_connectivity
 from worker.h5.tvb2 import Header
-from worker.h5.verify import publish, verify
+from worker.h5.verify import publish, sha256, verify
 from worker.h5.writer import TimeSeriesWriter
 from worker.metrics import compute
 from worker.series import Series, series_of
@@ -124,7 +125,7 @@ class _Outputs:
     """The files of one job. Left without `keep`, nothing of them stays."""
 
     def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
-        self._storage, self._claim, self._simulator = storage, claim, simulator
+        self._storage, self._claim, self._simulator, self._format = storage, claim, simulator, spec.format
         self._provenance = provenance(claim, spec, engine)
         self._inputs = embedded(spec, Inputs(storage))
         self._stack = ExitStack()
@@ -198,6 +199,10 @@ class _Outputs:
         for datatype in named:
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)
             write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
+            if self._format == "tvb1":
+                if file_prefix(datatype) != "Connectivity":
+                    continue  # TVB 1's files refer to nothing else.
+                path = write_connectivity(path, self._storage.tvb1_datatype("Connectivity", datatype.gid))
             paths.append(self._storage.relative(path))
         return tuple(dict.fromkeys(paths))
 
@@ -205,7 +210,11 @@ class _Outputs:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
         output.writer.close()
         unfinished = part(output.final)
-        verified = verify(unfinished, output.gid)
+        verified, metrics = verify(unfinished, output.gid), compute(unfinished)
+        if self._format == "tvb1":
+            self._stack.callback(_remove, part(unfinished))
+            unfinished = as_tvb1(unfinished)
+            verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
         self._stack.callback(_remove, output.final)
         publish(unfinished, output.final)
         return OutputRecord(
@@ -213,12 +222,12 @@ class _Outputs:
             monitor=output.monitor,
             datatype=output.header.datatype,
             path=self._storage.relative(output.final),
-            format="tvb2",
+            format=self._format,
             bytes=verified.bytes,
             sha256=verified.sha256,
             shape=verified.shape,
             is_nan=verified.is_nan,
-            metrics=compute(output.final),
+            metrics=metrics,
             refers_to=output.refers_to,
         )
 
