@@ -30,8 +30,8 @@ from models.sections import checked, complete, domain_warnings, files_of
 #: What is written into the files but decides no number in them.
 ANNOTATION = frozenset({"subject", "title", "user_tags"})
 
-#: What is no part of the hash: all engines give the same bits.
-NOT_DECISIVE = ANNOTATION | {"engine"}
+#: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
+NOT_DECISIVE = ANNOTATION | {"engine", "stop_on_nan", "time_limit"}
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -92,6 +92,10 @@ class SimulationSpec(BaseModel):
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"
+    #: End in ERROR at the first NaN or infinity; by default the simulation runs on, and its files say `is_nan`.
+    stop_on_nan: bool = Field(default=False, strict=True)
+    #: Most seconds that the job may take, all its attempts together; None for the worker's own limit.
+    time_limit: Positive | None = None
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
     title: Text = ""

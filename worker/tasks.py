@@ -8,9 +8,12 @@ import logging
 import multiprocessing
 import os
 import platform
+import signal
 import threading
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 from uuid import UUID
 
 import structlog
@@ -18,15 +21,28 @@ from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
 from models.components import allowed
-from models.errors import BrokerError, CanceledError, CatalogueError, LeaseLostError, TvbBatchError
+from models.errors import (
+    BrokerError,
+    CanceledError,
+    CatalogueError,
+    LeaseLostError,
+    StorageError,
+    TimeLimitError,
+    TvbBatchError,
+)
 from models.queue import RUN_JOB, publish
 from models.settings import Settings
-from worker.run import StoppedError, run_job
+from worker.outputs import clear
+from worker.pulse import StoppedError
+from worker.run import is_retryable, run_job
 
 log = structlog.get_logger()
 
 #: How often a worker tops up the queue and looks for leases that ran out. Seconds.
 RECONCILE_EVERY = 1.0
+
+#: How long a job waits for a storage that is full, read-only or gone.
+STORAGE_PAUSE = timedelta(seconds=60)
 
 
 class WorkerState:
@@ -35,6 +51,8 @@ class WorkerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.stopping = multiprocessing.get_context("fork").Event()
+        #: This process of the pool runs a job; and was told to stop by a signal of its own.
+        self.is_busy, self.is_told = False, False
         self._catalogue: Catalogue | None = None
 
     @property
@@ -43,6 +61,21 @@ class WorkerState:
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self.settings.database)
         return self._catalogue
+
+    def must_stop(self) -> bool:
+        """Whether the worker, or this process of it alone, was told to stop."""
+        return self.is_told or self.stopping.is_set()
+
+    def hear_of_termination(self) -> None:
+        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker."""
+
+        def heard(*_: object) -> None:
+            # No lock is taken here: the process may be holding it.
+            self.is_told = True
+            if not self.is_busy:
+                os._exit(0)
+
+        signal.signal(signal.SIGTERM, heard)
 
     def after_fork(self) -> None:
         """Database connections must not cross a fork."""
@@ -57,7 +90,11 @@ def register(app: Celery, settings: Settings) -> None:
 
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def run_job_task(gid: str) -> None:
+        state.is_busy = True
         perform(state, gid)
+        if state.is_told:
+            os._exit(0)
+        state.is_busy = False
 
     reconciler = threading.Event()
 
@@ -81,6 +118,7 @@ def register(app: Celery, settings: Settings) -> None:
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:
         state.after_fork()
+        state.hear_of_termination()
 
     @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def _ready(**_: Any) -> None:
@@ -109,7 +147,7 @@ def perform(state: WorkerState, gid: str) -> None:
     except (ValueError, AttributeError, TypeError):
         log.warning("message_dropped", reason="not a job's gid")
         return
-    if state.stopping.is_set():
+    if state.must_stop():
         return
     worker = f"{platform.node()}:{os.getpid()}"
     lease = timedelta(seconds=state.settings.lease)
@@ -124,7 +162,9 @@ def perform(state: WorkerState, gid: str) -> None:
 def _perform_claimed(state: WorkerState, claim: Claim) -> None:
     catalogue = state.catalogue
     try:
-        outputs = run_job(catalogue, state.settings, claim, should_stop=state.stopping.is_set)
+        outputs = run_job(
+            catalogue, state.settings, claim, should_stop=state.must_stop, on_overrun=partial(_overrun, state, claim)
+        )
         log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
     except StoppedError:
         catalogue.release(claim)
@@ -139,14 +179,26 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
 
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
-    retryable = exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
     # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
     message = str(exc) if isinstance(exc, TvbBatchError) else f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, StorageError):
+        # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
+        state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)
+        log.error("storage_fault", reason=message, again_in=STORAGE_PAUSE.total_seconds())
+        return
     status = state.catalogue.fail(
-        claim, type(exc).__name__, message, retryable=retryable, max_attempts=state.settings.max_attempts
+        claim, type(exc).__name__, message, retryable=is_retryable(exc), max_attempts=state.settings.max_attempts
     )
     # The traceback of a fault of our own tells nothing that its message does not.
     log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
+
+
+def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
+    """End a job that its time limit did not, because no chunk of it ends, and this process of the pool with it."""
+    clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
+    with suppress(TvbBatchError):
+        _fail(state, claim, exc)
+    os._exit(1)
 
 
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
