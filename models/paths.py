@@ -26,6 +26,11 @@ class Storage:
         return self.root / "catalogue.sqlite"
 
     @property
+    def marker(self) -> Path:
+        """Made by a worker when it starts: where it is missing later, the mount is gone."""
+        return self.root / ".tvb-batch"
+
+    @property
     def logs(self) -> Path:
         """Where the workers of the embedded mode write what they say."""
         return self.root / "logs"

@@ -165,7 +165,9 @@ def test_the_processors_features_are_part_of_what_it_is_made_for(tmp_path) -> No
     import subprocess
     import sys
 
-    program = "import json; from worker.checkpoint import fingerprint; print(json.dumps(fingerprint('h', {'numpy': '2'})))"
+    program = (
+        "import json; from worker.checkpoint import fingerprint; print(json.dumps(fingerprint('h', {'numpy': '2'})))"
+    )
     here, elsewhere = (
         json.loads(subprocess.run([sys.executable, "-c", program], env={**os.environ, **changes}, capture_output=True,
                                   text=True, check=True, cwd=Path(__file__).parent.parent).stdout)

@@ -60,9 +60,9 @@ def add(catalogue, **changes):
 
 def undisturbed(catalogue, settings, gid) -> dict[str, dict[str, np.ndarray]]:
     """What an equal job gives that nobody disturbs."""
-    spec = SimulationSpec.model_validate_json(catalogue.claim(gid, "x", timedelta(seconds=-1)).spec_json)
-    catalogue.expire(max_attempts=99)
-    catalogue.retry(job=gid)
+    claim = catalogue.claim(gid, "x", LEASE)
+    catalogue.release(claim)
+    spec = SimulationSpec.model_validate_json(claim.spec_json)
     twin = catalogue.add_sweep(SweepSpec(name="twin", base=spec, plan={}), reuse=False)
     claim = catalogue.claim(catalogue.jobs(sweep=twin.gid)[0].gid, "x", LEASE)
     return contents(settings, run_job(catalogue, settings, claim))
@@ -360,7 +360,7 @@ def test_a_worker_whose_every_process_is_terminated_gives_its_job_back_and_anoth
     job = catalogue.find_job(str(gid))
     assert (job.status, job.attempt) == (Status.PENDING, 0)
     assert seconds < 8
-    assert [Path(name).suffix for name in files(settings)] == [".npz", ".part"]
+    assert {Path(name).suffix for name in files(settings)} == {".npz", ".part"}
     start_worker(1, often)
     wait_until(lambda: catalogue.find_job(str(gid)).status == Status.FINISHED, seconds=90)
     assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(settings, catalogue, base))

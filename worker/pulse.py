@@ -27,8 +27,8 @@ class StoppedError(TvbBatchError):
 class Pulse:
     """The pulse of one job, from its claim to its last word.
 
-    `beat` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large file
-    is checked, a thread extends the lease.
+    `beat` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large
+    file is checked, a thread extends the lease.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ import os
 import platform
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -51,8 +52,9 @@ class WorkerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.stopping = multiprocessing.get_context("fork").Event()
-        #: This process of the pool runs a job; and was told to stop by a signal of its own.
-        self.is_busy, self.is_told = False, False
+        #: This process of the pool was told to stop by a signal of its own.
+        self.is_told = False
+        self._is_marked = False
         self._catalogue: Catalogue | None = None
 
     @property
@@ -66,16 +68,40 @@ class WorkerState:
         """Whether the worker, or this process of it alone, was told to stop."""
         return self.is_told or self.stopping.is_set()
 
-    def hear_of_termination(self) -> None:
-        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker."""
+    def mark_storage(self) -> None:
+        """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
+        with suppress(OSError):
+            self.settings.storage.marker.touch()
+            self._is_marked = True
+
+    def check_storage(self) -> None:
+        """Return when the storage is the one that this worker was started with.
+
+        Raises
+        ------
+        StorageError
+            It is not: results would fill the directory below a mount that is gone.
+        """
+        if self._is_marked and not self.settings.storage.marker.exists():
+            root = self.settings.storage.root
+            raise StorageError(f"data directory {root}: {self.settings.storage.marker.name} is missing; mount it again")
+
+    @contextmanager
+    def hearing_of_termination(self) -> Iterator[None]:
+        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker.
+
+        Celery's pool ends a process at once that receives it, which is right for one that waits for a job.
+        """
 
         def heard(*_: object) -> None:
             # No lock is taken here: the process may be holding it.
             self.is_told = True
-            if not self.is_busy:
-                os._exit(0)
 
-        signal.signal(signal.SIGTERM, heard)
+        former = signal.signal(signal.SIGTERM, heard)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, former)
 
     def after_fork(self) -> None:
         """Database connections must not cross a fork."""
@@ -90,11 +116,10 @@ def register(app: Celery, settings: Settings) -> None:
 
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def run_job_task(gid: str) -> None:
-        state.is_busy = True
-        perform(state, gid)
+        with state.hearing_of_termination():
+            perform(state, gid)
         if state.is_told:
             os._exit(0)
-        state.is_busy = False
 
     reconciler = threading.Event()
 
@@ -106,6 +131,7 @@ def register(app: Celery, settings: Settings) -> None:
             # A worker without a catalogue is none. Celery would log any other exception, and go on.
             log.error("no_catalogue", reason=str(exc))
             raise SystemExit(2) from exc
+        state.mark_storage()
         import_tvb()
         try:
             # Their models are there before the pool is forked, and their metrics are registered.
@@ -118,7 +144,6 @@ def register(app: Celery, settings: Settings) -> None:
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:
         state.after_fork()
-        state.hear_of_termination()
 
     @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def _ready(**_: Any) -> None:
@@ -162,6 +187,7 @@ def perform(state: WorkerState, gid: str) -> None:
 def _perform_claimed(state: WorkerState, claim: Claim) -> None:
     catalogue = state.catalogue
     try:
+        state.check_storage()
         outputs = run_job(
             catalogue, state.settings, claim, should_stop=state.must_stop, on_overrun=partial(_overrun, state, claim)
         )
