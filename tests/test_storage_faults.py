@@ -1,5 +1,6 @@
 """A storage that is full, read-only, too small or gone: jobs wait with the reason, and go on where they were."""
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -17,10 +18,16 @@ from models.settings import Settings
 from models.status import Status
 from worker.engines import reference
 from worker.h5.verify import output_error
+from worker.h5.writer import has_lost_files
 from worker.tasks import WorkerState, perform
 
-#: 2.5 MB of output in chunks of 7 steps.
-LARGE = {"monitors": [{"class": "Raw"}], "simulation_length": 1000.0, "engine": "reference"}
+#: 3.2 MB of output.
+LARGE = {
+    "monitors": [{"class": "Raw"}],
+    "simulation_length": 1000.0,
+    "integrator": {"class": "HeunDeterministic", "dt": 0.25},
+    "engine": "reference",
+}
 
 
 @pytest.fixture
@@ -63,20 +70,38 @@ def undisturbed_twin(settings, catalogue):
     return undisturbed(catalogue, settings, add(catalogue, **LARGE))
 
 
-def test_a_full_disk_does_not_throw_away_the_checkpoint(small, catalogue, monkeypatch) -> None:
-    gid, state = add(catalogue, **LARGE), WorkerState(small)
+def test_a_disk_that_is_full_in_the_middle_costs_no_work(small, catalogue, monkeypatch) -> None:
+    # As on a file system that reserves no room.
+    monkeypatch.setattr("worker.h5.writer.reserve", lambda *_: None)
+    gid = add(catalogue, **LARGE)
 
-    perform(state, str(gid))
-    names = files(small)
+    perform_elsewhere(small, gid)
+    waiting, names = catalogue.find_job(str(gid)), files(small)
     subprocess.run(["mount", "-o", "remount,size=64m", small.storage.root / "outputs"], check=True)
     seen = []
     monkeypatch.setattr("worker.run.log.info", lambda event, **facts: seen.append((event, facts.get("step"))))
-    perform(state, str(gid))
+    perform(state := WorkerState(small), str(gid))
 
-    assert [Path(name).suffix for name in names if name.endswith("npz")] == [".npz"]
+    assert (waiting.status, waiting.error_type) == (Status.PENDING, "StorageError")
+    assert {Path(name).suffix for name in names} == {".npz", ".part"}
     assert [event for event, _ in seen] == ["job_resumed"]
-    assert seen[0][1] > 100
+    assert seen[0][1] > 500
+    assert status(catalogue, gid)[0] == Status.FINISHED
+    assert_same(contents(small, catalogue.outputs([gid])), undisturbed_twin(small, catalogue))
     state.after_fork()
+
+
+def perform_elsewhere(settings: Settings, gid: object) -> None:
+    """As in a process of the pool: HDF5 does not survive what is done to it here."""
+
+    def work() -> None:
+        perform(WorkerState(settings), str(gid))
+        os._exit(3 if has_lost_files() else 0)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 3
 
 
 def test_a_read_only_storage_lets_jobs_wait(small, catalogue) -> None:

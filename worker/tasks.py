@@ -33,6 +33,7 @@ from models.errors import (
 )
 from models.queue import RUN_JOB, publish
 from models.settings import Settings
+from worker.h5.writer import has_lost_files
 from worker.outputs import clear
 from worker.pulse import StoppedError
 from worker.run import is_retryable, run_job
@@ -118,7 +119,8 @@ def register(app: Celery, settings: Settings) -> None:
     def run_job_task(gid: str) -> None:
         with state.hearing_of_termination():
             perform(state, gid)
-        if state.is_told:
+        if state.is_told or has_lost_files():
+            # The pool starts another process.
             os._exit(0)
 
     reconciler = threading.Event()

@@ -7,8 +7,11 @@ damage nothing that was flushed: from then on HDF5 writes samples to their place
 """
 
 import contextlib
+import ctypes
+import errno
+import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +28,16 @@ CHUNK_BYTES = 512 * 1024
 
 #: Bytes copied at once from the file of an earlier attempt.
 COPY_BYTES = 16 * 2**20
+
+
+#: Files that could not be written. HDF5 can neither close them nor be asked to: it tries to write what is left, and may
+#: take the process with it.
+_LOST: list["TimeSeriesWriter"] = []
+
+
+def has_lost_files() -> bool:
+    """Whether this process holds files that HDF5 will never let go of; it should end soon."""
+    return bool(_LOST)
 
 
 class DamagedError(OutputError):
@@ -67,6 +80,7 @@ class TimeSeriesWriter:
         with as_output_error(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
             # A chunk filled by several appends stays in the cache until it is full.
+            reserve(path, (samples or 0) * (frame + 8))
             self._file = h5py.File(path, "w", rdcc_nbytes=max(4 * frame * frames, 2**20))
             self._data = self._make("data", samples or 0, sample_shape, frames)
             self._time = self._make("time", samples or 0, (), max(1, min(4096, samples or 4096)))
@@ -75,6 +89,9 @@ class TimeSeriesWriter:
                 group.attrs[name] = text
             for name, content in (inputs or {}).items():
                 group.create_dataset(name, data=np.frombuffer(content, np.uint8))
+        with self._writing(""):
+            self._file.flush()
+            reserve(path, path.stat().st_size)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -96,7 +113,7 @@ class TimeSeriesWriter:
         """
         self._check_continues(time, data)
         done, end = self._done, self._done + len(time)
-        with as_output_error(self._path, "data"):
+        with self._writing("data"):
             for dataset, values in ((self._data, data), (self._time, time)):
                 if end > dataset.shape[0]:
                     dataset.resize(end, axis=0)
@@ -114,7 +131,7 @@ class TimeSeriesWriter:
         OutputError
             The disk refused it.
         """
-        with as_output_error(self._path, "data"):
+        with self._writing("data"):
             self._file.flush()
             sync(self._path)
         return self._done, self._checksum
@@ -152,7 +169,7 @@ class TimeSeriesWriter:
         if not self._done:
             self.abort()
             raise OutputError(f"{self._path}: no sample; simulation_length is shorter than the monitor's period")
-        with as_output_error(self._path, "attributes"):
+        with self._writing("attributes"):
             for dataset in (self._data, self._time):
                 if dataset.shape[0] != self._done:
                     dataset.resize(self._done, axis=0)
@@ -164,8 +181,19 @@ class TimeSeriesWriter:
 
     def abort(self) -> None:
         """Let go of the file, whatever state it is in; the caller removes it."""
+        if self in _LOST:
+            return
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self._file.close()
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            with as_output_error(self._path, key):
+                yield
+        except OutputError:
+            _LOST.append(self)
+            raise
 
     def _make(self, name: str, samples: int, shape: tuple[int, ...], frames: int) -> h5py.Dataset:
         """A dataset with places for its samples; those not written yet take no room on most file systems."""
@@ -183,6 +211,27 @@ class TimeSeriesWriter:
         last = self._time_statistics.maximum
         if len(time) and (not time[0] > last or not (np.diff(time) > 0).all()):
             raise OutputError(f"{self._path}::time: {time[0]:g} ms after {last:g} ms; expected increasing times")
+
+
+def reserve(path: Path, size: int) -> None:
+    """Claim the room of a file before anything is computed for it, where the file system can do so.
+
+    Raises
+    ------
+    OSError
+        There is not so much room.
+    """
+    with path.open("ab") as file:
+        free = os.statvfs(path)
+        if size - os.fstat(file.fileno()).st_blocks * 512 > free.f_bavail * free.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        # Not `os.posix_fallocate`, which writes every block where the file system knows no better.
+        fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+        if size and fallocate is not None:
+            fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+            number = ctypes.get_errno() if fallocate(file.fileno(), 0, 0, size) else 0
+            if number not in (0, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise OSError(number, os.strerror(number))
 
 
 def _checksum(so_far: int, time: NDArray[np.float64], data: NDArray[np.float64]) -> int:
