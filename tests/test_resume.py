@@ -206,6 +206,21 @@ def test_a_frozen_worker_that_comes_back_harms_nobody(settings, catalogue) -> No
     assert len(files(settings)) == 2 * len(outputs)
 
 
+def test_a_frozen_worker_that_comes_back_and_fails_harms_nobody(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5, "time_limit": 1.0})
+    gid = add(catalogue)
+    zombie = start(short, gid, freeze_after=6)
+    expire(catalogue, gid)
+    time.sleep(1.0)
+
+    [output] = finish(catalogue, settings, gid)
+    os.kill(zombie.pid, signal.SIGCONT)
+    zombie.join(60)
+
+    assert zombie.exitcode == 1
+    assert files(settings) == [Path(output.path).name]
+
+
 def test_two_workers_that_both_run_the_job_harm_nobody(settings, catalogue) -> None:
     short = settings.model_copy(update={"lease": 0.5})
     gid = add(catalogue, monitors=MONITORS[:2])

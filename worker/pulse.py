@@ -94,6 +94,14 @@ class Pulse:
         if canceled:
             raise CanceledError("canceled while it ran")
 
+    def is_ours(self) -> bool:
+        """Whether the job is still this worker's, as far as anybody can tell."""
+        try:
+            self._catalogue.heartbeat(self._claim, self._progress, timedelta(seconds=self._lease))
+        except (LeaseLostError, CatalogueError):
+            return False
+        return True
+
     def _overrun(self) -> TimeLimitError:
         return TimeLimitError(
             f"time_limit: not done after {self.seconds():.0f} s ({self._progress:.0%}); expected at most "

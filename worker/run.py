@@ -68,8 +68,10 @@ def run_job(
             records = outputs.publish()
             catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions())
         except BaseException as exc:
-            outputs.abort(keep=progress.kept if may_go_on(exc) else ())
-            if not may_go_on(exc):
+            # A worker that was frozen may end by a fault before it hears that the job is another's.
+            is_over = not may_go_on(exc) and pulse.is_ours()
+            outputs.abort(keep=() if is_over else progress.kept)
+            if is_over:
                 clear(outputs.directory)
             raise
         outputs.keep()

@@ -223,9 +223,9 @@ def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
 
 def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
     """End a job that its time limit did not, because no chunk of it ends, and this process of the pool with it."""
-    clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
     with suppress(TvbBatchError):
         _fail(state, claim, exc)
+        clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
     os._exit(1)
 
 
