@@ -138,6 +138,12 @@ def visit(browser: Browser, gui: str, password: str, bundle: Path, directory: Pa
         launch(browser, "Animated Time Series", "canvas")
         browser.picture(directory / "series.png")
         if view(browser, gui, project, "of DatatypeMeasureIndex", "Isocline Parameter", "canvas, svg", optional=True):
+            # The page is empty until a metric is chosen.
+            browser.run("document.querySelector('#color_metric_select').dispatchEvent(new Event('change'))")
+            title = """
+                const metric = document.querySelector('#color_metric_select').value;
+                return document.querySelector('#svg-container').textContent.includes(metric);"""
+            until(lambda: browser.run(title), "Isocline: no metric was drawn")
             browser.picture(directory / "isocline.png")
 
 
