@@ -30,8 +30,8 @@ from models.sections import checked, complete, domain_warnings, files_of
 #: What is written into the files, and how, but decides no number in them.
 ANNOTATION = frozenset({"subject", "title", "user_tags", "format"})
 
-#: What is no part of the hash: all engines give the same bits.
-NOT_DECISIVE = ANNOTATION | {"engine"}
+#: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
+NOT_DECISIVE = ANNOTATION | {"engine", "stop_on_nan", "time_limit"}
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -94,6 +94,10 @@ class SimulationSpec(BaseModel):
     engine: Literal["auto", "reference"] = "auto"
     #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
     format: Literal["tvb2", "tvb1"] = "tvb2"
+    #: End in ERROR at the first NaN or infinity; by default the simulation runs on, and its files say `is_nan`.
+    stop_on_nan: bool = Field(default=False, strict=True)
+    #: Most seconds that the job may take, all its attempts together; None for the worker's own limit.
+    time_limit: Positive | None = None
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
     title: Text = ""

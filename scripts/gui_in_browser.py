@@ -37,8 +37,8 @@ _CHROMIUM = (
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
 )  # fmt: skip
 
-#: What the scripts of the page that is left were loading, and files that tvb-framework's package does not have.
-_NO_FAULT = ("Failed to load resource", "WebGL", "GPU stall")
+#: Files that tvb-framework's package does not have, and a graphics card that is not there.
+_NO_FAULT = ("404 (Not Found)", "WebGL", "GPU stall")
 
 
 class BrowserError(Exception):

@@ -4,7 +4,7 @@ They read the catalogue anew at every question; a time series is read from its f
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,17 @@ from models.tables import Job as JobRow
 from models.tables import Sweep as SweepRow
 from submit import view
 from submit.bundle import make_bundle
+from submit.live import watch
+from submit.stats import default_metric, points_of
+from submit.words import parameters, short_metrics
 
 if TYPE_CHECKING:
     import h5py
     import pandas as pd
+    import xarray as xr
     from numpy.typing import NDArray
+
+    from submit.picture import Picture
 
 #: Jobs read at once.
 _PAGE = 1000
@@ -73,6 +79,24 @@ class TimeSeries:
         """The simulation that made it, complete."""
         spec: dict[str, Any] = json.loads(self._open()["tvb_batch"].attrs["spec"])
         return spec
+
+    def to_xarray(self) -> "xr.DataArray":
+        """As xarray's DataArray with its labels, just as lazy; needs the extra `notebook`."""
+        try:
+            from submit.labelled import as_data_array
+        except ImportError as exc:
+            raise NotFoundError("a labelled array needs xarray: pip install 'tvb-batch[notebook]'") from exc
+        return as_data_array(self.data, self.time, self.attributes)
+
+    def plot(self, path: Path | str | None = None, *, title: str = "") -> "Picture":
+        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given."""
+        from submit.picture import save
+        from submit.plot_series import draw_series
+
+        picture = draw_series(self, title or str(self.attributes["title"]))
+        if path is not None:
+            save(picture, Path(path))
+        return picture
 
     def close(self) -> None:
         """Let go of the file."""
@@ -163,6 +187,18 @@ class Job:
             raise NotFoundError(f"job {view.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
         return TimeSeries(self._settings.storage.absolute(outputs[index].path))
 
+    def plot(self, monitor: int | str = 0, path: Path | str | None = None) -> "Picture":
+        """Time series, spectrum and functional connectivity of one monitor; written to `path`, if given.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such output.
+        """
+        with self.time_series(monitor) as series:
+            words = f"{self._row.sweep.name} {view.short(self.gid)}  {parameters(self._row)}".strip()
+            return series.plot(path, title=words)
+
     @property
     def metrics(self) -> dict[str, float]:
         """Numbers of its series, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
@@ -209,7 +245,7 @@ class Sweep:
         Failed jobs are told, not raised: `jobs(status="ERROR")` has them.
         """
         try:
-            counts = view.watch(self._catalogue, self._row, on_tick=self._check)
+            counts = watch(self._catalogue, self._row, on_tick=self._check)
         finally:
             self.close()
         if counts[Status.ERROR]:
@@ -235,7 +271,34 @@ class Sweep:
             raise NotFoundError("a table of jobs needs pandas: pip install 'tvb-batch[notebook]'") from exc
         jobs = list(self._rows(None, None))
         metrics = self._catalogue.metrics([job.gid for job in jobs])
-        return pd.DataFrame([{**_as_table_row(job), **metrics[job.gid]} for job in jobs]).set_index("number")
+        return pd.DataFrame([{**_as_table_row(job), **short_metrics(metrics[job.gid])} for job in jobs]).set_index(
+            "number"
+        )
+
+    def plot(
+        self, metric: str | None = None, *, over: Sequence[str] | None = None, path: Path | str | None = None
+    ) -> "Picture":
+        """A metric over what was swept: a line over one parameter, a heat map over two; written to `path`, if given.
+
+        Parameters
+        ----------
+        metric : such as KuramotoIndex (where there is one, the default), or `duration`, in seconds
+        over : one or two swept parameters, by default the first that vary; the mean is taken over the others
+
+        Raises
+        ------
+        NotFoundError
+            No job has the metric, or the sweep does not vary one of `over`.
+        """
+        from submit.picture import save
+        from submit.plot_sweep import draw_sweep
+
+        metric = metric or default_metric(self._catalogue, self.gid)
+        points = points_of(self._catalogue, self._row, metric)
+        picture = draw_sweep(points, metric, over, f"{self.name}  {view.short(self.gid)}")
+        if path is not None:
+            save(picture, Path(path))
+        return picture
 
     def bundle(self, target: Path | str | None = None) -> Path:
         """A ZIP of the finished results, to upload in the TVB GUI; see `tvb-batch bundle`."""

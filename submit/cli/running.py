@@ -12,7 +12,7 @@ import click
 
 from models.settings import Settings
 from models.status import Status
-from submit.cli.group import catalogue_of, format_option, load, main
+from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -43,7 +43,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     """
     from models.paths import check_writable
     from models.queue import make_app
-    from submit import view
+    from submit import live, view
     from submit.enqueue import enqueue
     from submit.local import local_workers
 
@@ -65,7 +65,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
                 app = make_app(local.settings)
                 sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
             _say_waiting(catalogue, sweep)
-            counts = view.watch(catalogue, sweep, on_tick=local.check)
+            counts = live.watch(catalogue, sweep, on_tick=local.check)
     except KeyboardInterrupt:
         click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
         sys.exit(1)
@@ -126,23 +126,26 @@ def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
 
 
 @main.command()
-@click.argument("sweep")
+@click.argument("sweep", required=False, shell_complete=complete_sweep)
 @click.pass_obj
-def watch(settings: Settings, sweep: str) -> None:
-    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended.
+def watch(settings: Settings, sweep: str | None) -> None:
+    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended; without it, all that is left.
+
+    Ctrl-C ends the watching, not the jobs; watch again from any machine.
 
     \b
     Example:
       tvb-batch watch jansen_rit
     """
-    from submit import view
+    from submit import live, view
 
     catalogue = catalogue_of(settings)
-    found = catalogue.find_sweep(sweep)
+    found = catalogue.find_sweep(sweep) if sweep else None
     try:
-        counts = view.watch(catalogue, found)
+        counts = live.watch(catalogue, found)
     except KeyboardInterrupt:
-        click.echo("\nNo longer watching; the jobs go on.", err=True)
+        again = f"tvb-batch watch {view.short(found.gid)}" if found else "tvb-batch watch"
+        click.echo(f"\nNo longer watching; the jobs go on. Again: {again}", err=True)
         sys.exit(1)
     view.print_end(catalogue, found, counts, settings.storage)
     sys.exit(1 if counts[Status.ERROR] else 0)
