@@ -4,7 +4,7 @@
 
 logs in, makes a project, uploads the ZIP, opens the Connectivity's viewer, and of an exploration (`tvb-batch bundle
 --as pse`) the Discrete and the Isocline page and the series behind a point; each page's picture is put into DIRECTORY.
-Ends with 1 when a page does not appear or its scripts fail. Takes about a minute. It needs tvb-framework
+Ends with 1 when a page does not appear or its scripts fail. Takes one to four minutes. It needs tvb-framework
 (`pip install tvb-batch[gui-test]`), and `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver).
 All it starts ends with it; its TVB lives in a temporary directory, behind a password that nobody knows.
 """
