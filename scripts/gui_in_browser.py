@@ -4,7 +4,7 @@
 
 logs in, makes a project, uploads the ZIP, opens the Connectivity's viewer, and of an exploration (`tvb-batch bundle
 --as pse`) the Discrete and the Isocline page and the series behind a point; each page's picture is put into DIRECTORY.
-Ends with 1 when a page does not appear or its scripts fail. Takes about a minute. It needs tvb-framework
+Ends with 1 when a page does not appear or its scripts fail. Takes one to four minutes. It needs tvb-framework
 (`pip install tvb-batch[gui-test]`), and `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver).
 All it starts ends with it; its TVB lives in a temporary directory, behind a password that nobody knows.
 """
@@ -37,8 +37,8 @@ _CHROMIUM = (
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
 )  # fmt: skip
 
-#: What the scripts of the page that is left were loading, and files that tvb-framework's package does not have.
-_NO_FAULT = ("Failed to load resource", "WebGL", "GPU stall")
+#: Files that tvb-framework's package does not have, and a graphics card that is not there.
+_NO_FAULT = ("404 (Not Found)", "WebGL", "GPU stall")
 
 
 class BrowserError(Exception):
@@ -138,6 +138,12 @@ def visit(browser: Browser, gui: str, password: str, bundle: Path, directory: Pa
         launch(browser, "Animated Time Series", "canvas")
         browser.picture(directory / "series.png")
         if view(browser, gui, project, "of DatatypeMeasureIndex", "Isocline Parameter", "canvas, svg", optional=True):
+            # The page is empty until a metric is chosen.
+            browser.run("document.querySelector('#color_metric_select').dispatchEvent(new Event('change'))")
+            title = """
+                const metric = document.querySelector('#color_metric_select').value;
+                return document.querySelector('#svg-container').textContent.includes(metric);"""
+            until(lambda: browser.run(title), "Isocline: no metric was drawn")
             browser.picture(directory / "isocline.png")
 
 

@@ -56,7 +56,15 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
             f"Repair: {view.jobs_word(len(lost))} ({them}): submit their specs again with --no-reuse, "
             "so that no damaged file is shared"
         )
+    if any(fault.startswith("datatypes/") for fault in result.faults):
+        result.repairs.append(
+            "Repair: remove damaged files of datatypes/ first; the next job that needs one writes it anew"
+        )
     if found is None:
+        inputs = [name for name in sorted(catalogue.input_names()) if not (settings.storage.root / name).is_file()]
+        result.faults += [f"{name}: missing, and a spec names it" for name in inputs]
+        if inputs:
+            result.repairs.append("Repair: submit specs whose input files are missing again, which copies them")
         strays = _strays(catalogue, settings.storage, there, outputs)
         result.faults += [f"{name}: no row names it" for name in strays]
         if strays:
@@ -101,4 +109,5 @@ def _strays(catalogue: Catalogue, storage: Storage, there: list[Path], outputs: 
         named |= {name.replace("tvb1/", "") for name in named}
     busy = {gid.hex for gid in catalogue.unfinished()}
     names = [storage.relative(path) for path in there if path.parent.name not in busy and path.exists()]
-    return [name for name in names if name not in named]
+    # What a job refers to is written before its row says so.
+    return [name for name in names if name not in named and not (busy and name.startswith("datatypes/"))]

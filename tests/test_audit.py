@@ -104,6 +104,18 @@ def test_a_missing_connectivity_is_a_fault_of_every_job_that_refers_to_it(settin
 
     assert found.faults == [f"datatypes/{connectivity.name}: missing"]
     assert "2 jobs (" in found.repairs[0]
+    assert "datatypes/" in found.repairs[1]
+
+
+def test_a_missing_input_file_is_named_with_all(settings, catalogue) -> None:
+    ran(settings, catalogue, "c", connectivity=str(files("tvb_data") / "connectivity" / "connectivity_66.zip"))
+    [kept] = (settings.data_dir / "inputs").iterdir()
+    kept.unlink()
+
+    found = audit(catalogue, settings)
+
+    assert found.faults == [f"inputs/{kept.name}: missing, and a spec names it"]
+    assert "submit" in found.repairs[0]
 
 
 def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, made) -> None:
@@ -123,12 +135,17 @@ def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, 
 def test_what_a_running_job_writes_is_no_fault(settings, catalogue) -> None:
     sleeping = catalogue.add_sweep(sweep({**SHORT, "name": "r"}), reuse=False)
     [job] = catalogue.jobs(sweep=sleeping.gid)
-    catalogue.claim(job.gid, "w", timedelta(seconds=60))
+    claim = catalogue.claim(job.gid, "w", timedelta(seconds=60))
     directory = settings.storage.job_directory(sleeping.gid, job.gid)
     directory.mkdir(parents=True)
     (directory / "x.h5.part").write_text("half")
+    connectivity = settings.data_dir / "datatypes" / "Connectivity_1.h5"
+    connectivity.parent.mkdir()
+    connectivity.write_text("half")
 
     assert audit(catalogue, settings).faults == []
+    catalogue.canceled(claim)
+    assert len(audit(catalogue, settings).faults) == 2
 
 
 def test_a_finished_job_without_rows_of_files_is_named(settings, catalogue) -> None:

@@ -174,11 +174,11 @@ class Outputs:
         named = [part for datatype in datatypes for part in (*references(datatype), datatype)]
         paths = []
         for datatype in named:
+            if self._format == "tvb1" and file_prefix(datatype) != "Connectivity":
+                continue  # TVB 1's files refer to nothing else.
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)
             write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
             if self._format == "tvb1":
-                if file_prefix(datatype) != "Connectivity":
-                    continue  # TVB 1's files refer to nothing else.
                 path = write_connectivity(path, self._storage.tvb1_datatype("Connectivity", datatype.gid))
             paths.append(self._storage.relative(path))
         return tuple(dict.fromkeys(paths))
