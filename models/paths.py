@@ -51,6 +51,10 @@ class Storage:
         """A file that many jobs refer to, such as the Connectivity."""
         return self.root / "datatypes" / f"{datatype}_{gid.hex}.h5"
 
+    def tvb1_datatype(self, datatype: str, gid: UUID) -> Path:
+        """The same as TVB 1 reads it."""
+        return self.root / "datatypes" / "tvb1" / f"{datatype}_{gid.hex}.h5"
+
     @property
     def inputs(self) -> Path:
         """Files named in specs; a worker reads no other."""

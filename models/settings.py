@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     #: Modules whose models, couplings, monitors ... specs may name besides TVB's own, separated by commas.
     modules: str = Field(default="", pattern=r"^[\w., ]*$")
 
+    #: Who knows it may use `tvb-batch serve`; empty means a new one at each start, which is printed.
+    web_token: SecretStr = SecretStr("")
+
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Index, MetaData, String, Text, Uuid
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, Index, MetaData, String, Text, Uuid, text
 from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -83,9 +83,16 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
+        Index(None, "sweep_id", "number"),
         Index(None, "sweep_id", "status"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
+        Index(
+            None,
+            "source_id",
+            sqlite_where=text("source_id IS NOT NULL"),
+            postgresql_where=text("source_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

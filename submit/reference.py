@@ -22,6 +22,7 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "engine": ({"enum": ["auto", "reference"]}, "reference asks for TVB's own loop"),
     "stop_on_nan": ({"type": "boolean"}, "End in ERROR at the first NaN or infinity."),
     "time_limit": ({"type": ["number", "null"], "exclusiveMinimum": 0}, "Most seconds that the job may take."),
+    "format": ({"enum": ["tvb2", "tvb1"]}, "tvb1 writes what TVB 1.4 to 1.5 reads"),
     "seed": ({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "noise_seed"),
     "subject": ({"type": "string", "maxLength": 1000}, "Written into the files."),
     "title": ({"type": "string", "maxLength": 1000}, "Written into the files."),

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from worker.engines import reference
 from worker.gids import content_gid
 from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.h5.formats import LABELS_ORDERING
+from worker.h5.tvb1 import as_tvb1, write_connectivity
 from worker.h5.tvb2 import Header
-from worker.h5.verify import publish, verify
+from worker.h5.verify import publish, sha256, verify
 from worker.h5.writer import DamagedError, TimeSeriesWriter
 from worker.metrics import compute
 from worker.series import Series, series_of
@@ -54,7 +55,7 @@ class Outputs:
     """The files of one job."""
 
     def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
-        self._storage, self._claim, self._simulator = storage, claim, simulator
+        self._storage, self._claim, self._simulator, self._format = storage, claim, simulator, spec.format
         self.directory = storage.job_directory(claim.sweep, claim.gid)
         self._provenance = provenance(claim, spec, engine)
         self._inputs = embedded(spec, Inputs(storage))
@@ -131,7 +132,8 @@ class Outputs:
             if output.writer is not None:
                 output.writer.abort()
                 output.writer = None
-            if unfinished in keep and output.final.exists():
+            _remove(part(unfinished))
+            if unfinished in keep and output.final.exists() and not unfinished.exists():
                 with suppress(OSError):
                     output.final.replace(unfinished)
             _remove(output.final)
@@ -173,6 +175,10 @@ class Outputs:
         for datatype in named:
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)
             write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
+            if self._format == "tvb1":
+                if file_prefix(datatype) != "Connectivity":
+                    continue  # TVB 1's files refer to nothing else.
+                path = write_connectivity(path, self._storage.tvb1_datatype("Connectivity", datatype.gid))
             paths.append(self._storage.relative(path))
         return tuple(dict.fromkeys(paths))
 
@@ -180,19 +186,22 @@ class Outputs:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
         output.writer.close()
         unfinished = part(output.final)
-        verified = verify(unfinished, output.gid)
+        verified, metrics = verify(unfinished, output.gid), compute(unfinished)
+        if self._format == "tvb1":
+            unfinished = as_tvb1(unfinished)
+            verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
         publish(unfinished, output.final)
         return OutputRecord(
             gid=output.gid,
             monitor=output.monitor,
             datatype=output.header.datatype,
             path=self._storage.relative(output.final),
-            format="tvb2",
+            format=self._format,
             bytes=verified.bytes,
             sha256=verified.sha256,
             shape=verified.shape,
             is_nan=verified.is_nan,
-            metrics=compute(output.final),
+            metrics=metrics,
             refers_to=output.refers_to,
         )
 

@@ -139,8 +139,9 @@ def register(app: Celery, settings: Settings) -> None:
             # Their models are there before the pool is forked, and their metrics are registered.
             for module in allowed():
                 importlib.import_module(module)
-        except ImportError as exc:
-            log.error("no_module", reason=str(exc), setting="TVB_BATCH_MODULES")
+        except Exception as exc:
+            # Whatever a person's own module raises: a worker without it would leave out what the person asked for.
+            log.error("no_module", reason=f"{type(exc).__name__}: {exc}", setting="TVB_BATCH_MODULES")
             raise SystemExit(2) from exc
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -91,8 +91,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_job_parameters_hash"), ["parameters_hash"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_job_source_id"), ["source_id"], unique=False,
+            sqlite_where=sa.text("source_id IS NOT NULL"), postgresql_where=sa.text("source_id IS NOT NULL"),
+        )  # fmt: skip
         batch_op.create_index(batch_op.f("ix_job_status_lease_until"), ["status", "lease_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_status_published_at"), ["status", "published_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_sweep_id_number"), ["sweep_id", "number"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_sweep_id_status"), ["sweep_id", "status"], unique=False)
 
     op.create_table(
@@ -188,8 +193,10 @@ def downgrade() -> None:
     op.drop_table("sweep_parameter")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_sweep_id_status"))
+        batch_op.drop_index(batch_op.f("ix_job_sweep_id_number"))
         batch_op.drop_index(batch_op.f("ix_job_status_published_at"))
         batch_op.drop_index(batch_op.f("ix_job_status_lease_until"))
+        batch_op.drop_index(batch_op.f("ix_job_source_id"))
         batch_op.drop_index(batch_op.f("ix_job_parameters_hash"))
 
     op.drop_table("job")
