@@ -92,12 +92,12 @@ class SimulationSpec(BaseModel):
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"
+    #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
+    format: Literal["tvb2", "tvb1"] = "tvb2"
     #: End in ERROR at the first NaN or infinity; by default the simulation runs on, and its files say `is_nan`.
     stop_on_nan: bool = Field(default=False, strict=True)
     #: Most seconds that the job may take, all its attempts together; None for the worker's own limit.
     time_limit: Positive | None = None
-    #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
-    format: Literal["tvb2", "tvb1"] = "tvb2"
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
     title: Text = ""

@@ -132,11 +132,12 @@ class Outputs:
             if output.writer is not None:
                 output.writer.abort()
                 output.writer = None
-            _remove(part(unfinished))
+            # What was written anew for TVB 1 is no beginning: its source is still there.
             if unfinished in keep and output.final.exists() and not unfinished.exists():
                 with suppress(OSError):
                     output.final.replace(unfinished)
             _remove(output.final)
+            _remove(part(unfinished))
             if unfinished not in keep:
                 _remove(unfinished)
 
