@@ -74,6 +74,9 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
         # Task events and remote control are for tools that we replace by rows.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
+        # A process that leaks, or was blown up by one large job, is replaced. Celery counts in KB.
+        worker_max_tasks_per_child=settings.max_tasks_per_child or None,
+        worker_max_memory_per_child=settings.max_memory_per_child // 1024 or None,
         # Our own structured logging; Celery would replace the root logger's handlers.
         worker_hijack_root_logger=False,
         enable_utc=True,

@@ -20,7 +20,7 @@ from submit.bundle import make_bundle
 from submit.describe import describe_plan
 from submit.html import as_table
 from submit.live import watch
-from submit.series import TimeSeries
+from submit.series import TimeSeries, node_labels
 from submit.stats import default_metric, points_of
 from submit.words import duration, note, parameters, ran_for, short_metrics
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Jobs read at once.
 _PAGE = 1000
 
-__all__ = ["Job", "Sweep", "TimeSeries"]
+__all__ = ["Job", "Sweep", "TimeSeries", "node_labels"]
 
 
 class Job:

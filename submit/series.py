@@ -42,6 +42,11 @@ class TimeSeries:
         return times
 
     @property
+    def times(self) -> "h5py.Dataset":
+        """(time,) ms, as `time`, but read only where it is sliced."""
+        return self._open()["time"]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of `data`."""
         return tuple(self.data.shape)
@@ -50,20 +55,20 @@ class TimeSeries:
     def attributes(self) -> dict[str, Any]:
         """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
         found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
-        for name in ("labels_ordering", "labels_dimensions"):
-            found[name] = json.loads(found[name])
-        return found
+        texts = ["labels_ordering", "labels_dimensions"]
+        if "Type" in found:
+            # Format tvb1 capitalizes the names, and has more of the values as JSON.
+            found = {name[0].lower() + name[1:]: value for name, value in found.items()}
+            texts += ["title", "sample_period", "sample_period_unit", "sample_rate", "start_time"]
+        return found | {name: json.loads(found[name]) for name in texts if name in found}
 
     @property
     def region_labels(self) -> list[str]:
         """The names of its nodes, where these are the regions of a connectivity; empty otherwise."""
-        if "Region" not in self.attributes["labels_ordering"]:
+        if "Region" not in self.attributes.get("labels_ordering", ()):
             return []
-        for path in self.refers_to:
-            if path.name.startswith("Connectivity_"):
-                with _opened(path) as file:
-                    return [str(label) for label in file["region_labels"].asstr()[()]]
-        return []
+        found = (node_labels(path) for path in self.refers_to if path.name.startswith("Connectivity_"))
+        return next(found, [])
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -128,3 +133,15 @@ def _opened(path: Path) -> "h5py.File":
     except OSError as exc:
         reason = str(exc).splitlines()[0]
         raise OutputError(f"{path}: cannot be read here ({reason}); is the data directory mounted?") from exc
+
+
+def node_labels(path: Path) -> list[str]:
+    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+    except OSError:
+        return []
+    return [str(name) for name in names]

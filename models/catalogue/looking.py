@@ -109,6 +109,19 @@ class Looking(Database):
 
         return self._read(work)
 
+    def output(self, gid: UUID) -> Output:
+        """One file's row.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        found = self._read(lambda session: session.scalar(select(Output).where(Output.gid == gid)))
+        if found is None:
+            raise NotFoundError(f"{gid}: no output has this gid")
+        return found
+
     def parameters(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[UUID, dict[str, float | str]]:
         """The parameters of jobs with these names, swept or not, as filters compare them."""
 

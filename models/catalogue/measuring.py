@@ -75,8 +75,13 @@ class Measuring(Database):
         )
         return {name: Spread(*rest) for name, *rest in self._read(lambda session: session.execute(query).all())}
 
-    def points(self, sweep: UUID, name: str) -> list[Point]:
-        """Every job of a sweep in its order, with the metric or the field of numbers of this name."""
+    def points(self, sweep: UUID, name: str, *, numbers: Sequence[int] | None = None) -> list[Point]:
+        """The jobs of a sweep in its order, with the metric or the field of numbers of this name.
+
+        Parameters
+        ----------
+        numbers : of the jobs that are wanted; all of them without
+        """
         query = select(Job.gid, Job.number, Job.status, Job.parameters)
         if FIELDS.get(name) is Kind.NUMBER:
             query = query.add_columns(duration() if name == "duration" else getattr(Job, name))
@@ -85,7 +90,16 @@ class Measuring(Database):
             query = query.add_columns(JobMetric.number)
             query = query.outerjoin(JobMetric, and_(JobMetric.job_id == owner, JobMetric.name == name))
         query = query.where(target_of(sweep, None)).order_by(Job.number)
+        if numbers is not None:
+            query = query.where(Job.number.in_(numbers))
         return [Point(*row) for row in self._read(lambda session: session.execute(query).all())]
+
+    def metric_names(self, sweep: UUID) -> list[str]:
+        """The metrics that a finished job of the sweep has, by name."""
+        owner = select(func.coalesce(Job.source_id, Job.id))
+        owner = owner.where(target_of(sweep, None), Job.status == Status.FINISHED).limit(1)
+        query = select(JobMetric.name).where(JobMetric.job_id == owner.scalar_subquery()).order_by(JobMetric.name)
+        return self._read(lambda session: list(session.scalars(query)))
 
     def workers(self, lease: timedelta, *, since: timedelta = timedelta(hours=1)) -> list[WorkerRow]:
         """Workers that run a job, or have ended one lately, by name.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands by what a person wants; `--help` has a heading for each.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "submit", "watch"),
-    "Look": ("list", "sweeps", "show", "stats", "plot", "workers"),
+    "Look": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
     "Change": ("cancel", "retry", "requeue"),
     "Results": ("bundle", "verify", "convert", "rerun"),
     "Specs": ("new", "describe", "schema"),
@@ -100,10 +100,14 @@ def catalogue_of(settings: Settings) -> Catalogue:
     return Catalogue.open(settings.database, create=is_sqlite)
 
 
-def load(spec: str) -> SweepSpec:
+def load(spec: str, file_format: str | None = None) -> SweepSpec:
+    """The sweep of a spec file, its results in the format asked for where one is."""
+    from models.sweep import sweep_spec
     from submit.spec_file import load
 
     sweep = load(spec)
+    if file_format:
+        sweep = sweep_spec(sweep.name, sweep.base.with_parameters({"format": file_format}), sweep.plan)
     for warning in sweep.warnings():
         click.echo(f"Warning: {warning}", err=True)
     return sweep
@@ -131,6 +135,11 @@ def complete_sweep(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
     except TvbBatchError:
         return []
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def format_option(function: Callable[..., None]) -> Callable[..., None]:
+    words = "Of the results: tvb1 is what TVB 1.4 to 1.5 reads; the spec's by default."
+    return click.option("--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), help=words)(function)
 
 
 def target_of(found: Job | Sweep) -> dict[str, Any]:

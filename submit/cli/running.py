@@ -12,7 +12,7 @@ import click
 
 from models.settings import Settings
 from models.status import Status
-from submit.cli.group import catalogue_of, complete_sweep, load, main
+from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @main.command()
 @click.argument("spec", required=False)
 @click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@format_option
 @click.option(
     "--workers",
     "-w",
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     help="Worker processes; all cores by default.",
 )
 @click.pass_obj
-def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> None:
+def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file_format: str | None) -> None:
     """Run SPEC here and now: a private Redis, worker processes, and this command watching.
 
     Without SPEC, finish what is still waiting in the data directory.
@@ -46,7 +47,9 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> N
     from submit.enqueue import enqueue
     from submit.local import local_workers
 
-    sweep_spec = load(spec) if spec else None
+    if file_format and not spec:
+        raise click.UsageError("--format: what is waiting has its format already; give a SPEC")
+    sweep_spec = load(spec, file_format) if spec else None
     check_writable(settings.storage)
     catalogue = catalogue_of(settings)
     total = sweep_spec.size if sweep_spec else catalogue.count(status=Status.PENDING)
@@ -83,8 +86,11 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
 @click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
 @click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@format_option
 @click.pass_obj
-def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool) -> None:
+def submit(
+    settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, file_format: str | None
+) -> None:  # fmt: skip
     """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
 
     \b
@@ -95,7 +101,7 @@ def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: 
     from submit import view
     from submit.enqueue import enqueue
 
-    sweep_spec = load(spec)
+    sweep_spec = load(spec, file_format)
     if dry_run or check:
         click.echo(view.describe_spec(sweep_spec))
         if check:
