@@ -3,7 +3,7 @@
 Called by `submit.results`; importing it imports xarray, which the extra `notebook` brings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -23,19 +23,19 @@ class _OnDisk(BackendArray):  # type: ignore[misc]
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._data.__getitem__)
 
 
-def as_data_array(data: Any, time: NDArray[Any], attributes: Mapping[str, Any]) -> xr.DataArray:
-    """(time, state_variable, node, mode), with the times in ms and the names that the file has.
+def as_data_array(data: Any, time: NDArray[Any], attributes: Mapping[str, Any], regions: Sequence[str]) -> xr.DataArray:
+    """(time, state_variable, node, mode), with the times in ms and the names of state variables and regions.
 
     Parameters
     ----------
     data : the open dataset; it stays open for as long as the array is used
+    regions : names of the nodes; empty where they have none
     """
-    names = attributes.get("labels_dimensions", {})
-    dimensions = ("time", "state_variable", "node", "mode")
     coordinates: dict[str, Any] = {"time": ("time", time, {"units": "ms"})}
-    ordering = attributes.get("labels_ordering", [])
-    for axis, label in list(enumerate(ordering))[1:4]:
-        if len(names.get(label, ())) == data.shape[axis]:
-            coordinates[dimensions[axis]] = list(names[label])
+    variables = attributes.get("labels_dimensions", {}).get("State Variable", [])
+    for dimension, axis, names in (("state_variable", 1, variables), ("node", 2, regions)):
+        if len(names) == data.shape[axis]:
+            coordinates[dimension] = list(names)
     lazy = indexing.LazilyIndexedArray(_OnDisk(data))
-    return xr.DataArray(xr.Variable(dimensions, lazy), coordinates, name=str(attributes.get("title", "")))
+    variable = xr.Variable(("time", "state_variable", "node", "mode"), lazy)
+    return xr.DataArray(variable, coordinates, name=str(attributes.get("title", "")))

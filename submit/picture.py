@@ -16,7 +16,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         png = io.BytesIO()
-        self.savefig(png, format="png", dpi=100)
+        self.savefig(png, format="png", dpi=80)
         return png.getvalue()
 
 

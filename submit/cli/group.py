@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands by what a person wants; `--help` has a heading for each.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "submit", "watch"),
-    "Look": ("list", "sweeps", "show", "stats", "plot", "workers"),
+    "Look": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
     "Change": ("cancel", "retry", "requeue"),
     "Results": ("bundle", "verify", "convert", "rerun"),
     "Specs": ("new", "describe", "schema"),
