@@ -126,4 +126,4 @@ def test_kernels_are_kept_for_the_next_process(tmp_path, kernels) -> None:
     choose(simulator(tmp_path), "auto", kernels, MANY)
 
     assert list(kernels.glob("kernel_*.py"))
-    assert list(kernels.rglob("*.nbi"))
+    assert list(kernels.rglob("*.kept"))

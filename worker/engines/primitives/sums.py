@@ -5,18 +5,18 @@ it, and never changes a rounding. `worker.engines.sums` makes the tables that th
 """
 
 # mypy: ignore-errors
-import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from worker.engines.keeping import jit
 
 #: Steps that are gathered or summed at once; an edge takes part when its delay is at least BLOCK - 1 steps.
 BLOCK = 8
 #: Independent sums in NumPy's pairwise summation.
 LANES = 8
 
-jit = nb.njit(cache=True, error_model="numpy")
 
 _INT = ir.IntType(32)
 
