@@ -24,7 +24,7 @@ from types import ModuleType
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
 #: Files of the primitives, each after those it uses; kernels may use every name of the first two.
-_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "sums", "running")
+_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "leaves", "sums", "running")
 
 
 @cache
