@@ -4,14 +4,13 @@ They read the catalogue anew at every question; a time series is read from its f
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from models.catalogue import Catalogue
-from models.conditions import Condition
 from models.errors import NotFoundError, OutputError
 from models.settings import Settings
 from models.status import Status
@@ -19,11 +18,17 @@ from models.tables import Job as JobRow
 from models.tables import Sweep as SweepRow
 from submit import view
 from submit.bundle import make_bundle
+from submit.live import watch
+from submit.stats import default_metric, points_of
+from submit.words import parameters, short_metrics
 
 if TYPE_CHECKING:
     import h5py
     import pandas as pd
+    import xarray as xr
     from numpy.typing import NDArray
+
+    from submit.picture import Picture
 
 #: Jobs read at once.
 _PAGE = 1000
@@ -49,6 +54,11 @@ class TimeSeries:
         return times
 
     @property
+    def times(self) -> "h5py.Dataset":
+        """(time,) ms, as `time`, but read only where it is sliced."""
+        return self._open()["time"]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of `data`."""
         return tuple(self.data.shape)
@@ -57,15 +67,36 @@ class TimeSeries:
     def attributes(self) -> dict[str, Any]:
         """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
         found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
-        for name in ("labels_ordering", "labels_dimensions"):
-            found[name] = json.loads(found[name])
-        return found
+        texts = ["labels_ordering", "labels_dimensions"]
+        if "Type" in found:
+            # Format tvb1 capitalizes the names, and has more of the values as JSON.
+            found = {name[0].lower() + name[1:]: value for name, value in found.items()}
+            texts += ["title", "sample_period", "sample_period_unit", "sample_rate", "start_time"]
+        return found | {name: json.loads(found[name]) for name in texts if name in found}
 
     @property
     def spec(self) -> dict[str, Any]:
         """The simulation that made it, complete."""
         spec: dict[str, Any] = json.loads(self._open()["tvb_batch"].attrs["spec"])
         return spec
+
+    def to_xarray(self) -> "xr.DataArray":
+        """As xarray's DataArray with its labels, just as lazy; needs the extra `notebook`."""
+        try:
+            from submit.labelled import as_data_array
+        except ImportError as exc:
+            raise NotFoundError("a labelled array needs xarray: pip install 'tvb-batch[notebook]'") from exc
+        return as_data_array(self.data, self.time, self.attributes)
+
+    def plot(self, path: Path | str | None = None, *, title: str = "") -> "Picture":
+        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given."""
+        from submit.picture import save
+        from submit.plot_series import draw_series
+
+        picture = draw_series(self, title or str(self.attributes["title"]))
+        if path is not None:
+            save(picture, Path(path))
+        return picture
 
     def close(self) -> None:
         """Let go of the file."""
@@ -94,6 +125,18 @@ class TimeSeries:
                     f"{self.path}: cannot be read here ({reason}); is the data directory mounted?"
                 ) from exc
         return self._file
+
+
+def node_labels(path: Path) -> list[str]:
+    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+    except OSError:
+        return []
+    return [str(name) for name in names]
 
 
 class Job:
@@ -144,6 +187,18 @@ class Job:
             raise NotFoundError(f"job {view.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
         return TimeSeries(self._settings.storage.absolute(outputs[index].path))
 
+    def plot(self, monitor: int | str = 0, path: Path | str | None = None) -> "Picture":
+        """Time series, spectrum and functional connectivity of one monitor; written to `path`, if given.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such output.
+        """
+        with self.time_series(monitor) as series:
+            words = f"{self._row.sweep.name} {view.short(self.gid)}  {parameters(self._row)}".strip()
+            return series.plot(path, title=words)
+
     @property
     def metrics(self) -> dict[str, float]:
         """Numbers of its series, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
@@ -190,7 +245,7 @@ class Sweep:
         Failed jobs are told, not raised: `jobs(status="ERROR")` has them.
         """
         try:
-            counts = view.watch(self._catalogue, self._row, on_tick=self._check)
+            counts = watch(self._catalogue, self._row, on_tick=self._check)
         finally:
             self.close()
         if counts[Status.ERROR]:
@@ -204,7 +259,7 @@ class Sweep:
         Parameters
         ----------
         status : PENDING, STARTED, FINISHED, ERROR or CANCELED
-        where : a condition such as `coupling.a >= 5`
+        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `docs/filters.md`
         """
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
 
@@ -216,7 +271,34 @@ class Sweep:
             raise NotFoundError("a table of jobs needs pandas: pip install 'tvb-batch[notebook]'") from exc
         jobs = list(self._rows(None, None))
         metrics = self._catalogue.metrics([job.gid for job in jobs])
-        return pd.DataFrame([{**_as_table_row(job), **metrics[job.gid]} for job in jobs]).set_index("number")
+        return pd.DataFrame([{**_as_table_row(job), **short_metrics(metrics[job.gid])} for job in jobs]).set_index(
+            "number"
+        )
+
+    def plot(
+        self, metric: str | None = None, *, over: Sequence[str] | None = None, path: Path | str | None = None
+    ) -> "Picture":
+        """A metric over what was swept: a line over one parameter, a heat map over two; written to `path`, if given.
+
+        Parameters
+        ----------
+        metric : such as KuramotoIndex (where there is one, the default), or `duration`, in seconds
+        over : one or two swept parameters, by default the first that vary; the mean is taken over the others
+
+        Raises
+        ------
+        NotFoundError
+            No job has the metric, or the sweep does not vary one of `over`.
+        """
+        from submit.picture import save
+        from submit.plot_sweep import draw_sweep
+
+        metric = metric or default_metric(self._catalogue, self.gid)
+        points = points_of(self._catalogue, self._row, metric)
+        picture = draw_sweep(points, metric, over, f"{self.name}  {view.short(self.gid)}")
+        if path is not None:
+            save(picture, Path(path))
+        return picture
 
     def bundle(self, target: Path | str | None = None) -> Path:
         """A ZIP of the finished results, to upload in the TVB GUI; see `tvb-batch bundle`."""
@@ -250,7 +332,7 @@ class Sweep:
         filters: Mapping[str, Any] = {
             "sweep": self.gid,
             "status": Status(status.upper()) if status else None,
-            "where": [Condition.parse(where)] if where else [],
+            "where": where,
         }
         for offset in range(0, self._row.size, _PAGE):
             page = self._catalogue.jobs(**filters, limit=_PAGE, offset=offset)

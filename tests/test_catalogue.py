@@ -18,8 +18,8 @@ from conftest import SHORT, wait_until
 from sqlalchemy import create_engine, text
 
 from models.catalogue import Catalogue, OutputRecord
-from models.conditions import Condition
 from models.errors import LeaseLostError, NotFoundError
+from models.filters import Filter
 from models.status import Status
 from models.sweep import SweepSpec, sweep
 
@@ -144,7 +144,7 @@ def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
     assert catalogue.count(sweep=found.gid) == 4500
     last = catalogue.jobs(sweep=found.gid, limit=10, offset=4490)[-1]
     assert (last.number, last.parameters) == (4499, {"coupling.a": 49.0, "model.tau": 90.0})
-    assert catalogue.count(where=[Condition.parse("model.tau = 90")]) == 50
+    assert catalogue.count(where="model.tau = 90") == 50
 
 
 def finished(catalogue, sweep_, versions=None):
@@ -180,7 +180,7 @@ def test_metrics_are_found_by_name_and_value_and_shared(catalogue) -> None:
     again = add(catalogue, 2, "again")
 
     def numbers(text: str, sweep_) -> list[int]:
-        return [job.number for job in catalogue.jobs(sweep=sweep_.gid, where=[Condition.parse(text)])]
+        return [job.number for job in catalogue.jobs(sweep=sweep_.gid, where=text)]
 
     for one in (found, again):
         assert numbers("KuramotoIndex > 0.9", one) == [1]
@@ -221,7 +221,7 @@ def test_swept_objects_are_found_by_their_parts(catalogue) -> None:
     found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model": models, "repeats": 2}}))
 
     def numbers(text: str) -> list[int]:
-        return [job.number for job in catalogue.jobs(sweep=found.gid, where=[Condition.parse(text)])]
+        return [job.number for job in catalogue.jobs(sweep=found.gid, where=text)]
 
     assert numbers("model.class = Kuramoto") == [0, 1]
     assert numbers("model.omega = 2") == [0, 1]
@@ -473,7 +473,7 @@ def test_cancel_and_retry_change_only_what_they_may(catalogue) -> None:
 )  # fmt: skip
 def test_jobs_are_found_by_their_parameters_swept_or_not(catalogue, conditions, numbers) -> None:
     add(catalogue, 4)
-    where = [Condition.parse(condition) for condition in conditions]
+    where = Filter.all_of(*conditions)
 
     assert [job.number for job in catalogue.jobs(where=where)] == numbers
     assert catalogue.count(where=where) == len(numbers)

@@ -142,7 +142,7 @@ def test_an_unknown_key_is_one_line(tvb_batch, command) -> None:
 
 
 def test_a_bad_condition_is_one_line(tvb_batch) -> None:
-    assert_refused(tvb_batch("list", "--where", "coupling.a ~ 3"), "coupling.a ~ 3")
+    assert_refused(tvb_batch("list", "--where", "coupling.a ~ 3"), "coupling.a ▸~ 3")
 
 
 def test_submit_list_show_cancel_retry_go_together(tvb_batch, tmp_path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import and_, insert, select
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, Database, now
-from models.conditions import as_columns
+from models.catalogue.filtering import TEXT_LETTERS
 from models.database import transact
 from models.spec import ANNOTATION
 from models.status import Status
@@ -96,3 +96,17 @@ def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[st
     ]
     if rows:
         session.execute(insert(JobParameter), rows)
+
+
+def as_columns(value: object) -> tuple[float | None, str | None]:
+    """A parameter's value as rows hold it: a number or a text.
+
+    An array of one element is its element, as in TVB, where a parameter `a: 5` is an array.
+    """
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool):
+        return None, str(value).lower()
+    if isinstance(value, int | float):
+        return float(value), None
+    return None, str(value)[:TEXT_LETTERS]

@@ -1,25 +1,21 @@
 """What is read of sweeps, jobs, files and metrics."""
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, Database, target_of
-from models.conditions import Condition
+from models.catalogue.filtering import filter_clause, gid_range, in_order, tables_of
 from models.errors import NotFoundError
+from models.filters import Filter, sort_keys
 from models.status import Status
 from models.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 
 Row = TypeVar("Row", Sweep, Job)
-
-_OPERATORS = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,11 +29,18 @@ class SweepSummary:
 class Looking(Database):
     """What anyone reads."""
 
-    def sweeps(self, limit: int = 100) -> list[SweepSummary]:
-        """Sweeps, newest first."""
+    def sweeps(self, limit: int = 100, *, unfinished: bool = False) -> list[SweepSummary]:
+        """Sweeps, newest first.
+
+        Parameters
+        ----------
+        unfinished : only those with jobs that wait or run
+        """
+        going = exists().where(Job.sweep_id == Sweep.id, Job.status.in_([Status.PENDING, Status.STARTED]))
+        wanted = [going] if unfinished else []
 
         def work(session: Session) -> list[SweepSummary]:
-            found = list(session.scalars(select(Sweep).order_by(Sweep.id.desc()).limit(limit)))
+            found = list(session.scalars(select(Sweep).where(*wanted).order_by(Sweep.id.desc()).limit(limit)))
             counted = (
                 select(Job.sweep_id, Job.status, func.count())
                 .where(Job.sweep_id.in_([sweep.id for sweep in found]))
@@ -56,18 +59,41 @@ class Looking(Database):
         return self._read(lambda session: dict(session.execute(query).all()))
 
     def jobs(
-        self, *, sweep: UUID | None = None, status: Status | None = None, where: Sequence[Condition] = (),
-        limit: int = 100, offset: int = 0,
+        self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None,
+        sort: str = "", limit: int = 100, offset: int = 0,
     ) -> list[Job]:  # fmt: skip
-        """Jobs that fit all of the filters, newest sweep first, in the order of its points."""
-        query = select(Job).where(*_filters(sweep, status, where))
-        query = query.order_by(Job.sweep_id.desc(), Job.number).limit(limit).offset(offset)
-        return self._read(lambda session: list(session.scalars(query)))
+        """Jobs that fit all of the filters, newest sweep first, in the order of its points.
 
-    def count(self, *, sweep: UUID | None = None, status: Status | None = None, where: Sequence[Condition] = ()) -> int:
+        Parameters
+        ----------
+        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `models.filters`
+        sort : names to sort by instead, such as `-duration,coupling.a`; jobs without such a value come last
+
+        Raises
+        ------
+        FilterError
+            `where` or `sort` says nothing.
+        """
+        fits, keys = _Fits(sweep, status, Filter.all_of(where)), sort_keys(sort) if sort else []
+
+        def work(session: Session) -> list[Job]:
+            tables = tables_of(session, [name for name, _ in keys])
+            # Sorted without the rest of the rows, which is large.
+            ids = in_order(fits.narrow(session, select(Job.id)), keys, tables).limit(limit).offset(offset)
+            return _in_turn(session, list(session.scalars(ids)))
+
+        return self._read(work)
+
+    def count(
+        self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None
+    ) -> int:
         """How many jobs fit all of the filters."""
-        query = select(func.count(Job.id)).where(*_filters(sweep, status, where))
-        return self._read(lambda session: session.scalar(query) or 0)
+        fits = _Fits(sweep, status, Filter.all_of(where))
+        return self._read(lambda session: session.scalar(fits.narrow(session, select(func.count(Job.id)))) or 0)
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that no field has, and no parameter or metric of any job."""
+        return self._read(lambda session: [name for name, found in tables_of(session, names).items() if not found])
 
     def outputs(self, jobs: Sequence[UUID]) -> list[Output]:
         """The files of jobs, in the order of the jobs' points and their monitors."""
@@ -79,6 +105,39 @@ class Looking(Database):
                 query = select(Output).join(Job, owner == Output.job_id)
                 query = query.where(Job.gid.in_(jobs[start : start + BATCH]))
                 found += session.scalars(query.order_by(Job.id, Output.id))
+            return found
+
+        return self._read(work)
+
+    def output(self, gid: UUID) -> Output:
+        """One file's row.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        found = self._read(lambda session: session.scalar(select(Output).where(Output.gid == gid)))
+        if found is None:
+            raise NotFoundError(f"{gid}: no output has this gid")
+        return found
+
+    def parameters(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[UUID, dict[str, float | str]]:
+        """The parameters of jobs with these names, swept or not, as filters compare them."""
+
+        def work(session: Session) -> dict[UUID, dict[str, float | str]]:
+            shared: dict[int, dict[str, float | str]] = {job.sweep_id: {} for job in jobs}
+            rows = session.scalars(
+                select(SweepParameter).where(SweepParameter.sweep_id.in_(shared), SweepParameter.name.in_(names))
+            )
+            for row in rows:
+                shared[row.sweep_id][row.name] = row.text or "" if row.number is None else row.number
+            found = {job.gid: dict(shared[job.sweep_id]) for job in jobs}
+            for start in range(0, len(jobs), BATCH):
+                gids = {job.id: job.gid for job in jobs[start : start + BATCH]}
+                own = select(JobParameter).where(JobParameter.job_id.in_(gids), JobParameter.name.in_(names))
+                for one in session.scalars(own):
+                    found[gids[one.job_id]][one.name] = one.text or "" if one.number is None else one.number
             return found
 
         return self._read(work)
@@ -132,43 +191,36 @@ class Looking(Database):
         return found
 
     def _by_gid(self, table: type[Row], key: str) -> Row | None:
-        digits = key.replace("-", "").lower()
-        if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        gids = gid_range(key)
+        if gids is None:
             return None
-        low, high = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-        query = select(table).where(table.gid >= low, table.gid <= high).limit(2)
+        query = select(table).where(table.gid >= gids[0], table.gid <= gids[1]).limit(2)
         found = self._read(lambda session: list(session.scalars(query)))
         if len(found) > 1:
             raise NotFoundError(f"{key}: more than one gid begins so; type more of it")
         return found[0] if found else None
 
 
-def _filters(sweep: UUID | None, status: Status | None, where: Sequence[Condition]) -> list[ColumnElement[bool]]:
-    filters = [_fits(condition) for condition in where]
-    if sweep is not None:
-        filters.append(target_of(sweep, None))
-    if status is not None:
-        filters.append(Job.status == status)
-    return filters
+def _in_turn(session: Session, ids: Sequence[int]) -> list[Job]:
+    found: dict[int, Job] = {}
+    for start in range(0, len(ids), BATCH):
+        found |= {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids[start : start + BATCH])))}
+    return [found[job_id] for job_id in ids if job_id in found]
 
 
-def _fits(condition: Condition) -> ColumnElement[bool]:
-    """Jobs whose own parameter or metric fits, or whose sweep's parameter does where the job has none of that name."""
-    own = select(JobParameter.job_id).where(JobParameter.name == condition.name, _compares(JobParameter, condition))
-    shared = select(SweepParameter.sweep_id).where(
-        SweepParameter.name == condition.name, _compares(SweepParameter, condition)
-    )
-    fitting = [Job.id.in_(own), Job.sweep_id.in_(shared)]
-    if isinstance(condition.value, float):
-        compare = _OPERATORS[condition.operator]
-        measured = select(JobMetric.job_id).where(
-            JobMetric.name == condition.name, compare(JobMetric.number, condition.value)
-        )
-        fitting.append(func.coalesce(Job.source_id, Job.id).in_(measured))
-    return or_(*fitting)
+@dataclass(frozen=True)
+class _Fits:
+    """Filters of jobs, before it is known where their names are."""
 
+    sweep: UUID | None
+    status: Status | None
+    where: Filter | None
 
-def _compares(table: Any, condition: Condition) -> ColumnElement[bool]:
-    column = table.number if isinstance(condition.value, float) else table.text
-    result: ColumnElement[bool] = _OPERATORS[condition.operator](column, condition.value)
-    return result
+    def narrow(self, session: Session, query: Select[Any]) -> Select[Any]:
+        if self.sweep is not None:
+            query = query.where(target_of(self.sweep, None))
+        if self.status is not None:
+            query = query.where(Job.status == self.status)
+        if self.where is not None:
+            query = query.where(filter_clause(session, self.where.tree))
+        return query

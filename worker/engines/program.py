@@ -136,7 +136,9 @@ class Run:
     def _as_tvb(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, variables x modes, nodes) as (n, variables, nodes, modes)."""
         n, _, nodes = rows.shape
-        return np.ascontiguousarray(rows.reshape(n, -1, self._modes, nodes).transpose(0, 1, 3, 2))
+        return np.ascontiguousarray(
+            rows.reshape(n, rows.shape[1] // self._modes, self._modes, nodes).transpose(0, 1, 3, 2)
+        )
 
     def _draw(self, n: int) -> NDArray[np.float64]:
         if self._noise is None or self._program.draws:

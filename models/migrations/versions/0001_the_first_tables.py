@@ -52,6 +52,16 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="how often it was started"),
+        sa.Column(
+            "saved_attempt",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="the last attempt that saved progress; starts are counted from there",
+        ),
+        sa.Column(
+            "not_before", sa.DateTime(timezone=True), nullable=True, comment="it waits for the storage until then"
+        ),
         sa.Column("claim_token", sa.Uuid(), nullable=True, comment="whoever holds it may write this row"),
         sa.Column("worker", sa.String(length=200), nullable=True, comment="host:pid of the last claim"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -81,8 +91,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_job_parameters_hash"), ["parameters_hash"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_job_source_id"), ["source_id"], unique=False,
+            sqlite_where=sa.text("source_id IS NOT NULL"), postgresql_where=sa.text("source_id IS NOT NULL"),
+        )  # fmt: skip
         batch_op.create_index(batch_op.f("ix_job_status_lease_until"), ["status", "lease_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_status_published_at"), ["status", "published_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_sweep_id_number"), ["sweep_id", "number"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_sweep_id_status"), ["sweep_id", "status"], unique=False)
 
     op.create_table(
@@ -178,8 +193,10 @@ def downgrade() -> None:
     op.drop_table("sweep_parameter")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_sweep_id_status"))
+        batch_op.drop_index(batch_op.f("ix_job_sweep_id_number"))
         batch_op.drop_index(batch_op.f("ix_job_status_published_at"))
         batch_op.drop_index(batch_op.f("ix_job_status_lease_until"))
+        batch_op.drop_index(batch_op.f("ix_job_source_id"))
         batch_op.drop_index(batch_op.f("ix_job_parameters_hash"))
 
     op.drop_table("job")

@@ -1,0 +1,369 @@
+"""The filter language that finds jobs: `coupling.a >= 5 and status = ERROR and KuramotoIndex > 0.8`.
+
+One text means the same in a terminal, in Python and in the browser. It is parsed here, by hand and without running
+anybody's code, into a small tree that `models.catalogue.filtering` makes into SQL with bound values. A comparison is
+true or false and nothing between: with a value that a job has not, every comparison is false.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, cast
+
+from models.components import did_you_mean
+from models.errors import TvbBatchError
+from models.status import Status
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
+Value = int | float | str | bool | datetime
+
+#: Longest filter, and deepest nesting.
+MOST_LETTERS, MOST_DEPTH = 2000, 50
+#: Larger whole numbers fit no column.
+_MOST = 2**63 - 1
+
+
+class Kind(StrEnum):
+    """What a field holds, and so what it is compared with."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TIME = "time"
+    TRUTH = "truth"
+    STATUS = "status"
+
+
+#: What every job has besides its parameters and metrics. A gid fits by its beginning too, a sweep by name or gid.
+FIELDS: dict[str, Kind] = {
+    "status": Kind.STATUS, "sweep": Kind.TEXT, "gid": Kind.TEXT, "number": Kind.NUMBER, "repeat": Kind.NUMBER,
+    "seed": Kind.NUMBER, "attempt": Kind.NUMBER, "progress": Kind.NUMBER, "duration": Kind.NUMBER,
+    "created": Kind.TIME, "started": Kind.TIME, "finished": Kind.TIME, "worker": Kind.TEXT, "engine": Kind.TEXT,
+    "error": Kind.TEXT, "error_type": Kind.TEXT, "is_nan": Kind.TRUTH,
+}  # fmt: skip
+
+
+class FilterError(TvbBatchError, ValueError):
+    """A filter that says nothing.
+
+    Parameters
+    ----------
+    text : the filter
+    position : where in it the fault is, from 0
+    fault : what is there, and what was expected
+    """
+
+    def __init__(self, text: str, position: int, fault: str) -> None:
+        self.text, self.position, self.fault = text, position, fault
+        before, after = _one_line(text[max(0, position - 40) : position]), _one_line(text[position : position + 40])
+        place = f"at letter {position + 1} ({before}▸{after})" if text.strip() else "is empty"
+        super().__init__(f"filter {place}: {fault}")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`name operator value`; `in` has a tuple of values. True only of a job that has the value."""
+
+    name: str
+    operator: Operator
+    value: Value | tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """`name is nan`: the job has no such number or text."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Not:
+    """The opposite."""
+
+    part: "Node"
+
+
+@dataclass(frozen=True)
+class All:
+    """`and`"""
+
+    parts: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class Either:
+    """`or`"""
+
+    parts: tuple["Node", ...]
+
+
+Node = Comparison | Missing | Not | All | Either
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A parsed filter."""
+
+    text: str
+    tree: Node
+
+    @classmethod
+    def parse(cls, text: str) -> "Filter":
+        """The filter that `text` writes.
+
+        Raises
+        ------
+        FilterError
+            It writes none; the message points at the place.
+        """
+        if len(text) > MOST_LETTERS:
+            raise FilterError(text, MOST_LETTERS, f"{len(text)} letters, expected at most {MOST_LETTERS}")
+        unusable = _UNUSABLE.search(text)
+        if unusable is not None:
+            raise FilterError(text, unusable.start(), "a letter that no text of a database holds")
+        return cls(text, _Parser(text).parse())
+
+    @classmethod
+    def all_of(cls, *filters: "Filter | str | None") -> "Filter | None":
+        """One filter that all of these make together; None when there is none."""
+        found = [cls.parse(item) if isinstance(item, str) else item for item in filters if item is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        return cls(" and ".join(f"({item.text})" for item in found), All(tuple(item.tree for item in found)))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters, metrics and fields it speaks of."""
+        return frozenset(_names(self.tree))
+
+
+def _names(node: Node) -> Iterator[str]:
+    match node:
+        case Comparison(name=name) | Missing(name=name):
+            yield name
+        case Not(part=part):
+            yield from _names(part)
+        case All(parts=parts) | Either(parts=parts):
+            for part in parts:
+                yield from _names(part)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def sort_keys(text: str) -> list[tuple[str, bool]]:
+    """`-duration,coupling.a` as names, and whether each goes downwards.
+
+    Raises
+    ------
+    FilterError
+        It is no list of names.
+    """
+    keys = []
+    for word in text.split(","):
+        name = word.strip().removeprefix("-")
+        if not NAME.fullmatch(name):
+            raise FilterError(
+                text,
+                max(0, text.find(word)),
+                "expected names to sort by, such as -duration or coupling.a,-KuramotoIndex",
+            )
+        keys.append((name, word.strip().startswith("-")))
+    return keys
+
+
+# ------------------------------------------------------------------------------------------------------ the parser
+
+#: NUL and lone halves of a letter.
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+_SPACE = re.compile(r"\s*")
+#: Of a field, a parameter or a metric.
+NAME = re.compile(r"[A-Za-z_]\w*(?:\[\d{1,9}\])*(?:\.\w+(?:\[\d{1,9}\])*)*", re.ASCII)
+_OPERATOR = re.compile(r"==|!=|<>|<=|>=|=|<|>")
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+#: A value without quotes: a number, a date, a class, a file, a worker.
+_BARE = re.compile(r"[\w.+\-/][\w.:+\-/@\[\]]*", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_KEYWORDS = {"and", "or", "not", "in", "is"}
+_SAME = {"==": "=", "<>": "!="}
+
+
+class _Parser:
+    """Recursive descent over one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self._skip_space()
+
+    def parse(self) -> Node:
+        node = self._either(0)
+        if self.at < len(self.text):
+            raise self._fault("expected `and`, `or` or the end")
+        return node
+
+    def _either(self, depth: int) -> Node:
+        parts = [self._all(depth)]
+        while self._word("or"):
+            parts.append(self._all(depth))
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+
+    def _all(self, depth: int) -> Node:
+        parts = [self._one(depth)]
+        while self._word("and"):
+            parts.append(self._one(depth))
+        return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+    def _one(self, depth: int) -> Node:
+        if depth > MOST_DEPTH:
+            raise self._fault("nested too deep")
+        if self._word("not"):
+            return Not(self._one(depth + 1))
+        if self._sign("("):
+            node = self._either(depth + 1)
+            self._expect(")")
+            return node
+        return self._comparison()
+
+    def _comparison(self) -> Node:
+        start = self.at
+        name = self._name()
+        if self._word("is"):
+            return self._missing(name)
+        negated = self._word("not")
+        if self._word("in"):
+            node = Comparison(name, "in", self._values(name))
+            return Not(node) if negated else node
+        if negated:
+            raise self._fault("expected `in` after `not`")
+        operator_at, found = self.at, self._take(_OPERATOR)
+        if found is None:
+            if FIELDS.get(name) is Kind.TRUTH:
+                return Comparison(name, "=", True)
+            self.at = start if self.at == len(self.text) else self.at
+            raise self._fault(f"expected an operator (= != < <= > >= in) after {name}")
+        operator = cast("Operator", _SAME.get(found[0], found[0]))
+        if operator not in ("=", "!=") and FIELDS.get(name) in (Kind.TEXT, Kind.TRUTH, Kind.STATUS):
+            raise FilterError(self.text, operator_at, f"{name} has no order; expected = or !=")
+        return Comparison(name, operator, self._value(name, operator))
+
+    def _missing(self, name: str) -> Node:
+        negated = self._word("not")
+        if not (self._word("nan") or self._word("none")):
+            raise self._fault("expected `nan` or `not nan` after `is`")
+        return Not(Missing(name)) if negated else Missing(name)
+
+    def _name(self) -> str:
+        found = NAME.match(self.text, self.at)
+        if found is None or found[0].lower() in _KEYWORDS:
+            raise self._fault("expected a name, as in `coupling.a >= 5`")
+        self.at = found.end()
+        self._skip_space()
+        return found[0]
+
+    def _values(self, name: str) -> tuple[Value, ...]:
+        self._expect("(")
+        values = [self._value(name, "in")]
+        while self._sign(","):
+            values.append(self._value(name, "in"))
+        self._expect(")")
+        return tuple(values)
+
+    def _value(self, name: str, operator: Operator) -> Value:
+        start = self.at
+        quoted = self._take(_QUOTED)
+        bare = None if quoted else self._take(_BARE)
+        if quoted is None and (bare is None or bare[0].lower() in _KEYWORDS):
+            self.at = start
+            raise self._fault(f"expected a value after {operator}: a number, a word, or a text in quotes")
+        text = bare[0] if bare else quoted[1] if quoted and quoted[1] is not None else quoted[2] if quoted else ""
+        try:
+            return _READERS[FIELDS[name]](text) if name in FIELDS else _free(text, bare is not None, operator)
+        except ValueError as exc:
+            raise FilterError(self.text, start, f"{exc}, as {name} {operator} asks for") from None
+
+    # ------------------------------------------------------------------------------------------------- letters
+
+    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        found = pattern.match(self.text, self.at)
+        if found is not None:
+            self.at = found.end()
+            self._skip_space()
+        return found
+
+    def _word(self, word: str) -> bool:
+        found = NAME.match(self.text, self.at)
+        if found is None or found[0].lower() != word:
+            return False
+        self._take(NAME)
+        return True
+
+    def _sign(self, sign: str) -> bool:
+        found = self.text.startswith(sign, self.at)
+        if found:
+            self.at += 1
+            self._skip_space()
+        return found
+
+    def _expect(self, sign: str) -> None:
+        if not self._sign(sign):
+            raise self._fault(f"expected `{sign}`")
+
+    def _skip_space(self) -> None:
+        space = _SPACE.match(self.text, self.at)
+        self.at = space.end() if space else self.at
+
+    def _fault(self, expected: str) -> FilterError:
+        rest = self.text[self.at :]
+        word = _BARE.match(rest)
+        found = f"found {_one_line(word[0][:40] if word else rest[:1])!r}" if rest else "it ends here"
+        return FilterError(self.text, self.at, f"{found}; {expected}")
+
+
+# -------------------------------------------------------------------------------------------------------- values
+
+
+def _number(text: str) -> int | float:
+    if _WHOLE.fullmatch(text) and abs(int(text)) <= _MOST:
+        return int(text)
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    raise ValueError(f"{_one_line(text[:40])!r} is no number; expected one")
+
+
+def _time(text: str) -> datetime:
+    try:
+        # A time without a zone is the reader's own.
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{_one_line(text[:40])!r} is no time; expected one such as 2026-01-31T12:00") from None
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{_one_line(text[:40])!r}; expected true or false")
+    return text.lower() == "true"
+
+
+def _status(text: str) -> str:
+    if text.upper() not in Status.__members__:
+        guess = did_you_mean(text.upper(), Status.__members__) or f"one of {', '.join(Status)}"
+        raise ValueError(f"{_one_line(text[:40])!r} is no status; {guess}")
+    return text.upper()
+
+
+_READERS: dict[Kind, Callable[[str], Value]] = {
+    Kind.NUMBER: _number, Kind.TEXT: str, Kind.TIME: _time, Kind.TRUTH: _truth, Kind.STATUS: _status,
+}  # fmt: skip
+
+
+def _free(text: str, is_bare: bool, operator: Operator) -> Value:
+    """The value of a parameter or metric: a number where it is written as one, without quotes."""
+    if is_bare and _NUMBER.fullmatch(text):
+        return float(_number(text))
+    if operator not in ("=", "!=", "in"):
+        raise ValueError(f"{_one_line(text[:40])!r} is no number; expected one")
+    return text

@@ -1,0 +1,111 @@
+"""What a person does in the browser: log in, cancel, retry, make a bundle. Each is a posted form of our own."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from models.catalogue import Catalogue
+from models.errors import NotFoundError, TvbBatchError
+from models.settings import Settings
+from models.tables import Sweep
+from submit.bundle import make_bundle
+from submit.web import pages
+from submit.words import short
+
+
+@dataclass(frozen=True)
+class Making:
+    """A bundle that is or was being made."""
+
+    sweep: UUID
+    name: str
+    state: Literal["being made", "ready", "failed"] = "being made"
+    error: str = ""
+
+
+class Bundles:
+    """The bundles that this server was asked for; one at a time is made of a sweep."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._making: dict[UUID, Making] = {}
+
+    def all(self) -> list[Making]:
+        """In the order they were asked for."""
+        with self._lock:
+            return list(self._making.values())
+
+    def of(self, sweep: UUID) -> list[Making]:
+        """Those of one sweep."""
+        return [making for making in self.all() if making.sweep == sweep]
+
+    def start(self, catalogue: Catalogue, settings: Settings, sweep: Sweep) -> None:
+        """Begin, unless it is being made already."""
+        name = f"{sweep.name}-{short(sweep.gid)}"
+        with self._lock:
+            before = self._making.get(sweep.gid)
+            if before is not None and before.state == "being made":
+                return
+            self._making[sweep.gid] = making = Making(sweep.gid, name)
+
+        def work() -> None:
+            try:
+                make_bundle(catalogue, [sweep], settings, settings.storage.bundle(name).absolute())
+                ended = replace(making, state="ready")
+            except TvbBatchError as exc:
+                ended = replace(making, state="failed", error=str(exc))
+            except Exception as exc:
+                ended = replace(making, state="failed", error=f"{type(exc).__name__}: {exc}")
+            with self._lock:
+                self._making[sweep.gid] = ended
+
+        threading.Thread(target=work, daemon=True, name=f"bundle-{name}").start()
+
+
+async def login(request: Request) -> Response:
+    """The form that asks for the token, and its answer."""
+    guard = request.app.state.guard
+    if request.method == "GET":
+        return pages.render(request, "login.html", {"fault": ""})
+    form = await request.form(max_files=0, max_fields=4)
+    if not guard.knows(str(form.get("token", ""))):
+        return pages.render(request, "login.html", {"fault": "That is not the token that the server printed."}, 403)
+    return guard.admit(RedirectResponse("/", 303), secure=request.url.scheme == "https")  # type: ignore[no-any-return]
+
+
+async def act(request: Request) -> Response:
+    """Do what a form asks for, and go back to the page of what it was asked of."""
+    form = await request.form(max_files=0, max_fields=8)
+    if not request.app.state.guard.is_ours(request, str(form.get("csrf", ""))):
+        return pages.render(
+            request, "message.html", {"message": "This form is not of this server; nothing was done."}, 403
+        )
+    action, key = str(form.get("action", "")), str(form.get("key", ""))
+    if action not in _ACTIONS:
+        raise NotFoundError(f"{action[:40]!r}: no such action; expected one of {', '.join(_ACTIONS)}")
+    return RedirectResponse(await run_in_threadpool(_do, request, action, key), 303)
+
+
+def _do(request: Request, action: str, key: str) -> str:
+    catalogue, settings = pages.catalogue_of(request), pages.settings_of(request)
+    found = catalogue.find(key)
+    if action == "bundle":
+        if not isinstance(found, Sweep):
+            raise NotFoundError("bundles are made of sweeps here; of one job: `tvb-batch bundle`")
+        request.app.state.bundles.start(catalogue, settings, found)
+        return "/bundles"
+    _ACTIONS[action](catalogue, {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid})
+    return f"/{'sweeps' if isinstance(found, Sweep) else 'jobs'}/{found.gid}"
+
+
+_ACTIONS: dict[str, Callable[[Catalogue, dict[str, Any]], Any]] = {
+    "cancel": lambda catalogue, target: catalogue.cancel(**target),
+    "retry": lambda catalogue, target: catalogue.retry(**target),
+    "bundle": lambda catalogue, target: None,
+}

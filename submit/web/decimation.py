@@ -1,0 +1,91 @@
+"""What a plot of a time series needs of its file: the least and the largest value for each pixel, and no more memory.
+
+A window of more samples than `MOST_SAMPLES` is sampled: of every pixel's stretch its beginning is read.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Samples of the window that are read at most; the widest look at a week of simulation stays a look.
+MOST_SAMPLES = 200_000
+#: Samples read at once.
+BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The least and the largest value of each node at each pixel."""
+
+    #: (pixels,) ms; the first sample's time of each pixel's stretch.
+    times: NDArray[np.float64]
+    #: (pixels, nodes)
+    low: NDArray[np.float64]
+    #: (pixels, nodes)
+    high: NDArray[np.float64]
+    #: How many samples of the window were read, and how many there are.
+    read: int
+    samples: int
+
+
+def envelope(
+    data: Any, time: Any, *, nodes: list[int], variable: int = 0, mode: int = 0,
+    start: float | None = None, stop: float | None = None, pixels: int = 800,
+) -> Envelope:  # fmt: skip
+    """The envelope of a window of a series.
+
+    Parameters
+    ----------
+    data : h5py dataset of shape (time, state variable, node, mode)
+    time : h5py dataset of shape (time,), ms, rising
+    nodes : numbers of nodes
+    start, stop : ms; the whole series without them
+    """
+    first = 0 if start is None else _index(time, start)
+    last = len(time) if stop is None else max(first + 1, _index(time, stop, after=True))
+    first = min(first, last - 1)
+    edges = np.unique(np.linspace(first, last, min(pixels, last - first) + 1).astype(int))
+    most = max(1, MOST_SAMPLES // (len(edges) - 1))
+    low = np.full((len(edges) - 1, len(nodes)), np.nan)
+    high, read = low.copy(), 0
+    # h5py selects a slice faster than a list of numbers.
+    span = slice(min(nodes), max(nodes) + 1)
+    columns = [node - span.start for node in nodes]
+    block, block_start = np.empty((0, len(nodes))), first
+    for pixel, (begin, end) in enumerate(pairwise(edges.tolist())):
+        end = min(end, begin + most)
+        if not block_start <= begin < end <= block_start + len(block):
+            # Whole stretches lie side by side and are read together; of sampled ones each is read alone.
+            until = end if most < edges[pixel + 1] - begin else max(end, min(begin + BLOCK, last))
+            block, block_start = data[begin:until, variable, span, mode][:, columns], begin
+        part = block[begin - block_start : end - block_start]
+        read += len(part)
+        finite = np.where(np.isfinite(part), part, np.nan)
+        seen = ~np.isnan(finite).all(axis=0)
+        if seen.any():
+            low[pixel, seen] = np.nanmin(finite[:, seen], axis=0)
+            high[pixel, seen] = np.nanmax(finite[:, seen], axis=0)
+    times = _times(time, edges[:-1])
+    return Envelope(times, low, high, read, int(last - first))
+
+
+def _times(time: Any, places: NDArray[Any]) -> NDArray[np.float64]:
+    # Monitors sample at equal steps: two values tell all, and a long series' times are never read whole.
+    begin, end, count = float(time[0]), float(time[len(time) - 1]), max(1, len(time) - 1)
+    times: NDArray[np.float64] = begin + (end - begin) * places / count
+    return times
+
+
+def _index(time: Any, wanted: float, *, after: bool = False) -> int:
+    """The first sample at or after (with `after`, only after) the time, found by halving."""
+    low, high = 0, len(time)
+    while low < high:
+        middle = (low + high) // 2
+        if time[middle] < wanted or (after and time[middle] == wanted):
+            low = middle + 1
+        else:
+            high = middle
+    return low
