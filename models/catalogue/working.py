@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import CursorResult, insert, select, update
 
-from models.catalogue.base import BATCH, Database, now
+from models.catalogue.base import BATCH, Database
 from models.database import transact
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec
@@ -72,19 +72,20 @@ class Working(Database):
         ----------
         older_than : those instead whose message was sent longer ago than this
         """
-        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < now() - older_than
+        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < self.clock() - older_than
         query = select(Job.gid).where(Job.status == Status.PENDING, wanted).order_by(Job.id).limit(limit)
         return self._read(lambda session: list(session.scalars(query)))
 
     def mark_published(self, gids: Sequence[UUID]) -> None:
         """Their messages were sent just now."""
+        sent = self.clock()
         for start in range(0, len(gids), BATCH):
             batch = gids[start : start + BATCH]
-            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=now()))
+            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING or not there."""
-        token, start = uuid4(), now()
+        token, start = uuid4(), self.clock()
         taken = self._change(
             update(Job)
             .where(Job.gid == gid, Job.status == Status.PENDING)
@@ -111,7 +112,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        self._change_claimed(claim, progress=progress, lease_until=now() + lease)
+        self._change_claimed(claim, progress=progress, lease_until=self.clock() + lease)
         wanted = select(Job.cancel_requested).where(Job.gid == claim.gid)
         return bool(self._read(lambda session: session.scalar(wanted)))
 
@@ -127,11 +128,13 @@ class Working(Database):
             The job is no longer this worker's; nothing was written.
         """
 
+        ended = self.clock()
+
         def work() -> None:
             with self._writing() as session:
                 hit = session.execute(
                     _claimed(claim).values(
-                        status=Status.FINISHED, finished_at=now(), progress=1.0, engine=engine,
+                        status=Status.FINISHED, finished_at=ended, progress=1.0, engine=engine,
                         engine_reason=engine_reason or None,
                         versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
                     )
@@ -160,7 +163,9 @@ class Working(Database):
         if retryable and claim.attempt < max_attempts:
             self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING)
             return Status.PENDING
-        self._change_claimed(claim, **words, status=Status.ERROR, finished_at=now(), claim_token=None, lease_until=None)
+        self._change_claimed(
+            claim, **words, status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None
+        )
         return Status.ERROR
 
     def release(self, claim: Claim) -> None:
@@ -169,7 +174,9 @@ class Working(Database):
 
     def canceled(self, claim: Claim) -> None:
         """CANCELED, by the worker that heard of it."""
-        self._change_claimed(claim, status=Status.CANCELED, finished_at=now(), claim_token=None, lease_until=None)
+        self._change_claimed(
+            claim, status=Status.CANCELED, finished_at=self.clock(), claim_token=None, lease_until=None
+        )
 
     def _change_claimed(self, claim: Claim, **values: Any) -> None:
         if self._change(_claimed(claim).values(**values)) != 1:
