@@ -6,11 +6,13 @@ jobs wait as PENDING rows and are published as the window empties.
 """
 
 import json
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import redis
@@ -36,6 +38,11 @@ ANNOUNCED_FOR = 60
 def make_app(settings: Settings) -> Celery:
     """The app of one process, for the broker in `settings`; nothing is connected yet."""
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
+    if urlsplit(settings.broker).scheme == "rediss":
+        # The server must prove who it is: an unchecked certificate hides nothing from whoever stands between.
+        checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+        ca_file = settings.broker_ca_file
+        app.conf.broker_use_ssl = {**checked, "ssl_ca_certs": str(ca_file)} if ca_file else checked
     app.conf.update(
         # JSON only: a message can never carry code.
         task_serializer="json",

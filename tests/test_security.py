@@ -91,8 +91,7 @@ def test_a_user_with_a_password_runs_jobs_and_the_password_shows_nowhere(
 
 
 def command_lines() -> list[str]:
-    own = [str(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
-    return [f"/proc/{pid}/cmdline" for pid in own]
+    return [str(path) for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.name != str(os.getpid())]
 
 
 @pytest.fixture
@@ -120,16 +119,18 @@ def serve(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
 
 
 def forward(accepted: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    with contextlib.suppress(OSError), accepted, context.wrap_socket(accepted, server_side=True) as client:
-        with socket.create_connection(("127.0.0.1", port)) as redis:
-            while True:
-                ready = [client] if client.pending() else select.select([client, redis], [], [])[0]
-                for source, target in ((client, redis), (redis, client)):
-                    if source in ready:
-                        data = source.recv(65536)
-                        if not data:
-                            return
-                        target.sendall(data)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(OSError))
+        client = stack.enter_context(context.wrap_socket(stack.enter_context(accepted), server_side=True))
+        redis = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        while True:
+            ready = [client] if client.pending() else select.select([client, redis], [], [])[0]
+            for source, target in ((client, redis), (redis, client)):
+                if source in ready:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    target.sendall(data)
 
 
 def test_tls_is_used_and_the_certificate_checked(tls: tuple[int, Path]) -> None:
@@ -181,7 +182,7 @@ BAD = [
 
 @pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
 def test_a_message_that_names_no_job_is_refused(bad: object) -> None:
-    with pytest.raises(ValueError, match="names no job|no task of ours|no message"):
+    with pytest.raises(ValueError, match=r"names no job|no task of ours|no message"):
         gid_of(bad)
 
 

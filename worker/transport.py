@@ -1,8 +1,8 @@
 """What a worker takes from Redis: a message that names a job, and nothing else.
 
-Kombu and Celery trust whoever writes to the queue: a text that is no JSON ends the whole worker, and headers may ask for
-callbacks, delays and time limits. So every message is looked at before either sees it. What names no job is dropped with
-a log line; what does is made anew from the job's gid alone.
+Kombu and Celery trust whoever writes to the queue: a text that is no JSON ends the whole worker, and headers may ask
+for callbacks, delays and time limits. So every message is looked at before either sees it. What names no job is dropped
+with a log line; what does is made anew from the job's gid alone.
 """
 
 import base64
