@@ -28,7 +28,7 @@ else
   install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: bench help demo test lint check-compose env constraints clean
+.PHONY: audit bench help demo test lint check-compose env constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made.
@@ -48,6 +48,11 @@ lint: $(VENV)/.test  ## Run linters and types alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit:  ## Look the pinned dependencies up in the public list of faults; needs the network.
+	rm -rf build/audit && $(or $(PYTHON),python3) -m venv build/audit
+	build/audit/bin/pip install --quiet pip-audit
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 check-compose: $(VENV)/.run-postgres  ## Bring the Compose stack up, kill a worker, and look for every result.
 	VENV=$(VENV) bash scripts/check-compose.sh || [ $$? = 77 ]  # 77: no Docker engine, skipped

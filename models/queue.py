@@ -5,11 +5,17 @@ repeated, and nothing but time is lost by that. Only a bounded window of message
 jobs wait as PENDING rows and are published as the window empties.
 """
 
+import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import redis
@@ -28,6 +34,8 @@ WINDOW = 1000
 #: A PENDING row whose message is older than this while the queue is empty has lost its message: a worker that takes
 #: a message claims its row within milliseconds.
 LOST_AFTER = timedelta(seconds=10)
+#: A worker that has not announced itself for so long is not counted. Seconds.
+ANNOUNCED_FOR = 60
 
 #: How the name of a worker's connection begins.
 _WORKER = "tvb-batch-worker@"
@@ -41,6 +49,11 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
     client_name : by which Redis knows this process; see `worker_client_name`
     """
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
+    if urlsplit(settings.broker).scheme == "rediss":
+        # The server must prove who it is: an unchecked certificate hides nothing from whoever stands between.
+        checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
+        ca_file = settings.broker_ca_file
+        app.conf.broker_use_ssl = {**checked, "ssl_ca_certs": str(ca_file)} if ca_file else checked
     app.conf.update(
         # JSON only: a message can never carry code.
         task_serializer="json",
@@ -157,6 +170,40 @@ def waiting(app: Celery) -> int:
         raise BrokerError(f"Redis does not answer ({exc})") from exc
 
 
+def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
+    """Tell Redis that a worker lives, with what `tvb-batch doctor` compares; forgotten when it is not repeated.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            connection.default_channel.client.set(f"{QUEUE}.worker.{worker}", json.dumps(facts), ex=ANNOUNCED_FOR)
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+
+
+def announced(app: Celery) -> dict[str, dict[str, Any]]:
+    """What living workers said of themselves, by worker.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
+    """
+    prefix = f"{QUEUE}.worker."
+    try:
+        with app.connection_for_write() as connection:
+            client = connection.default_channel.client
+            keys = sorted(key.decode() for key in client.scan_iter(match=f"{prefix}*"))
+            values = client.mget(keys) if keys else []
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    return {key.removeprefix(prefix): json.loads(value) for key, value in zip(keys, values, strict=True) if value}
+
+
 def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
     """Top up the queue with PENDING jobs, and return how many were sent.
 
@@ -172,3 +219,36 @@ def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
         send(app, gids)
         catalogue.mark_published(gids)
     return len(gids)
+
+
+@dataclass(frozen=True)
+class BrokerFacts:
+    """What Redis says of itself."""
+
+    #: How far its clock is ahead of ours. Seconds.
+    clock_ahead: float
+    #: What it does when its memory is full; None where its user may not ask.
+    policy: str | None
+
+
+def broker_facts(app: Celery) -> BrokerFacts:
+    """Redis' clock and memory policy.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            client = connection.default_channel.client
+            start = time.time()
+            seconds, microseconds = client.time()
+            ahead = seconds + microseconds / 1e6 - (start + time.time()) / 2
+            try:
+                policy = str(client.info("memory")["maxmemory_policy"])
+            except (redis.ResponseError, KeyError):
+                policy = None
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    return BrokerFacts(ahead, policy)

@@ -1,5 +1,6 @@
 """The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     #: redis://, rediss:// or redis+socket:// URL of the broker.
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    #: Certificates that a rediss:// broker's own is checked against; the system's when not named.
+    broker_ca_file: Path | None = None
     #: A worker that has not been heard of for so long has lost its job. Seconds.
     lease: float = Field(default=120.0, gt=0)
     #: How many times a job is started without getting any further before it ends in ERROR.
@@ -45,10 +48,10 @@ class Settings(BaseSettings):
     #: Who knows it may use `tvb-batch serve`; empty means a new one at each start, which is printed.
     web_token: SecretStr = SecretStr("")
 
-    @field_validator("data_dir", "cache_dir")
+    @field_validator("data_dir", "cache_dir", "broker_ca_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @property
     def storage(self) -> Storage:
@@ -76,6 +79,23 @@ def without_password(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+def _secrets_of_files() -> dict[str, object]:
+    """Secrets whose variable names a file, `TVB_BATCH_BROKER_URL_FILE`: Docker's, Kubernetes' and systemd's way."""
+    found: dict[str, object] = {}
+    for name in ("broker_url", "database_url"):
+        variable = f"TVB_BATCH_{name.upper()}"
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            continue
+        if os.environ.get(variable):
+            raise SettingsError(f"{variable} and {variable}_FILE are both set; expected one of them")
+        try:
+            found[name] = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError(f"{variable}_FILE: {path} cannot be read ({exc}); name a file with the URL") from exc
+    return found
+
+
 def load_settings(**overrides: object) -> Settings:
     """The settings of the environment, with the given ones in front; its modules may be named in specs from now on.
 
@@ -85,7 +105,8 @@ def load_settings(**overrides: object) -> Settings:
         A value is unusable; the message names the environment variable.
     """
     try:
-        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        given = {**_secrets_of_files(), **{name: value for name, value in overrides.items() if value is not None}}
+        settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

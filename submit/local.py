@@ -157,7 +157,8 @@ def worker_command(concurrency: int) -> list[str]:
 
 def child_environment(settings: Settings) -> dict[str, str]:
     """This process' environment with the settings in force, for a process that it starts."""
-    return {**os.environ, **environment(settings)}
+    inherited = {name: value for name, value in os.environ.items() if not name.endswith("_URL_FILE")}
+    return {**inherited, **environment(settings)}
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -176,6 +177,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "CACHE_DIR": str(settings.cache_dir),
         "MODULES": settings.modules,
     }
+    if settings.broker_ca_file:
+        values["BROKER_CA_FILE"] = str(settings.broker_ca_file)
     return {f"TVB_BATCH_{name}": value for name, value in values.items()}
 
 

@@ -28,6 +28,9 @@ from submit.local import environment, private_redis, worker_command  # noqa: E40
 EXAMPLES = Path(__file__).parent.parent / "examples"
 JUDGE = Path(__file__).with_name("gui_judge.py")
 
+#: Faults, what became of the jobs, and how long it took; see test_faults.py.
+fault_outcomes: list[tuple[str, str, float]] = []
+
 #: A simulation that takes a tenth of a second.
 SHORT = {
     "simulation_length": 20.0,
@@ -126,7 +129,9 @@ def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How much of TVB was run and found equal; tests say so by the properties `covers` and `engine`."""
+    """How much of TVB was run and found equal, and what became of jobs under faults."""
+    for fault, outcome, seconds in fault_outcomes:
+        terminalreporter.write_line(f"{fault:<62} {outcome:<36} {seconds:5.1f} s")
     said = [item for report in terminalreporter.getreports("passed") for item in report.user_properties]
     covered = {tuple(found) for name, value in said if name == "covers" for found in value}
     if covered:

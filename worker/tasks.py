@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -31,17 +32,20 @@ from models.errors import (
     TimeLimitError,
     TvbBatchError,
 )
-from models.queue import RUN_JOB, publish
+from models.queue import RUN_JOB, announce, publish
 from models.settings import Settings
 from worker.h5.writer import has_lost_files
 from worker.outputs import clear
 from worker.pulse import StoppedError
 from worker.run import is_retryable, run_job
+from worker.versions import versions
 
 log = structlog.get_logger()
 
 #: How often a worker tops up the queue and looks for leases that ran out. Seconds.
 RECONCILE_EVERY = 1.0
+#: How often it says that it lives, and with which libraries. Seconds.
+ANNOUNCE_EVERY = 15.0
 
 #: How long a job waits for a storage that is full, read-only or gone.
 STORAGE_PAUSE = timedelta(seconds=60)
@@ -179,7 +183,12 @@ def perform(state: WorkerState, gid: str) -> None:
         return
     worker = f"{platform.node()}:{os.getpid()}"
     lease = timedelta(seconds=state.settings.lease)
-    claim = state.catalogue.claim(job, worker, lease)
+    try:
+        claim = state.catalogue.claim(job, worker, lease)
+    except CatalogueError as exc:
+        # The row waits on, and its message is sent again.
+        log.warning("claim_postponed", gid=gid, reason=str(exc))
+        return
     if claim is None:
         log.info("message_dropped", gid=gid, reason="not waiting: running, done, or canceled")
         return
@@ -204,7 +213,13 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
     except LeaseLostError:
         log.warning("lease_lost")
     except Exception as exc:
-        _fail(state, claim, exc)
+        try:
+            _fail(state, claim, exc)
+        except LeaseLostError:
+            log.warning("lease_lost", reason=str(exc))
+        except CatalogueError as away:
+            # Nobody can be told; the job is given to another worker when its lease has run out.
+            log.warning("outcome_untold", reason=str(away), fault=str(exc))
 
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
@@ -233,8 +248,12 @@ def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
     """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
     catalogue = Catalogue.open(settings.database)
+    announced_at = -ANNOUNCE_EVERY
     while not stop.wait(RECONCILE_EVERY):
         try:
+            if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
+                announce(app, f"{platform.node()}:{os.getpid()}", {"versions": versions(), "time": time.time()})
+                announced_at = time.monotonic()
             expired = catalogue.expire(max_attempts=settings.max_attempts)
             if expired:
                 log.warning("leases_expired", jobs=expired)

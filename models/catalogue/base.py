@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Engine, select
+from sqlalchemy import ColumnElement, CursorResult, Engine, func, select
 from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
@@ -50,6 +50,12 @@ class Database:
     def dispose(self, *, close: bool = True) -> None:
         """Let go of all connections; with `close=False` those of the parent process stay open, as after a fork."""
         self._engine.dispose(close=close)
+
+    def clock(self) -> datetime:
+        """The time that leases are measured with: the server's, where there is one, for a worker's may be wrong."""
+        if self._engine.dialect.name == "sqlite":
+            return now()
+        return self._read(lambda session: cast("datetime", session.scalar(select(func.clock_timestamp()))))
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, exists, select, update
 
-from models.catalogue.base import Database, now, target_of
+from models.catalogue.base import Database, target_of
 from models.catalogue.working import UNCLAIMED
 from models.status import Status
 from models.tables import Job
@@ -19,7 +19,7 @@ class Control(Database):
         waiting = self._change(
             update(Job)
             .where(target, Job.status == Status.PENDING)
-            .values(status=Status.CANCELED, finished_at=now(), published_at=None)
+            .values(status=Status.CANCELED, finished_at=self.clock(), published_at=None)
         )
         running = update(Job).where(target, Job.status == Status.STARTED, Job.cancel_requested.is_(False))
         return waiting + self._change(running.values(cancel_requested=True))
@@ -45,20 +45,20 @@ class Control(Database):
 
         They wait again, end in ERROR when their attempts are used up, or are CANCELED when that was asked for.
         """
-        dead = and_(Job.status == Status.STARTED, Job.lease_until < now())
+        dead = and_(Job.status == Status.STARTED, Job.lease_until < self.clock())
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
             return 0
         gone = "its worker was not heard of again: killed, out of memory, or cut off"
         canceled = self._change(
             update(Job)
             .where(dead, Job.cancel_requested)
-            .values(status=Status.CANCELED, finished_at=now(), claim_token=None, lease_until=None)
+            .values(status=Status.CANCELED, finished_at=self.clock(), claim_token=None, lease_until=None)
         )
         hopeless = self._change(
             update(Job)
             .where(dead, Job.attempt - Job.saved_attempt >= max_attempts)
             .values(
-                status=Status.ERROR, finished_at=now(), claim_token=None, lease_until=None,
+                status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None,
                 error=f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`",
                 error_type="WorkerLost",
             )

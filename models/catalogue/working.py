@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import CursorResult, insert, or_, select, update
 
-from models.catalogue.base import BATCH, Database, now
+from models.catalogue.base import BATCH, Database
 from models.database import transact
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec
@@ -74,22 +74,25 @@ class Working(Database):
         ----------
         older_than : those instead whose message was sent longer ago than this
         """
-        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < now() - older_than
-        query = select(Job.gid).where(Job.status == Status.PENDING, wanted, _is_due()).order_by(Job.id).limit(limit)
+        moment = self.clock()
+        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
+        query = select(Job.gid).where(Job.status == Status.PENDING, wanted, _is_due(moment))
+        query = query.order_by(Job.id).limit(limit)
         return self._read(lambda session: list(session.scalars(query)))
 
     def mark_published(self, gids: Sequence[UUID]) -> None:
         """Their messages were sent just now."""
+        sent = self.clock()
         for start in range(0, len(gids), BATCH):
             batch = gids[start : start + BATCH]
-            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=now()))
+            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING, not due, or not there."""
-        token, start = uuid4(), now()
+        token, start = uuid4(), self.clock()
         taken = self._change(
             update(Job)
-            .where(Job.gid == gid, Job.status == Status.PENDING, _is_due())
+            .where(Job.gid == gid, Job.status == Status.PENDING, _is_due(start))
             .values(
                 status=Status.STARTED, attempt=Job.attempt + 1, claim_token=token, worker=worker, started_at=start,
                 not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
@@ -114,7 +117,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        self._change_claimed(claim, progress=progress, lease_until=now() + lease)
+        self._change_claimed(claim, progress=progress, lease_until=self.clock() + lease)
         wanted = select(Job.cancel_requested).where(Job.gid == claim.gid)
         return bool(self._read(lambda session: session.scalar(wanted)))
 
@@ -130,11 +133,13 @@ class Working(Database):
             The job is no longer this worker's; nothing was written.
         """
 
+        ended = self.clock()
+
         def work() -> None:
             with self._writing() as session:
                 hit = session.execute(
                     _claimed(claim).values(
-                        status=Status.FINISHED, finished_at=now(), progress=1.0, engine=engine,
+                        status=Status.FINISHED, finished_at=ended, progress=1.0, engine=engine,
                         engine_reason=engine_reason or None,
                         versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
                     )
@@ -174,7 +179,9 @@ class Working(Database):
         if retryable and self._read(lambda session: session.scalar(left)):
             self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING)
             return Status.PENDING
-        self._change_claimed(claim, **words, status=Status.ERROR, finished_at=now(), claim_token=None, lease_until=None)
+        self._change_claimed(
+            claim, **words, status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None
+        )
         return Status.ERROR
 
     def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> None:
@@ -185,7 +192,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        words = {"error": message, "error_type": error_type, "not_before": now() + pause}
+        words = {"error": message, "error_type": error_type, "not_before": self.clock() + pause}
         self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> None:
@@ -194,15 +201,17 @@ class Working(Database):
 
     def canceled(self, claim: Claim) -> None:
         """CANCELED, by the worker that heard of it."""
-        self._change_claimed(claim, status=Status.CANCELED, finished_at=now(), claim_token=None, lease_until=None)
+        self._change_claimed(
+            claim, status=Status.CANCELED, finished_at=self.clock(), claim_token=None, lease_until=None
+        )
 
     def _change_claimed(self, claim: Claim, **values: Any) -> None:
         if self._change(_claimed(claim).values(**values)) != 1:
             raise _lost(claim)
 
 
-def _is_due() -> Any:
-    return or_(Job.not_before.is_(None), Job.not_before <= now())
+def _is_due(moment: datetime) -> Any:
+    return or_(Job.not_before.is_(None), Job.not_before <= moment)
 
 
 def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:

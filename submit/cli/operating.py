@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from models.errors import TvbBatchError
 from models.settings import Settings
-from submit.cli.group import catalogue_of, main
+from submit.cli.group import catalogue_of, json_option, main, print_json
 
 if TYPE_CHECKING:
     pass
@@ -41,6 +43,29 @@ def worker(settings: Settings, concurrency: int) -> NoReturn:
     check_broker(settings)
     command = worker_command(concurrency)
     os.execve(command[0], command, child_environment(settings))  # noqa: S606 - no shell
+
+
+@main.command()
+@json_option
+@click.pass_obj
+def doctor(settings: Settings, as_json: bool) -> None:
+    """Look at storage, database, broker, clocks and workers, and say what to do; exits with 1 when something is wrong.
+
+    \b
+    Example:
+      tvb-batch doctor
+    """
+    from submit.doctor import examine
+
+    findings = examine(settings)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(f"{'ok     ' if finding.is_fine else 'PROBLEM'} {finding.check}: {finding.found}")
+            if finding.advice:
+                click.echo(f"        do: {finding.advice}")
+    sys.exit(0 if all(finding.is_fine for finding in findings) else 1)
 
 
 @main.group()

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engines.coupling import Coupling, trace_coupling
 from worker.engines.graph import UntraceableError
 from worker.engines.kernels import load_primitives
 from worker.engines.past import Arrivals, Past, check_silence, send
 from worker.engines.reference import Chunk, Samples, count_steps, in_chunks
-from worker.engines.step import Coupling, trace_coupling
 from worker.engines.sums import BLOCK
 from worker.engines.trial import find_difference
 from worker.engines.watchers import join, make_watcher, watches_afferents

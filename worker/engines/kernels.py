@@ -1,13 +1,17 @@
-"""The cache of compiled kernels: source files named by what they are made of, and beside them what Numba made of them.
+"""The cache of compiled kernels: source files named by what they are made of.
+
+What Numba made of them lies beside them, see `worker.engines.keeping`.
 
 All workers of a host share the directory. A file is never changed: another version of TVB, NumPy, Numba or this
 package, or another processor, gives another name.
 """
 
+import atexit
 import hashlib
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ from types import ModuleType
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
 #: Files of the primitives, each after those it uses; kernels may use every name of the first two.
-_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "sums", "running")
+_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "leaves", "sums", "running")
 
 
 @cache
@@ -28,7 +32,8 @@ def _stamp() -> str:
     import llvmlite.binding as llvm
 
     versions = [f"{name} {version(name)}" for name in _LIBRARIES]
-    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), *versions])
+    features = llvm.get_host_cpu_features().flatten()
+    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), features, *versions])
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,10 @@ def load_kernel(source: str, directory: Path) -> Kernel:
     """
     pieces = load_primitives(directory)
     imports = "\n".join(f"from {module} import *" for module in pieces.MODULES[:3])
-    header = "import math\n\nimport numba as nb\nimport numpy as np\nfrom numba import types\n\n"
-    jit = 'jit = nb.njit(cache=True, error_model="numpy")'
-    path = _write(f"{header}{imports}\n\n{jit}\n\n{source}", "kernel", _writable(directory))
+    header = (
+        "import math\n\nimport numpy as np\nfrom numba import types\n\nfrom worker.engines.keeping import entry, jit\n"
+    )
+    path = _write(f"{header}{imports}\n\n{source}", "kernel", _writable(directory))
     return Kernel(path.stem, _import(path), pieces)
 
 
@@ -84,7 +90,9 @@ def _writable(directory: Path) -> Path:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable-"):
             return directory
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="tvb-batch-kernels-"))
+        own = Path(tempfile.mkdtemp(prefix="tvb-batch-kernels-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return own
 
 
 def _write(text: str, kind: str, directory: Path) -> Path:

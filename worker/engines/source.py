@@ -74,5 +74,5 @@ def _compile(*functions: Function, types: dict[str, str]) -> str:
     """Functions of which the last is called from outside."""
     *inner, outer = functions
     arguments = ", ".join(f"types.CPointer(types.{types.get(name, 'float64')})" for name in outer.arguments)
-    call = f'@nb.cfunc(types.int64(types.int64, {arguments}), cache=True, error_model="numpy")\n'
+    call = f"@entry({arguments})\n"
     return "\n\n".join([*(f"@jit\n{function.source}" for function in inner), call + outer.source])

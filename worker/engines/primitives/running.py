@@ -4,16 +4,14 @@ So one compiled loop serves every model, and a kernel is as small as its model. 
 """
 
 # mypy: ignore-errors
-import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from worker.engines.keeping import jit
 from worker.engines.primitives.normals import fill_normals, turn
 from worker.engines.primitives.sums import gather_ahead, gather_now, spread, sum_ahead, sum_now, sum_sources
-
-jit = nb.njit(cache=True, error_model="numpy")
 
 #: Steps that are looked at ahead, and partial sums that a row may need at a time; as in `worker.engines.sums`.
 _BLOCK, _DEPTH = 8, 16

@@ -1,0 +1,95 @@
+"""What `tvb-batch doctor` finds, on installations that are fine and on broken ones."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+from test_system import tvb_batch
+
+from models.queue import announce, announced, make_app
+from submit.doctor import broker, database, examine, storage, workers
+from worker.run import versions
+
+
+def problems(findings) -> dict[str, str]:
+    return {finding.check: finding.advice for finding in findings if not finding.is_fine}
+
+
+def test_a_whole_installation_is_fine_and_its_worker_is_known(settings, catalogue, start_worker) -> None:
+    start_worker()
+    wait_until(lambda: announced(make_app(settings)))
+
+    done = tvb_batch("doctor", "--json", settings=settings)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    assert set(found) >= {"storage", "rename", "fsync", "locks", "space", "database", "broker", "workers"}
+    assert "1 live" in found["workers"]["found"]
+    assert list(settings.data_dir.glob(".doctor*")) == []
+
+
+def test_without_a_worker_it_says_what_to_start(settings, catalogue) -> None:
+    done = tvb_batch("doctor", settings=settings)
+
+    assert done.returncode == 1
+    assert "PROBLEM workers: none" in done.stdout
+    assert "do: start some with `tvb-batch worker`" in done.stdout
+
+
+def test_workers_with_other_libraries_are_named(settings, catalogue) -> None:
+    app = make_app(settings)
+    announce(app, "a:1", {"versions": versions(), "time": 0})
+    announce(app, "b:2", {"versions": {**versions(), "numpy": "1.0"}, "time": 0})
+
+    found = [finding for finding in workers(settings) if finding.check == "versions"]
+
+    assert len(found) == 1
+    assert "numpy: 1.0 on b:2" in found[0].found
+    assert "constraints.txt" in found[0].advice
+
+
+def test_a_database_without_tables_and_one_that_is_away(settings, tmp_path) -> None:
+    away = settings.model_copy(update={"database_url": type(settings.database_url)(f"sqlite:///{tmp_path}/no/where")})
+
+    assert "db upgrade" in problems(database(settings))["database"]
+    assert "start it" in problems(database(away))["database"]
+
+
+def test_a_broker_that_is_away_is_one_problem(settings, catalogue) -> None:
+    gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://:secret@127.0.0.1:1/0")})
+
+    found = [finding for finding in examine(gone) if not finding.is_fine]
+
+    assert [finding.check for finding in found] == ["broker"]
+    assert "secret" not in str(found)
+
+
+def test_a_redis_that_may_forget_is_a_problem(settings) -> None:
+    with make_app(settings).connection_for_write() as connection:
+        client = connection.default_channel.client
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            found = problems(broker(settings))
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+
+    assert "noeviction" in found["broker's memory"]
+
+
+def test_a_data_directory_in_the_way(settings) -> None:
+    settings.data_dir.rmdir()
+    settings.data_dir.write_text("a file")
+
+    assert set(problems(storage(settings))) == {"storage"}
+
+
+def test_a_full_file_system_is_a_problem(settings) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(settings.data_dir)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system")
+    try:
+        assert set(problems(storage(settings))) == {"space"}
+    finally:
+        subprocess.run(["umount", str(Path(settings.data_dir))], check=True)

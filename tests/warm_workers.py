@@ -1,0 +1,153 @@
+"""Starts real Celery workers within a second: imports TVB once, then forks for each worker. A process of its own.
+
+It reads one JSON object a line from standard input, and answers with the pid. A worker can be told to stand still at a
+named point, the first time that one of its processes comes by: a file says that it did, and it goes on when the file is
+gone. Python's own audit events tell where it is, so nothing of the program is replaced.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    from worker import tasks
+    from worker.engines import compiled  # noqa: F401
+
+    tasks.import_tvb()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w")
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            become(json.loads(line))
+        print(pid, file=answers, flush=True)
+
+
+def become(order: dict[str, Any]) -> None:
+    """This process is a worker, or a client, from now on."""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for number, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+            os.dup2(descriptor, number)
+        os.environ.update(order["environment"])
+        if order.get("largest_file"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
+        if order.get("clock_ahead"):
+            set_clock(timedelta(seconds=order["clock_ahead"]))
+        if order.get("visibility_timeout"):
+            from worker.celery import app
+
+            app.conf.broker_transport_options["visibility_timeout"] = order["visibility_timeout"]
+        if order.get("stop_at"):
+            sys.addaudithook(stand_still(POINTS[order["stop_at"]](), Path(order["reached"])))
+        run(order["arguments"])
+    finally:
+        os._exit(1)
+
+
+def run(arguments: list[str]) -> None:
+    sys.argv = arguments
+    if arguments[0] == "celery":
+        from celery.__main__ import main as program
+    else:
+        from submit.cli import main as program
+    try:
+        program()
+    except SystemExit as exc:
+        os._exit(exc.code if isinstance(exc.code, int) else 0)
+
+
+def set_clock(ahead: timedelta) -> None:
+    """A worker's wrong clock, which only root could set for real, and only for the whole machine."""
+    from models.catalogue import base, control, working
+
+    right = base.now
+    for module in (base, control, working):
+        if hasattr(module, "now"):
+            module.now = lambda: right() + ahead
+
+
+def stand_still(is_there: Callable[[str, tuple[Any, ...]], bool], reached: Path) -> Callable[..., None]:
+    done = False
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal done
+        if done or not is_there(event, arguments):
+            return
+        done = True
+        reached.touch()
+        while reached.exists():
+            time.sleep(0.02)
+
+    return hook
+
+
+def is_rename(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event == "os.rename" and Path(arguments[1]).name.startswith("TimeSeries") and str(arguments[1])[-3:] == ".h5"
+
+
+def before_rename() -> Callable[[str, tuple[Any, ...]], bool]:
+    """The file is written, closed and checked, and has no name yet."""
+    return is_rename
+
+
+def after_rename() -> Callable[[str, tuple[Any, ...]], bool]:
+    """The file has its name, and the row does not know: the directory is about to be synced."""
+    directory = None
+
+    def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
+        nonlocal directory
+        if is_rename(event, arguments):
+            directory = str(Path(arguments[1]).parent)
+        return event == "open" and directory is not None and str(arguments[0]) == directory
+
+    return is_there
+
+
+def after_commit() -> Callable[[str, tuple[Any, ...]], bool]:
+    """The row is FINISHED, and the job's directory is about to be tidied up."""
+    directory = None
+
+    def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
+        nonlocal directory
+        if is_rename(event, arguments):
+            directory = str(Path(arguments[1]).parent)
+        return event in ("os.listdir", "os.scandir") and directory is not None and str(arguments[0]) == directory
+
+    return is_there
+
+
+def before_send() -> Callable[[str, tuple[Any, ...]], bool]:
+    """The rows are committed, and Redis is about to be called."""
+
+    def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
+        frame = sys._getframe() if event == "socket.connect" else None
+        while frame is not None:
+            if frame.f_code.co_name == "enqueue":
+                return True
+            frame = frame.f_back
+        return False
+
+    return is_there
+
+
+POINTS: dict[str, Callable[[], Callable[[str, tuple[Any, ...]], bool]]] = {
+    "before_rename": before_rename,
+    "after_rename": after_rename,
+    "after_commit": after_commit,
+    "before_send": before_send,
+}
+
+if __name__ == "__main__":
+    main()
