@@ -55,6 +55,18 @@ class OutputError(TvbBatchError):
     retryable = True
 
 
+class StorageError(OutputError):
+    """The storage is full, over quota, read-only or gone: jobs wait for it, and nothing is held against them."""
+
+
+class TimeLimitError(TvbBatchError):
+    """The job took longer than its `time_limit`."""
+
+
+class NotFiniteError(TvbBatchError):
+    """NaN or infinity in a simulation that was to stop there."""
+
+
 class BrokerError(TvbBatchError, ConnectionError):
     """Redis cannot be reached or refuses us."""
 

@@ -154,6 +154,27 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def sort_keys(text: str) -> list[tuple[str, bool]]:
+    """`-duration,coupling.a` as names, and whether each goes downwards.
+
+    Raises
+    ------
+    FilterError
+        It is no list of names.
+    """
+    keys = []
+    for word in text.split(","):
+        name = word.strip().removeprefix("-")
+        if not NAME.fullmatch(name):
+            raise FilterError(
+                text,
+                max(0, text.find(word)),
+                "expected names to sort by, such as -duration or coupling.a,-KuramotoIndex",
+            )
+        keys.append((name, word.strip().startswith("-")))
+    return keys
+
+
 # ------------------------------------------------------------------------------------------------------ the parser
 
 #: NUL and lone halves of a letter.

@@ -19,6 +19,13 @@ _SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
 #: Monitors whose `variables_of_interest` count something else than the model's, or nothing.
 _OTHER_VARIABLES = frozenset({"Raw", "AfferentCoupling", "AfferentCouplingTemporalAverage"})
 
+#: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
+OF_NODES = frozenset(
+    {"Raw", "RawVoi", "SubSample", "TemporalAverage", "Bold", "AfferentCoupling", "AfferentCouplingTemporalAverage"}
+)
+#: Monitors with sensors, and the series each makes.
+OF_SENSORS = {"EEG": "TimeSeriesEEG", "MEG": "TimeSeriesMEG", "iEEG": "TimeSeriesSEEG"}
+
 #: Above it, a float no longer counts steps.
 _MOST_STEPS = 2**53
 
@@ -53,6 +60,23 @@ def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]
         if round(min(period / dt, _MOST_STEPS)) > math.ceil(simulation_length / dt):
             hint = "simulate longer, or sample more often"
             raise SpecError(path, f"{period:g} ms", f"at most simulation_length, {simulation_length:g} ms", hint)
+
+
+def check_format(spec: "SimulationSpec") -> None:
+    """Return when every monitor's series can be written in the spec's format.
+
+    Raises
+    ------
+    SpecError
+        The format is `tvb1`, and a monitor makes a series that it has no file for.
+    """
+    for index, monitor in enumerate(spec.monitors if spec.format == "tvb1" else ()):
+        made = OF_SENSORS.get(monitor["class"])
+        if made is None and spec.surface is not None and monitor["class"] in OF_NODES:
+            made = "TimeSeriesSurface"
+        if made is not None:
+            found, hint = f"{monitor['class']}, whose {made} has no tvb1 file", "leave it out, or use format: tvb2"
+            raise SpecError(f"monitors[{index}].class", found, "a monitor of regions or of their average", hint)
 
 
 def check_shapes(spec: "SimulationSpec", regions: int | None = None) -> None:

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from models.errors import OutputError
 
+#: How the names of checkpoints begin.
+CHECKPOINT = "checkpoint_"
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -23,6 +26,11 @@ class Storage:
         return self.root / "catalogue.sqlite"
 
     @property
+    def marker(self) -> Path:
+        """Made by a worker when it starts: where it is missing later, the mount is gone."""
+        return self.root / ".tvb-batch"
+
+    @property
     def logs(self) -> Path:
         """Where the workers of the embedded mode write what they say."""
         return self.root / "logs"
@@ -31,6 +39,10 @@ class Storage:
         """All files of one job."""
         return self.root / "outputs" / sweep.hex / job.hex
 
+    def checkpoint(self, sweep: UUID, job: UUID, claim: UUID) -> Path:
+        """What one worker saved of a running job."""
+        return self.job_directory(sweep, job) / f"{CHECKPOINT}{claim.hex}.npz"
+
     def output(self, sweep: UUID, job: UUID, datatype: str, output: UUID) -> Path:
         """The finished file of one output, named as the GUI names its own."""
         return self.job_directory(sweep, job) / f"{datatype}_{output.hex}.h5"
@@ -38,6 +50,10 @@ class Storage:
     def datatype(self, datatype: str, gid: UUID) -> Path:
         """A file that many jobs refer to, such as the Connectivity."""
         return self.root / "datatypes" / f"{datatype}_{gid.hex}.h5"
+
+    def tvb1_datatype(self, datatype: str, gid: UUID) -> Path:
+        """The same as TVB 1 reads it."""
+        return self.root / "datatypes" / "tvb1" / f"{datatype}_{gid.hex}.h5"
 
     @property
     def inputs(self) -> Path:

@@ -6,6 +6,9 @@ jobs wait as PENDING rows and are published as the window empties.
 """
 
 import json
+import os
+import platform
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -34,9 +37,17 @@ LOST_AFTER = timedelta(seconds=10)
 #: A worker that has not announced itself for so long is not counted. Seconds.
 ANNOUNCED_FOR = 60
 
+#: How the name of a worker's connection begins.
+_WORKER = "tvb-batch-worker@"
 
-def make_app(settings: Settings) -> Celery:
-    """The app of one process, for the broker in `settings`; nothing is connected yet."""
+
+def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
+    """The app of one process, for the broker in `settings`; nothing is connected yet.
+
+    Parameters
+    ----------
+    client_name : by which Redis knows this process; see `worker_client_name`
+    """
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
     if urlsplit(settings.broker).scheme == "rediss":
         # The server must prove who it is: an unchecked certificate hides nothing from whoever stands between.
@@ -69,11 +80,16 @@ def make_app(settings: Settings) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 30,
+            # By which Redis tells who is connected; see `listening`.
+            "client_name": client_name,
             # Not named: `visibility_timeout`. Messages are acknowledged on receipt, so it never matters.
         },
         # Task events and remote control are for tools that we replace by rows.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
+        # A process that leaks, or was blown up by one large job, is replaced. Celery counts in KB.
+        worker_max_tasks_per_child=settings.max_tasks_per_child or None,
+        worker_max_memory_per_child=settings.max_memory_per_child // 1024 or None,
         # Our own structured logging; Celery would replace the root logger's handlers.
         worker_hijack_root_logger=False,
         enable_utc=True,
@@ -99,6 +115,28 @@ def check_broker(settings: Settings) -> None:
             f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: no Redis answers there ({reason}); "
             "start one, correct the URL, or use `tvb-batch run`, which starts its own"
         ) from exc
+
+
+def worker_client_name() -> str:
+    """By which Redis knows this process as a worker."""
+    return f"{_WORKER}{re.sub(r'[^!-~]', '_', platform.node())}:{os.getpid()}"
+
+
+def listening(app: Celery) -> list[str]:
+    """Workers that are connected to Redis, by host and the number of their first process.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            clients = connection.default_channel.client.client_list()
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    names = {str(client.get("name", "")) for client in clients}
+    return sorted(name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
 
 
 def send(app: Celery, gids: Sequence[UUID]) -> None:

@@ -26,8 +26,16 @@ class Settings(BaseSettings):
     broker_ca_file: Path | None = None
     #: A worker that has not been heard of for so long has lost its job. Seconds.
     lease: float = Field(default=120.0, gt=0)
-    #: How many times a job is started before it ends in ERROR.
+    #: How many times a job is started without getting any further before it ends in ERROR.
     max_attempts: int = Field(default=3, ge=1)
+    #: How often a running job saves what it takes to go on from there. Seconds; 0 for after every chunk.
+    checkpoint_interval: float = Field(default=300.0, ge=0)
+    #: Most seconds of a job whose spec names no `time_limit`; 0 for no limit.
+    time_limit: float = Field(default=0.0, ge=0)
+    #: A process of the pool is replaced after so many jobs; 0 for never.
+    max_tasks_per_child: int = Field(default=0, ge=0)
+    #: A process of the pool that has grown beyond this is replaced after its job. Bytes; 0 for never.
+    max_memory_per_child: int = Field(default=0, ge=0)
     #: Upper bound of monitor output held in memory between two writes. Bytes.
     chunk_bytes: int = Field(default=32 * 2**20, ge=1)
 

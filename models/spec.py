@@ -23,15 +23,15 @@ from pydantic import (
 
 from models.components import Attribute
 from models.errors import SpecError
-from models.fit import check_shapes, check_times, time_warnings
+from models.fit import check_format, check_shapes, check_times, time_warnings
 from models.names import assign, is_section, parameters
 from models.sections import checked, complete, domain_warnings, files_of
 
-#: What is written into the files but decides no number in them.
-ANNOTATION = frozenset({"subject", "title", "user_tags"})
+#: What is written into the files, and how, but decides no number in them.
+ANNOTATION = frozenset({"subject", "title", "user_tags", "format"})
 
-#: What is no part of the hash: all engines give the same bits.
-NOT_DECISIVE = ANNOTATION | {"engine"}
+#: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
+NOT_DECISIVE = ANNOTATION | {"engine", "stop_on_nan", "time_limit"}
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -92,6 +92,12 @@ class SimulationSpec(BaseModel):
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"
+    #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
+    format: Literal["tvb2", "tvb1"] = "tvb2"
+    #: End in ERROR at the first NaN or infinity; by default the simulation runs on, and its files say `is_nan`.
+    stop_on_nan: bool = Field(default=False, strict=True)
+    #: Most seconds that the job may take, all its attempts together; None for the worker's own limit.
+    time_limit: Positive | None = None
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
     title: Text = ""
@@ -150,6 +156,7 @@ class SimulationSpec(BaseModel):
     def _sections_fit(self) -> "SimulationSpec":
         check_times(self.integrator["dt"], self.simulation_length, self.monitors)
         check_shapes(self)
+        check_format(self)
         return self
 
     def canonical(self) -> dict[str, Any]:

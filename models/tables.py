@@ -105,6 +105,10 @@ class Job(Base):
     seed: Mapped[int] = mapped_column(BigInteger, comment="noise_seed, and NumPy's seed for initial conditions")
     status: Mapped[Status] = mapped_column(SqlEnum(Status, native_enum=False, length=16, create_constraint=True))
     attempt: Mapped[int] = mapped_column(default=0, comment="how often it was started")
+    saved_attempt: Mapped[int] = mapped_column(
+        default=0, server_default="0", comment="the last attempt that saved progress; starts are counted from there"
+    )
+    not_before: Mapped[datetime | None] = mapped_column(comment="it waits for the storage until then")
     claim_token: Mapped[UUID | None] = mapped_column(comment="whoever holds it may write this row")
     worker: Mapped[str | None] = mapped_column(String(200), comment="host:pid of the last claim")
     created_at: Mapped[datetime]

@@ -79,6 +79,9 @@ def _point(catalogue: Catalogue, job: Job, storage: Storage) -> dict[str, Any]:
 def _files(catalogue: Catalogue, jobs: Sequence[Job], storage: Storage) -> list[Path]:
     """What the results refer to first."""
     outputs = catalogue.outputs([job.gid for job in jobs])
+    for output in outputs:
+        if output.format == "tvb1":
+            raise OutputError(f"{output.path}: written for TVB 1; bundle it with --format tvb1")
     references = [path for output in outputs for path in output.refers_to]
     paths = [storage.absolute(path) for path in dict.fromkeys(references + [output.path for output in outputs])]
     missing = [path for path in paths if not path.is_file()]

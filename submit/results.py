@@ -1,115 +1,38 @@
-"""Sweeps, jobs and time series as a script or a notebook has them. Made by `submit.script`.
+"""Sweeps and jobs as a script or a notebook has them. Made by `submit.script`.
 
-They read the catalogue anew at every question; a time series is read from its file, slice by slice.
+They read the catalogue anew at every question.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from models.catalogue import Catalogue
-from models.errors import NotFoundError, OutputError
+from models.errors import NotFoundError
 from models.settings import Settings
 from models.status import Status
 from models.tables import Job as JobRow
 from models.tables import Sweep as SweepRow
 from submit import view
 from submit.bundle import make_bundle
+from submit.describe import describe_plan
+from submit.html import as_table
+from submit.live import watch
+from submit.series import TimeSeries, node_labels
+from submit.stats import default_metric, points_of
+from submit.words import duration, note, parameters, ran_for, short_metrics
 
 if TYPE_CHECKING:
-    import h5py
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from submit.picture import Picture
 
 #: Jobs read at once.
 _PAGE = 1000
 
-
-class TimeSeries:
-    """One monitor's output. Opens its file at the first look, and reads what is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        #: The H5 file.
-        self.path = path
-        self._file: h5py.File | None = None
-
-    @property
-    def data(self) -> "h5py.Dataset":
-        """(time, state variable, node, mode) float64; slice it, and only the slice is read."""
-        return self._open()["data"]
-
-    @property
-    def time(self) -> "NDArray[Any]":
-        """(time,) ms"""
-        times: NDArray[Any] = self._open()["time"][()]
-        return times
-
-    @property
-    def times(self) -> "h5py.Dataset":
-        """(time,) ms, as `time`, but read only where it is sliced."""
-        return self._open()["time"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of `data`."""
-        return tuple(self.data.shape)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
-        found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
-        for name in ("labels_ordering", "labels_dimensions"):
-            found[name] = json.loads(found[name])
-        return found
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The simulation that made it, complete."""
-        spec: dict[str, Any] = json.loads(self._open()["tvb_batch"].attrs["spec"])
-        return spec
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> "TimeSeries":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<TimeSeries {self.attributes['title']!r} {self.shape} {self.path.name}>"
-
-    def _open(self) -> "h5py.File":
-        if self._file is None:
-            import h5py
-
-            try:
-                self._file = h5py.File(self.path, "r")
-            except OSError as exc:
-                reason = str(exc).splitlines()[0]
-                raise OutputError(
-                    f"{self.path}: cannot be read here ({reason}); is the data directory mounted?"
-                ) from exc
-        return self._file
-
-
-def node_labels(path: Path) -> list[str]:
-    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
-    except OSError:
-        return []
-    return [str(name) for name in names]
+__all__ = ["Job", "Sweep", "TimeSeries", "node_labels"]
 
 
 class Job:
@@ -158,7 +81,20 @@ class Job:
             index = monitor
         if not -len(outputs) <= index < len(outputs):
             raise NotFoundError(f"job {view.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
-        return TimeSeries(self._settings.storage.absolute(outputs[index].path))
+        storage, found = self._settings.storage, outputs[index]
+        return TimeSeries(storage.absolute(found.path), [storage.absolute(path) for path in found.refers_to])
+
+    def plot(self, monitor: int | str = 0, path: Path | str | None = None) -> "Picture":
+        """Time series, spectrum and functional connectivity of one monitor; written to `path`, if given.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such output.
+        """
+        with self.time_series(monitor) as series:
+            words = f"{self._row.sweep.name} {view.short(self.gid)}  {parameters(self._row)}".strip()
+            return series.plot(path, title=words)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -171,6 +107,15 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {view.short(self.gid)} {self.status} {self.parameters}>"
+
+    def _repr_html_(self) -> str:
+        seconds = ran_for(self._row)
+        values = {
+            "status": str(self.status), **{name: view.number(value) for name, value in self.parameters.items()},
+            "ran": duration(seconds) if seconds is not None else "", "error": self.error or "",
+            **{name: f"{value:.6g}" for name, value in short_metrics(self.metrics).items()},
+        }  # fmt: skip
+        return as_table(f"job {view.short(self.gid)} of {self._row.sweep.name}", values)
 
 
 class Sweep:
@@ -206,7 +151,7 @@ class Sweep:
         Failed jobs are told, not raised: `jobs(status="ERROR")` has them.
         """
         try:
-            counts = view.watch(self._catalogue, self._row, on_tick=self._check)
+            counts = watch(self._catalogue, self._row, on_tick=self._check)
         finally:
             self.close()
         if counts[Status.ERROR]:
@@ -232,7 +177,34 @@ class Sweep:
             raise NotFoundError("a table of jobs needs pandas: pip install 'tvb-batch[notebook]'") from exc
         jobs = list(self._rows(None, None))
         metrics = self._catalogue.metrics([job.gid for job in jobs])
-        return pd.DataFrame([{**_as_table_row(job), **metrics[job.gid]} for job in jobs]).set_index("number")
+        return pd.DataFrame([{**_as_table_row(job), **short_metrics(metrics[job.gid])} for job in jobs]).set_index(
+            "number"
+        )
+
+    def plot(
+        self, metric: str | None = None, *, over: Sequence[str] | None = None, path: Path | str | None = None
+    ) -> "Picture":
+        """A metric over what was swept: a line over one parameter, a heat map over two; written to `path`, if given.
+
+        Parameters
+        ----------
+        metric : such as KuramotoIndex (where there is one, the default), or `duration`, in seconds
+        over : one or two swept parameters, by default the first that vary; the mean is taken over the others
+
+        Raises
+        ------
+        NotFoundError
+            No job has the metric, or the sweep does not vary one of `over`.
+        """
+        from submit.picture import save
+        from submit.plot_sweep import draw_sweep
+
+        metric = metric or default_metric(self._catalogue, self.gid)
+        points = points_of(self._catalogue, self._row, metric)
+        picture = draw_sweep(points, metric, over, f"{self.name}  {view.short(self.gid)}")
+        if path is not None:
+            save(picture, Path(path))
+        return picture
 
     def bundle(self, target: Path | str | None = None) -> Path:
         """A ZIP of the finished results, to upload in the TVB GUI; see `tvb-batch bundle`."""
@@ -261,6 +233,11 @@ class Sweep:
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
         return f"<Sweep {self.name!r} {view.short(self.gid)}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        counts = self._catalogue.counts(self.gid)
+        varied = {line.partition(":")[0]: line.partition(":")[2].strip() for line in describe_plan(self._row.plan)}
+        return as_table(f"sweep {self.name} ({view.short(self.gid)})", {"jobs": note(counts), **varied})
 
     def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:
         filters: Mapping[str, Any] = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from uuid import uuid4
 import click
 import h5py
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from conftest import EXAMPLES, SHORT
 
 from models.catalogue import Catalogue
 from models.sweep import sweep
 from submit.cli import main
+from submit.cli.group import SECTIONS
 from worker.run import run_job
 
 NOWHERE = "redis://:secret@127.0.0.1:1/0"
@@ -143,6 +146,92 @@ def test_an_unknown_key_is_one_line(tvb_batch, command) -> None:
 
 def test_a_bad_condition_is_one_line(tvb_batch) -> None:
     assert_refused(tvb_batch("list", "--where", "coupling.a ~ 3"), "coupling.a ▸~ 3")
+
+
+def test_jobs_are_found_sorted_and_shown_by_the_columns_that_are_asked_for(tvb_batch, tmp_path) -> None:
+    tvb_batch("submit", spec_file(tmp_path, name="columns", sweep={"coupling.a": [0.1, 0.3, 0.2]}))
+    columns = ["--columns", "number,coupling.a,status", "--sort", "-coupling.a"]
+
+    listed = tvb_batch("list", *columns, "--csv", "--where", "coupling.a > 0.1 and status = pending")
+    table = tvb_batch("list", "columns", *columns)
+    few = tvb_batch("list", *columns, "--limit", "1")
+    typo = tvb_batch("list", "--where", "couplin.a > 0")
+
+    assert listed.stdout == "number,coupling.a,status\n1,0.3,PENDING\n2,0.2,PENDING\n"
+    assert [line.split() for line in table.stdout.splitlines()][1] == ["1", "0.3", "PENDING"]
+    assert "1 of 3 jobs; --limit shows more" in few.stderr
+    assert typo.exit_code == 0
+    assert "no job has a parameter, metric or field 'couplin.a'" in typo.stderr
+    assert "No jobs fit." in typo.stdout
+    for wrong in (["--where", "a = 1; b"], ["--sort", "a b"], ["--columns", "a,,b"]):
+        assert_refused(tvb_batch("list", *wrong), "filter at letter")
+
+
+def test_everything_that_lists_prints_json_and_csv(tvb_batch, tmp_path) -> None:
+    tvb_batch("submit", spec_file(tmp_path, name="forms", sweep={"coupling.a": [0.1, 0.2]}))
+
+    for command in (["list"], ["sweeps"], ["stats", "forms"], ["workers"], ["stats", "forms", "--by", "coupling.a"]):
+        if "--by" in command:
+            assert_refused(tvb_batch(*command), "no finished job of sweep forms")
+            continue
+        assert isinstance(json.loads(tvb_batch(*command, "--json").stdout), list)
+        assert "," in tvb_batch(*command, "--csv").stdout.splitlines()[0]
+        assert tvb_batch(*command).exit_code == 0
+
+
+def test_finished_results_are_measured_and_drawn(tvb_batch, settings, catalogue, tmp_path) -> None:
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "drawn", "sweep": {"coupling.a": [0.01, 0.02]}}))
+    for job in catalogue.jobs(sweep=made.gid):
+        run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))
+
+    for key, name in (("drawn", "sweep.png"), (job.gid.hex[:12], "job.svg")):
+        assert tvb_batch("plot", key, "-o", str(tmp_path / name)).stdout == f"{tmp_path / name}\n"
+        assert (tmp_path / name).stat().st_size > 1000
+    measured = tvb_batch("stats", "drawn")
+    by = tvb_batch("stats", "drawn", "--by", "coupling.a", "--metric", "GlobalVariance", "--json")
+
+    assert measured.stdout.startswith("drawn: 2 jobs, 2 finished\n")
+    assert "GlobalVariance" in measured.stdout
+    assert [row["coupling.a"] for row in json.loads(by.stdout)] == ["0.01", "0.02"]
+    assert_refused(tvb_batch("plot", "drawn", "-o", "x.txt"), "x.txt", ".png")
+    assert_refused(tvb_batch("plot", "drawn", "--metric", "Global", "-o", "x.png"), "did you mean 'GlobalVariance'")
+    assert_refused(tvb_batch("plot", "drawn", "--over", "a", "-o", "x.png"), "does not vary it")
+
+
+def test_a_watch_ends_with_1_when_jobs_failed(tvb_batch, catalogue) -> None:
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "failed"}))
+    claim = catalogue.claim(catalogue.jobs(sweep=made.gid)[0].gid, "w", timedelta(seconds=60))
+    catalogue.fail(claim, "OutputError", "disk full", retryable=False, max_attempts=1)
+
+    watched, nothing = tvb_batch("watch", "failed"), tvb_batch("watch")
+
+    assert (watched.exit_code, nothing.exit_code) == (1, 0)
+    assert "disk full" in watched.stdout
+    assert "Nothing is waiting any more" in nothing.stdout
+
+
+def test_help_goes_by_headings_and_leaves_no_command_out(tvb_batch) -> None:
+    said = tvb_batch("--help").stdout
+
+    for heading in (*SECTIONS, "Operate"):
+        assert f"\n{heading}:\n" in said
+    for name in main.commands:
+        assert re.search(rf"^  {name} +\w", said, re.MULTILINE), name
+    assert max(map(len, said.splitlines())) <= 120
+    assert {name for names in SECTIONS.values() for name in names} <= set(main.commands)
+
+
+def test_the_shell_completes_commands_options_and_sweeps(tvb_batch, tmp_path) -> None:
+    tvb_batch("submit", spec_file(tmp_path, name="long_name"))
+
+    def completed(*words: str) -> list[str]:
+        complete = ShellComplete(main, {}, "tvb-batch", "_TVB_BATCH_COMPLETE")
+        return [item.value for item in complete.get_completions(list(words[:-1]), words[-1])]
+
+    assert completed("st") == ["stats"]
+    assert completed("show", "lo") == ["long_name"]
+    assert [value.upper() for value in completed("list", "--status", "P")] == ["PENDING"]
+    assert completed("list", "--co") == ["--columns"]
 
 
 def test_submit_list_show_cancel_retry_go_together(tvb_batch, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """What the documentation shows is what the program does."""
 
+import os
 import re
 import subprocess
 import sys
@@ -103,3 +104,12 @@ def test_the_readmes_example_is_the_example(tmp_path) -> None:
 
     assert done.stdout.startswith("sweep: 6 jobs")
     assert load(str(tmp_path / "sweep.yaml")) == load(str(EXAMPLES / "sweep.yaml"))
+
+
+def test_generated_pages_are_of_today() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/make_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """Every engine gives TVB's bits: samples, state, history and random streams; and what cannot be compiled is left to TVB."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from worker.simulator import build_simulator
 #: As if the sweep had many jobs: worth compiling.
 MANY = 10**6
 
-#: What no engine but TVB's own loop runs.
-LEFT_TO_TVB = {"coupling PreSigmoidal"} | {
-    f"integrator {name}{kind}" for name in ("VODE", "Dopri5", "Dop853") for kind in ("", "Stochastic")
-}
+#: What the documentation says no engine but TVB's own loop runs, and why.
+_ROW = re.compile(r"^\| (.+?) \| reference \| (.+?) \|$", re.MULTILINE)
+LEFT_TO_TVB = dict(_ROW.findall((Path(__file__).parent.parent / "docs" / "engines.md").read_text()))
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def assert_equal_to_tvb(case: Case, cache: Path, chunk_steps: int, **changes: An
 #: These have kernels of their own, compiled and compared over 2000 steps in test_compiled.py.
 ELSEWHERE = ("model ", "coupling ", "noise ", "integrator ")
 PARTS = [case for case in CASES if not case.is_slow and not case.name.startswith(ELSEWHERE)]
-PARTS += [case for case in CASES if case.name in LEFT_TO_TVB]
+PARTS += [case for case in CASES if case.name in LEFT_TO_TVB and not case.is_slow]
 
 
 @pytest.mark.parametrize("case", PARTS, ids=str)
@@ -73,6 +73,16 @@ def test_every_part_has_tvbs_bits(case, kernels) -> None:
     name = assert_equal_to_tvb(case, kernels, 25)
 
     assert name == (reference.NAME if case.name in LEFT_TO_TVB else compiled.NAME)
+
+
+@pytest.mark.parametrize("name", LEFT_TO_TVB)
+def test_the_documentation_says_what_is_left_to_tvb_and_why(name, kernels) -> None:
+    case = next(case for case in CASES if case.name == name)
+
+    engine = choose(configured(case), "auto", kernels, MANY)
+
+    assert engine.name == reference.NAME
+    assert LEFT_TO_TVB[name] in engine.reason
 
 
 @pytest.mark.parametrize("chunk_steps", [1, 7, 2000])
@@ -126,4 +136,4 @@ def test_kernels_are_kept_for_the_next_process(tmp_path, kernels) -> None:
     choose(simulator(tmp_path), "auto", kernels, MANY)
 
     assert list(kernels.glob("kernel_*.py"))
-    assert list(kernels.rglob("*.nbi"))
+    assert list(kernels.rglob("*.kept"))

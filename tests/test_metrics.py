@@ -13,7 +13,7 @@ from test_h5_writer import write
 from tvb.analyzers import METRICS as TVB_METRICS
 from tvb.datatypes.time_series import TimeSeriesRegion
 
-from models.errors import OutputError
+from models.errors import OutputError, SettingsError
 from worker import metrics
 from worker.metrics import METRICS, SEGMENTS, START_POINT, compute, metric
 
@@ -250,6 +250,38 @@ def test_a_users_metric_that_fails_costs_only_itself(tmp_path, monkeypatch) -> N
         ("metric_failed", "broken"),
         ("metric_failed", "wordy"),
     ]
+
+
+@pytest.mark.parametrize("name", ["", "my metric", "1st", "a.b", "monitors[1].mean", "ä", "a" * 101, "a; b"])
+def test_a_name_that_the_catalogue_cannot_be_asked_by_is_refused(monkeypatch, name: str) -> None:
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+
+    with pytest.raises(SettingsError, match="letters, digits and _"):
+        metric(name)(lambda series: 0.0)
+
+    assert metrics.METRICS == METRICS
+
+
+def test_tvbs_own_metrics_are_not_replaced(monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+
+    with pytest.raises(SettingsError, match=r"'GlobalVariance' is that of worker\.metrics"):
+        metric("GlobalVariance")(lambda series: 0.0)
+
+
+def test_a_module_that_is_imported_again_brings_its_metric_again(monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+
+    def made():
+        def highest(series) -> float:
+            return 1.0
+
+        return highest
+
+    first, second = metric("highest")(made()), metric("highest")(made())
+
+    assert first is not second
+    assert metrics.METRICS["highest"] is second
 
 
 # ----------------------------------------------------------------------------------------------------------- the file

@@ -54,7 +54,7 @@ def test_a_small_input_file_travels_in_the_result(settings, catalogue, elsewhere
 
 
 def test_a_large_input_file_is_looked_up_by_its_content(settings, catalogue, elsewhere, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("worker.run.MOST_EMBEDDED", 10)
+    monkeypatch.setattr("worker.outputs.MOST_EMBEDDED", 10)
     shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_66.zip"), tmp_path / "mine.zip")
     path = result(settings, catalogue, connectivity=str(tmp_path / "mine.zip"))
 

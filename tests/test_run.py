@@ -16,7 +16,8 @@ from models.spec import SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
 from submit.spec_file import load
-from worker.run import StoppedError, run_job
+from worker.pulse import StoppedError
+from worker.run import run_job
 
 LEASE = timedelta(seconds=60)
 
@@ -149,7 +150,7 @@ def test_nan_is_an_outcome(settings, catalogue) -> None:
     ],
 )
 def test_a_job_taken_away_leaves_no_file(settings, catalogue, monkeypatch, end, fault) -> None:
-    monkeypatch.setattr("worker.run.HEARTBEAT_EVERY", 0.0)
+    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
     claim = claimed(catalogue, simulation_length=5000.0)
     end(catalogue, claim)
 
@@ -159,13 +160,13 @@ def test_a_job_taken_away_leaves_no_file(settings, catalogue, monkeypatch, end, 
     assert files(settings) == []
 
 
-def test_a_worker_told_to_stop_leaves_no_file(settings, catalogue) -> None:
+def test_a_worker_told_to_stop_leaves_what_the_next_one_goes_on_from(settings, catalogue) -> None:
     claim = claimed(catalogue, simulation_length=5000.0)
 
     with pytest.raises(StoppedError):
         run_job(catalogue, settings, claim, should_stop=lambda: True)
 
-    assert files(settings) == []
+    assert sorted(path.suffix for path in files(settings)) == [".npz", ".part"]
 
 
 def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> None:

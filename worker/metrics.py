@@ -5,6 +5,7 @@ that its GUI gives their results, so that ours and the GUI's can be compared. Ne
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.errors import OutputError
+from models.errors import OutputError, SettingsError
 
 #: What TVB leaves out at the beginning, ms: `TimeseriesMetricsAdapterModel.start_point`.
 START_POINT = 500.0
@@ -109,14 +110,29 @@ class Moments:
 #: A metric: one number of a series. Where it has none, NaN; the series then goes without.
 Metric = Callable[[Series], float]
 
+_NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
+
 #: By the name in the catalogue. A user's own metric is one more entry: `@metric("my_metric")` above its function.
 METRICS: dict[str, Metric] = {}
 
 
 def metric(name: str) -> Callable[[Metric], Metric]:
-    """Register a metric under a name."""
+    """Register a metric under a name, which the catalogue is asked by: letters, digits and _.
+
+    Raises
+    ------
+    SettingsError
+        The name cannot be asked for, or is another metric's.
+    """
 
     def register(function: Metric) -> Metric:
+        place = f"{function.__module__}.{function.__qualname__}"
+        if not _NAME.fullmatch(name):
+            raise SettingsError(f"{place}: metric {name!r}; expected at most 100 letters, digits and _, no digit first")
+        other = METRICS.get(name, function)
+        # A module that is imported once more brings the same function again.
+        if f"{other.__module__}.{other.__qualname__}" != place:
+            raise SettingsError(f"{place}: metric {name!r} is that of {other.__module__}; choose another name")
         METRICS[name] = function
         return function
 

@@ -24,9 +24,9 @@ from models.spec import simulation
 from worker.engines import reference
 from worker.h5.tvb2 import PROVENANCE
 from worker.log import results_only
-from worker.run import versions
 from worker.simulator import build_simulator
 from worker.tasks import import_tvb
+from worker.versions import versions
 
 
 @dataclass

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from models.fit import OF_NODES, OF_SENSORS
 from worker.gids import content_gid
 from worker.h5.formats import LABELS_ORDERING
-
-#: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
-_OF_NODES = frozenset(
-    {"Raw", "RawVoi", "SubSample", "TemporalAverage", "Bold", "AfferentCoupling", "AfferentCouplingTemporalAverage"}
-)
-_OF_SENSORS = {"EEG": "TimeSeriesEEG", "MEG": "TimeSeriesMEG", "iEEG": "TimeSeriesSEEG"}
 
 
 @dataclass(frozen=True)
@@ -36,11 +31,11 @@ def series_of(simulator: Any, monitor: Any) -> Series:
     name, cortex = type(monitor).__name__, simulator.surface
     if name == "GlobalAverage":
         datatype, references = "TimeSeries", {}
-    elif name in _OF_SENSORS:
-        datatype, references = _OF_SENSORS[name], {"sensors": monitor.sensors}
+    elif name in OF_SENSORS:
+        datatype, references = OF_SENSORS[name], {"sensors": monitor.sensors}
     elif cortex is None:
         datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity}
-    elif name in _OF_NODES:
+    elif name in OF_NODES:
         datatype, references = "TimeSeriesSurface", {"surface": cortex.surface}
     else:
         mapping = cortex.region_mapping_data

@@ -8,10 +8,14 @@ import logging
 import multiprocessing
 import os
 import platform
+import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 from uuid import UUID
 
 import structlog
@@ -19,10 +23,22 @@ from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
 from models.components import allowed
-from models.errors import BrokerError, CanceledError, CatalogueError, LeaseLostError, TvbBatchError
+from models.errors import (
+    BrokerError,
+    CanceledError,
+    CatalogueError,
+    LeaseLostError,
+    StorageError,
+    TimeLimitError,
+    TvbBatchError,
+)
 from models.queue import RUN_JOB, announce, publish
 from models.settings import Settings
-from worker.run import StoppedError, run_job, versions
+from worker.h5.writer import has_lost_files
+from worker.outputs import clear
+from worker.pulse import StoppedError
+from worker.run import is_retryable, run_job
+from worker.versions import versions
 
 log = structlog.get_logger()
 
@@ -31,6 +47,9 @@ RECONCILE_EVERY = 1.0
 #: How often it says that it lives, and with which libraries. Seconds.
 ANNOUNCE_EVERY = 15.0
 
+#: How long a job waits for a storage that is full, read-only or gone.
+STORAGE_PAUSE = timedelta(seconds=60)
+
 
 class WorkerState:
     """What the parent process and its pool share. Made before the pool is forked."""
@@ -38,6 +57,9 @@ class WorkerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.stopping = multiprocessing.get_context("fork").Event()
+        #: This process of the pool was told to stop by a signal of its own.
+        self.is_told = False
+        self._is_marked = False
         self._catalogue: Catalogue | None = None
 
     @property
@@ -46,6 +68,45 @@ class WorkerState:
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self.settings.database)
         return self._catalogue
+
+    def must_stop(self) -> bool:
+        """Whether the worker, or this process of it alone, was told to stop."""
+        return self.is_told or self.stopping.is_set()
+
+    def mark_storage(self) -> None:
+        """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
+        with suppress(OSError):
+            self.settings.storage.marker.touch()
+            self._is_marked = True
+
+    def check_storage(self) -> None:
+        """Return when the storage is the one that this worker was started with.
+
+        Raises
+        ------
+        StorageError
+            It is not: results would fill the directory below a mount that is gone.
+        """
+        if self._is_marked and not self.settings.storage.marker.exists():
+            root = self.settings.storage.root
+            raise StorageError(f"data directory {root}: {self.settings.storage.marker.name} is missing; mount it again")
+
+    @contextmanager
+    def hearing_of_termination(self) -> Iterator[None]:
+        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker.
+
+        Celery's pool ends a process at once that receives it, which is right for one that waits for a job.
+        """
+
+        def heard(*_: object) -> None:
+            # No lock is taken here: the process may be holding it.
+            self.is_told = True
+
+        former = signal.signal(signal.SIGTERM, heard)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, former)
 
     def after_fork(self) -> None:
         """Database connections must not cross a fork."""
@@ -60,7 +121,11 @@ def register(app: Celery, settings: Settings) -> None:
 
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def run_job_task(gid: str) -> None:
-        perform(state, gid)
+        with state.hearing_of_termination():
+            perform(state, gid)
+        if state.is_told or has_lost_files():
+            # The pool starts another process.
+            os._exit(0)
 
     reconciler = threading.Event()
 
@@ -72,13 +137,15 @@ def register(app: Celery, settings: Settings) -> None:
             # A worker without a catalogue is none. Celery would log any other exception, and go on.
             log.error("no_catalogue", reason=str(exc))
             raise SystemExit(2) from exc
+        state.mark_storage()
         import_tvb()
         try:
             # Their models are there before the pool is forked, and their metrics are registered.
             for module in allowed():
                 importlib.import_module(module)
-        except ImportError as exc:
-            log.error("no_module", reason=str(exc), setting="TVB_BATCH_MODULES")
+        except Exception as exc:
+            # Whatever a person's own module raises: a worker without it would leave out what the person asked for.
+            log.error("no_module", reason=f"{type(exc).__name__}: {exc}", setting="TVB_BATCH_MODULES")
             raise SystemExit(2) from exc
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -112,7 +179,7 @@ def perform(state: WorkerState, gid: str) -> None:
     except (ValueError, AttributeError, TypeError):
         log.warning("message_dropped", reason="not a job's gid")
         return
-    if state.stopping.is_set():
+    if state.must_stop():
         return
     worker = f"{platform.node()}:{os.getpid()}"
     lease = timedelta(seconds=state.settings.lease)
@@ -132,7 +199,10 @@ def perform(state: WorkerState, gid: str) -> None:
 def _perform_claimed(state: WorkerState, claim: Claim) -> None:
     catalogue = state.catalogue
     try:
-        outputs = run_job(catalogue, state.settings, claim, should_stop=state.stopping.is_set)
+        state.check_storage()
+        outputs = run_job(
+            catalogue, state.settings, claim, should_stop=state.must_stop, on_overrun=partial(_overrun, state, claim)
+        )
         log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
     except StoppedError:
         catalogue.release(claim)
@@ -153,14 +223,26 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
 
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
-    retryable = exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
     # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
     message = str(exc) if isinstance(exc, TvbBatchError) else f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, StorageError):
+        # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
+        state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)
+        log.error("storage_fault", reason=message, again_in=STORAGE_PAUSE.total_seconds())
+        return
     status = state.catalogue.fail(
-        claim, type(exc).__name__, message, retryable=retryable, max_attempts=state.settings.max_attempts
+        claim, type(exc).__name__, message, retryable=is_retryable(exc), max_attempts=state.settings.max_attempts
     )
     # The traceback of a fault of our own tells nothing that its message does not.
     log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
+
+
+def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
+    """End a job that its time limit did not, because no chunk of it ends, and this process of the pool with it."""
+    with suppress(TvbBatchError):
+        _fail(state, claim, exc)
+        clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
+    os._exit(1)
 
 
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:

@@ -5,13 +5,14 @@ a worker writes names its claim's token too, so that one whose lease ran out can
 """
 
 from models.catalogue.adding import Adding
-from models.catalogue.charting import Charting, SweepPoint, WorkerSummary
+from models.catalogue.auditing import Auditing
 from models.catalogue.control import Control
 from models.catalogue.looking import Looking, SweepSummary
+from models.catalogue.measuring import Measuring, Point, Spread, WorkerRow
 from models.catalogue.working import Claim, OutputRecord, Working
 
-__all__ = ["Catalogue", "Claim", "OutputRecord", "SweepPoint", "SweepSummary", "WorkerSummary"]
+__all__ = ["Catalogue", "Claim", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
 
 
-class Catalogue(Adding, Working, Control, Looking, Charting):
+class Catalogue(Adding, Working, Control, Looking, Measuring, Auditing):
     """The database of all sweeps. One for each process: `dispose` it before a fork is used."""

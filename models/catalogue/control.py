@@ -28,7 +28,17 @@ class Control(Database):
         """Failed and canceled jobs wait again, with all their attempts; gives how many."""
         ended = Job.status.in_([Status.ERROR, Status.CANCELED])
         again = update(Job).where(target_of(sweep, job), ended)
-        return self._change(again.values(**UNCLAIMED, status=Status.PENDING, attempt=0, error=None, error_type=None))
+        return self._change(
+            again.values(
+                **UNCLAIMED,
+                status=Status.PENDING,
+                attempt=0,
+                saved_attempt=0,
+                not_before=None,
+                error=None,
+                error_type=None,
+            )
+        )
 
     def expire(self, *, max_attempts: int) -> int:
         """Take jobs from workers whose lease ran out; gives how many.
@@ -46,7 +56,7 @@ class Control(Database):
         )
         hopeless = self._change(
             update(Job)
-            .where(dead, Job.attempt >= max_attempts)
+            .where(dead, Job.attempt - Job.saved_attempt >= max_attempts)
             .values(
                 status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None,
                 error=f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`",

@@ -30,11 +30,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from models.catalogue.base import now
 from models.filters import (
     FIELDS,
-    NAME,
     All,
     Comparison,
     Either,
-    FilterError,
     Kind,
     Missing,
     Node,
@@ -111,33 +109,12 @@ def filter_clause(session: Session, node: Node) -> Condition:
             return ~or_(false(), *(_having(session, table, name, true()) for table in TABLES))
 
 
-def sort_keys(text: str) -> list[tuple[str, bool]]:
-    """`-duration,coupling.a` as names, and whether each goes downwards.
-
-    Raises
-    ------
-    FilterError
-        It is no list of names.
-    """
-    keys = []
-    for word in text.split(","):
-        name = word.strip().removeprefix("-")
-        if not NAME.fullmatch(name):
-            raise FilterError(
-                text,
-                max(0, text.find(word)),
-                "expected names to sort by, such as -duration or coupling.a,-KuramotoIndex",
-            )
-        keys.append((name, word.strip().startswith("-")))
-    return keys
-
-
 def in_order(query: Select[Any], keys: Iterable[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]]) -> Any:
     """The query in that order, jobs without the value last; equal ones newest sweep first, in the order of its points.
 
     Parameters
     ----------
-    keys : of `sort_keys`
+    keys : of `models.filters.sort_keys`
     """
     order: list[Any] = []
     for name, is_down in keys:

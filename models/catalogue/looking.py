@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, Database, target_of
-from models.catalogue.filtering import filter_clause, gid_range, in_order, sort_keys, tables_of
+from models.catalogue.filtering import filter_clause, gid_range, in_order, tables_of
 from models.errors import NotFoundError
-from models.filters import Filter
+from models.filters import Filter, sort_keys
 from models.status import Status
-from models.tables import Job, JobMetric, Output, Sweep
+from models.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 
 Row = TypeVar("Row", Sweep, Job)
 
@@ -29,11 +29,18 @@ class SweepSummary:
 class Looking(Database):
     """What anyone reads."""
 
-    def sweeps(self, limit: int = 100) -> list[SweepSummary]:
-        """Sweeps, newest first."""
+    def sweeps(self, limit: int = 100, *, unfinished: bool = False) -> list[SweepSummary]:
+        """Sweeps, newest first.
+
+        Parameters
+        ----------
+        unfinished : only those with jobs that wait or run
+        """
+        going = exists().where(Job.sweep_id == Sweep.id, Job.status.in_([Status.PENDING, Status.STARTED]))
+        wanted = [going] if unfinished else []
 
         def work(session: Session) -> list[SweepSummary]:
-            found = list(session.scalars(select(Sweep).order_by(Sweep.id.desc()).limit(limit)))
+            found = list(session.scalars(select(Sweep).where(*wanted).order_by(Sweep.id.desc()).limit(limit)))
             counted = (
                 select(Job.sweep_id, Job.status, func.count())
                 .where(Job.sweep_id.in_([sweep.id for sweep in found]))
@@ -114,6 +121,26 @@ class Looking(Database):
         if found is None:
             raise NotFoundError(f"{gid}: no output has this gid")
         return found
+
+    def parameters(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[UUID, dict[str, float | str]]:
+        """The parameters of jobs with these names, swept or not, as filters compare them."""
+
+        def work(session: Session) -> dict[UUID, dict[str, float | str]]:
+            shared: dict[int, dict[str, float | str]] = {job.sweep_id: {} for job in jobs}
+            rows = session.scalars(
+                select(SweepParameter).where(SweepParameter.sweep_id.in_(shared), SweepParameter.name.in_(names))
+            )
+            for row in rows:
+                shared[row.sweep_id][row.name] = row.text or "" if row.number is None else row.number
+            found = {job.gid: dict(shared[job.sweep_id]) for job in jobs}
+            for start in range(0, len(jobs), BATCH):
+                gids = {job.id: job.gid for job in jobs[start : start + BATCH]}
+                own = select(JobParameter).where(JobParameter.job_id.in_(gids), JobParameter.name.in_(names))
+                for one in session.scalars(own):
+                    found[gids[one.job_id]][one.name] = one.text or "" if one.number is None else one.number
+            return found
+
+        return self._read(work)
 
     def metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, float]]:
         """The metrics of jobs, by name."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import CursorResult, insert, or_, select, update
 
 from models.catalogue.base import BATCH, Database
 from models.database import transact
@@ -36,6 +36,8 @@ class Claim:
     token: UUID
     #: 1 for the first start.
     attempt: int
+    #: The last attempt that saved progress; 0 for none.
+    saved_attempt: int
     number: int
     #: Jobs of the sweep.
     size: int
@@ -73,7 +75,12 @@ class Working(Database):
         older_than : those instead whose message was sent longer ago than this
         """
         wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < self.clock() - older_than
-        query = select(Job.gid).where(Job.status == Status.PENDING, wanted).order_by(Job.id).limit(limit)
+        query = (
+            select(Job.gid)
+            .where(Job.status == Status.PENDING, wanted, _is_due(self.clock()))
+            .order_by(Job.id)
+            .limit(limit)
+        )
         return self._read(lambda session: list(session.scalars(query)))
 
     def mark_published(self, gids: Sequence[UUID]) -> None:
@@ -84,14 +91,14 @@ class Working(Database):
             self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
-        """The right to run a PENDING job, or None when it is not PENDING or not there."""
+        """The right to run a PENDING job, or None when it is not PENDING, not due, or not there."""
         token, start = uuid4(), self.clock()
         taken = self._change(
             update(Job)
-            .where(Job.gid == gid, Job.status == Status.PENDING)
+            .where(Job.gid == gid, Job.status == Status.PENDING, _is_due(self.clock()))
             .values(
                 status=Status.STARTED, attempt=Job.attempt + 1, claim_token=token, worker=worker, started_at=start,
-                finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
+                not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
             )
         )  # fmt: skip
         if not taken:
@@ -101,8 +108,9 @@ class Working(Database):
             return None  # The lease ran out between the two statements.
         spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
         return Claim(
-            job.gid, job.sweep.gid, token, job.attempt, job.number, job.sweep.size, job.seed, spec.canonical_json()
-        )
+            job.gid, job.sweep.gid, token, job.attempt, job.saved_attempt, job.number, job.sweep.size, job.seed,
+            spec.canonical_json(),
+        )  # fmt: skip
 
     def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:
         """Extend the lease; True when a person wants the job canceled.
@@ -151,6 +159,16 @@ class Working(Database):
 
         transact(self._engine, work)
 
+    def saved(self, claim: Claim) -> None:
+        """A later attempt can go on from here: starts that came to nothing are counted anew.
+
+        Raises
+        ------
+        LeaseLostError
+            The job is no longer this worker's.
+        """
+        self._change_claimed(claim, saved_attempt=Job.attempt)
+
     def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
         """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
 
@@ -160,13 +178,25 @@ class Working(Database):
             The job is no longer this worker's.
         """
         words = {"error": message, "error_type": error_type}
-        if retryable and claim.attempt < max_attempts:
+        left = select(Job.attempt - Job.saved_attempt < max_attempts).where(Job.gid == claim.gid)
+        if retryable and self._read(lambda session: session.scalar(left)):
             self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING)
             return Status.PENDING
         self._change_claimed(
             claim, **words, status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None
         )
         return Status.ERROR
+
+    def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> None:
+        """PENDING again, not before `pause` is over, as if never started: the fault is not the job's.
+
+        Raises
+        ------
+        LeaseLostError
+            The job is no longer this worker's.
+        """
+        words = {"error": message, "error_type": error_type, "not_before": self.clock() + pause}
+        self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> None:
         """PENDING again, as if never started: the worker was told to stop."""
@@ -181,6 +211,10 @@ class Working(Database):
     def _change_claimed(self, claim: Claim, **values: Any) -> None:
         if self._change(_claimed(claim).values(**values)) != 1:
             raise _lost(claim)
+
+
+def _is_due(moment: datetime) -> Any:
+    return or_(Job.not_before.is_(None), Job.not_before <= moment)
 
 
 def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:

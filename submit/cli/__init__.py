@@ -3,7 +3,7 @@
 Nothing here imports TVB, and each command imports what it needs itself: `--help` answers at once.
 """
 
-from submit.cli import control, files, looking, operating, reference, running, serving
+from submit.cli import control, files, looking, measuring, operating, reference, running, serving
 from submit.cli.group import main
 
-__all__ = ["control", "files", "looking", "main", "operating", "reference", "running", "serving"]
+__all__ = ["control", "files", "looking", "main", "measuring", "operating", "reference", "running", "serving"]

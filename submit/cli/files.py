@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     "--as", "kind", type=click.Choice(["data", "simulations", "pse"]), default="data", show_default=True,
     help="Time series alone; with their simulations in the history; as a parameter space exploration.",
 )  # fmt: skip
+@click.option(
+    "--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), default="tvb2", show_default=True,
+    help="tvb1 for TVB 1.4 to 1.5: the time series alone.",
+)  # fmt: skip
+@click.option("--connectivity-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
+@click.option("--region-mapping-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
 @click.pass_obj
-def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind) -> None:
+def bundle(
+    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind, file_format: str,
+    connectivity_gid: UUID | None, region_mapping_gid: UUID | None,
+) -> None:  # fmt: skip
     """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
 
     Runs where the data directory is mounted.
@@ -42,27 +51,63 @@ def bundle(settings: Settings, keys: tuple[str, ...], output: Path | None, kind:
     catalogue = catalogue_of(settings)
     found = [catalogue.find(key) for key in keys]
     target = (output or settings.storage.bundle("-".join(keys))).absolute()
+    if file_format == "tvb1":
+        from submit.bundle_tvb1 import make_tvb1_bundle
+
+        if kind != "data":
+            raise click.UsageError(f"--as {kind}: TVB 1 gets the time series alone; leave --as out")
+        make_tvb1_bundle(
+            catalogue, found, settings, target, connectivity_gid=connectivity_gid, region_mapping_gid=region_mapping_gid
+        )
+        click.echo(f"{target}\nIn the TVB 1 GUI: Project, Data Structure, Upload data, TVB; give it this file.")
+        return
+    if connectivity_gid or region_mapping_gid:
+        raise click.UsageError("--connectivity-gid and --region-mapping-gid are for --format tvb1")
     make_bundle(catalogue, found, settings, target, kind)
     click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
 
 
 @main.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("keys", metavar="[FILE|JOB|SWEEP]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every job of the catalogue, and every file of its storage.")
 @click.pass_obj
-def verify(settings: Settings, files: tuple[Path, ...]) -> None:
-    """Check H5 files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
+def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
+    """Check files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
 
-    Exit code 1 when there is a fault.
+    Of a JOB or a SWEEP, each finished file is also compared with its row: it is there, with the same size and sha256.
+    With --all, files that no row names are listed too. Exit code 1 when there is a fault.
 
     \b
     Example:
       tvb-batch verify sweep.zip
     """
+    from submit.audit import audit
     from submit.processes import run_worker_module
 
-    found = run_worker_module(settings, "h5.check", *(str(file.absolute()) for file in files), may_fail=True)
-    click.echo(found or f"No fault in {len(files)} file{'s' if len(files) > 1 else ''}.\n", nl=False)
-    sys.exit(1 if found else 0)
+    if bool(keys) == everything:
+        raise click.UsageError("name files, jobs or sweeps, or give --all")
+    files = [key for key in keys if _is_file(key)]
+    others = [key for key in keys if not _is_file(key)]
+    faults: list[str] = []
+    repairs: list[str] = []
+    count = len(files)
+    if files:
+        paths = [str(Path(key).absolute()) for key in files]
+        faults = run_worker_module(settings, "h5.check", *paths, may_fail=True).splitlines()
+    if others or everything:
+        catalogue = catalogue_of(settings)
+        targets: list[str | None] = [*others] or [None]  # None stands for all there is.
+        for target in targets:
+            result = audit(catalogue, settings, catalogue.find(target) if target else None)
+            faults, repairs, count = faults + result.faults, repairs + result.repairs, count + result.files
+    for line in [*faults, *repairs] or [f"No fault in {count} file{'' if count == 1 else 's'}."]:
+        click.echo(line)
+    sys.exit(1 if faults else 0)
+
+
+def _is_file(key: str) -> bool:
+    """Whether a key is meant as a file: a missing one has no gid's or name's form."""
+    return Path(key).is_file() or Path(key).suffix in (".h5", ".zip") or "/" in key
 
 
 @main.command()

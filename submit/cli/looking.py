@@ -8,14 +8,14 @@ import click
 
 from models.settings import Settings
 from models.status import Status
-from submit.cli.group import catalogue_of, json_option, main, print_json
+from submit.cli.group import catalogue_of, complete_sweep, json_option, listing_options, main, print_json
 
 if TYPE_CHECKING:
-    pass
+    from submit.listing import Form
 
 
 @main.command("list")
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=complete_sweep)
 @click.option(
     "--status",
     type=click.Choice([str(status) for status in Status], case_sensitive=False),
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     help="Only jobs that fit, such as `coupling.a >= 5 and KuramotoIndex > 0.8`; all of them, if repeated.",
 )
 @click.option("--sort", default="", metavar="NAMES", help="Such as `-duration` or `coupling.a,-KuramotoIndex`.")
+@click.option("--columns", default="", metavar="NAMES", help="Such as `gid,status,coupling.a,KuramotoIndex`.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many jobs.")
-@json_option
+@listing_options
 @click.pass_obj
 def list_(
     settings: Settings,
@@ -39,67 +40,79 @@ def list_(
     status: str | None,
     conditions: tuple[str, ...],
     sort: str,
+    columns: str,
     limit: int,
-    as_json: bool,
+    form: Form | None,
 ) -> None:
     """List jobs, newest first: all of them, or those of SWEEP.
 
+    Filters, orders and columns take parameters, metrics and fields such as status, duration, worker and is_nan.
+
     \b
     Example:
-      tvb-batch list --status ERROR --where "coupling.a >= 5"
+      tvb-batch list --where "coupling.a >= 5 and status = ERROR" --sort -duration --columns gid,coupling.a,error
     """
-    from models.filters import Filter
-    from submit import view
+    from models.filters import Filter, sort_keys
+    from submit.listing import list_jobs
 
     catalogue = catalogue_of(settings)
+    wanted, shown = Filter.all_of(*conditions), [name for name, _ in sort_keys(columns)] if columns else []
     filters: dict[str, Any] = {
         "sweep": catalogue.find_sweep(sweep).gid if sweep else None,
         "status": Status(status.upper()) if status else None,
-        "where": Filter.all_of(*conditions),
+        "where": wanted,
     }
     jobs = catalogue.jobs(**filters, sort=sort, limit=limit)
-    if as_json:
-        print_json([view.job_as_dict(job) for job in jobs])
+    names = {*(wanted.names if wanted else ()), *shown, *(name for name, _ in (sort_keys(sort) if sort else []))}
+    for name in catalogue.unknown(names - {"parameters"}):
+        click.echo(f"Warning: no job has a parameter, metric or field {name!r}", err=True)
+    if form is None and not jobs:
+        click.echo("No jobs fit." if any(filters.values()) else "No jobs yet: tvb-batch run examples/jansen_rit.yaml")
         return
-    view.print_jobs(jobs, catalogue.count(**filters))
+    list_jobs(catalogue, jobs, shown, form or "table").print(form or "table")
+    if len(jobs) == limit and (total := catalogue.count(**filters)) > limit:
+        click.echo(f"{limit:,} of {total:,} jobs; --limit shows more.", err=True)
 
 
 @main.command()
-@json_option
+@listing_options
 @click.pass_obj
-def sweeps(settings: Settings, as_json: bool) -> None:
+def sweeps(settings: Settings, form: Form | None) -> None:
     """List sweeps, newest first, with how far each one is.
 
     \b
     Example:
       tvb-batch sweeps --json
     """
-    from submit import view
+    from submit.listing import list_sweeps
 
     summaries = catalogue_of(settings).sweeps()
-    if as_json:
-        print_json([view.sweep_as_dict(summary) for summary in summaries])
+    if form is None and not summaries:
+        click.echo("No sweeps yet: tvb-batch run examples/jansen_rit.yaml")
         return
-    view.print_sweeps(summaries)
+    list_sweeps(summaries, form or "table").print(form or "table")
 
 
 @main.command()
-@click.argument("key", metavar="JOB|SWEEP")
+@click.argument("key", metavar="JOB|SWEEP", shell_complete=complete_sweep)
 @json_option
 @click.pass_obj
 def show(settings: Settings, key: str, as_json: bool) -> None:
-    """Show one job or one sweep: parameters, times, files, error.
+    """Show one job or one sweep: what it alone has, times, metrics, files, the error and how to run it again.
 
     \b
     Example:
       tvb-batch show jansen_rit
     """
-    from submit import view
+    from models.tables import Sweep
+    from submit.details import print_job, print_sweep
+    from submit.view import details
 
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)
-    details = view.details(catalogue, found, settings.storage)
     if as_json:
-        print_json(details)
-        return
-    view.print_details(details)
+        print_json(details(catalogue, found, settings.storage))
+    elif isinstance(found, Sweep):
+        print_sweep(catalogue, found)
+    else:
+        print_job(catalogue, found, settings.storage)

@@ -12,7 +12,7 @@ import click
 
 from models.settings import Settings
 from models.status import Status
-from submit.cli.group import catalogue_of, load, main
+from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @main.command()
 @click.argument("spec", required=False)
 @click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@format_option
 @click.option(
     "--workers",
     "-w",
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     help="Worker processes; all cores by default.",
 )
 @click.pass_obj
-def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> None:
+def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file_format: str | None) -> None:
     """Run SPEC here and now: a private Redis, worker processes, and this command watching.
 
     Without SPEC, finish what is still waiting in the data directory.
@@ -42,11 +43,13 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> N
     """
     from models.paths import check_writable
     from models.queue import make_app
-    from submit import view
+    from submit import live, view
     from submit.enqueue import enqueue
     from submit.local import local_workers
 
-    sweep_spec = load(spec) if spec else None
+    if file_format and not spec:
+        raise click.UsageError("--format: what is waiting has its format already; give a SPEC")
+    sweep_spec = load(spec, file_format) if spec else None
     check_writable(settings.storage)
     catalogue = catalogue_of(settings)
     total = sweep_spec.size if sweep_spec else catalogue.count(status=Status.PENDING)
@@ -62,7 +65,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool) -> N
                 app = make_app(local.settings)
                 sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
             _say_waiting(catalogue, sweep)
-            counts = view.watch(catalogue, sweep, on_tick=local.check)
+            counts = live.watch(catalogue, sweep, on_tick=local.check)
     except KeyboardInterrupt:
         click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
         sys.exit(1)
@@ -83,8 +86,11 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
 @click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
 @click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@format_option
 @click.pass_obj
-def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool) -> None:
+def submit(
+    settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, file_format: str | None
+) -> None:  # fmt: skip
     """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
 
     \b
@@ -95,7 +101,7 @@ def submit(settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: 
     from submit import view
     from submit.enqueue import enqueue
 
-    sweep_spec = load(spec)
+    sweep_spec = load(spec, file_format)
     if dry_run or check:
         click.echo(view.describe_spec(sweep_spec))
         if check:
@@ -120,23 +126,26 @@ def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
 
 
 @main.command()
-@click.argument("sweep")
+@click.argument("sweep", required=False, shell_complete=complete_sweep)
 @click.pass_obj
-def watch(settings: Settings, sweep: str) -> None:
-    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended.
+def watch(settings: Settings, sweep: str | None) -> None:
+    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended; without it, all that is left.
+
+    Ctrl-C ends the watching, not the jobs; watch again from any machine.
 
     \b
     Example:
       tvb-batch watch jansen_rit
     """
-    from submit import view
+    from submit import live, view
 
     catalogue = catalogue_of(settings)
-    found = catalogue.find_sweep(sweep)
+    found = catalogue.find_sweep(sweep) if sweep else None
     try:
-        counts = view.watch(catalogue, found)
+        counts = live.watch(catalogue, found)
     except KeyboardInterrupt:
-        click.echo("\nNo longer watching; the jobs go on.", err=True)
+        again = f"tvb-batch watch {view.short(found.gid)}" if found else "tvb-batch watch"
+        click.echo(f"\nNo longer watching; the jobs go on. Again: {again}", err=True)
         sys.exit(1)
     view.print_end(catalogue, found, counts, settings.storage)
     sys.exit(1 if counts[Status.ERROR] else 0)

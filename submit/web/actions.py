@@ -14,9 +14,9 @@ from models.catalogue import Catalogue
 from models.errors import NotFoundError, TvbBatchError
 from models.settings import Settings
 from models.tables import Sweep
-from submit import view
 from submit.bundle import make_bundle
 from submit.web import pages
+from submit.words import short
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Bundles:
 
     def start(self, catalogue: Catalogue, settings: Settings, sweep: Sweep) -> None:
         """Begin, unless it is being made already."""
-        name = f"{sweep.name}-{view.short(sweep.gid)}"
+        name = f"{sweep.name}-{short(sweep.gid)}"
         with self._lock:
             before = self._making.get(sweep.gid)
             if before is not None and before.state == "being made":

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,17 +14,22 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from models.catalogue import Catalogue
 from models.catalogue.adding import as_columns
-from models.catalogue.charting import DURATION
 from models.errors import NotFoundError, TvbBatchError
 from models.settings import Settings
 from models.spec import simulation
 from models.status import Status
 from models.tables import Job, Output, Sweep
-from submit import view
+from submit.describe import describe_plan
 from submit.results import TimeSeries, node_labels
+from submit.view import job_as_dict
 from submit.web.charts import Mark, series_svg, sweep_svg
 from submit.web.decimation import envelope
+from submit.words import number, short
 
+#: What colours a map besides the metrics. Seconds.
+DURATION = "duration"
+#: Jobs in a map; of more, every so manyth.
+MOST_MARKS = 2500
 #: Jobs on a page of the table.
 PAGE = 50
 #: Nodes of a series shown at first, and at most.
@@ -73,11 +78,11 @@ def sweep(request: Request) -> Response:
     first = catalogue.jobs(sweep=found.gid, limit=1)
     names = list(first[0].parameters) if first else []
     numeric = [name for name in names if _number(first[0].parameters[name]) is not None]
-    metrics = catalogue.metric_names(found)
+    metrics = catalogue.metric_names(found.gid)
     values = {
         "sweep": found,
         "counts": catalogue.counts(found.gid),
-        "plan": view.describe_plan(found.plan),
+        "plan": describe_plan(found.plan),
         "axes": numeric,
         "metrics": [*metrics, DURATION],
         "failures": catalogue.jobs(sweep=found.gid, status=Status.ERROR, limit=5),
@@ -96,15 +101,17 @@ def sweep_progress(request: Request) -> Response:
 def sweep_chart(request: Request) -> Response:
     """The picture of a sweep over the parameters `x` and `y`, or all of them, coloured by a metric."""
     catalogue, found = catalogue_of(request), _sweep(request)
-    value = request.query_params.get("value") or next(iter(catalogue.metric_names(found)), DURATION)
-    points = catalogue.points(found, value)
+    value = request.query_params.get("value") or next(iter(catalogue.metric_names(found.gid)), DURATION)
+    step = max(1, -(-found.size // MOST_MARKS))
+    every = catalogue.points(found.gid, value, numbers=range(0, found.size, step) if step > 1 else None)
+    points = [point for point in every if point.status == Status.FINISHED]
     asked = [name for name in (request.query_params.get("x"), request.query_params.get("y")) if name]
     known = {name: _number(v) is not None for name, v in points[0].parameters.items()} if points else {}
     axes = [name for name in dict.fromkeys(asked) if known.get(name)] or [name for name in known if known[name]]
     marks = [
         Mark(
             f"/jobs/{point.gid}",
-            f"job {point.number}: {', '.join(f'{k}={view.number(v)}' for k, v in point.parameters.items())}; "
+            f"job {point.number}: {', '.join(f'{k}={number(v)}' for k, v in point.parameters.items())}; "
             f"{value} {'unknown' if point.value is None else format(point.value, '.4g')}",
             tuple(_number(point.parameters[name]) or 0.0 for name in axes),
             math.nan if point.value is None else point.value,
@@ -143,7 +150,7 @@ def jobs(request: Request) -> Response:
         request, "jobs.html",
         {
             **values, "jobs": found, "metrics": metrics, "names": names, "measured": measured, "fault": fault,
-            "total": total, "page": page, "pages": pages_, "number": view.number, "seconds": _seconds,
+            "total": total, "page": page, "pages": pages_, "number": number, "seconds": _seconds,
             "link": lambda **changed: "/jobs?" + urlencode({k: v for k, v in {**values, **changed}.items() if v}),
         },
     )  # fmt: skip
@@ -182,7 +189,7 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
     base = simulation(found.sweep.base)
     everything = base.with_parameters({**found.parameters, "seed": found.seed}).parameters()
     # Those of the first monitor have their names alone, too.
-    known, metrics = view.job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
+    known, metrics = job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
     outputs = catalogue.outputs([found.gid])
     provenance = {
         "sweep": found.sweep.name, "number": found.number, "seed": found.seed, "attempt": found.attempt,
@@ -193,8 +200,8 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "job": found,
-        "swept": {name: view.number(value) for name, value in found.parameters.items()},
-        "parameters": {name: view.number(value) for name, value in everything.items()},
+        "swept": {name: number(value) for name, value in found.parameters.items()},
+        "parameters": {name: number(value) for name, value in everything.items()},
         "measured": {name: f"{metrics[name]:.6g}" for name in sorted(metrics) if not name.startswith("monitors[0].")},
         "provenance": {name: str(value) for name, value in provenance.items() if value not in (None, "")},
         "outputs": outputs,
@@ -208,7 +215,7 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
     outputs = catalogue_of(request).outputs([found.gid])
     at = _whole(asked.get("output"), 0)
     if not 0 <= at < len(outputs):
-        raise NotFoundError(f"job {view.short(found.gid)} has no output {at}")
+        raise NotFoundError(f"job {short(found.gid)} has no output {at}")
     with TimeSeries(settings_of(request).storage.absolute(outputs[at].path)) as series:
         data, attributes = series.data, series.attributes
         variables, nodes, modes = data.shape[1:]
@@ -240,8 +247,9 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
 def workers(request: Request) -> Response:
     """Who runs what."""
     catalogue = catalogue_of(request)
-    running = catalogue.jobs(status=Status.STARTED, limit=200)
-    values = {"workers": catalogue.workers(), "running": running, "now": datetime.now(UTC)}
+    found = catalogue.workers(timedelta(seconds=settings_of(request).lease))
+    running = [job for worker in found for job in worker.running][:200]
+    values = {"workers": found, "running": running, "now": datetime.now(UTC)}
     return render(request, "_workers.html" if "hx-request" in request.headers else "workers.html", values)
 
 
@@ -283,7 +291,7 @@ def _number(value: object) -> float | None:
 
 
 def _seconds(found: Job) -> float | None:
-    seconds: float | None = view.job_as_dict(found)["seconds"]
+    seconds: float | None = job_as_dict(found)["seconds"]
     return seconds
 
 

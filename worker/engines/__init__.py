@@ -16,8 +16,8 @@ class Choice:
     name: str
     #: Why no faster engine was taken; empty when the fastest was.
     reason: str
-    #: (simulator, chunk_steps) -> chunks, see `reference.stream`.
-    stream: Callable[[Any, int], Iterator[Chunk]]
+    #: (simulator, chunk_steps, done = 0) -> chunks, see `reference.stream`.
+    stream: Callable[..., Iterator[Chunk]]
 
 
 #: Fewer steps are done by TVB in the time that compiling takes: about 5 s.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from worker.engines.graph import UntraceableError
 from worker.engines.program import Program, Run, make_program
-from worker.engines.reference import Chunk, count_steps
+from worker.engines.reference import Chunk, Samples, count_steps, in_chunks
 from worker.engines.trial import find_difference
 from worker.engines.watchers import join, make_watcher, watches_afferents
 
@@ -68,7 +68,7 @@ def supports(simulator: Any, cache: Path) -> str | None:
     return None
 
 
-def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
+def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
     """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time.
 
     At the end of each chunk the simulator holds what TVB's loop would have left in it: state, history, noise, stocks.
@@ -76,25 +76,25 @@ def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
     prepared = _PREPARED.get(simulator)
     assert prepared is not None, "ask `supports` first"
     assert prepared.history is simulator.history, "the simulator was configured again: ask `supports` again"
-    total, done = count_steps(simulator), 0
-    steps = _Steps(simulator, prepared.program)
-    while done < total:
-        n_steps = min(chunk_steps, total - done)
+    steps = _Steps(simulator, prepared.program, done)
+
+    def do(n_steps: int) -> list[Samples | None]:
         with np.errstate(all="ignore"):
-            samples = steps.do(n_steps)
-        done += n_steps
-        yield Chunk(done, tuple(samples))
+            return steps.do(n_steps)
+
+    yield from in_chunks(do, count_steps(simulator), chunk_steps, done)
 
 
 class _Steps:
     """A simulator and its monitors on their way."""
 
-    def __init__(self, simulator: Any, program: Program) -> None:
+    def __init__(self, simulator: Any, program: Program, done: int = 0) -> None:
         self._simulator = simulator
         self._afferents = any(watches_afferents(monitor) for monitor in simulator.monitors)
         self._run = Run(program, simulator, afferents=self._afferents)
         self._watchers = [make_watcher(monitor, program.kernel.primitives) for monitor in simulator.monitors]
-        self._first = int(simulator.current_step) + 1
+        #: Where the stimulus began.
+        self._first = int(simulator.current_step) + 1 - done
         self._step = int(simulator.current_step)
         if simulator.stimulus is not None:
             simulator._prepare_stimulus()

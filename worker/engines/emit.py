@@ -24,22 +24,20 @@ _TEMPLATES = {
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
 _BYTES = {"work": 8, "work32": 4}
+#: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
+SHARED = ("scalars", "fields", "loops", "work", "work32")
 
 
 @dataclass(frozen=True)
 class Function:
-    """Source of a function, and how it is called: `name(n, *arguments, *rooms)`."""
+    """Source of a function that is called with the number of nodes and the addresses of arrays."""
 
     name: str
     source: str
+    #: Names of the arrays.
     arguments: tuple[str, ...]
-    #: Name, rows and type of the arrays (rows, n) it works in.
-    rooms: tuple[tuple[str, int, str], ...]
-
-    def call(self, count: str, *arguments: str) -> str:
-        """A call for `count` nodes, with arrays of the same names but for the first `arguments`."""
-        rest = self.arguments[len(arguments) :]
-        return f"{self.name}({', '.join([count, *arguments, *rest, *(room for room, _, _ in self.rooms)])})"
+    #: Rows of `work` and of `work32` that it needs.
+    rooms: tuple[int, int]
 
 
 #: A row of an array: its name and the row; and what is stored there.
@@ -104,8 +102,9 @@ class _Emitter:
         self._rows: dict[str, Row] = {}
         self._free: dict[str, list[int]] = {"work": [], "work32": []}
         self._count = {"work": 0, "work32": 0}
-        self._rooms: list[tuple[str, int, str]] = []
         self._called: list[Function] = []
+        #: Where the rows of a called function begin in `work` and in `work32`.
+        self._begins: dict[str, tuple[int, int]] = {}
         self._scopes: dict[Row, int] = {}
         self._bodies = 0
         self._phases = self._divide()
@@ -114,23 +113,15 @@ class _Emitter:
         body: list[str] = []
         for number, phase in enumerate(self._phases):
             body += self._phase(number, phase)
-        rooms = [
-            (f"{self._name}_{room}", rows, dtype)
-            for (room, rows), dtype in zip(self._count.items(), ("float64", "float32"), strict=True)
-        ]
-        scalars = sorted({name for phase in self._phases for name in phase.used if _is_slot(name, "s")})
-        arguments = (*self._arguments, "scalars", "fields", "loops")
+        arguments = (*self._arguments, *SHARED)
         lines = [
-            f"def {self._name}({', '.join(['n', *arguments, *(room for room, _, _ in [*rooms, *self._rooms])])}):",
-            f"    work, work32 = {rooms[0][0]}, {rooms[1][0]}",
+            f"def {self._name}({', '.join(['n', *arguments])}):",
             "    far = 0",
-            *[f"    {name} = scalars[{name[1:]}]" for name in scalars],
             *body,
             "    return far",
         ]
-        text = "@jit\n" + "\n".join(lines) + "\n"
-        text = text.replace("@SCOPES@", str(len(self._scopes) + 1))
-        return [*self._called, Function(self._name, text, arguments, (*rooms, *self._rooms))]
+        text = ("\n".join(lines) + "\n").replace("@SCOPES@", str(len(self._scopes) + 1))
+        return [*self._called, Function(self._name, text, arguments, (self._count["work"], self._count["work32"]))]
 
     def _divide(self) -> list[_Phase]:
         """Put every operation into the first phase that has what it needs."""
@@ -172,32 +163,48 @@ class _Emitter:
             targets += stores
         targets = [*dict.fromkeys(targets), *phase.stores]
         for room, row, _ in targets:
-            self._scopes.setdefault((room, row), len(self._scopes) + 1)
+            self._scope(room, row)
         loads = [line for name in sorted(phase.used.keys() - phase.made) if (line := self._load(name, phase))]
         statements = [line for operation in phase.statements for line in self._statement(operation)]
         puts = [self._put(room, row, name) for room, row, name in targets]
         for name in [name for name in self._rows if name not in later and name not in phase.made]:
             room, row = self._rows.pop(name)
-            if room in self._free:
-                self._free[room].append(row)
+            self._free[room].append(row)
         body = [*loads, *statements, *puts]
-        loop = ["    for i in range(n):", *[f"        {line}" for line in body]] if body else []
+        if any(operation.code.startswith("call ") for operation in phase.statements):
+            # Numba makes of TVB's source what it makes of it for TVB.
+            scalars = [f"    {name} = scalars[{name[1:]}]" for name in sorted(phase.used) if _is_slot(name, "s")]
+            loop = [*scalars, "    for i in range(n):", *[f"        {line}" for line in body]]
+        else:
+            loop = self._compute(body, phase)
         return [*loop, *[f"    {line}" for line in calls]]
+
+    def _compute(self, body: list[str], phase: _Phase) -> list[str]:
+        """A loop over plain arithmetic."""
+        if not body:
+            return []
+        scalars = sorted(name for name in phase.used if _is_slot(name, "s"))
+        loads = [f"{name} = get(scalars, {name[1:]}, 1, 0, 0, 0)" for name in scalars]
+        arrays = [name for name in (*self._arguments, *SHARED) if name != "loops"]
+        text = "\n".join([*loads, *body]).replace("@SCOPES@", "0")
+        names, given = " ".join(arrays), ", ".join(arrays)
+        call = f'far += compute("""\n{text}\n""", "{names}", @SCOPES@, n, i, {given})'
+        return ["    for i in range(n):", f"        {call}"]
 
     def _load(self, name: str, phase: _Phase) -> str:
         if _is_slot(name, "n"):
-            return f"{name} = get(fields, {name[1:]}, i, 0, @SCOPES@)"
+            return f"{name} = get(fields, {name[1:]}, n, i, 0, @SCOPES@)"
         place = self._inputs.get(name) or self._rows.get(name)
         if place is None:
             return ""
-        value = f"get({place[0]}, {place[1]}, i, {self._scopes.get(place, 0)}, @SCOPES@)"
+        value = f"get({place[0]}, {place[1]}, n, i, {self._scopes.get(place, 0)}, @SCOPES@)"
         kind = phase.used[name].kind
         return f"{name} = " + {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}.get(
             kind, value
         )
 
     def _put(self, room: str, row: int, name: str) -> str:
-        return f"put({room}, {row}, i, {name}, {self._scopes[room, row]}, @SCOPES@)"
+        return f"put({room}, {row}, n, i, {name}, {self._scopes[room, row]}, @SCOPES@)"
 
     def _statement(self, operation: Operation) -> list[str]:
         results, arguments = [ref.name for ref in operation.results], [ref.name for ref in operation.arguments]
@@ -224,48 +231,60 @@ class _Emitter:
         if len(operands) == 1:
             operands.append("0, 0")
         room, row = self._row(operation.results[0])
-        out = f"{room}.ctypes.data + {row * _BYTES[room]} * n, {_BYTES[room]}"
-        return [f"call_loop(loops[{index}, 0], loops[{index}, 1], {', '.join(operands)}, {out}, n)"], stores
+        out = f"locate({room}, {row}, n), {_BYTES[room]}"
+        return [
+            f"call_loop(loops[{2 * int(index)}], loops[{2 * int(index) + 1}], {', '.join(operands)}, {out}, n)"
+        ], stores
 
     def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
         """Address and stride of an operand of a NumPy loop."""
         if ref.kind == "d" and ref.name[0] == "(":
             ref = self._graph.scalar(float(ref.name[1:-1]), _literal_source(ref.name))
         if _is_slot(ref.name, "s"):
-            return f"scalars.ctypes.data + {8 * int(ref.name[1:])}", 0
+            return f"locate(scalars, {ref.name[1:]}, 1)", 0
         if _is_slot(ref.name, "n"):
-            return f"fields.ctypes.data + {8 * int(ref.name[1:])} * n", 8
+            return f"locate(fields, {ref.name[1:]}, n)", 8
         if ref.name not in self._rows or ref.name in phase.made:
             stores.append((*self._row(ref), ref.name))
         room, row = self._rows[ref.name]
-        return f"{room}.ctypes.data + {row * _BYTES[room]} * n", _BYTES[room]
+        return f"locate({room}, {row}, n)", _BYTES[room]
 
     def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
-        site = f"{self._name}_{operation.results[0].name}"
-        inside = f"{site}_in"
-        self._rooms += [(inside, len(operation.arguments), "float64"), (site, len(operation.results), "float64")]
         name = block.name + ("_quickly" if self._quick != NEVER else "")
-        if not any(function.name == name for function in self._called):
+        if name not in self._begins:
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
             self._called += emit_function(name, self._graph, inputs, outputs, ("given", "result"), quick=self._quick)
-        function = next(function for function in self._called if function.name == name)
-        self._rooms += [room for room in function.rooms if room not in self._rooms]
+            self._begins[name] = (
+                self._reserve("work", self._called[-1].rooms[0]),
+                self._reserve("work32", self._called[-1].rooms[1]),
+            )
+        inside = self._reserve("work", len(operation.arguments))
+        result = self._reserve("work", len(operation.results))
         for k, ref in enumerate(operation.results):
-            self._rows[ref.name] = (site, k)
-        stores = [(inside, k, ref.name) for k, ref in enumerate(operation.arguments)]
-        return [f"far += {function.call('n', inside, site)}"], stores
+            self._rows[ref.name] = ("work", result + k)
+            self._scope("work", result + k)
+        stores = [("work", inside + k, ref.name) for k, ref in enumerate(operation.arguments)]
+        given, out = f"skip(work, {inside}, n)", f"skip(work, {result}, n)"
+        begin, begin32 = self._begins[name]
+        call = f"{name}(n, {given}, {out}, scalars, fields, loops, skip(work, {begin}, n), skip(work32, {begin32}, n))"
+        return [f"far += {call}"], stores
+
+    def _reserve(self, room: str, rows: int) -> int:
+        """The first of some rows that are used for nothing else."""
+        self._count[room] += rows
+        return self._count[room] - rows
+
+    def _scope(self, room: str, row: int) -> None:
+        self._scopes.setdefault((room, row), len(self._scopes) + 1)
 
     def _row(self, ref: Ref) -> Row:
         """Where a number of each node is kept from one phase to the next."""
         if ref.name not in self._rows:
             room = "work32" if ref.kind == "f" else "work"
-            if self._free[room]:
-                row = self._free[room].pop()
-            else:
-                row = self._count[room]
-                self._count[room] += 1
+            row = self._free[room].pop() if self._free[room] else self._reserve(room, 1)
             self._rows[ref.name] = (room, row)
+            self._scope(room, row)
         return self._rows[ref.name]
 
 

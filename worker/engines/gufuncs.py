@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
-from worker.engines.standins import Stack, Value, cast, operand
+from worker.engines.operands import cast, operand
+from worker.engines.standins import Stack, Value
 
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:

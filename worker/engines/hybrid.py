@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engines.coupling import Coupling, trace_coupling
 from worker.engines.graph import UntraceableError
 from worker.engines.kernels import load_primitives
 from worker.engines.past import Arrivals, Past, check_silence, send
-from worker.engines.reference import Chunk, count_steps
-from worker.engines.step import Coupling, trace_coupling
+from worker.engines.reference import Chunk, Samples, count_steps, in_chunks
 from worker.engines.sums import BLOCK
 from worker.engines.trial import find_difference
 from worker.engines.watchers import join, make_watcher, watches_afferents
@@ -54,31 +54,31 @@ def supports(simulator: Any, cache: Path) -> str | None:
     return None
 
 
-def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
+def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
     """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time."""
     coupling, primitives, history = _PREPARED[simulator]
     assert history is simulator.history, "the simulator was configured again: ask `supports` again"
-    total, done = count_steps(simulator), 0
-    steps = _Steps(simulator, coupling, primitives)
-    while done < total:
-        n_steps = min(chunk_steps, total - done)
+    steps = _Steps(simulator, coupling, primitives, done)
+
+    def do(n_steps: int) -> list[Samples | None]:
         with np.errstate(all="ignore"):
-            samples = steps.do(n_steps)
-        done += n_steps
-        yield Chunk(done, tuple(samples))
+            return steps.do(n_steps)
+
+    yield from in_chunks(do, count_steps(simulator), chunk_steps, done)
 
 
 class _Steps:
     """A simulator and its monitors on their way."""
 
-    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType) -> None:
+    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, done: int = 0) -> None:
         self._simulator, self._coupling = simulator, coupling
         past = Past(simulator, coupling, primitives, BLOCK)
         self._arrivals = Arrivals(past, primitives, len(coupling.product))
         self._watchers = [make_watcher(monitor, primitives) for monitor in simulator.monitors]
         self._entering = simulator._loop_compute_node_coupling(simulator.current_step + 1)
         self._begun = True
-        self._first = int(simulator.current_step) + 1
+        #: Where the stimulus began.
+        self._first = int(simulator.current_step) + 1 - done
         self._pulses = simulator._prepare_stimulus()
 
     def do(self, n_steps: int) -> list[Any]:

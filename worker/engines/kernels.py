@@ -1,28 +1,30 @@
-"""The cache of compiled kernels: source files named by what they are made of, and beside them what Numba made of them.
+"""The cache of compiled kernels: source files named by what they are made of.
+
+What Numba made of them lies beside them, see `worker.engines.keeping`.
 
 All workers of a host share the directory. A file is never changed: another version of TVB, NumPy, Numba or this
 package, or another processor, gives another name.
 """
 
+import atexit
 import hashlib
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 #: Libraries whose versions decide what a kernel is made of.
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
-#: Files of the primitives; kernels may use every name of theirs.
-_PRIMITIVES = ("exponential", "memory", "normals", "stocks", "sums")
+#: Files of the primitives, each after those it uses; kernels may use every name of the first two.
+_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "leaves", "sums", "running")
 
 
 @cache
@@ -30,42 +32,50 @@ def _stamp() -> str:
     import llvmlite.binding as llvm
 
     versions = [f"{name} {version(name)}" for name in _LIBRARIES]
-    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), *versions])
+    features = llvm.get_host_cpu_features().flatten()
+    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), features, *versions])
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled function, or one that will be compiled when it is called first."""
+    """Compiled functions that are called with the calls of C."""
 
-    #: Different for everything that may change what it does.
+    #: Different for everything that may change what they do.
     name: str
-    run: Callable[..., Any]
-    #: What it is made of.
+    functions: ModuleType
+    #: What they are made of.
     primitives: ModuleType
+
+    def address(self, function: str) -> int:
+        """Of a function; 0 for one without a name."""
+        return int(getattr(self.functions, function).address) if function else 0
 
 
 def load_kernel(source: str, directory: Path) -> Kernel:
-    """The function `run` of a source, which may use every name of the primitives.
+    """The functions of a source, compiled; it may use the names of the first primitives.
 
     Parameters
     ----------
     directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
     """
     pieces = load_primitives(directory)
-    imports = "\n".join(f"from {module} import *" for module in pieces.MODULES)
-    header = "import math\n\nimport numba as nb\nimport numpy as np\n"
-    jit = 'jit = nb.njit(cache=True, error_model="numpy")'
-    path = _write(f"{header}{imports}\n\n{jit}\n\n{source}", "kernel", _writable(directory))
-    return Kernel(path.stem, _import(path).run, pieces)
+    imports = "\n".join(f"from {module} import *" for module in pieces.MODULES[:3])
+    header = (
+        "import math\n\nimport numpy as np\nfrom numba import types\n\nfrom worker.engines.keeping import entry, jit\n"
+    )
+    path = _write(f"{header}{imports}\n\n{source}", "kernel", _writable(directory))
+    return Kernel(path.stem, _import(path), pieces)
 
 
 @cache
 def load_primitives(directory: Path) -> ModuleType:
     """All primitives in one module, from the cache."""
     whole = ModuleType("primitives")
-    modules = []
+    modules: list[str] = []
     for name in _PRIMITIVES:
         text = Path(__file__).with_name("primitives").joinpath(f"{name}.py").read_text()
+        for used, copied in zip(_PRIMITIVES, modules, strict=False):
+            text = text.replace(f"from worker.engines.primitives.{used} import", f"from {copied} import")
         module = _import(_write(text, name, _writable(directory)))
         vars(whole).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
         modules.append(module.__name__)
@@ -80,7 +90,9 @@ def _writable(directory: Path) -> Path:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable-"):
             return directory
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="tvb-batch-kernels-"))
+        own = Path(tempfile.mkdtemp(prefix="tvb-batch-kernels-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return own
 
 
 def _write(text: str, kind: str, directory: Path) -> Path:

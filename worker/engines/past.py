@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engines.coupling import Coupling
 from worker.engines.graph import UntraceableError
-from worker.engines.step import Coupling
 from worker.engines.sums import BLOCK, DEPTH, Edges, Order, Table, split_rows
 
 #: With more than this part of short delays, edges are gathered one step at a time.

@@ -15,7 +15,7 @@ from worker.engines.kernels import Kernel, load_kernel, load_primitives
 from worker.engines.loops import address, quick_exp_of
 from worker.engines.noise import NormalStream, draws_normals
 from worker.engines.past import Past, check_silence, network_tables
-from worker.engines.source import make_source
+from worker.engines.source import Source, make_source
 from worker.engines.step import Step, trace_step
 from worker.engines.sums import BLOCK
 
@@ -28,7 +28,7 @@ class Program:
     """What is the same for all simulators of one shape, and the numbers of one of them."""
 
     step: Step
-    source: str
+    source: Source
     kernel: Kernel
     scalars: NDArray[np.float64]
     fields: NDArray[np.float64]
@@ -50,7 +50,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     step = trace_step(simulator)
     primitives = load_primitives(directory)
     draws = draws_normals(primitives)
-    source = make_source(step, quick_exp_of(primitives), draws=draws)
+    source = make_source(step, quick_exp_of(primitives))
     graph, nodes = step.graph, simulator.number_of_nodes
     if step.coupling.dense:
         check_silence(simulator)
@@ -58,10 +58,10 @@ def make_program(simulator: Any, directory: Path) -> Program:
     return Program(
         step=step,
         source=source,
-        kernel=load_kernel(source, directory),
+        kernel=load_kernel(source.text, directory),
         scalars=np.array(graph.scalars, dtype=np.float64),
         fields=np.array(graph.fields, dtype=np.float64).reshape(-1, nodes),
-        loops=np.array([address(loop) for loop in graph.loops], dtype=np.int64).reshape(-1, 2),
+        loops=np.array([address(loop) for loop in graph.loops], dtype=np.int64).ravel(),
         network=network,
         draws=draws,
     )
@@ -87,6 +87,10 @@ class Run:
         self._past = Past(simulator, program.step.coupling, program.kernel.primitives, self.steps)
         noise = getattr(simulator.integrator, "noise", None)
         self._take_noise(noise if program.step.draws_noise else None)
+        self._work = _room(program, nodes, len(self._past.tables[6]))
+        kernel = program.kernel
+        self._functions = np.array([kernel.address(name) for name in program.source.functions], dtype=np.int64)
+        self._run = kernel.primitives.run_edges if program.step.coupling.by_edge else kernel.primitives.run_sources
 
     def _take_noise(self, noise: Any) -> None:
         self._shape = self._simulator.current_state.shape
@@ -114,22 +118,16 @@ class Run:
         """
         program, normals = self._program, self._normals
         self._past.make_room(n)
-        program.kernel.run(
-            n,
-            self._step + 1,
-            self._past.column,
-            self._states,
-            self._observed,
-            self._afferents,
-            self._history,
-            self._cvar,
-            self._past.window,
-            np.zeros((1, self._states.shape[2])) if pulses is None else pulses,
-            self._colours,
-            *self._past.tables,
-            self._draw(n),
-            *(normals.key, normals.words, normals.used, normals.spare, normals.free),
-            *(program.scalars, program.fields, program.loops),
+        self._run(
+            *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
+            *(self._noise is not None and program.draws, self._functions, self._history, self._cvar),
+            *(self._past.window, self._past.tables),
+            (normals.key, normals.words, normals.used, normals.spare, normals.free),
+            (
+                *(self._states, self._draw(n), self._colours),
+                np.zeros((1, self._states.shape[2])) if pulses is None else pulses,
+                *(self._afferents, self._observed, program.scalars, program.fields, program.loops, *self._work),
+            ),
         )
         self._step += n
         self._past.column += n
@@ -138,7 +136,9 @@ class Run:
     def _as_tvb(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, variables x modes, nodes) as (n, variables, nodes, modes)."""
         n, _, nodes = rows.shape
-        return np.ascontiguousarray(rows.reshape(n, -1, self._modes, nodes).transpose(0, 1, 3, 2))
+        return np.ascontiguousarray(
+            rows.reshape(n, rows.shape[1] // self._modes, self._modes, nodes).transpose(0, 1, 3, 2)
+        )
 
     def _draw(self, n: int) -> NDArray[np.float64]:
         if self._noise is None or self._program.draws:
@@ -169,3 +169,13 @@ class Run:
 def _by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(variables, nodes, modes) as (variables x modes, nodes)."""
     return values.transpose(0, 2, 1).reshape(-1, values.shape[1])
+
+
+def _room(program: Program, nodes: int, edges: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Memory in which the kernel's functions work."""
+    source = program.source
+    sizes = [
+        max(of_nodes * nodes, of_edges * edges)
+        for of_nodes, of_edges in zip(source.rooms, source.edge_rooms, strict=True)
+    ]
+    return np.empty(sizes[0]), np.empty(sizes[1], dtype=np.float32)

@@ -5,7 +5,8 @@ between two chunks nothing is held but the simulator's own state.
 """
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,14 @@ from numpy.typing import NDArray
 
 NAME = "reference"
 
-#: Most steps of a chunk. About a second of a region simulation, so that a cancellation is seen within a second.
+#: Most steps of a chunk.
 MOST_STEPS = 2000
-#: Most (state variable x node x mode x step) updates of a chunk: a few seconds of a surface simulation.
-MOST_UPDATES = 20_000_000
+#: How long a chunk should take, so that a stop or a cancellation is heard soon. Seconds.
+CHUNK_SECONDS = 1.0
+#: Steps of the first chunk, whose speed is not known yet: seconds of the largest surface.
+FIRST_STEPS = 8
+#: A chunk has at most so many times the steps of the one before.
+GROWTH = 4
 
 
 @dataclass(frozen=True)
@@ -47,32 +52,50 @@ def count_steps(simulator: Any) -> int:
 
 
 def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
-    """Steps of a chunk whose monitor output stays below `chunk_bytes` and whose duration stays short."""
-    updates = int(simulator.current_state.size)
-    frame = updates * 8  # No monitor returns more than the state, as float64.
+    """Most steps of a chunk whose monitor output stays below `chunk_bytes`."""
+    frame = int(simulator.current_state.size) * 8  # No monitor returns more than the state, as float64.
     bytes_per_step = sum(frame / max(monitor.istep, 1) for monitor in simulator.monitors)
     by_memory = int(chunk_bytes / bytes_per_step) if bytes_per_step else MOST_STEPS
-    by_time = MOST_UPDATES // updates
-    return max(1, min(MOST_STEPS, by_memory, by_time))
+    return max(1, min(MOST_STEPS, by_memory))
 
 
-def stream(simulator: Any, chunk_steps: int) -> Iterator[Chunk]:
-    """Run a configured simulator from its current step to its `simulation_length`, a chunk at a time."""
-    total, done = count_steps(simulator), 0
+def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
+    """Run a configured simulator from its current step to its `simulation_length`, a chunk at a time.
+
+    Parameters
+    ----------
+    chunk_steps : most steps of a chunk; fewer are done where they take long
+    done : how many steps of the simulation lie behind it already
+    """
     if simulator.stimulus is not None:
-        _continue_stimulus(simulator)
-    while done < total:
-        n_steps = min(chunk_steps, total - done)
+        _continue_stimulus(simulator, done)
+
+    def do(n_steps: int) -> list[Samples | None]:
         # A model that diverges says so in its data (`is_nan`); NumPy's warnings of it would fill the log.
         with np.errstate(all="ignore"):
             outputs = list(simulator(n_steps=n_steps))
+        return [_collect(outputs, index) for index in range(len(simulator.monitors))]
+
+    yield from in_chunks(do, count_steps(simulator), chunk_steps, done)
+
+
+def in_chunks(do: Callable[[int], list[Samples | None]], total: int, most: int, done: int) -> Iterator[Chunk]:
+    """The chunks of the steps from `done` to `total`, each of about `CHUNK_SECONDS`; `do` does a number of steps."""
+    n_steps = min(FIRST_STEPS, most)
+    while done < total:
+        n_steps = min(n_steps, total - done)
+        start = time.monotonic()
+        samples = do(n_steps)
+        seconds = time.monotonic() - start
         done += n_steps
-        yield Chunk(done, tuple(_collect(outputs, index) for index in range(len(simulator.monitors))))
+        yield Chunk(done, tuple(samples))
+        fitting = n_steps * CHUNK_SECONDS / max(seconds, 1e-9)
+        n_steps = max(1, min(most, n_steps * GROWTH, int(fitting)))
 
 
-def _continue_stimulus(simulator: Any) -> None:
+def _continue_stimulus(simulator: Any, done: int) -> None:
     """Let the stimulus go on from chunk to chunk: TVB starts it again at every call of a simulator."""
-    first = simulator.current_step + 1
+    first = simulator.current_step + 1 - done
 
     def update(step: int, stimulus: NDArray[np.float64]) -> None:
         stimulus[simulator.model.stvar, :, :] = simulator.stimulus(step - first).reshape((1, -1, 1))

@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from worker.engines.graph import Graph, Ref, UntraceableError, literal
+from worker.engines.graph import Graph, Ref, UntraceableError
+from worker.engines.operands import apply, cast, is_whole, operand
 
-_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"}
-_COMPARISONS = {
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-}
-_EXACT = {"sqrt": "sqrt", "absolute": "abs", "fabs": "abs"}
 #: NumPy's short cuts for `array ** python_number`.
 _POWERS = {1.0, 2.0, 0.5, -1.0}
 
@@ -67,7 +58,7 @@ class Value(NDArrayOperatorsMixin):
         raise UntraceableError("a loop over nodes")
 
     def __getitem__(self, index: Any) -> Any:
-        if _is_whole(index, self.ndim):
+        if is_whole(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (slice(None), 0) and self.shape[1:] == (1,):
             return Value(self.graph, self.ref, self.shape[:1], is_view=True)
@@ -83,7 +74,7 @@ class Value(NDArrayOperatorsMixin):
         if isinstance(index, Value) and index.ref.kind == "b":
             new = cast(self.graph, self._ref(value), self.ref.kind)
             self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.kind)[0])
-        elif _is_whole(index, self.ndim):
+        elif is_whole(index, self.ndim):
             self._assign(cast(self.graph, self._ref(value), self.ref.kind))
         else:
             raise UntraceableError(f"assignment to index {index!r} of a state variable")
@@ -123,7 +114,7 @@ class Value(NDArrayOperatorsMixin):
             # (nodes, 1) with a parameter (1, modes) makes (nodes, modes).
             return ufunc(*[Stack([v[:, 0]] * modes, axis=1) if isinstance(v, Value) else v for v in inputs])
         largest = max((value for value in inputs if isinstance(value, Value)), key=lambda value: value.size)
-        result = Value(self.graph, _apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
+        result = Value(self.graph, apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
         if out is None:
             return result
         (target,) = out
@@ -133,7 +124,9 @@ class Value(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        return _array_function(self.graph, function, arguments, keywords)
+        from worker.engines.functions import array_function  # It makes stand-ins.
+
+        return array_function(self.graph, function, arguments, keywords)
 
 
 class Stack(NDArrayOperatorsMixin):
@@ -204,7 +197,7 @@ class Stack(NDArrayOperatorsMixin):
         return Stack(self.items, 1 - self.axis)
 
     def __getitem__(self, index: Any) -> Any:
-        if _is_whole(index, self.ndim):
+        if is_whole(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (Ellipsis, None) and self.axis == 0:
             return Stack([_known(item)[:, np.newaxis] for item in self.items])
@@ -213,7 +206,7 @@ class Stack(NDArrayOperatorsMixin):
         return item[rest] if rest else item
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, Stack) or _is_whole(index, self.ndim):
+        if isinstance(index, Stack) or is_whole(index, self.ndim):
             for k, item in enumerate(self.items):
                 where = _part(index, k, self.ndim, self.axis) if isinstance(index, Stack) else Ellipsis
                 _known(item)[where] = _part(value, k, self.ndim, self.axis)
@@ -223,7 +216,7 @@ class Stack(NDArrayOperatorsMixin):
                 self.items[position] = as_value(self, _part(value, k, self.ndim, 0))
             return
         which, rest = self._split(index)
-        if rest and not _is_whole(rest, len(self.inner)):
+        if rest and not is_whole(rest, len(self.inner)):
             raise UntraceableError(f"assignment to index {index!r}")
         self.items[which] = as_value(self, value)
 
@@ -234,7 +227,7 @@ class Stack(NDArrayOperatorsMixin):
         if len(parts) > self.axis and isinstance(parts[self.axis], int | np.integer):
             before, which, after = parts[: self.axis], int(parts[self.axis]), parts[self.axis + 1 :]
             rest = (*before, *after)
-            return which, () if _is_whole(rest, len(self.inner)) else rest
+            return which, () if is_whole(rest, len(self.inner)) else rest
         raise UntraceableError(f"index {index!r} of shape {self.shape}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
@@ -259,27 +252,13 @@ class Stack(NDArrayOperatorsMixin):
         return Stack([_known(item) ** exponent for item in self.items], self.axis)
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        return _array_function(first(self.items).graph, function, arguments, keywords)
+        from worker.engines.functions import array_function  # It makes stand-ins.
+
+        return array_function(first(self.items).graph, function, arguments, keywords)
 
 
 #: A number of every node, or as many as there are modes.
 Item = Value | Stack
-
-
-def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
-    """A number or an array of parameters that meets values of `shape`."""
-    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
-        return literal(value)
-    array = np.asarray(value)
-    if array.dtype.kind not in "fi" or (array.dtype.kind == "f" and array.dtype != np.float64):
-        raise UntraceableError(f"an operand of type {array.dtype}")
-    if np.broadcast_shapes(array.shape, shape) != shape:
-        raise UntraceableError(f"shapes {array.shape} and {shape} together")
-    if array.size == 1:
-        return graph.scalar(array.reshape(()), value)
-    if shape not in ((shape[0],), (shape[0], 1)):
-        raise UntraceableError("a parameter for each edge")
-    return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
 
 
 def as_value(stack: Stack, value: Any) -> "Item":
@@ -298,68 +277,6 @@ def as_value(stack: Stack, value: Any) -> "Item":
     if graph is None:
         raise UntraceableError("a constant stored before any value")
     return Value(graph, operand(graph, value, stack.inner), stack.inner)
-
-
-def _apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:
-    name = ufunc.__name__
-    kind = "d" if any(ref.kind == "d" for ref in operands) else "f"
-    if any(ref.kind == "b" for ref in operands):
-        raise UntraceableError(f"{name} of booleans")
-    operands = [cast(graph, ref, kind) for ref in operands]
-    if name in _ARITHMETIC:
-        return graph.apply(_ARITHMETIC[name], operands, kind)[0]
-    if name in _COMPARISONS:
-        return graph.apply(_COMPARISONS[name], operands, "b")[0]
-    if name == "square":
-        return graph.apply("*", operands * 2, kind)[0]
-    if name == "reciprocal":
-        return graph.apply("/", [cast(graph, literal(1.0), kind), *operands], kind)[0]
-    if name in ("negative", "positive"):
-        return graph.apply("neg", operands, kind)[0] if name == "negative" else operands[0]
-    if name in _EXACT:
-        return graph.apply(_EXACT[name], operands, kind)[0]
-    if ufunc.nout != 1 or ufunc.nin > 2:
-        raise UntraceableError(f"numpy's {name}")
-    index = graph.loop(ufunc, f"{kind * ufunc.nin}->{kind}")
-    return graph.apply(f"loop {index}", operands, kind)[0]
-
-
-def cast(graph: Graph, ref: Ref, kind: str) -> Ref:
-    if ref.kind == kind:
-        return ref
-    if ref.kind == "w":
-        return Ref(ref.name, kind) if kind == "d" else Ref(f"np.float32{ref.name}", kind)
-    return graph.apply("float64" if kind == "d" else "float32", [ref], kind)[0]
-
-
-def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
-    if function is np.dot and not keywords and isinstance(arguments[0], Stack):
-        return _dot(graph, *arguments)
-    if keywords or function is not np.where:
-        raise UntraceableError(f"numpy's {function.__name__}")
-    if len(arguments) == 1:
-        return (arguments[0],)
-    condition, yes, no = arguments
-    if not isinstance(condition, Value) or condition.ref.kind != "b":
-        raise UntraceableError("numpy's where on this condition")
-    values = [condition._ref(value) for value in (yes, no)]
-    kind = "d" if any(ref.kind in "dw" for ref in values) else "f"
-    values = [cast(graph, ref, kind) for ref in values]
-    return Value(graph, graph.apply("where", (condition.ref, *values), kind)[0], condition.shape)
-
-
-def _dot(graph: Graph, left: Stack, right: Any) -> Stack:
-    """(nodes, modes) times (modes, modes), in the order in which BLAS adds fused products up."""
-    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray) or right.ndim != 2:
-        raise UntraceableError("a product of these matrices")
-    columns = []
-    for column in right.T:
-        factors = [graph.scalar(factor, factor) for factor in column]
-        total = graph.apply("*", (left.refs[0], factors[0]), "d")[0]
-        for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
-            total = graph.apply("fma", (ref, factor, total), "d")[0]
-        columns.append(Value(graph, total, left.inner))
-    return Stack(columns, axis=1)
 
 
 def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
@@ -397,10 +314,3 @@ def _known(item: "Item | None") -> Any:
 
 def first(items: Sequence["Item | None"]) -> Any:
     return next(_known(item) for item in items if item is not None)
-
-
-def _is_whole(index: Any, ndim: int) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return len(parts) <= ndim + 1 and all(
-        part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts
-    )

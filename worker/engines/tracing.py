@@ -10,6 +10,9 @@ import numpy as np
 from worker.engines.graph import Graph, UntraceableError
 from worker.engines.standins import Stack, Value, as_value
 
+#: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+
 
 class NumPy:
     """NumPy as traced code sees it: what makes arrays makes stacks where the state goes in."""

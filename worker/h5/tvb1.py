@@ -1,4 +1,4 @@
-"""Turns finished tvb2 files into format tvb1, for installations of TVB 1.4 to 1.5.x.
+"""Turns tvb2 files into format tvb1, for installations of TVB 1.4 to 1.5.x.
 
 Streams: one block of a series is in memory. What is written appears whole or not at all, and is checked before. TVB 1
 knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1_format`. The ZIP is `worker.h5.tvb1_zip`.
@@ -8,11 +8,10 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import h5py
 import numpy as np
@@ -33,25 +32,14 @@ from worker.h5.tvb1_format import (
     as_json,
     write_attributes,
 )
+from worker.h5.tvb1_source import Source, linked, read_tvb1, write_again
 from worker.h5.verify import BLOCK, as_output_error, publish
-
-
-@dataclass(frozen=True)
-class Source:
-    """A tvb2 file and what of it decides where it goes."""
-
-    path: Path
-    datatype: str
-    gid: UUID
-    created: datetime
-    connectivity: UUID | None
-    region_mapping: UUID | None = None
 
 
 def convert(
     source: Path, target: Path, *, connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None
 ) -> Path:
-    """Write the tvb2 file `source` as tvb1; gives `target`.
+    """Write the file `source` as tvb1; gives `target`. One that is tvb1 already gets the references asked for.
 
     Parameters
     ----------
@@ -68,7 +56,8 @@ def convert(
         The source is damaged, or the disk refused the target.
     """
     found = linked(read_source(source), connectivity_gid, region_mapping_gid)
-    unfinished = part(target)
+    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
+    unfinished = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
         with as_output_error(target, ""):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +70,35 @@ def convert(
     return target
 
 
+def as_tvb1(unfinished: Path) -> Path:
+    """Write the series of a job, still under its unfinished name, as tvb1 beside it; gives the new, unfinished file.
+
+    Raises
+    ------
+    OutputError
+        The source is damaged, or the disk refused the target.
+    """
+    target = part(unfinished)
+    write_source(read_source(unfinished), target)
+    return target
+
+
+def write_connectivity(source: Path, target: Path) -> Path:
+    """Write the tvb2 file of a Connectivity as tvb1, unless it is there already; gives `target`.
+
+    Raises
+    ------
+    OutputError
+        The source is damaged, or the disk refused the target.
+    """
+    return target if target.exists() else convert(source, target)
+
+
 # ------------------------------------------------------------------------------------------------------- what is asked
 
 
 def read_source(path: Path) -> Source:
-    """What the tvb2 file at `path` is.
+    """What the file at `path` is, tvb2 or tvb1.
 
     Raises
     ------
@@ -95,6 +108,8 @@ def read_source(path: Path) -> Source:
         It is damaged.
     """
     with _opened(path) as file:
+        if "TVB_Type" in file.attrs:
+            return read_tvb1(path, file)
         written_by = _text(path, file, "written_by")
         known = {FORMATS[name].written_by: name for name in MODULES}
         if written_by not in known:
@@ -105,13 +120,6 @@ def read_source(path: Path) -> Source:
         connectivity = _gid(path, file, "connectivity") if known[written_by] == "TimeSeriesRegion" else None
         created = _parsed(path, file, "create_date", lambda text: datetime.strptime(text, tvb2.DATE_FORMAT))
         return Source(path, known[written_by], _gid(path, file, "gid"), created, connectivity)
-
-
-def linked(source: Source, connectivity: UUID | None, region_mapping: UUID | None) -> Source:
-    """The source with the references that its tvb1 file gets; only a TimeSeriesRegion has any."""
-    if source.datatype != "TimeSeriesRegion":
-        return source
-    return replace(source, connectivity=connectivity or source.connectivity, region_mapping=region_mapping)
 
 
 # ------------------------------------------------------------------------------------------------------ what is written
@@ -125,6 +133,16 @@ def write_source(source: Source, target: Path) -> None:
     OutputError
         The source is damaged, or the disk refused the target.
     """
+    if source.is_tvb1:
+        write_again(source, target)
+    else:
+        _write_converted(source, target)
+    with _opened(target) as new:
+        for fault in file_faults(new):
+            raise OutputError(f"{target}::{fault}")
+
+
+def _write_converted(source: Source, target: Path) -> None:
     # Nothing that an HDF5 library of TVB 1's days could not read.
     with (
         _opened(source.path) as file,
@@ -139,9 +157,6 @@ def write_source(source: Source, target: Path) -> None:
         with _reading(source.path, tvb2.PROVENANCE):
             if tvb2.PROVENANCE in file:
                 file.copy(tvb2.PROVENANCE, new)
-    with _opened(target) as new:
-        for fault in file_faults(new):
-            raise OutputError(f"{target}::{fault}")
 
 
 def _common(source: Source, file: h5py.File) -> dict[str, object]:

@@ -1,9 +1,13 @@
 """The ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and `Operation.xml` in one folder.
 
+`python -m worker.h5.tvb1_zip TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is given, reads the
+files' paths from standard input, one a line; the command line starts it so.
+
 Streams: one converted file lies beside the ZIP while it is written. The ZIP appears whole or not at all.
 """
 
 import contextlib
+import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -13,10 +17,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
-from models.errors import InputError, OutputError
+from models.errors import InputError, OutputError, TvbBatchError
 from models.paths import part
-from worker.h5.tvb1 import Source, linked, read_source, write_source
+from worker.h5.tvb1 import read_source, write_source
 from worker.h5.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
+from worker.h5.tvb1_source import Source, linked
 from worker.h5.verify import as_output_error, publish
 
 #: The folder of the ZIP.
@@ -30,7 +35,7 @@ def convert_bundle(
     connectivity_gid: UUID | None = None,
     region_mapping_gid: UUID | None = None,
 ) -> Path:
-    """Write tvb2 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
+    """Write tvb2 or tvb1 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
 
     Parameters
     ----------
@@ -117,3 +122,20 @@ def _operation(name: str, members: Sequence[Source]) -> bytes:
         ElementTree.SubElement(root, key).text = text
     ElementTree.indent(root, "\t")
     return bytes(ElementTree.tostring(root, "us-ascii", xml_declaration=True))
+
+
+def main() -> int:
+    """Bundle what standard input names; gives the exit code."""
+    target, *gids = sys.argv[1:]
+    connectivity, mapping = (UUID(gid) if gid else None for gid in gids)
+    sources = [Path(line) for line in sys.stdin.read().splitlines()]
+    try:
+        convert_bundle(sources, Path(target), connectivity_gid=connectivity, region_mapping_gid=mapping)
+    except TvbBatchError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

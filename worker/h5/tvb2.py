@@ -144,7 +144,9 @@ class Statistics:
         with np.errstate(invalid="ignore", over="ignore"):
             self.minimum = float(np.minimum(self.minimum, values.min()))
             self.maximum = float(np.maximum(self.maximum, values.max()))
-            self.total += float(values.sum(dtype=np.float64))
+            # Sample by sample, so that the sum is the same however the series is cut.
+            sums = values.reshape(len(values), -1).sum(axis=1, dtype=np.float64)
+            self.total = float(np.cumsum(np.concatenate([[self.total], sums]))[-1])
         self.count += values.size
         self.is_finite = self.is_finite and bool(np.isfinite(values).all())
         self.is_nan = self.is_nan or (not self.is_finite and bool(np.isnan(values).any()))

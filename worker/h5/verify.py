@@ -4,8 +4,10 @@ Called by `worker.run` and the writers. Reads in bounded memory.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,17 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from models.errors import OutputError
+from models.errors import OutputError, StorageError
 from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 from worker.h5.tvb2 import DATA_VERSION, Statistics
 
 #: Bytes read at once.
 BLOCK = 16 * 2**20
+
+#: Full, over quota, read-only, or gone: no fault of the job.
+STORAGE_FAULTS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ETIMEDOUT,
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,11 @@ def publish(unfinished: Path, final: Path) -> None:
         The disk refused it.
     """
     try:
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(final)
-        _sync(final.parent)
+        sync(final.parent)
     except OSError as exc:
-        raise OutputError(f"{final}: cannot be named ({exc.strerror})") from exc
+        raise output_error(exc, f"{final}: cannot be named ({exc.strerror})") from exc
 
 
 def sha256(path: Path) -> str:
@@ -97,7 +104,18 @@ def as_output_error(path: Path, key: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError) as exc:
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise OutputError(f"{path}{'::' + key if key else ''}: cannot be written ({reason})") from exc
+        raise output_error(exc, f"{path}{'::' + key if key else ''}: cannot be written ({reason})") from exc
+
+
+def output_error(exc: BaseException, message: str) -> OutputError:
+    """StorageError when the cause is the storage's and not the file's; HDF5 tells the number in its text alone."""
+    found = re.search(r"errno = (\d+)", str(exc))
+    number = int(found[1]) if found else getattr(exc, "errno", None)
+    if number not in STORAGE_FAULTS:
+        return OutputError(message)
+    return StorageError(
+        f"{message}: {os.strerror(number)}; the job goes on when there is room again, or the mount is back"
+    )
 
 
 @contextlib.contextmanager
@@ -200,7 +218,8 @@ def _same(found: Any, value: Any) -> bool:
     return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring what was written of a file, or of a directory's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

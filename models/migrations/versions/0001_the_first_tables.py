@@ -52,6 +52,16 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="how often it was started"),
+        sa.Column(
+            "saved_attempt",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="the last attempt that saved progress; starts are counted from there",
+        ),
+        sa.Column(
+            "not_before", sa.DateTime(timezone=True), nullable=True, comment="it waits for the storage until then"
+        ),
         sa.Column("claim_token", sa.Uuid(), nullable=True, comment="whoever holds it may write this row"),
         sa.Column("worker", sa.String(length=200), nullable=True, comment="host:pid of the last claim"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -4,13 +4,12 @@
 import decimal
 import math
 
-import numba as nb
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-jit = nb.njit(cache=True, error_model="numpy")
+from worker.engines.keeping import jit
 
 
 @intrinsic

@@ -1,4 +1,7 @@
-"""Access to rows of arrays, and to NumPy's own inner loops. `worker.engines.emit` writes these calls."""
+"""Access to rows of numbers, and to NumPy's own inner loops. `worker.engines.emit` writes these calls.
+
+Rows lie one after the other in memory that is known by its address alone.
+"""
 
 # mypy: ignore-errors
 from llvmlite import ir
@@ -9,55 +12,82 @@ _INT = ir.IntType(32)
 
 
 @intrinsic
-def get(typingctx, array, row, i, scope, scopes):
-    """`array[row, i]`, known not to lie where any other of the kernel's `scopes` rows of arrays lies.
+def get(typingctx, rows, row, n, i, scope, scopes):
+    """Element `i` of a row of `n`, known not to lie where any other of the function's `scopes` rows lies.
 
     Without that knowledge LLVM does not dare to work on several nodes at once.
     """
     if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
         return None
-    signature = array.dtype(array, row, i, scope, scopes)
+    signature = rows.dtype(rows, types.intp, types.intp, types.intp, scope, scopes)
 
     def generate(context, builder, signature, arguments):
-        address = _element(context, builder, signature.args[0], arguments, signature.args[1])
-        loaded = builder.load(address)
-        _separate(builder.module, loaded, scope.literal_value, scopes.literal_value)
+        loaded = builder.load(element(builder, *arguments[:4]))
+        separate(builder, loaded, scope.literal_value, scopes.literal_value)
         return loaded
 
     return signature, generate
 
 
 @intrinsic
-def put(typingctx, array, row, i, value, scope, scopes):
-    """`array[row, i] = value`, under the same terms as `get`."""
+def put(typingctx, rows, row, n, i, value, scope, scopes):
+    """Set an element, under the same terms as `get`."""
     if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
         return None
-    signature = types.void(array, row, i, array.dtype, scope, scopes)
+    signature = types.void(rows, types.intp, types.intp, types.intp, rows.dtype, scope, scopes)
 
     def generate(context, builder, signature, arguments):
-        address = _element(context, builder, signature.args[0], arguments, signature.args[1])
-        stored = builder.store(arguments[3], address)
-        _separate(builder.module, stored, scope.literal_value, scopes.literal_value)
+        stored = builder.store(arguments[4], element(builder, *arguments[:4]))
+        separate(builder, stored, scope.literal_value, scopes.literal_value)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _element(context, builder, array_type, arguments, row_type):
-    array = context.make_array(array_type)(context, builder, arguments[0])
-    index = context.get_value_type(types.intp)
-    columns = cgutils.unpack_tuple(builder, array.shape)[-1]
-    row = builder.sext(arguments[1], index) if arguments[1].type != index else arguments[1]
-    return builder.gep(array.data, [builder.add(builder.mul(row, columns), arguments[2])])
+@intrinsic
+def skip(typingctx, rows, row, n):
+    """The same memory from a row of `n` on."""
+    signature = rows(rows, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        rows, row, n = arguments
+        return builder.gep(rows, [builder.mul(row, n)])
+
+    return signature, generate
 
 
-def _separate(module, access, scope, scopes):
-    domain = module.add_metadata(["tvb-batch rows"])
-    nodes = [module.add_metadata([f"tvb-batch row {k} of {scopes}", domain]) for k in range(scopes)]
-    access.set_metadata("alias.scope", module.add_metadata([nodes[scope]]))
-    others = [node for k, node in enumerate(nodes) if k != scope]
-    if others:
-        access.set_metadata("noalias", module.add_metadata(others))
+@intrinsic
+def locate(typingctx, rows, row, n):
+    """The address of a row of `n`, as a number."""
+    signature = types.intp(rows, types.intp, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        rows, row, n = arguments
+        return builder.ptrtoint(builder.gep(rows, [builder.mul(row, n)]), n.type)
+
+    return signature, generate
+
+
+def element(builder, rows, row, n, i):
+    """The address of an element."""
+    return builder.gep(rows, [builder.add(builder.mul(row, n), i)])
+
+
+def separate(builder, access, scope, scopes):
+    """Tell LLVM which row an access is for, and that it is none of the others."""
+    module, name = builder.module, builder.function.name
+    known = vars(module).setdefault("_rows_of_functions", {})
+    if (name, scope) not in known:
+        # Rows of two functions may be the same: each has its own domain, also where one is written into the other.
+        domain = module.add_metadata([f"rows of {name}"])
+        nodes = [module.add_metadata([f"row {k} of {name}", domain]) for k in range(scopes)]
+        for k, node in enumerate(nodes):
+            others = [other for other in nodes if other is not node]
+            known[name, k] = module.add_metadata([node]), module.add_metadata(others) if others else None
+    own, others = known[name, scope]
+    access.set_metadata("alias.scope", own)
+    if others is not None:
+        access.set_metadata("noalias", others)
 
 
 @intrinsic

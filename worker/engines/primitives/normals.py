@@ -3,10 +3,9 @@
 # mypy: ignore-errors
 import math
 
-import numba as nb
 import numpy as np
 
-jit = nb.njit(cache=True, error_model="numpy")
+from worker.engines.keeping import jit
 
 #: Words of the state of NumPy's MT19937, all made at once.
 _WORDS = 624

@@ -1,9 +1,7 @@
 """What monitors keep between two samples. Called by `worker.engines.watchers`."""
 
 # mypy: ignore-errors
-import numba as nb
-
-jit = nb.njit(cache=True, error_model="numpy")
+from worker.engines.keeping import jit
 
 
 @jit

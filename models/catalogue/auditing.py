@@ -1,0 +1,59 @@
+"""What the rows say of files, for whoever compares both."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+
+from models.catalogue.base import BATCH, Database, target_of
+from models.sections import files_of
+from models.status import Status
+from models.tables import Job, Output, Sweep
+
+
+class Auditing(Database):
+    """Every row that names a file, a page at a time."""
+
+    def output_rows(self, *, sweep: UUID | None = None, job: UUID | None = None) -> Iterator[Output]:
+        """The outputs of a job, of a sweep, or of all; those of an equal earlier job where they are shared."""
+        last = 0
+        while True:
+            owners = select(func.coalesce(Job.source_id, Job.id)).where(*_of(sweep, job))
+            query = select(Output).where(Output.id > last).order_by(Output.id).limit(BATCH)
+            if sweep or job:
+                query = query.where(Output.job_id.in_(owners))
+            page = self._read(lambda session, query=query: list(session.scalars(query)))  # type: ignore[misc]
+            yield from page
+            if len(page) < BATCH:
+                return
+            last = page[-1].id
+
+    def without_output(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[UUID]:
+        """FINISHED jobs whose outputs no row names."""
+        owner = func.coalesce(Job.source_id, Job.id)
+        lost = owner.not_in(select(Output.job_id))
+        query = select(Job.gid).where(Job.status == Status.FINISHED, lost, *_of(sweep, job)).order_by(Job.id)
+        return self._read(lambda session: list(session.scalars(query)))
+
+    def unfinished(self) -> set[UUID]:
+        """Jobs that may be writing files, or may go on with some."""
+        query = select(Job.gid).where(Job.status.in_([Status.PENDING, Status.STARTED]))
+        return self._read(lambda session: set(session.scalars(query)))
+
+    def input_names(self) -> set[str]:
+        """The input files that specs name, as `inputs/<sha256><suffix>`."""
+        found: set[str] = set()
+        last = 0
+        while True:
+            query = select(Sweep).where(Sweep.id > last).order_by(Sweep.id).limit(BATCH)
+            page = self._read(lambda session, query=query: list(session.scalars(query)))  # type: ignore[misc]
+            for sweep in page:
+                named = [*files_of(sweep.base), *files_of(sweep.plan)]
+                found |= {section["from_file"] for _, section in named}
+            if len(page) < BATCH:
+                return found
+            last = page[-1].id
+
+
+def _of(sweep: UUID | None, job: UUID | None) -> list[ColumnElement[bool]]:
+    return [target_of(sweep, job)] if sweep or job else []

@@ -1,0 +1,132 @@
+"""What is counted and averaged over jobs: durations, metrics, points of a sweep, and who works."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from models.catalogue.base import Database, now, target_of
+from models.catalogue.filtering import duration
+from models.filters import FIELDS, Kind
+from models.status import Status
+from models.tables import Job, JobMetric
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of how many numbers, the least, the mean and the largest."""
+
+    count: int
+    least: float
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A job of a sweep, as a plot has it."""
+
+    gid: UUID
+    number: int
+    status: Status
+    parameters: Mapping[str, Any]
+    #: Of a metric or field; None where the job has none.
+    value: float | None
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker process, by what its jobs' rows say."""
+
+    #: host:pid
+    name: str
+    #: Jobs that it runs now, one in all but name.
+    running: Sequence[Job]
+    #: When it last extended a lease or ended a job.
+    heard: datetime | None
+    finished: int
+    failed: int
+
+
+class Measuring(Database):
+    """Numbers over many jobs."""
+
+    def durations(self, sweep: UUID) -> Spread | None:
+        """Seconds that the finished jobs of a sweep ran, reused ones aside; None before the first."""
+        seconds = duration()
+        ran = and_(target_of(sweep, None), Job.status == Status.FINISHED, Job.started_at.is_not(None))
+        query = select(func.count(), func.min(seconds), func.avg(seconds), func.max(seconds)).where(ran)
+        count, *values = self._read(lambda session: session.execute(query).one())
+        return Spread(count, *map(float, values)) if count else None
+
+    def spreads(self, sweep: UUID) -> dict[str, Spread]:
+        """Every metric of a sweep's jobs by its name; those of the first monitor by their short names alone."""
+        number = JobMetric.number
+        query = (
+            select(JobMetric.name, func.count(), func.min(number), func.avg(number), func.max(number))
+            .join(Job, func.coalesce(Job.source_id, Job.id) == JobMetric.job_id)
+            .where(target_of(sweep, None), JobMetric.name.not_like("monitors[0].%"))
+            .group_by(JobMetric.name)
+            .order_by(JobMetric.name)
+        )
+        return {name: Spread(*rest) for name, *rest in self._read(lambda session: session.execute(query).all())}
+
+    def points(self, sweep: UUID, name: str, *, numbers: Sequence[int] | None = None) -> list[Point]:
+        """The jobs of a sweep in its order, with the metric or the field of numbers of this name.
+
+        Parameters
+        ----------
+        numbers : of the jobs that are wanted; all of them without
+        """
+        query = select(Job.gid, Job.number, Job.status, Job.parameters)
+        if FIELDS.get(name) is Kind.NUMBER:
+            query = query.add_columns(duration() if name == "duration" else getattr(Job, name))
+        else:
+            owner = func.coalesce(Job.source_id, Job.id)
+            query = query.add_columns(JobMetric.number)
+            query = query.outerjoin(JobMetric, and_(JobMetric.job_id == owner, JobMetric.name == name))
+        query = query.where(target_of(sweep, None)).order_by(Job.number)
+        if numbers is not None:
+            query = query.where(Job.number.in_(numbers))
+        return [Point(*row) for row in self._read(lambda session: session.execute(query).all())]
+
+    def metric_names(self, sweep: UUID) -> list[str]:
+        """The metrics that a finished job of the sweep has, by name."""
+        owner = select(func.coalesce(Job.source_id, Job.id))
+        owner = owner.where(target_of(sweep, None), Job.status == Status.FINISHED).limit(1)
+        query = select(JobMetric.name).where(JobMetric.job_id == owner.scalar_subquery()).order_by(JobMetric.name)
+        return self._read(lambda session: list(session.scalars(query)))
+
+    def workers(self, lease: timedelta, *, since: timedelta = timedelta(hours=1)) -> list[WorkerRow]:
+        """Workers that run a job, or have ended one lately, by name.
+
+        Parameters
+        ----------
+        lease : for how long a worker takes a job at once; tells when it was last heard of
+        since : how long ago is lately
+        """
+
+        def work(session: Session) -> list[WorkerRow]:
+            running: dict[str, list[Job]] = {}
+            for job in session.scalars(select(Job).where(Job.status == Status.STARTED).order_by(Job.started_at)):
+                running.setdefault(job.worker or "", []).append(job)
+            is_failed = Job.status == Status.ERROR
+            ended = (
+                select(Job.worker, func.count(), func.count().filter(is_failed), func.max(Job.finished_at))
+                .where(Job.finished_at > now() - since, Job.worker.is_not(None))
+                .group_by(Job.worker)
+            )
+            known = {name or "": (count - failed, failed, last) for name, count, failed, last in session.execute(ended)}
+            rows = []
+            for name in sorted({*running, *known}):
+                finished, failed, last = known.get(name, (0, 0, None))
+                leases = [job.lease_until - lease for job in running.get(name, ()) if job.lease_until]
+                heard = max([*leases, *([last] if last else [])], default=None)
+                rows.append(WorkerRow(name, running.get(name, ()), heard, finished, failed))
+            return rows
+
+        return self._read(work)

@@ -1,0 +1,55 @@
+"""The ZIP that TVB 1.4 to 1.5.x imports, as the client asks for it. Called by the command line.
+
+Never opens an H5 file itself: `worker.h5.tvb1_zip` does, in a process of its own.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from uuid import UUID
+
+from models.catalogue import Catalogue
+from models.errors import NotFoundError, OutputError
+from models.settings import Settings
+from models.status import Status
+from models.tables import Job, Sweep
+from submit.processes import run_worker_module
+
+
+def make_tvb1_bundle(
+    catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, *,
+    connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None,
+) -> Path:  # fmt: skip
+    """Write the finished results of jobs and sweeps, of whichever format, into one ZIP for TVB 1; gives `target`.
+
+    Parameters
+    ----------
+    connectivity_gid : of the Connectivity that the TVB 1 project holds; by default the jobs' own is put into the ZIP
+    region_mapping_gid : of the RegionMapping that the project holds; by default none is named
+
+    Raises
+    ------
+    NotFoundError
+        None of the jobs is FINISHED.
+    OutputError, WorkerProcessError
+        A file is not on this machine, TVB 1 has no such datatype, or the ZIP could not be written.
+    """
+    sweeps = [one for one in found if isinstance(one, Sweep)]
+    jobs = [one.gid for one in found if isinstance(one, Job)]
+    jobs += [job.gid for one in sweeps for job in catalogue.jobs(sweep=one.gid, status=Status.FINISHED, limit=one.size)]
+    outputs = catalogue.outputs(jobs)
+    if not outputs:
+        raise NotFoundError("nothing to bundle: no job of these is FINISHED; `tvb-batch list` shows their states")
+    # Of what a series refers to, TVB 1 gets the Connectivity, which is there once for each of the formats.
+    references = {PurePosixPath(path).name: path for output in outputs for path in output.refers_to}
+    names = [path for name, path in references.items() if name.startswith("Connectivity_")]
+    names += [output.path for output in outputs]
+    paths = [settings.storage.absolute(name) for name in names]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise OutputError(
+            f"{missing[0]}: no such file; run `tvb-batch bundle` where the workers' data directory is mounted "
+            "(TVB_BATCH_DATA_DIR)"
+        )
+    gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
+    run_worker_module(settings, "h5.tvb1_zip", str(target), *gids, text="\n".join(map(str, paths)))
+    return target

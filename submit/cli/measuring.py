@@ -1,0 +1,100 @@
+"""Numbers and pictures of what came out, and who works on the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from models.settings import Settings
+from submit.cli.group import catalogue_of, complete_sweep, listing_options, main
+
+if TYPE_CHECKING:
+    from submit.listing import Form
+
+
+@main.command()
+@click.argument("sweep", shell_complete=complete_sweep)
+@click.option("--by", metavar="PARAMETER", help="The metric for each value of a swept parameter.")
+@click.option("--metric", metavar="NAME", help="For --by: a metric or `duration`; KuramotoIndex where there is one.")
+@listing_options
+@click.pass_obj
+def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, form: Form | None) -> None:
+    """Show the range of durations and metrics over SWEEP: least, mean and most, and which jobs have them.
+
+    \b
+    Example:
+      tvb-batch stats sweep --by coupling.a --metric GlobalVariance
+    """
+    from submit.stats import default_metric, stats_by, sweep_stats
+    from submit.words import jobs_word, note
+
+    catalogue = catalogue_of(settings)
+    found = catalogue.find_sweep(sweep)
+    if by is None:
+        listing = sweep_stats(catalogue, found, form or "table")
+    else:
+        metric = metric or default_metric(catalogue, found.gid)
+        listing = stats_by(catalogue, found, by, metric)
+    if form is None:
+        of = f", {metric}" if by else ""
+        click.echo(f"{found.name}: {jobs_word(found.size)}, {note(catalogue.counts(found.gid))}{of}\n")
+    listing.print(form or "table")
+    if form is None and by is None and (swept := catalogue.jobs(sweep=found.gid, limit=1)[0].parameters):
+        click.echo(f"\nmin_at, max_at: {', '.join(swept)}")
+
+
+@main.command()
+@listing_options
+@click.pass_obj
+def workers(settings: Settings, form: Form | None) -> None:
+    """List workers: those that run a job, those that ended one within the hour, and those connected to Redis.
+
+    \b
+    Example:
+      tvb-batch workers
+    """
+    from submit.stats import list_workers
+
+    listing, remark = list_workers(catalogue_of(settings), settings)
+    if remark:
+        click.echo(remark, err=True)
+    if form is None and not listing.rows:
+        click.echo("No workers: tvb-batch worker starts one, and so does tvb-batch run.")
+        return
+    listing.print(form or "table")
+
+
+@main.command()
+@click.argument("key", metavar="JOB|SWEEP", shell_complete=complete_sweep)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The picture; its ending says which kind: png, svg, pdf.",
+)
+@click.option("--metric", metavar="NAME", help="Of a sweep: what to draw; a metric or `duration`.")
+@click.option(
+    "--over", metavar="NAMES", help="Of a sweep: one or two swept parameters; the first that vary by default."
+)
+@click.option("--monitor", type=click.IntRange(0), default=0, show_default=True, help="Of a job: which monitor.")
+@click.pass_obj
+def plot(settings: Settings, key: str, output: Path, metric: str | None, over: str | None, monitor: int) -> None:
+    """Draw a JOB (time series, spectrum, functional connectivity) or a SWEEP (a metric over what was swept).
+
+    \b
+    Example:
+      tvb-batch plot sweep --metric KuramotoIndex -o sweep.png
+    """
+    from models.tables import Sweep as SweepRow
+    from submit.results import Job, Sweep
+
+    catalogue = catalogue_of(settings)
+    found = catalogue.find(key)
+    if isinstance(found, SweepRow):
+        Sweep(found, catalogue, settings).plot(metric, over=over.split(",") if over else None, path=output)
+    else:
+        Job(found, catalogue, settings).plot(monitor, path=output)
+    click.echo(output)

@@ -1,0 +1,64 @@
+"""Specs, what varies, costs and comparisons in words. Called by `submit.cli` and `submit.details`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.sweep import SweepSpec
+from submit.words import duration, jobs_word, number, size
+
+
+def describe_spec(spec: SweepSpec) -> str:
+    """What a submission would queue."""
+    base = spec.base
+    lines = [
+        f"{spec.name}: {jobs_word(spec.size)}, {base.simulation_length:g} ms each",
+        f"  {base.model['class']} · {base.connectivity['from_file']} · {base.coupling['class']} · "
+        f"{base.integrator['class']} dt {base.integrator['dt']:g} ms · "
+        f"{', '.join(monitor['class'] for monitor in base.monitors)}",
+    ]
+    lines += [f"  {line}" for line in describe_plan(spec.plan)]
+    return "\n".join(lines)
+
+
+def describe_plan(plan: Mapping[str, Any]) -> list[str]:
+    """What varies, a line for each parameter."""
+    lines = []
+    for key, how in (("grid", ""), ("zip", " together")):
+        for name, values in plan.get(key, {}).items():
+            few = ", ".join(number(value) for value in values[:3]) + (" ..." if len(values) > 3 else "")
+            lines.append(f"{name}:{how} {len(values)} values, {few}")
+    for key in ("random", "sobol", "lhs"):
+        for name, (low, high) in plan.get(key, {}).items():
+            lines.append(f"{name}: {plan['samples']} {key} samples of {low:g} to {high:g}")
+    if "list" in plan:
+        lines.append(f"list: {len(plan['list'])} points of {', '.join(plan['list'][0])}")
+    if "repeats" in plan:
+        lines.append(f"each {plan['repeats']} times, with seeds of their own")
+    if "where" in plan:
+        lines.append(f"where {plan['where']}")
+    return lines
+
+
+def describe_estimate(found: Mapping[str, Any], jobs: int) -> str:
+    """What a sweep would cost, from what its first job does on this machine."""
+    seconds, memory, disk = found["seconds"], found["memory_bytes"], found["disk_bytes"]
+    return (
+        f"One job takes about {duration(seconds)} on a core of this machine, {size(memory)} of memory and "
+        f"{size(disk)} of disk;\n{jobs_word(jobs)}: {duration(seconds * jobs)} on one core, {size(disk * jobs)}."
+    )
+
+
+def describe_comparison(found: Mapping[str, Any]) -> str:
+    """Whether a simulation that ran again gave the same data."""
+    if not found["different"]:
+        return f"The same, bit for bit: {found['samples']:,} samples."
+    since = "" if found["first_ms"] is None else f", from {found['first_ms']:g} ms on"
+    lines = [
+        f"Different: {found['different']:,} of {found['samples']:,} samples{since}, by at most "
+        f"{found['largest_difference']:g}.",
+        *(
+            found["circumstances"]
+            or ["Nothing of what the file tells differs: version, machine and host are the same."]
+        ),
+    ]
+    return "\n  ".join(lines)

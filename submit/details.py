@@ -1,0 +1,180 @@
+"""One job or one sweep in full, for a person. Called by `submit.cli`.
+
+A job's page begins with what it alone has, and ends with how to run it again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from models.catalogue import Catalogue
+from models.errors import SpecError
+from models.names import get
+from models.names import parameters as named
+from models.paths import Storage
+from models.spec import SimulationSpec
+from models.status import Status
+from models.tables import Job, Output, Sweep
+from submit.describe import describe_plan
+from submit.words import (
+    COLOURS,
+    Counts,
+    duration,
+    jobs_word,
+    local_time,
+    note,
+    number,
+    one_line,
+    ran_for,
+    short,
+    short_metrics,
+    size,
+)
+
+#: What to do about faults whose message does not say it; by the class of the error.
+HINTS = {
+    "WorkerLost": "its worker was killed or ran out of memory: start fewer at once, or save less (a longer period)",
+    "MemoryError": "start fewer workers at once, or save less (a longer period, fewer variables_of_interest)",
+    "OutputError": "look at the free space and the permissions of the data directory",
+    "OSError": "look at the free space and the permissions of the data directory",
+    "InputError": "is the data directory mounted where the worker runs?",
+    "ConfigureError": "`tvb-batch submit SPEC --check` finds this before a sweep is queued",
+}
+
+
+def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
+    """A job's page."""
+    metrics, outputs = short_metrics(catalogue.metrics([job.gid])[job.gid]), catalogue.outputs([job.gid])
+    head = Text.assemble(
+        (f"job {job.gid}", "bold"), "  ", (str(job.status), COLOURS.get(job.status, "")),
+        f"\nsweep {job.sweep.name} ({short(job.sweep.gid)}), job {job.number} of {job.sweep.size}",
+    )  # fmt: skip
+    spec = _spec(job)
+    _print(
+        head,
+        *_section("what it alone has", _pairs(own_parameters(job))),
+        *_section("times", _pairs(_times(job))),
+        *_section("metrics", _pairs({name: f"{value:.6g}" for name, value in metrics.items()})),
+        *_section("files", _files(outputs, storage)),
+        *_section("error", _error(job)),
+        *_section("again", _again(job, outputs, storage)),
+        *_section("what the whole sweep has", _pairs(_rest(spec, job), style="dim")),
+    )
+
+
+def print_sweep(catalogue: Catalogue, sweep: Sweep) -> None:
+    """A sweep's page."""
+    counts: Counts = catalogue.counts(sweep.gid)
+    base = {name: number(value) for name, value in named(sweep.base)}
+    sweep_id = short(sweep.gid)
+    _print(
+        Text(f"sweep {sweep.name}  {sweep.gid}", "bold"),
+        Text(f"{jobs_word(sweep.size)}: {note(counts)}\ncreated {local_time(sweep.created_at)}"),
+        *_section("what varies", [Text(line) for line in describe_plan(sweep.plan)]),
+        *_section("what all jobs have", _pairs(base, style="dim")),
+        *_section("next", [
+            Text(f"tvb-batch list {sweep_id}"), Text(f"tvb-batch stats {sweep_id}"),
+            Text(f"tvb-batch plot {sweep_id} -o {sweep.name}.png"),
+            *([Text(f"tvb-batch retry {sweep_id}")] if counts.get(Status.ERROR) else []),
+        ]),
+    )  # fmt: skip
+
+
+def own_parameters(job: Job) -> dict[str, str]:
+    """What differs from the sweep's base, and the base's value: `10 (base 5)`."""
+    found = {name: f"{number(value)}{_of_base(job, name)}" for name, value in job.parameters.items()}
+    found["seed"] = str(job.seed)
+    return found | ({"repeat": str(job.repeat)} if job.repeat else {})
+
+
+def _of_base(job: Job, name: str) -> str:
+    try:
+        value = get(job.sweep.base, name)
+    except SpecError:
+        return ""
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return "" if value == job.parameters[name] else f"  (base {number(value)})"
+
+
+def _spec(job: Job) -> dict[str, Any]:
+    spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
+    return spec.canonical()
+
+
+def _rest(spec: Mapping[str, Any], job: Job) -> dict[str, str]:
+    own = tuple(job.parameters)
+    return {
+        name: number(value)
+        for name, value in named(dict(spec))
+        if name != "seed" and not any(name == one or name.startswith((f"{one}.", f"{one}[")) for one in own)
+    }
+
+
+def _times(job: Job) -> dict[str, str]:
+    found = {"created": local_time(job.created_at), "started": local_time(job.started_at)}
+    if job.source_id is not None:
+        return found | {"reused": "an equal job of an earlier sweep had finished; its files are shared"}
+    if job.started_at is not None:
+        found["waited"] = duration((job.started_at - job.created_at).total_seconds())
+        found["running for" if job.finished_at is None else "ran"] = duration(ran_for(job) or 0.0)
+    if job.status is Status.STARTED:
+        found["progress"] = f"{job.progress:.0%}"
+    attempt = str(job.attempt) if job.attempt else ""
+    return found | {
+        "ended": local_time(job.finished_at), "worker": job.worker or "", "attempt": attempt,
+        "engine": job.engine or "", "why not faster": job.engine_reason or "",
+    }  # fmt: skip
+
+
+def _files(outputs: Sequence[Output], storage: Storage) -> list[Text]:
+    lines = []
+    for output in outputs:
+        shape = " x ".join(map(str, output.shape))
+        nan = ("  holds NaN or infinity", "red") if output.is_nan else ("", "")
+        lines.append(Text.assemble(f"{output.monitor}, {shape}, {size(output.bytes)}", nan))
+        lines.append(Text(f"  {storage.absolute(output.path)}"))
+    return lines
+
+
+def _error(job: Job) -> list[Text]:
+    if not job.error:
+        return []
+    lines = [Text.assemble((job.error_type or "error", "red"), f": {one_line(job.error)}")]
+    hint = HINTS.get(job.error_type or "")
+    return [*lines, Text(f"hint: {hint}")] if hint else lines
+
+
+def _again(job: Job, outputs: Sequence[Output], storage: Storage) -> list[Text]:
+    if job.status in (Status.ERROR, Status.CANCELED):
+        return [Text(f"tvb-batch retry {short(job.gid)}")]
+    if not outputs:
+        return []
+    first = storage.absolute(outputs[0].path)
+    return [
+        Text.assemble(f"tvb-batch rerun {first}", ("   runs it once more, and compares every bit", "dim")),
+        Text.assemble(f"tvb-batch plot {short(job.gid)} -o {short(job.gid)}.png", ("   draws it", "dim")),
+    ]
+
+
+def _pairs(values: Mapping[str, str], style: str = "") -> list[RenderableType]:
+    values = {name: value for name, value in values.items() if value}
+    if not values:
+        return []
+    table = Table.grid(padding=(0, 2))
+    for name, value in values.items():
+        cut = value if len(value) <= 160 else f"{value[:157]}..."
+        table.add_row(Text(name, style=style, no_wrap=True), Text(cut, style=style, overflow="fold"))
+    return [table]
+
+
+def _section(title: str, lines: Sequence[RenderableType]) -> list[RenderableType]:
+    return [Text(f"\n{title}", "bold"), *lines] if lines else []
+
+
+def _print(*parts: RenderableType) -> None:
+    console = Console(highlight=False)
+    # Paths stay whole, to be copied.
+    console.print(Group(*(part for part in parts if not isinstance(part, str))), soft_wrap=True)

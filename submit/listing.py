@@ -1,0 +1,182 @@
+"""Lists as tables for a person, and as JSON or CSV for a program. Called by `submit.cli`."""
+
+import csv
+import io
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from models.catalogue import Catalogue, SweepSummary
+from models.filters import FIELDS
+from models.status import Status
+from models.tables import Job
+from submit.view import job_as_dict, sweep_as_dict
+from submit.words import COLOURS, local_time, note, number, one_line, parameters, ran_for, short, short_metrics
+
+Form = Literal["table", "json", "csv"]
+
+#: Of a list of jobs, when no others are asked for.
+JOB_COLUMNS = ("gid", "sweep", "status", "progress", "duration", "parameters")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows of named values."""
+
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+
+    def print(self, form: Form) -> None:
+        """To standard output."""
+        if form == "json":
+            print(json.dumps([dict(row) for row in self.rows], indent=2, default=_plain))
+        elif form == "csv":
+            print(self.as_csv(), end="")
+        else:
+            Console(highlight=False).print(self.as_table())
+
+    def as_csv(self) -> str:
+        """With a heading; objects as JSON."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        for row in self.rows:
+            values = (row.get(column) for column in self.columns)
+            writer.writerow(json.dumps(v, default=_plain) if isinstance(v, dict | list) else _plain(v) for v in values)
+        return text.getvalue()
+
+    def as_table(self) -> Table:
+        """For a terminal, numbers to the right."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in self.columns:
+            is_number = any(isinstance(row.get(column), int | float) for row in self.rows)
+            table.add_column(Text(_heading(column)), justify="right" if is_number else "left", overflow="fold")
+        for row in self.rows:
+            table.add_row(*(_cell(column, row.get(column)) for column in self.columns))
+        return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _heading(column: str) -> str:
+    return {"gid": "job", "duration": "seconds"}.get(column, column)
+
+
+def _cell(column: str, value: Any) -> Text:
+    if value is None:
+        return Text("")
+    if isinstance(value, Status):
+        return Text(str(value), COLOURS.get(value, ""))
+    if column == "progress" and isinstance(value, float):
+        return Text(f"{value:.0%}")
+    if column in ("duration", "seconds") and isinstance(value, float):
+        return Text(f"{value:.1f}")
+    if column == "gid":
+        return Text(str(value)[:8])
+    if isinstance(value, datetime):
+        return Text(local_time(value))
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    return Text(f"{value:,}" if isinstance(value, int) and abs(value) < 10**9 else one_line(number(value)))
+
+
+# ------------------------------------------------------------------------------------------------------------ jobs
+
+
+def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str], form: Form) -> Listing:
+    """Jobs with the columns that are asked for: fields, parameters, metrics.
+
+    Parameters
+    ----------
+    columns : empty for those that suit the form: a few in a table, everything in JSON and CSV
+    """
+    gids = [job.gid for job in jobs]
+    if columns:
+        values, metrics = catalogue.parameters(jobs, columns), catalogue.metrics(gids)
+        diverged = _is_nan(catalogue, jobs) if "is_nan" in columns else ()
+        return Listing(
+            columns,
+            [
+                {name: value_of(job, name, values[job.gid] | metrics[job.gid], diverged) for name in columns}
+                for job in jobs
+            ],
+        )
+    if form == "json":
+        metrics = catalogue.metrics(gids)
+        return Listing((), [{**job_as_dict(job), "metrics": metrics[job.gid]} for job in jobs])
+    if form == "csv":
+        return _everything(jobs, {gid: short_metrics(found) for gid, found in catalogue.metrics(gids).items()})
+    return Listing(JOB_COLUMNS, [{name: value_of(job, name, {}) for name in JOB_COLUMNS} for job in jobs])
+
+
+def _everything(jobs: Sequence[Job], metrics: Mapping[UUID, Mapping[str, float]]) -> Listing:
+    fields = ("gid", "sweep", "number", "repeat", "seed", "status", "attempt", "duration", "engine", "error")
+    swept = list(dict.fromkeys(name for job in jobs for name in job.parameters if name not in fields))
+    measured = sorted({name for found in metrics.values() for name in found})
+    columns = (*fields, *swept, *measured)
+    rows = [{name: value_of(job, name, {**job.parameters, **metrics[job.gid]}) for name in columns} for job in jobs]
+    return Listing(columns, rows)
+
+
+def _is_nan(catalogue: Catalogue, jobs: Sequence[Job]) -> set[int]:
+    sources = {output.job_id for output in catalogue.outputs([job.gid for job in jobs]) if output.is_nan}
+    return {job.id for job in jobs if (job.source_id or job.id) in sources}
+
+
+def value_of(job: Job, name: str, values: Mapping[str, Any], diverged: Container[int] = ()) -> Any:
+    """What a job has under a name: a field, or one of the values; None for nothing.
+
+    Parameters
+    ----------
+    values : its parameters and metrics
+    diverged : the `id` of jobs with NaN
+    """
+    match name:
+        case "gid":
+            return str(job.gid)
+        case "sweep":
+            return job.sweep.name
+        case "duration":
+            return ran_for(job)
+        case "is_nan":
+            return job.id in diverged
+        case "created" | "started" | "finished":
+            return getattr(job, f"{name}_at")
+        case "parameters":
+            return parameters(job)
+        case _ if name in FIELDS:
+            return getattr(job, name)
+    return values.get(name)
+
+
+# ---------------------------------------------------------------------------------------------------------- sweeps
+
+
+def list_sweeps(summaries: Sequence[SweepSummary], form: Form) -> Listing:
+    """Sweeps and how far each one is."""
+    if form == "json":
+        return Listing((), [sweep_as_dict(summary) for summary in summaries])
+    rows = []
+    for summary in summaries:
+        counts = dict.fromkeys(Status, 0) | dict(summary.counts)
+        row: dict[str, Any] = {
+            "sweep": str(summary.sweep.gid), "name": summary.sweep.name, "created": summary.sweep.created_at,
+            "jobs": summary.sweep.size,
+        }  # fmt: skip
+        if form == "csv":
+            rows.append(row | {str(status): count for status, count in counts.items()})
+        else:
+            rows.append({**row, "sweep": short(summary.sweep.gid), "state": note(counts)})
+    last = [str(status) for status in Status] if form == "csv" else ["state"]
+    return Listing(("sweep", "name", "created", "jobs", *last), rows)

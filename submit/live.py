@@ -1,0 +1,93 @@
+"""The live view of running sweeps. Called by `submit.cli` and `submit.results`.
+
+Reads the catalogue and shows it; changes nothing, so a view may end and another begin, anywhere.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from rich.console import Console
+
+from models.catalogue import Catalogue
+from models.status import Status
+from models.tables import Job, Sweep
+from submit.live_views import Snapshot, View, view_of
+from submit.words import Counts
+
+#: How often the live view asks the catalogue. Seconds.
+TICK = 0.5
+#: At most this part of the time is spent on asking.
+SHARE = 0.2
+#: The rate is taken over the last so many seconds.
+PACE = 60.0
+#: Running jobs and failures that are shown one by one.
+MOST_RUNNING, MOST_FAILED = 10, 20
+
+
+@dataclass
+class _Pace:
+    """How fast jobs end, from what was seen lately."""
+
+    seen: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def rate(self, moment: float, done: float) -> float | None:
+        self.seen.append((moment, done))
+        while moment - self.seen[0][0] > PACE:
+            self.seen.popleft()
+        seconds, jobs = moment - self.seen[0][0], done - self.seen[0][1]
+        return jobs / seconds if seconds > 2 * TICK and jobs > 0 else None
+
+
+def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Counts:
+    """Show progress until every job has ended; gives how many ended in which state.
+
+    Parameters
+    ----------
+    sweep : None watches everything that is waiting or running, and what is submitted meanwhile
+    on_tick : called at every look; what it raises ends the watch
+    """
+    console = Console(stderr=True, highlight=False)
+    followed: dict[UUID, Sweep] = {sweep.gid: sweep} if sweep else {}
+    told: set[UUID] = set()
+    pace = _Pace()
+    with view_of(console) as view:
+        while True:
+            begin = time.monotonic()
+            if sweep is None:
+                followed |= {found.sweep.gid: found.sweep for found in catalogue.sweeps(unfinished=True)}
+            seen = _look(catalogue, list(followed.values()), pace)
+            _tell_failures(catalogue, seen, told, view)
+            view.show(seen)
+            if not seen.left:
+                return seen.counts
+            on_tick()
+            time.sleep(max(TICK, (time.monotonic() - begin) / SHARE))
+
+
+def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> Snapshot:
+    states = [(sweep, dict.fromkeys(Status, 0) | dict(catalogue.counts(sweep.gid))) for sweep in sweeps]
+    running: list[Job] = []
+    parts = {}
+    for sweep, counts in states:
+        found = []
+        if counts[Status.STARTED]:
+            found = catalogue.jobs(sweep=sweep.gid, status=Status.STARTED, sort="started", limit=1000)
+        parts[sweep.gid] = sum(job.progress for job in found)
+        running += found[:MOST_RUNNING]
+    seen = Snapshot(states, running[:MOST_RUNNING], parts)
+    return Snapshot(states, seen.running, parts, pace.rate(time.monotonic(), seen.done))
+
+
+def _tell_failures(catalogue: Catalogue, seen: Snapshot, told: set[UUID], view: View) -> None:
+    failed = seen.counts[Status.ERROR]
+    if failed <= len(told) or len(told) >= MOST_FAILED:
+        return
+    for sweep, counts in seen.sweeps:
+        if counts[Status.ERROR]:
+            for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, sort="-finished", limit=MOST_FAILED):
+                if job.gid not in told and len(told) < MOST_FAILED:
+                    view.fail(job)
+                    told.add(job.gid)

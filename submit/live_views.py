@@ -1,0 +1,218 @@
+"""How running sweeps look: in a terminal, in a notebook, or as plain lines elsewhere. Called by `submit.live`."""
+
+import html
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+from uuid import UUID
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from models.status import Status
+from models.tables import Job, Sweep
+from submit.words import Counts, duration, jobs_word, note, one_line, parameters, ran_for, short
+
+#: Without a terminal, a line at most every so many seconds.
+PLAIN_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How sweeps stand at one moment."""
+
+    sweeps: Sequence[tuple[Sweep, Counts]]
+    #: Some of the jobs that run, those that began first in front.
+    running: Sequence[Job]
+    #: Parts of jobs that are done, by the sweep's gid.
+    parts: Mapping[UUID, float]
+    #: Jobs a second, ended and running ones together; None while that is unknown.
+    rate: float | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """Of all sweeps together."""
+        return {status: sum(counts[status] for _, counts in self.sweeps) for status in Status}
+
+    @property
+    def left(self) -> int:
+        """Jobs that have not ended."""
+        return self.counts[Status.PENDING] + self.counts[Status.STARTED]
+
+    @property
+    def done(self) -> float:
+        """Jobs that have ended, and the parts of those that run."""
+        return sum(self.counts.values()) - self.left + sum(self.parts.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate; None while that is unknown."""
+        return (sum(self.counts.values()) - self.done) / self.rate if self.rate else None
+
+    def pace(self) -> str:
+        """`3.4 jobs/s, 2.5 min left`; nothing while that is unknown."""
+        if not self.rate or self.seconds_left is None or not self.left:
+            return ""
+        rate = f"{self.rate:.1f} jobs/s" if self.rate >= 1 else f"{self.rate * 60:.1f} jobs/min"
+        return f"{rate}, {duration(self.seconds_left)} left"
+
+
+class View(AbstractContextManager["View"], Protocol):
+    """Shows snapshots, one after the other, and failures as they happen."""
+
+    def show(self, seen: Snapshot) -> None: ...
+
+    def fail(self, job: Job) -> None: ...
+
+
+def view_of(console: Console) -> View:
+    """The view that suits where we are."""
+    if console.is_jupyter or "ipykernel" in sys.modules:
+        return _Notebook()
+    return _Terminal(console) if console.is_terminal else _Plain(console)
+
+
+# ------------------------------------------------------------------------------------------------------ terminal
+
+
+class _Terminal:
+    """Bars, running jobs and their workers, redrawn in place; failures above."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+
+    def show(self, seen: Snapshot) -> None:
+        self._live.update(render(seen, self._console.width, self._console.height), refresh=True)
+
+    def fail(self, job: Job) -> None:
+        self._live.console.print(_failure(job), soft_wrap=True)
+
+
+def render(seen: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
+    """What a terminal shows of a moment, no higher and no wider than it."""
+    bars = Table.grid(padding=(0, 2), expand=False)
+    for sweep, counts in seen.sweeps[: max(1, height // 3)]:
+        total = sum(counts.values())
+        done = total - counts[Status.PENDING] - counts[Status.STARTED] + seen.parts[sweep.gid]
+        ended = total - counts[Status.PENDING] - counts[Status.STARTED]
+        bars.add_row(
+            Text(sweep.name, style="bold", overflow="ellipsis", no_wrap=True),
+            ProgressBar(total=max(total, 1), completed=done, width=max(10, min(40, width // 4))),
+            Text(f"{ended:,}/{total:,}", no_wrap=True), coloured_note(counts),
+        )  # fmt: skip
+    parts: list[RenderableType] = [bars]
+    if seen.running:
+        running = Table.grid(padding=(0, 2), expand=False)
+        room = max(1, height - len(seen.sweeps) - 4)
+        for job in seen.running[:room]:
+            progress = f"{job.progress:4.0%}" if job.progress else "begins"
+            running.add_row(
+                Text(f"  {short(job.gid)}", style="cyan"),
+                ProgressBar(total=1.0, completed=job.progress, width=max(5, min(15, width // 8))),
+                Text(progress, no_wrap=True), Text(duration(ran_for(job) or 0.0), no_wrap=True),
+                Text(parameters(job), no_wrap=True, overflow="ellipsis"),
+                Text(job.worker or "", style="dim", no_wrap=True, overflow="ellipsis"),
+            )  # fmt: skip
+        more = seen.counts[Status.STARTED] - len(seen.running[:room])
+        parts += [running, *([Text(f"  and {more:,} more", style="dim")] if more > 0 else [])]
+    parts.append(Text(seen.pace() or ("waiting for a worker" if not seen.running and seen.left else ""), style="dim"))
+    return Group(*parts)
+
+
+def coloured_note(counts: Counts) -> Text:
+    """The states that matter while it runs, failures in red."""
+    words = (
+        (Status.STARTED, "running", "cyan"),
+        (Status.ERROR, "failed", "red"),
+        (Status.CANCELED, "canceled", "yellow"),
+    )
+    return Text("  ").join(Text(f"{counts[status]:,} {word}", style) for status, word, style in words if counts[status])
+
+
+def _failure(job: Job) -> Text:
+    return Text.assemble(("failed", "red"), f" {short(job.gid)} {parameters(job)}: {one_line(job.error or '')}")
+
+
+# ----------------------------------------------------------------------------------------------------- no terminal
+
+
+class _Plain:
+    """A line when something has changed, and not too many of them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._next = console, 0.0
+        self._lines: dict[UUID, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def show(self, seen: Snapshot) -> None:
+        if time.monotonic() < self._next and seen.left:
+            return
+        for sweep, counts in seen.sweeps:
+            line = f"{sweep.name}: {note(counts)}"
+            if self._lines.get(sweep.gid) != line:
+                self._lines[sweep.gid] = line
+                pace = f" ({seen.pace()})" if seen.pace() else ""
+                self._console.print(line + pace, markup=False, soft_wrap=True)
+                self._next = time.monotonic() + PLAIN_EVERY
+
+    def fail(self, job: Job) -> None:
+        self._console.print(_failure(job), soft_wrap=True)
+
+
+class _Notebook:
+    """One cell's output that is replaced; needs no widgets, and stays in the saved notebook as it was last."""
+
+    def __init__(self) -> None:
+        self._failures: list[str] = []
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def show(self, seen: Snapshot) -> None:
+        from IPython.display import HTML, display
+
+        page = HTML(as_html(seen) + "".join(self._failures))
+        if self._handle is None:
+            self._handle = display(page, display_id=True)
+        else:
+            self._handle.update(page)
+
+    def fail(self, job: Job) -> None:
+        self._failures.append(f"<div>✗ {html.escape(_failure(job).plain)}</div>")
+
+
+def as_html(seen: Snapshot) -> str:
+    """What a notebook shows of a moment."""
+    lines = []
+    for sweep, counts in seen.sweeps:
+        total = sum(counts.values())
+        ended = total - counts[Status.PENDING] - counts[Status.STARTED]
+        done = (ended + seen.parts[sweep.gid]) / max(total, 1)
+        lines.append(
+            f"<div><b>{html.escape(sweep.name)}</b> <progress value='{done:.4f}' max='1'></progress> "
+            f"{jobs_word(total)}: {html.escape(note(counts))} {html.escape(seen.pace())}</div>"
+        )
+    return "".join(lines)

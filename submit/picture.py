@@ -1,0 +1,36 @@
+"""Pictures that notebooks show by themselves and that are saved as files. Importing it imports matplotlib."""
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from models.errors import OutputError
+
+#: Endings of pictures.
+KINDS = (".png", ".svg", ".pdf", ".jpg")
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself."""
+
+    def _repr_png_(self) -> bytes:
+        png = io.BytesIO()
+        self.savefig(png, format="png", dpi=80)
+        return png.getvalue()
+
+
+def save(picture: Picture, path: Path) -> None:
+    """Write the picture; its ending says how.
+
+    Raises
+    ------
+    OutputError
+        The ending is no format of pictures, or the file cannot be written.
+    """
+    if path.suffix.lower() not in KINDS:
+        raise OutputError(f"{path}: no kind of picture; expected one that ends in {', '.join(KINDS)}")
+    try:
+        picture.savefig(path, dpi=150)
+    except OSError as exc:
+        raise OutputError(f"{path}: cannot be written ({exc.strerror}); name another place") from exc

@@ -1,0 +1,147 @@
+"""A monitor's output as a script or a notebook has it: opened at the first look, and read slice by slice.
+
+Made by `submit.results`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import NotFoundError, OutputError
+from submit.html import as_table
+from submit.words import size
+
+if TYPE_CHECKING:
+    import h5py
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from submit.picture import Picture
+
+
+class TimeSeries:
+    """One monitor's output. Opens its file at the first look, and reads what is asked for."""
+
+    def __init__(self, path: Path, refers_to: Sequence[Path] = ()) -> None:
+        #: The H5 file.
+        self.path = path
+        #: Files of the datatypes that it refers to, such as its connectivity.
+        self.refers_to = refers_to
+        self._file: h5py.File | None = None
+
+    @property
+    def data(self) -> "h5py.Dataset":
+        """(time, state variable, node, mode) float64; slice it, and only the slice is read."""
+        return self._open()["data"]
+
+    @property
+    def time(self) -> "NDArray[Any]":
+        """(time,) ms"""
+        times: NDArray[Any] = self._open()["time"][()]
+        return times
+
+    @property
+    def times(self) -> "h5py.Dataset":
+        """(time,) ms, as `time`, but read only where it is sliced."""
+        return self._open()["time"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of `data`."""
+        return tuple(self.data.shape)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
+        found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
+        texts = ["labels_ordering", "labels_dimensions"]
+        if "Type" in found:
+            # Format tvb1 capitalizes the names, and has more of the values as JSON.
+            found = {name[0].lower() + name[1:]: value for name, value in found.items()}
+            texts += ["title", "sample_period", "sample_period_unit", "sample_rate", "start_time"]
+        return found | {name: json.loads(found[name]) for name in texts if name in found}
+
+    @property
+    def region_labels(self) -> list[str]:
+        """The names of its nodes, where these are the regions of a connectivity; empty otherwise."""
+        if "Region" not in self.attributes.get("labels_ordering", ()):
+            return []
+        found = (node_labels(path) for path in self.refers_to if path.name.startswith("Connectivity_"))
+        return next(found, [])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The simulation that made it, complete."""
+        spec: dict[str, Any] = json.loads(self._open()["tvb_batch"].attrs["spec"])
+        return spec
+
+    def to_xarray(self) -> "xr.DataArray":
+        """As xarray's DataArray with its labels, just as lazy; needs the extra `notebook`."""
+        try:
+            from submit.labelled import as_data_array
+        except ImportError as exc:
+            raise NotFoundError("a labelled array needs xarray: pip install 'tvb-batch[notebook]'") from exc
+        return as_data_array(self.data, self.time, self.attributes, self.region_labels)
+
+    def plot(self, path: Path | str | None = None, *, title: str = "") -> "Picture":
+        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given."""
+        from submit.picture import save
+        from submit.plot_series import draw_series
+
+        picture = draw_series(self, title or str(self.attributes["title"]))
+        if path is not None:
+            save(picture, Path(path))
+        return picture
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> "TimeSeries":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<TimeSeries {self.attributes['title']!r} {self.shape} {self.path.name}>"
+
+    def _repr_html_(self) -> str:
+        return as_table(
+            str(self.attributes["title"]),
+            {
+                "shape": " x ".join(map(str, self.shape)) + " (time, state variable, node, mode)",
+                "every": f"{float(self.attributes['sample_period']):g} ms",
+                "size": size(self.path.stat().st_size), "file": self.path.name,
+            },
+        )  # fmt: skip
+
+    def _open(self) -> "h5py.File":
+        if self._file is None:
+            self._file = _opened(self.path)
+        return self._file
+
+
+def _opened(path: Path) -> "h5py.File":
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as exc:
+        reason = str(exc).splitlines()[0]
+        raise OutputError(f"{path}: cannot be read here ({reason}); is the data directory mounted?") from exc
+
+
+def node_labels(path: Path) -> list[str]:
+    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
+    except OSError:
+        return []
+    return [str(name) for name in names]

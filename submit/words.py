@@ -1,0 +1,101 @@
+"""Values, counts and times in the words that a person reads. Called by everything that shows something."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from models.components import components, roles
+from models.status import Status
+from models.tables import Job
+
+Counts = Mapping[Status, int]
+
+COLOURS = {Status.FINISHED: "green", Status.ERROR: "red", Status.STARTED: "cyan", Status.CANCELED: "yellow"}
+
+
+def short(gid: UUID) -> str:
+    """As much of a gid as a person types."""
+    return gid.hex[:8]
+
+
+def jobs_word(count: int) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count:,} job" + ("" if count == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """`12.3 s`, `4.0 min`, `2.5 h`."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def size(count: float) -> str:
+    """`1.4 MB`."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def note(counts: Counts) -> str:
+    """`3 finished, 1 running`: the states that there are."""
+    words = {
+        Status.FINISHED: "finished",
+        Status.STARTED: "running",
+        Status.PENDING: "waiting",
+        Status.ERROR: "failed",
+        Status.CANCELED: "canceled",
+    }
+    return ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts.get(status))
+
+
+def one_line(text: str) -> str:
+    """The text without its line breaks."""
+    return " ".join(text.split())
+
+
+def ran_for(job: Job) -> float | None:
+    """Seconds that a job ran, or has been running; None when it did not."""
+    if job.started_at is None:
+        return None
+    return ((job.finished_at or datetime.now(UTC)) - job.started_at).total_seconds()
+
+
+def local_time(value: datetime | None) -> str:
+    """In the reader's own time zone; empty for none."""
+    return "" if value is None else value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def parameters(job: Job) -> str:
+    """What was swept: `coupling.a=0.2 model.mu=0.1`."""
+    return " ".join(f"{name}={number(value)}" for name, value in job.parameters.items())
+
+
+def number(value: object) -> str:
+    """A parameter's value in few letters; a TVB object by its file, or its class and what is not default of it."""
+    if isinstance(value, Mapping):
+        return str(value["from_file"]) if "from_file" in value else _object(value)
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return "+".join(map(number, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _object(section: Mapping[str, Any]) -> str:
+    name = str(section.get("class"))
+    # Some classes of different roles share a name.
+    namesakes = [components(role)[name].attributes for role in roles() if name in components(role)]
+    known = next((attributes for attributes in namesakes if {*section} - {"class"} <= {*attributes}), {})
+    changed = [
+        f"{key}={number(value[0] if isinstance(value, list) and len(value) == 1 else value)}"
+        for key, value in section.items()
+        if key in known and value != known[key].default
+    ]
+    return f"{name}({', '.join(changed)})" if changed else name
+
+
+def short_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Without the first monitor's long names: each of them is there by its short name too."""
+    return {name: value for name, value in metrics.items() if not name.startswith("monitors[0].")}

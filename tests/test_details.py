@@ -1,0 +1,85 @@
+"""The page of a job and of a sweep in a terminal."""
+
+from datetime import timedelta
+
+import pytest
+from conftest import SHORT
+
+from models.sweep import sweep
+from submit import details
+from worker.run import run_job
+
+LEASE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def ran(catalogue, settings):
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "d", "sweep": {"coupling.a": [0.02, 0.03, 0.04]}}))
+    first, second, third = catalogue.jobs(sweep=made.gid)
+    run_job(catalogue, settings, catalogue.claim(first.gid, "w", LEASE))
+    claim = catalogue.claim(second.gid, "w", LEASE)
+    catalogue.fail(claim, "OutputError", "disk [red]full\nreally", retryable=False, max_attempts=1)
+    return made, [first.gid, second.gid, third.gid]
+
+
+def page(catalogue, settings, capsys, gid) -> str:
+    details.print_job(catalogue, catalogue.find_job(str(gid)), settings.storage)
+    return capsys.readouterr().out
+
+
+def test_a_finished_job_begins_with_its_own_and_ends_with_the_rest(catalogue, settings, capsys, ran) -> None:
+    _, gids = ran
+
+    said = page(catalogue, settings, capsys, gids[0])
+
+    sections = ["what it alone has", "times", "metrics", "files", "again", "what the whole sweep has"]
+    assert [section for section in sections if section in said] == sections
+    assert sorted(said.index(section) for section in sections) == [said.index(section) for section in sections]
+    own = said[said.index("what it alone has") : said.index("times")]
+    assert "coupling.a  0.02  (base 0.00390625)" in own
+    [output] = catalogue.outputs([gids[0]])
+    # On one line, to be copied.
+    assert f"  {settings.storage.absolute(output.path)}\n" in said
+    assert f"tvb-batch rerun {settings.storage.absolute(output.path)}" in said
+    assert "coupling.a" not in said[said.index("what the whole sweep has") :]
+    assert "model.tau" in said[said.index("what the whole sweep has") :]
+
+
+def test_a_failed_job_tells_the_error_a_hint_and_how_to_go_on(catalogue, settings, capsys, ran) -> None:
+    _, gids = ran
+
+    said = page(catalogue, settings, capsys, gids[1])
+
+    assert "OutputError: disk [red]full really" in said
+    assert f"hint: {details.HINTS['OutputError']}" in said
+    assert f"tvb-batch retry {gids[1].hex[:8]}" in said
+
+
+def test_a_waiting_job_has_nothing_to_tell_yet(catalogue, settings, capsys, ran) -> None:
+    _, gids = ran
+
+    said = page(catalogue, settings, capsys, gids[2])
+
+    assert "PENDING" in said
+    for section in ("files", "error", "again", "metrics"):
+        assert f"\n{section}\n" not in said
+
+
+def test_a_reused_job_says_so(catalogue, settings, capsys, ran) -> None:
+    again = catalogue.add_sweep(sweep({**SHORT, "name": "again", "sweep": {"coupling.a": [0.02]}}))
+
+    said = page(catalogue, settings, capsys, catalogue.jobs(sweep=again.gid)[0].gid)
+
+    assert "its files are shared" in said
+    assert "TimeSeriesRegion" in said
+
+
+def test_a_sweep_tells_what_varies_and_what_to_do_next(catalogue, capsys, ran) -> None:
+    made, _ = ran
+
+    details.print_sweep(catalogue, made)
+
+    said = capsys.readouterr().out
+    assert "3 jobs: 1 finished, 1 waiting, 1 failed" in said
+    assert "coupling.a: 3 values, 0.02, 0.03, 0.04" in said
+    assert f"tvb-batch retry {made.gid.hex[:8]}" in said

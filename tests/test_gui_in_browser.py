@@ -1,0 +1,31 @@
+"""The visit to the real GUI, as far as it goes without a browser: what it lacks is one line. The visit is run by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "gui_in_browser.py"
+
+
+def run(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [(), ("none.zip", "shots"), (str(SCRIPT),)])
+def test_a_wrong_call_says_what_is_asked_for(arguments, tmp_path) -> None:
+    done = run(*arguments, path=str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: gui_in_browser.py BUNDLE DIRECTORY")
+
+
+def test_a_machine_without_chromium_is_told_what_to_install(tmp_path) -> None:
+    done = run(str(SCRIPT), str(tmp_path / "shots"), path=str(tmp_path))
+
+    assert done.returncode == 2
+    assert "chromium-driver" in done.stderr
+    assert not (tmp_path / "shots").exists()

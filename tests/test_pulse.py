@@ -1,0 +1,168 @@
+"""What ends a job before its end: a time limit, soft or hard, NaN where it was to stop there; and what keeps it alive."""
+
+import multiprocessing
+import time
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from conftest import SHORT, wait_until
+
+from models.catalogue import Catalogue
+from models.spec import SimulationSpec
+from models.status import Status
+from models.sweep import SweepSpec
+from worker.engines import reference
+from worker.pulse import Pulse
+from worker.tasks import WorkerState, perform
+
+LONG = {"simulation_length": 600_000.0, "engine": "reference"}
+#: Diverges after some milliseconds.
+WILD = {
+    "model": {"class": "Generic2dOscillator", "tau": 500.0},
+    "integrator": {"class": "EulerDeterministic", "dt": 0.5},
+    "monitors": [{"class": "Raw"}, {"class": "TemporalAverage", "period": 10.0}],
+}
+
+
+def add(catalogue, **changes):
+    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), plan={})
+    sweep = catalogue.add_sweep(spec, reuse=False)
+    return catalogue.jobs(sweep=sweep.gid)[0].gid
+
+
+def done(settings, catalogue, gid):
+    state = WorkerState(settings)
+    with np.errstate(all="ignore"):
+        perform(state, str(gid))
+    state.after_fork()
+    return catalogue.find_job(str(gid))
+
+
+@pytest.mark.parametrize("where", ["spec", "settings"])
+def test_a_job_that_takes_too_long_ends_in_error(settings, catalogue, where) -> None:
+    gid = add(catalogue, **LONG, **({"time_limit": 1.5} if where == "spec" else {}))
+    begun = time.monotonic()
+
+    job = done(settings.model_copy(update={"time_limit": 1.5 if where == "settings" else 3600.0}), catalogue, gid)
+
+    assert (job.status, job.error_type) == (Status.ERROR, "TimeLimitError")
+    assert "expected at most 1.5 s" in job.error
+    assert time.monotonic() - begun < 10
+    assert [path for path in (settings.storage.root / "outputs").rglob("*") if path.is_file()] == []
+
+
+def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
+    gid = add(catalogue, **LONG, time_limit=6.0)
+    state = WorkerState(settings)
+    begun = time.monotonic()
+    state.must_stop = lambda: time.monotonic() - begun > 3.5  # type: ignore[method-assign]
+    perform(state, str(gid))
+    assert catalogue.find_job(str(gid)).status == Status.PENDING
+
+    again = time.monotonic()
+    job = done(settings, catalogue, gid)
+
+    assert job.error_type == "TimeLimitError"
+    assert time.monotonic() - again < 5
+    state.after_fork()
+
+
+def test_a_job_that_never_ends_a_chunk_is_ended_with_its_process(settings, catalogue, monkeypatch) -> None:
+    monkeypatch.setattr("worker.pulse.HARD_AFTER", 0.5)
+    monkeypatch.setattr("worker.engines.reference.list", lambda *_: time.sleep(600), raising=False)
+    gid = add(catalogue, **LONG, time_limit=1.0)
+    process = multiprocessing.get_context("fork").Process(target=lambda: perform(WorkerState(settings), str(gid)))
+
+    process.start()
+    process.join(20)
+
+    job = catalogue.find_job(str(gid))
+    assert process.exitcode == 1
+    assert (job.status, job.error_type) == (Status.ERROR, "TimeLimitError")
+
+
+def test_a_lease_is_extended_while_no_chunk_ends(settings, catalogue) -> None:
+    gid = add(catalogue)
+    claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
+
+    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        time.sleep(2.5)
+        assert catalogue.expire(max_attempts=3) == 0
+
+    wait_until(lambda: catalogue.expire(max_attempts=3), seconds=5)
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catalogue, monkeypatch) -> None:
+    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
+    claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=60))
+    elsewhere = Catalogue.open(settings.database)
+
+    with Pulse(elsewhere, claim, 60.0, None, lambda: False) as pulse:
+        pulse.beat(0.1)
+        catalogue.dispose()
+        elsewhere.dispose()
+        hidden = settings.storage.catalogue.rename(settings.storage.root / "hidden")
+        settings.storage.catalogue.write_text("no database" * 1000)
+        pulse.beat(0.2)
+        settings.storage.catalogue.unlink()
+        hidden.rename(settings.storage.catalogue)
+        elsewhere.dispose()
+        pulse.beat(0.3)
+
+    assert catalogue.find_job(str(claim.gid)).progress == 0.3
+    elsewhere.dispose()
+
+
+def test_a_job_that_is_to_stop_at_nan_ends_in_error_with_the_time(settings, catalogue) -> None:
+    whole, gid = add(catalogue, **WILD, simulation_length=500.0), add(catalogue, **WILD, stop_on_nan=True, **LONG)
+
+    kept = done(settings, catalogue, whole)
+    job = done(settings, catalogue, gid)
+
+    assert kept.status == Status.FINISHED
+    assert catalogue.outputs([whole])[0].is_nan
+    assert (job.status, job.error_type) == (Status.ERROR, "NotFiniteError")
+    assert job.error.startswith("monitors[0] (Raw): NaN or infinity first at ")
+    import h5py
+
+    with h5py.File(settings.storage.absolute(catalogue.outputs([whole])[0].path)) as file:
+        bad = ~np.isfinite(file["data"][()]).reshape(len(file["data"]), -1).all(axis=1)
+        first = file["time"][()][bad.argmax()]
+    assert f"first at {first:g} ms" in job.error
+
+
+def test_nan_is_seen_before_a_monitor_samples_it(settings, catalogue) -> None:
+    gid = add(catalogue, **{**WILD, "monitors": [{"class": "Bold", "period": 2000.0}]}, stop_on_nan=True, **LONG)
+
+    job = done(settings, catalogue, gid)
+
+    assert job.error_type == "NotFiniteError"
+    assert job.error.startswith("model state: NaN or infinity by ")
+
+
+def test_what_ends_a_job_early_decides_no_number() -> None:
+    one = SimulationSpec.model_validate(SHORT)
+    other = SimulationSpec.model_validate({**SHORT, "stop_on_nan": True, "time_limit": 5.0})
+
+    assert one.parameters_hash() == other.parameters_hash()
+
+
+@pytest.mark.parametrize("seconds_a_step", [0.0, 0.002, 0.2])
+def test_a_chunk_takes_about_a_second_however_slow_its_steps_are(monkeypatch, seconds_a_step) -> None:
+    now = 0.0
+    monkeypatch.setattr("worker.engines.reference.time.monotonic", lambda: now)
+    taken = []
+
+    def do(n_steps: int) -> list[None]:
+        nonlocal now
+        now += n_steps * seconds_a_step
+        taken.append(n_steps)
+        return [None]
+
+    chunks = list(reference.in_chunks(do, 5000, 2000, 0))
+
+    assert sum(taken) == 5000
+    assert chunks[-1].step == 5000
+    assert max(taken) * seconds_a_step <= max(1.0, reference.FIRST_STEPS * seconds_a_step)
+    assert max(taken) >= {0.0: 2000, 0.002: 400, 0.2: 5}[seconds_a_step]

@@ -1,0 +1,402 @@
+"""Jobs whose worker is killed, stopped or frozen go on from their checkpoint, and end with an undisturbed run's bits."""
+
+import dataclasses
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import SHORT, wait_until
+
+from models.catalogue import Catalogue
+from models.errors import CanceledError, LeaseLostError, NotFiniteError
+from models.queue import make_app
+from models.spec import SimulationSpec
+from models.status import Status
+from models.sweep import SweepSpec
+from submit.enqueue import enqueue
+from worker.engines import reference
+from worker.outputs import Outputs
+from worker.pulse import StoppedError
+from worker.run import run_job
+
+LEASE = timedelta(seconds=60)
+#: Sixty chunks of at most seven steps.
+LONG = {"simulation_length": 200.0}
+MONITORS = [
+    {"class": "Raw"},
+    {"class": "TemporalAverage", "period": 3.5},
+    {"class": "GlobalAverage", "period": 2.0},
+    {"class": "SubSample", "period": 5.0},
+    {"class": "Bold", "period": 60.0},
+    {"class": "AfferentCoupling"},
+]
+COLOURED = {"class": "HeunStochastic", "dt": 0.5, "noise": {"class": "Additive", "nsig": [0.001], "ntau": 5.0}}
+STIMULUS = {
+    "class": "StimuliRegion",
+    "weight": [1.0] * 76,
+    "temporal": {"class": "PulseTrain", "parameters": {"onset": 5.0, "T": 40.0, "tau": 10.0, "amp": 0.1}},
+}
+
+
+@pytest.fixture
+def settings(settings, monkeypatch):
+    """A checkpoint after every chunk, and chunks of a few steps."""
+    monkeypatch.setattr(reference, "MOST_STEPS", 7)
+    return settings.model_copy(update={"checkpoint_interval": 0.0})
+
+
+def add(catalogue, **changes):
+    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **LONG, **changes}), plan={})
+    sweep = catalogue.add_sweep(spec, reuse=False)
+    return catalogue.jobs(sweep=sweep.gid)[0].gid
+
+
+def undisturbed(catalogue, settings, gid) -> dict[str, dict[str, np.ndarray]]:
+    """What an equal job gives that nobody disturbs."""
+    claim = catalogue.claim(gid, "x", LEASE)
+    catalogue.release(claim)
+    spec = SimulationSpec.model_validate_json(claim.spec_json)
+    twin = catalogue.add_sweep(SweepSpec(name="twin", base=spec, plan={}), reuse=False)
+    claim = catalogue.claim(catalogue.jobs(sweep=twin.gid)[0].gid, "x", LEASE)
+    return contents(settings, run_job(catalogue, settings, claim))
+
+
+def contents(settings, outputs) -> list[dict[str, object]]:
+    found = []
+    for output in outputs:
+        with h5py.File(settings.storage.absolute(output.path)) as file:
+            attributes = {name: str(value) for name, value in file["data"].attrs.items()}
+            found.append({"data": file["data"][()], "time": file["time"][()], "attributes": attributes})
+    return found
+
+
+def assert_same(ours, expected) -> None:
+    for mine, other in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(mine["data"], other["data"])
+        np.testing.assert_array_equal(mine["time"], other["time"])
+        assert mine["attributes"] == other["attributes"]
+
+
+def start(settings, gid, *, die_after: int | None = None, freeze_after: int | None = None) -> multiprocessing.Process:
+    """Run the job in a process of its own, which kills or freezes itself after so many chunks."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=(settings, gid, die_after, freeze_after))
+    process.start()
+    return process
+
+
+def work(settings, gid, die_after, freeze_after) -> None:
+    append, chunks = Outputs.append, itertools.count(1)
+
+    def counted(self, samples):
+        append(self, samples)
+        number = next(chunks)
+        if number == die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == freeze_after:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    Outputs.append = counted
+    catalogue = Catalogue.open(settings.database)
+    claim = catalogue.claim(gid, "child", timedelta(seconds=settings.lease))
+    run_job(catalogue, settings, claim)
+
+
+def kill_one(settings, catalogue, gid, after: int) -> None:
+    """One attempt that is killed after so many chunks; then its lease runs out."""
+    process = start(settings, gid, die_after=after)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    expire(catalogue, gid)
+
+
+def expire(catalogue, gid, max_attempts: int = 3) -> None:
+    wait_until(lambda: catalogue.expire(max_attempts=max_attempts), seconds=20)
+
+
+def finish(catalogue, settings, gid):
+    return run_job(catalogue, settings, catalogue.claim(gid, "last", LEASE))
+
+
+def files(settings) -> list[str]:
+    return sorted(path.name for path in (settings.storage.root / "outputs").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"monitors": MONITORS},
+        {"monitors": MONITORS[:2], "integrator": COLOURED},
+        {"integrator": {"class": "EulerStochastic", "dt": 0.5, "noise": {"class": "Multiplicative", "nsig": [0.001]}}},
+        {"model": {"class": "JansenRit"}, "coupling": {"class": "SigmoidalJansenRit"}, "seed": 3},
+        {"integrator": {"class": "VODEStochastic", "dt": 0.5, "noise": {"class": "Additive", "nsig": [0.001]}}},
+        {"integrator": {"class": "Dop853", "dt": 0.5}, "stimulus": STIMULUS},
+        {"stimulus": STIMULUS, "simulation_length": 100.0},
+    ],
+    ids=["monitors", "coloured noise", "multiplicative noise", "JansenRit", "VODE", "Dop853", "stimulus"],
+)
+def test_a_killed_job_goes_on_with_the_bits_of_an_undisturbed_run(
+    settings, catalogue, monkeypatch, engine, changes
+) -> None:
+    monkeypatch.setattr("worker.engines.WORTH_COMPILING", 1)
+    short = settings.model_copy(update={"lease": 1.0})
+    gid = add(catalogue, engine=engine, **changes)
+    expected = undisturbed(catalogue, settings, gid)
+
+    kill_one(short, catalogue, gid, 5)
+    kill_one(short, catalogue, gid, 3)
+    outputs = finish(catalogue, settings, gid)
+
+    assert_same(contents(settings, outputs), expected)
+    assert len(files(settings)) == 2 * len(expected)
+    assert catalogue.find_job(str(gid)).status == Status.FINISHED
+
+
+def test_a_job_that_is_killed_again_and_again_still_finishes(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5})
+    gid = add(catalogue, monitors=MONITORS[:2])
+    expected = undisturbed(catalogue, settings, gid)
+
+    for kills in range(8):
+        kill_one(short, catalogue, gid, 4)
+        assert catalogue.find_job(str(gid)).status == Status.PENDING, f"after {kills + 1} kills"
+    outputs = finish(catalogue, settings, gid)
+
+    assert_same(contents(settings, outputs), expected)
+    assert catalogue.find_job(str(gid)).attempt == 9
+
+
+def test_a_job_that_gets_nowhere_ends_in_error(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5})
+    gid = add(catalogue)
+    kill_one(short, catalogue, gid, 4)
+
+    for _ in range(3):
+        # Before its first chunk is saved.
+        kill_one(short, catalogue, gid, 1)
+
+    assert catalogue.find_job(str(gid)).status == Status.ERROR
+    catalogue.retry(job=gid)
+    finish(catalogue, settings, gid)
+    assert len(files(settings)) == 1
+
+
+def test_a_frozen_worker_that_comes_back_harms_nobody(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5})
+    gid = add(catalogue, monitors=MONITORS[:2])
+    expected = undisturbed(catalogue, settings, gid)
+    zombie = start(short, gid, freeze_after=6)
+    expire(catalogue, gid)
+
+    outputs = finish(catalogue, settings, gid)
+    before = [settings.storage.absolute(output.path).read_bytes() for output in outputs]
+    os.kill(zombie.pid, signal.SIGCONT)
+    zombie.join(60)
+
+    assert zombie.exitcode == 1, "it learned that the job was lost"
+    assert [settings.storage.absolute(output.path).read_bytes() for output in outputs] == before
+    assert_same(contents(settings, outputs), expected)
+    assert len(files(settings)) == 2 * len(outputs)
+
+
+def test_a_frozen_worker_that_comes_back_and_fails_harms_nobody(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5, "time_limit": 1.0})
+    gid = add(catalogue)
+    zombie = start(short, gid, freeze_after=6)
+    expire(catalogue, gid)
+    time.sleep(1.0)
+
+    [output] = finish(catalogue, settings, gid)
+    os.kill(zombie.pid, signal.SIGCONT)
+    zombie.join(60)
+
+    assert zombie.exitcode == 1
+    assert files(settings) == [Path(output.path).name]
+
+
+def test_two_workers_that_both_run_the_job_harm_nobody(settings, catalogue) -> None:
+    short = settings.model_copy(update={"lease": 0.5})
+    gid = add(catalogue, monitors=MONITORS[:2])
+    expected = undisturbed(catalogue, settings, gid)
+    zombie = start(short, gid, freeze_after=6)
+    expire(catalogue, gid)
+
+    # The zombie wakes while the next attempt is under way, and both go on for a while.
+    claim = catalogue.claim(gid, "next", LEASE)
+    run = iter(range(100))
+
+    def wake() -> bool:
+        if next(run) == 3:
+            os.kill(zombie.pid, signal.SIGCONT)
+        return False
+
+    outputs = run_job(catalogue, settings, claim, should_stop=wake)
+    zombie.join(60)
+
+    assert zombie.exitcode == 1
+    assert_same(contents(settings, outputs), expected)
+
+
+# -------------------------------------------------------------------------------------------------- stopped and given back
+
+
+def stopped(catalogue, settings, gid, chunks: int) -> None:
+    """One attempt that gives the job back after so many chunks."""
+    claim, count = catalogue.claim(gid, "stopped", LEASE), itertools.count(1)
+    with pytest.raises(StoppedError):
+        run_job(catalogue, settings, claim, should_stop=lambda: next(count) >= chunks)
+    catalogue.release(claim)
+
+
+def test_a_job_that_is_given_back_goes_on_where_it_was(settings, catalogue) -> None:
+    seldom = settings.model_copy(update={"checkpoint_interval": 3600.0})
+    gid = add(catalogue, monitors=MONITORS)
+    expected = undisturbed(catalogue, settings, gid)
+    seen = []
+
+    for _ in range(3):
+        stopped(catalogue, seldom, gid, 5)
+        seen.append(files(settings))
+    claim, chunks = catalogue.claim(gid, "last", LEASE), itertools.count(1)
+    outputs = run_job(catalogue, seldom, claim, should_stop=lambda: next(chunks) < 0)
+
+    assert_same(contents(settings, outputs), expected)
+    assert claim.attempt == 1
+    assert next(chunks) < 60, "it did not begin again"
+    # Of the job and its finished twin: one checkpoint, and the files that have samples already.
+    assert {len([name for name in names if name.endswith(".npz")]) for names in seen} == {1}
+    assert max(len([name for name in names if name.endswith(".part")]) for names in seen) <= len(MONITORS)
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "part", "part removed", "version", "spec", "nothing left but the part"])
+def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, catalogue, monkeypatch, how) -> None:
+    gid = add(catalogue, monitors=MONITORS[:1])
+    expected = undisturbed(catalogue, settings, gid)
+    stopped(catalogue, settings, gid, 8)
+    [checkpoint] = (settings.storage.root / "outputs").rglob("*.npz")
+    [unfinished] = (settings.storage.root / "outputs").rglob("*.part")
+    if how == "checkpoint":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    elif how == "part":
+        with h5py.File(unfinished, "r+") as file:
+            file["data"][3, 0, 5, 0] += 1e-9
+    elif how == "part removed":
+        unfinished.unlink()
+    elif how == "version":
+        monkeypatch.setattr("worker.run.versions", lambda: {"numpy": "1.0"})
+    elif how == "spec":
+        claim = catalogue.claim(gid, "x", LEASE)
+        other = SimulationSpec.model_validate_json(claim.spec_json).with_parameters({"coupling.a": 0.5})
+        claim = dataclasses.replace(claim, spec_json=other.canonical_json())
+        [output] = run_job(catalogue, settings, claim)
+        assert not np.array_equal(contents(settings, [output])[0]["data"], expected[0]["data"])
+        return
+    else:
+        checkpoint.unlink()
+
+    outputs = finish(catalogue, settings, gid)
+
+    assert_same(contents(settings, outputs), expected)
+    assert len(files(settings)) == 2
+
+
+def test_a_checkpoint_saves_the_work_of_a_storage_that_refused_the_end(settings, catalogue, monkeypatch) -> None:
+    from models.errors import StorageError
+
+    gid = add(catalogue, monitors=MONITORS[:2])
+    expected = undisturbed(catalogue, settings, gid)
+    claim = catalogue.claim(gid, "x", LEASE)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StorageError("no room")
+
+    with monkeypatch.context() as patch:
+        # Its files have their final names already.
+        patch.setattr(catalogue, "finish", refuse)
+        with pytest.raises(StorageError):
+            run_job(catalogue, settings, claim)
+    catalogue.wait(claim, "StorageError", "no room", timedelta(0))
+    again = catalogue.claim(gid, "y", LEASE)
+    chunks = itertools.count(1)
+    outputs = run_job(catalogue, settings, again, should_stop=lambda: next(chunks) < 0)
+
+    assert_same(contents(settings, outputs), expected)
+    assert next(chunks) < 10
+    assert len(files(settings)) == 2 * len(outputs)
+
+
+@pytest.mark.parametrize("end", ["canceled", "error", "lost"])
+def test_nothing_is_left_of_a_job_that_does_not_go_on(settings, catalogue, monkeypatch, end) -> None:
+    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
+    changes = {"stop_on_nan": True, "model": {"class": "Generic2dOscillator", "tau": 1e6},
+               "integrator": {"class": "EulerDeterministic", "dt": 0.5}} if end == "error" else {}  # fmt: skip
+    gid = add(catalogue, **changes)
+    claim, chunks = catalogue.claim(gid, "x", LEASE), itertools.count(1)
+
+    def act() -> bool:
+        if next(chunks) == 4 and end == "canceled":
+            catalogue.cancel(job=gid)
+        return False
+
+    fault = {"canceled": CanceledError, "error": NotFiniteError, "lost": LeaseLostError}[end]
+    if end == "lost":
+        catalogue.release(claim)
+    with np.errstate(all="ignore"), pytest.raises(fault):
+        run_job(catalogue, settings, claim, should_stop=act)
+
+    assert files(settings) == []
+
+
+# ---------------------------------------------------------------------------------------------------------- real workers
+
+
+def test_a_worker_whose_every_process_is_terminated_gives_its_job_back_and_another_goes_on(
+    settings, catalogue, start_worker
+) -> None:
+    often = settings.model_copy(update={"checkpoint_interval": 3600.0})
+    base = SimulationSpec.model_validate({**SHORT, "engine": "reference", "simulation_length": 4000.0})
+    sweep = enqueue(catalogue, make_app(settings), SweepSpec(name="s", base=base, plan={}), settings.storage)
+    gid = catalogue.jobs(sweep=sweep.gid)[0].gid
+    worker = start_worker(1, often)
+    wait_until(lambda: catalogue.find_job(str(gid)).progress > 0.1)
+
+    begun = time.monotonic()
+    os.killpg(worker.pid, signal.SIGTERM)
+    worker.wait(20)
+    seconds = time.monotonic() - begun
+
+    job = catalogue.find_job(str(gid))
+    assert (job.status, job.attempt) == (Status.PENDING, 0)
+    assert seconds < 8
+    assert {Path(name).suffix for name in files(settings)} == {".npz", ".part"}
+    start_worker(1, often)
+    wait_until(lambda: catalogue.find_job(str(gid)).status == Status.FINISHED, seconds=90)
+    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(settings, catalogue, base))
+
+
+def undisturbed_twin(settings, catalogue, base):
+    twin = catalogue.add_sweep(SweepSpec(name="twin", base=base, plan={}), reuse=False)
+    return contents(settings, finish(catalogue, settings, catalogue.jobs(sweep=twin.gid)[0].gid))
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(settings, catalogue, start_worker) -> None:
+    often = settings.model_copy(update={"checkpoint_interval": 0.2, "lease": 3.0})
+    base = SimulationSpec.model_validate({**SHORT, "engine": "reference", "simulation_length": 4000.0})
+    sweep = enqueue(catalogue, make_app(settings), SweepSpec(name="s", base=base, plan={}), settings.storage)
+    gid = catalogue.jobs(sweep=sweep.gid)[0].gid
+    worker = start_worker(1, often)
+    wait_until(lambda: catalogue.find_job(str(gid)).saved_attempt == 1)
+
+    os.killpg(worker.pid, signal.SIGKILL)
+    start_worker(1, often)
+    wait_until(lambda: catalogue.find_job(str(gid)).status == Status.FINISHED, seconds=90)
+
+    assert catalogue.find_job(str(gid)).attempt == 2
+    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(settings, catalogue, base))

@@ -1,0 +1,59 @@
+"""Compares files with what the catalogue's rows say of them: there, as long, of the same sha256, and valid.
+
+`python -m worker.audit` reads one JSON object a line from standard input, `{"path", "name", "bytes", "sha256"}`, the
+last two null where no row has them. It prints one fault a line, and ends with 1 when there was one; the command line's
+`verify` starts it so. Imports no TVB, and writes nothing.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.h5 import check
+from worker.h5.verify import sha256
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a row says of a file."""
+
+    path: Path
+    #: How a fault calls it.
+    name: str
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+def file_faults(expected: Expected) -> Iterator[str]:
+    """Each fault of the file, `name: what was found, what was expected`; none when it is what the row says."""
+    path, name = expected.path, expected.name
+    try:
+        found = path.stat().st_size
+        if expected.bytes is not None and found != expected.bytes:
+            yield f"{name}: {found} bytes, expected {expected.bytes}"
+        elif expected.sha256 is not None and (digest := sha256(path)) != expected.sha256:
+            yield f"{name}: sha256 {digest[:12]}..., expected {expected.sha256[:12]}...: its content has changed"
+    except FileNotFoundError:
+        yield f"{name}: missing"
+        return
+    except OSError as exc:
+        yield f"{name}: cannot be read ({exc.strerror or exc})"
+        return
+    yield from (fault.replace(str(path), name) for fault in check.faults(path))
+
+
+def main() -> int:
+    """Compare what standard input names; gives the exit code."""
+    code = 0
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        for fault in file_faults(Expected(**{**wanted, "path": Path(wanted["path"])})):
+            print(fault)
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""TVB's couplings as operations: what a node sends, what is summed, and what becomes of the sum.
+
+Called by `worker.engines.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be compiled.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from worker.engines.graph import Graph, Ref, UntraceableError
+from worker.engines.gufuncs import call_gufunc
+from worker.engines.naming import inputs, refs_of, stack_of
+from worker.engines.standins import Stack
+from worker.engines.tracing import FAULTS, Proxy, Tracer
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """How a coupling makes a node's input of the states of others."""
+
+    #: What is weighted and summed, a number for each row, made of j and i.
+    product: tuple[Ref, ...]
+    #: Whether `pre` looks at the target too: it is done for each edge then, else once for each source.
+    by_edge: bool
+    #: Whether TVB sums all sources, in NumPy's order of a whole row, or only those with a weight, by reduceat.
+    dense: bool
+
+    @property
+    def kind(self) -> str:
+        """d or f: the precision of the products and of their sum."""
+        return self.product[0].kind
+
+
+def trace_pre_of(simulator: Any, tracer: Tracer) -> Coupling:
+    """How the coupling makes what is summed of delayed states."""
+    from tvb.simulator.coupling import Coupling as Base
+    from tvb.simulator.coupling import SparseCoupling
+
+    coupling, rows = simulator.coupling, len(simulator.model.cvar)
+    call = type(coupling).__call__
+    if call is not Base.__call__ and call is not SparseCoupling.__call__:
+        raise UntraceableError(f"{type(coupling).__name__} sums in a way of its own")
+    dense = call is Base.__call__
+    nodes, edges = simulator.number_of_nodes, int(np.count_nonzero(simulator.connectivity.weights))
+    modes = simulator.model.number_of_modes
+    delayed = (nodes, nodes, modes) if dense else (edges, modes)
+    present = (nodes, 1, modes) if dense else delayed
+    axis = 1 if dense else 0
+    i = inputs(tracer.graph, "i", "f", rows, present, axis)
+    j = inputs(tracer.graph, "j", "f", rows, delayed, axis)
+    product = _trace_pre(coupling, tracer, i, j)
+    if len(product) != rows * modes and not (dense and len(product) == modes):
+        raise UntraceableError(f"the pre of {type(coupling).__name__} changes the number of coupling variables")
+    used = {ref.name for operation in tracer.graph.reachable(product) for ref in operation.arguments}
+    names = used | {ref.name for ref in product}
+    return Coupling(product, any(name[0] == "i" and name[1:].isdigit() for name in names), dense)
+
+
+def trace_coupling(simulator: Any) -> Coupling:
+    """How the simulator's coupling makes what is summed.
+
+    Raises
+    ------
+    UntraceableError
+        It is not understood.
+    """
+    try:
+        return trace_pre_of(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+    except FAULTS as exc:
+        raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
+
+
+def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
+    fields = len(tracer.graph.fields)
+    found = tracer.retarget(type(coupling).pre)(Proxy(coupling, tracer), i, j)
+    if not isinstance(found, Stack) or found.axis != j.axis or found.inner != j.inner:
+        raise UntraceableError(f"the pre of {type(coupling).__name__}")
+    if len(tracer.graph.fields) != fields:
+        raise UntraceableError(f"a parameter of {type(coupling).__name__} that differs between nodes")
+    return refs_of(tracer.graph, found, "d" if any(ref.kind == "d" for ref in found.refs) else "f")
+
+
+def trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, state: Stack) -> tuple[Ref, ...]:
+    """What a state sends: TVB keeps it in float32, and applies `pre` to what it takes out again."""
+    graph = tracer.graph
+    kept = refs_of(graph, Stack([state[int(k)] for k in simulator.model.cvar]), "f")
+    if coupling.by_edge:
+        return kept
+    stack = stack_of(graph, kept, state.inner, 1 if coupling.dense else 0)
+    return _trace_pre(simulator.coupling, tracer, stack, stack)
+
+
+def trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
+    """The model's input, made of the sums g."""
+    graph, rows, nodes = tracer.graph, len(simulator.model.cvar), simulator.number_of_nodes
+    kind = coupling.kind if coupling.dense else "f"
+    modes = simulator.model.number_of_modes
+    sums = [Ref(f"g{k % len(coupling.product)}", kind) for k in range(rows * modes)]
+    axis = 1 if coupling.dense else 0
+    stack = stack_of(graph, sums, (nodes, modes), axis)
+    fields = len(graph.fields)
+    found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer), stack)
+    if not isinstance(found, Stack) or found.axis != axis or len(found.items) != rows or len(graph.fields) != fields:
+        raise UntraceableError(f"the post of {type(simulator.coupling).__name__}")
+    return Stack(found.items)

@@ -1,0 +1,107 @@
+"""Numba's compiler with files that workers can share: what it made of a function is kept beside the function's source.
+
+Numba's own cache numbers its files, so that two processes that compile at once can take each other's, and a damaged
+file ends in an error, or in a crash. Here a file is named by what it is for, appears whole or not at all, and is
+read only when it carries its own checksum; whatever is wrong with it, the function is compiled again.
+"""
+
+import pickle
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numba as nb
+from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
+from numba.core.serialize import dumps
+
+#: Bytes of a sha256 at the start of a file.
+_HEAD = 32
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """The function compiled by Numba for what it is called with; divisions by zero are NumPy's."""
+    made = nb.njit(error_model="numpy")(function)
+    made._cache = _Cache(function)
+    return made
+
+
+def entry(*arguments: Any) -> Callable[[Callable[..., int]], Any]:
+    """Compile a function at once, for callers that have its `address` only.
+
+    Parameters
+    ----------
+    arguments : Numba's types of what follows the number of nodes; the function returns a number, too
+    """
+
+    def compile_function(function: Callable[..., int]) -> Any:
+        signature = (nb.types.int64, *arguments), nb.types.int64
+        made: Any = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
+        made._cache = _Cache(function)
+        made.compile()
+        return made
+
+    return compile_function
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of a function, which may fail."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(Path(self._cache_path), function.__module__, function.__name__)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            return super().load_overload(signature, context)
+        except Exception:
+            # Unpickling can raise anything; the file is written anew.
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        try:
+            super().save_overload(signature, data)
+        except OSError:
+            # A full or read-only disk costs the next process the compilation.
+            return
+
+
+class _Files:
+    """The files of a function: one for each signature and processor."""
+
+    def __init__(self, directory: Path, source: str, name: str) -> None:
+        self._directory, self._source, self._name = directory, source, name
+
+    def flush(self) -> None:
+        """Nothing is remembered outside of the files."""
+
+    def load(self, key: Any) -> Any:
+        """What was saved, or None where there is nothing that is whole."""
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        if sha256(content[_HEAD:]).digest() != content[:_HEAD]:
+            return None
+        return pickle.loads(content[_HEAD:])  # noqa: S301 - only this user's workers write here
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled."""
+        content = dumps(data)
+        part = ""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._directory, suffix=".part", delete=False) as file:
+                part = file.name
+                file.write(sha256(content).digest() + content)
+            Path(part).replace(self._path(key))
+        except OSError:
+            if part:
+                Path(part).unlink(missing_ok=True)
+            raise
+
+    def _path(self, key: Any) -> Path:
+        # Signature, processor and bytecode; the name of the source stands for all versions.
+        digest = sha256(f"{self._source} {key}".encode()).hexdigest()[:24]
+        return self._directory / f"{self._source}-{self._name}-{digest}.kept"

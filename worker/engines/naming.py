@@ -1,0 +1,27 @@
+"""Names for the numbers of a node, as stacks that traced code takes for arrays. Called where TVB's parts are traced."""
+
+from collections.abc import Sequence
+
+from worker.engines.graph import Graph, Ref
+from worker.engines.operands import cast
+from worker.engines.standins import Stack, Value
+
+
+def refs_of(graph: Graph, stack: Stack, kind: str = "d") -> tuple[Ref, ...]:
+    """All numbers of a stack, as one type."""
+    return tuple(cast(graph, ref, kind) for ref in stack.refs)
+
+
+def inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> Stack:
+    """A stack of inputs with names of their own; the last of `shape` counts modes."""
+    return stack_of(graph, [Ref(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
+
+
+def stack_of(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> Stack:
+    """A stack of numbers, `shape` each, that has all modes of one item after the other."""
+    modes = shape[-1]
+    if modes == 1:
+        return Stack([Value(graph, ref, shape) for ref in refs], axis)
+    values = [Value(graph, ref, shape[:-1]) for ref in refs]
+    inner = len(shape) - 1
+    return Stack([Stack(values[k : k + modes], inner) for k in range(0, len(values), modes)], axis)

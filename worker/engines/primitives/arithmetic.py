@@ -1,0 +1,124 @@
+"""Plain arithmetic on a node, given as text, as LLVM's instructions.
+
+Numba takes a millisecond over each operation of a function, and a model has hundreds. So it sees one call of
+`compute`, and what is plain enough becomes instructions here: the same that Numba would make of it.
+"""
+
+# mypy: ignore-errors
+import ast
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from worker.engines.primitives.exponential import FAR, quick_exp
+from worker.engines.primitives.memory import element, separate
+
+_DOUBLE, _SINGLE, _WORD, _TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
+_BINARY = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
+_COMPARED = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+_CASTS = {"float64": _DOUBLE, "float32": _SINGLE, "int64": _WORD}
+
+
+@intrinsic
+def compute(typingctx, text, names, scopes, n, i, *arrays):
+    """Do the statements of `text` for node `i` of `n`; return its `far`.
+
+    Parameters
+    ----------
+    names : of the arrays, with spaces between them
+    scopes : how many rows the function has; see `memory.get`
+    """
+    if not (isinstance(text, types.StringLiteral) and isinstance(names, types.StringLiteral)):
+        return None
+    signature = types.intp(text, names, scopes, types.intp, types.intp, types.StarArgTuple.from_types(arrays))
+
+    def generate(context, builder, signature, arguments):
+        given = [builder.extract_value(arguments[5], k) for k in range(len(arrays))]
+        known = dict(zip(names.literal_value.split(), given, strict=True)) | {"n": arguments[3], "i": arguments[4]}
+        lowering = _Lowering(context, builder, known, scopes.literal_value)
+        for statement in ast.parse(text.literal_value).body:
+            lowering.do(statement)
+        return lowering.known.get("far", _WORD(0))
+
+    return signature, generate
+
+
+class _Lowering:
+    def __init__(self, context, builder, known, scopes):
+        self.context, self.builder, self.known, self.scopes = context, builder, known, scopes
+
+    def do(self, statement):
+        if isinstance(statement, ast.Expr):
+            self.value(statement.value)
+        elif isinstance(statement, ast.AugAssign):
+            before = self.known.get("far", _WORD(0))
+            self.known["far"] = self.builder.add(before, self.value(statement.value))
+        else:
+            self.known[statement.targets[0].id] = self.value(statement.value)
+
+    def value(self, node):
+        return getattr(self, f"_{type(node).__name__.lower()}")(node)
+
+    def _name(self, node):
+        return _DOUBLE(FAR) if node.id == "FAR" else self.known[node.id]
+
+    def _constant(self, node):
+        return _WORD(node.value) if isinstance(node.value, int) else _DOUBLE(node.value)
+
+    def _attribute(self, node):
+        return _DOUBLE(float(node.attr))  # math.nan, math.inf
+
+    def _unaryop(self, node):
+        value = self.value(node.operand)
+        return value.type(-value.constant) if isinstance(value, ir.Constant) else self.builder.fneg(value)
+
+    def _binop(self, node):
+        return getattr(self.builder, _BINARY[type(node.op)])(self.value(node.left), self.value(node.right))
+
+    def _compare(self, node):
+        sign, left, right = _COMPARED[type(node.ops[0])], self.value(node.left), self.value(node.comparators[0])
+        compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+        return compare(sign, left, right)
+
+    def _ifexp(self, node):
+        return self.builder.select(*(self.value(part) for part in (node.test, node.body, node.orelse)))
+
+    def _call(self, node):
+        name = ast.unparse(node.func).split(".")[-1]
+        if name in ("get", "put"):
+            return self._access(name, node.args)
+        values = [self.value(argument) for argument in node.args]
+        if name in _CASTS:
+            return self._cast(values[0], _CASTS[name])
+        if name == "fma":
+            return self.builder.fma(*values)
+        if name == "quick_exp":
+            signature = types.float64(types.float64)
+            return self.context.compile_internal(self.builder, quick_exp.py_func, signature, values)
+        return self._intrinsic({"sqrt": "llvm.sqrt", "abs": "llvm.fabs"}[name], values[0])
+
+    def _intrinsic(self, name, value):
+        function = self.builder.module.declare_intrinsic(name, [value.type])
+        return self.builder.call(function, [value])
+
+    def _access(self, name, arguments):
+        place = element(self.builder, *(self.value(argument) for argument in arguments[:4]))
+        if name == "get":
+            access = self.builder.load(place)
+        else:
+            access = self.builder.store(self._cast(self.value(arguments[4]), place.type.pointee), place)
+        separate(self.builder, access, arguments[-2].value, self.scopes)
+        return access
+
+    def _cast(self, value, kind):
+        builder, old = self.builder, value.type
+        if old == kind:
+            return value
+        if old == _TRUTH:
+            return builder.uitofp(value, kind)
+        if old == _WORD:
+            return builder.sitofp(value, kind)
+        if kind == _WORD:
+            return builder.fptosi(value, kind)
+        return builder.fpext(value, kind) if kind == _DOUBLE else builder.fptrunc(value, kind)

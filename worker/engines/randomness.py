@@ -1,0 +1,69 @@
+"""TVB's noise as operations on a node. Called by `worker.engines.step`."""
+
+from typing import Any
+
+import numpy as np
+
+from worker.engines.graph import Graph, Ref, UntraceableError
+from worker.engines.naming import inputs, refs_of
+from worker.engines.standins import Stack
+from worker.engines.tracing import Proxy, Tracer
+
+
+class TracedNoise:
+    """The integrator's noise: what it draws becomes z, the coloured noise it remembers e."""
+
+    def __init__(self, simulator: Any, tracer: Tracer, shape: tuple[int, ...]) -> None:
+        self._tracer, self._shape, self.draws, self.proxy = tracer, shape, 0, None
+        noise = getattr(simulator.integrator, "noise", None)
+        if noise is None:
+            return
+        if type(noise.random_stream) is not np.random.RandomState or not _is_twister(noise.random_stream):
+            raise UntraceableError("a random stream of another kind than RandomState")
+        remembered = {}
+        if noise.ntau > 0.0:
+            remembered["_eta"] = self._stack("e")
+        self._coloured = noise.ntau > 0.0
+        bounds = {"b": _Equation(noise.b)} if hasattr(noise, "b") else {}
+        self.proxy = Proxy(noise, tracer, random_stream=self, **remembered, **bounds)
+
+    def _stack(self, letter: str) -> Stack:
+        return inputs(self._tracer.graph, letter, "d", self._shape[0], self._shape[1:])
+
+    def normal(self, size: Any) -> Stack:
+        """What TVB asks its RandomState for."""
+        self.draws += 1
+        if self.draws > 1 or tuple(size) != self._shape:
+            raise UntraceableError(f"noise of shape {size}, drawn {self.draws} times in a step")
+        return self._stack("z")
+
+    def following(self, graph: Graph) -> tuple[Ref, ...]:
+        """Coloured noise after the step."""
+        if self.proxy is None or not self._coloured:
+            return ()
+        return refs_of(graph, self.proxy._eta)
+
+
+def _is_twister(stream: np.random.RandomState) -> bool:
+    return bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
+
+
+class _Equation:
+    """An equation of TVB as a function of traced values: its text with its parameters."""
+
+    def __init__(self, equation: Any) -> None:
+        from tvb.datatypes.equations import Equation
+
+        if type(equation).evaluate is not Equation.evaluate:
+            raise UntraceableError(f"the equation {type(equation).__name__}")
+        self._text = equation.equation
+        self._parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
+
+    def evaluate(self, var: Any) -> Any:
+        functions = {name: getattr(np, name) for name in ("exp", "sin", "cos", "tan", "log", "sqrt", "tanh", "where")}
+        # The text is TVB's own; the names it may use are its parameters and these functions.
+        scope = {"__builtins__": {}, **functions, **self._parameters, "var": var}
+        try:
+            return eval(self._text, scope)  # noqa: S307
+        except (NameError, SyntaxError, TypeError) as exc:
+            raise UntraceableError(f"the equation {self._text}") from exc

@@ -1,0 +1,83 @@
+"""What goes into a tvb1 file, and tvb1 files that are written once more: with other references, or another date.
+
+Called by `worker.h5.tvb1`, which turns tvb2 files into such.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import h5py
+
+from models.errors import OutputError
+from worker.h5.tvb1_check import file_faults, text_of
+from worker.h5.tvb1_format import DATE_FORMAT, as_json, write_attributes
+from worker.h5.verify import as_output_error
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file and what of it decides where it goes."""
+
+    path: Path
+    datatype: str
+    gid: UUID
+    created: datetime
+    connectivity: UUID | None
+    region_mapping: UUID | None = None
+    is_tvb1: bool = False
+
+
+def linked(source: Source, connectivity: UUID | None, region_mapping: UUID | None) -> Source:
+    """The source with the references that its tvb1 file gets; only a TimeSeriesRegion has any."""
+    if source.datatype != "TimeSeriesRegion":
+        return source
+    return replace(
+        source,
+        connectivity=connectivity or source.connectivity,
+        region_mapping=region_mapping or source.region_mapping,
+    )
+
+
+def read_tvb1(path: Path, file: h5py.File) -> Source:
+    """What the open tvb1 file is.
+
+    Raises
+    ------
+    OutputError
+        It has a fault.
+    """
+    for fault in file_faults(file):
+        raise OutputError(f"{path}::{fault}")
+
+    def text(name: str) -> str:
+        return text_of(file.attrs.get(f"TVB_{name}", ""))
+
+    def gid(name: str) -> UUID | None:
+        return UUID(text(name)) if text(name) else None
+
+    # TVB 1 can do without the date; the importer then takes the day of the import.
+    created = datetime.strptime(text("Create_date"), f"datetime:{DATE_FORMAT}") if text("Create_date") else datetime.min
+    return Source(path, text("Type"), UUID(text("Gid")), created, gid("Connectivity"), gid("Region_mapping"), True)
+
+
+def write_again(source: Source, target: Path) -> None:
+    """Write the tvb1 file once more, with the references and the date of `source`.
+
+    Raises
+    ------
+    OutputError
+        The disk refused it.
+    """
+    with as_output_error(target, ""):
+        shutil.copyfile(source.path, target)
+    values: dict[str, Any] = {"Create_date": source.created}
+    if source.datatype == "TimeSeriesRegion":
+        has_mapping = as_json(source.region_mapping is not None)
+        values |= {"Connectivity": source.connectivity, "Region_mapping": source.region_mapping}
+        values |= {"Has_surface_mapping": has_mapping}
+    with as_output_error(target, "attributes"), h5py.File(target, "r+") as file:
+        write_attributes(file, values)

@@ -1,0 +1,246 @@
+"""The files of one job on their way: opened, appended to, checked, named; and taken over from an earlier attempt.
+
+Called by `worker.run`. A file's name comes from the claim's token: two workers never write to one file, whatever they
+believe of each other, and what an earlier attempt left is copied, never continued in place.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+from models.catalogue import Claim, OutputRecord
+from models.inputs import Inputs
+from models.paths import Storage, part
+from models.spec import SimulationSpec
+from worker.checkpoint import SavedSeries
+from worker.engines import reference
+from worker.gids import content_gid
+from worker.h5.datatypes import file_prefix, references, write_datatype
+from worker.h5.formats import LABELS_ORDERING
+from worker.h5.tvb1 import as_tvb1, write_connectivity
+from worker.h5.tvb2 import Header
+from worker.h5.verify import publish, sha256, verify
+from worker.h5.writer import DamagedError, TimeSeriesWriter
+from worker.metrics import compute
+from worker.series import Series, series_of
+from worker.versions import versions
+
+#: Larger input files are not copied into every result; they are found again by their sha256. Bytes.
+MOST_EMBEDDED = 2**20
+
+
+@dataclass
+class _Output:
+    """One monitor's file on its way."""
+
+    gid: UUID
+    monitor: str
+    header: Header
+    #: Files of what the series refers to, written before the simulation starts: what cannot be written costs nothing.
+    refers_to: tuple[str, ...]
+    final: Path
+    #: How many are expected.
+    samples: int
+    writer: TimeSeriesWriter | None = None
+
+
+class Outputs:
+    """The files of one job."""
+
+    def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
+        self._storage, self._claim, self._simulator, self._format = storage, claim, simulator, spec.format
+        self.directory = storage.job_directory(claim.sweep, claim.gid)
+        self._provenance = provenance(claim, spec, engine)
+        self._inputs = embedded(spec, Inputs(storage))
+        for datatype in references(simulator):
+            datatype.gid = content_gid(datatype)
+        self._outputs = [self._plan(index, monitor, spec) for index, monitor in enumerate(simulator.monitors)]
+
+    def append(self, samples: Iterable[reference.Samples | None]) -> None:
+        """Append a chunk to each file."""
+        for output, sample in zip(self._outputs, samples, strict=True):
+            if sample is None:
+                continue
+            if output.writer is None:
+                output.writer = self._open(output, sample.data.shape[1:])
+            output.writer.append(sample.time, sample.data)
+
+    def flush(self) -> tuple[SavedSeries | None, ...]:
+        """Bring all files to the disk; gives what a later attempt can take over of each."""
+        saved: list[SavedSeries | None] = []
+        for output in self._outputs:
+            if output.writer is None:
+                saved.append(None)
+                continue
+            samples, checksum = output.writer.flush()
+            saved.append(SavedSeries(part(output.final).name, samples, checksum, output.writer.sample_shape))
+        return tuple(saved)
+
+    def take_over(self, series: Sequence[SavedSeries | None], between: Callable[[], object]) -> None:
+        """Begin with what an earlier attempt wrote.
+
+        Parameters
+        ----------
+        between : called now and then
+
+        Raises
+        ------
+        DamagedError
+            It is not there any more, or not what it was; nothing was taken.
+        """
+        try:
+            for output, one in zip(self._outputs, series, strict=True):
+                if one is not None:
+                    output.writer = self._open(output, one.shape)
+                    output.writer.copy(self.path_of(one), one.samples, one.checksum, between)
+        except DamagedError:
+            self.abort()
+            raise
+
+    def path_of(self, series: SavedSeries) -> Path:
+        """The file that a checkpoint stands on; its attempt may have ended after giving it its final name."""
+        path = self.directory / series.name
+        final = path.with_name(path.name.removesuffix(".part"))
+        return final if final.exists() and not path.exists() else path
+
+    def unfinished(self) -> set[Path]:
+        """Where this job's files are being written."""
+        return {part(output.final) for output in self._outputs}
+
+    def publish(self) -> list[OutputRecord]:
+        """Annotate, close, verify and rename every file."""
+        return [self._publish(output) for output in self._outputs]
+
+    def keep(self) -> None:
+        """The row names these files now; everything else goes.
+
+        A zombie still writing there loses nothing but a file that no row would ever name.
+        """
+        clear(self.directory, keep={output.final for output in self._outputs})
+
+    def abort(self, keep: Collection[Path] = ()) -> None:
+        """Let go of the files, and remove all but those of `keep`; what was published already is unfinished again."""
+        for output in self._outputs:
+            unfinished = part(output.final)
+            if output.writer is not None:
+                output.writer.abort()
+                output.writer = None
+            # What was written anew for TVB 1 is no beginning: its source is still there.
+            if unfinished in keep and output.final.exists() and not unfinished.exists():
+                with suppress(OSError):
+                    output.final.replace(unfinished)
+            _remove(output.final)
+            _remove(part(unfinished))
+            if unfinished not in keep:
+                _remove(unfinished)
+
+    def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
+        # The gid depends on the claim: a worker that lost its lease can never replace the winner's file.
+        gid = uuid5(self._claim.token, str(index))
+        name, series = type(monitor).__name__, series_of(self._simulator, monitor)
+        header = Header(
+            gid=gid,
+            datatype=series.datatype,
+            title=spec.title or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
+            sample_period=float(monitor.period),
+            start_time=0.0,
+            labels_ordering=LABELS_ORDERING[series.datatype],
+            labels_dimensions=series.labels_dimensions,
+            **{attribute: datatype.gid for attribute, datatype in series.references.items()},
+            subject=spec.subject,
+            user_tags=spec.user_tags,
+            created=datetime.now(UTC),
+        )
+        final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)
+        first, every = int(self._simulator.current_step), max(1, int(monitor.istep))
+        samples = (first + reference.count_steps(self._simulator)) // every - first // every
+        return _Output(gid, name, header, self._write_references(series), final, samples)
+
+    def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
+        provenance = {**self._provenance, "monitor": str(self._outputs.index(output))}
+        path = part(output.final)
+        return TimeSeriesWriter(path, output.header, sample_shape, provenance, output.samples, self._inputs)
+
+    def _write_references(self, series: Series) -> tuple[str, ...]:
+        """The files of what the series refers to, what they refer to themselves first."""
+        datatypes = (*series.references.values(), *series.companions)
+        named = [part for datatype in datatypes for part in (*references(datatype), datatype)]
+        paths = []
+        for datatype in named:
+            if self._format == "tvb1" and file_prefix(datatype) != "Connectivity":
+                continue  # TVB 1's files refer to nothing else.
+            path = self._storage.datatype(file_prefix(datatype), datatype.gid)
+            write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
+            if self._format == "tvb1":
+                path = write_connectivity(path, self._storage.tvb1_datatype("Connectivity", datatype.gid))
+            paths.append(self._storage.relative(path))
+        return tuple(dict.fromkeys(paths))
+
+    def _publish(self, output: _Output) -> OutputRecord:
+        assert output.writer is not None, "the spec checks that every monitor samples at least once"
+        output.writer.close()
+        unfinished = part(output.final)
+        verified, metrics = verify(unfinished, output.gid), compute(unfinished)
+        if self._format == "tvb1":
+            unfinished = as_tvb1(unfinished)
+            verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
+        publish(unfinished, output.final)
+        return OutputRecord(
+            gid=output.gid,
+            monitor=output.monitor,
+            datatype=output.header.datatype,
+            path=self._storage.relative(output.final),
+            format=self._format,
+            bytes=verified.bytes,
+            sha256=verified.sha256,
+            shape=verified.shape,
+            is_nan=verified.is_nan,
+            metrics=metrics,
+            refers_to=output.refers_to,
+        )
+
+
+def clear(directory: Path, keep: Collection[Path] = ()) -> None:
+    """Remove the files of a job's directory, all but those of `keep`."""
+    with suppress(OSError):
+        for path in list(directory.iterdir()):
+            if path not in keep:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove what may be there; the fault that made us clean up is the one to tell."""
+    with suppress(OSError):
+        # HDF5 does not let go of a file that it could not write: its room is given back all the same.
+        if path.suffix == ".part":
+            os.truncate(path, 0)
+        path.unlink()
+
+
+def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
+    """The small files that the simulation was fed with, so that a result can be run again from its file alone."""
+    paths = {name: inputs.path(name) for name in spec.files()}
+    return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= MOST_EMBEDDED}
+
+
+def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, str]:
+    """What a file says of where it comes from; enough to run the job again from the file alone."""
+    return {
+        "spec": spec.canonical_json(),
+        "parameters_hash": spec.parameters_hash(),
+        "seed": str(spec.seed),
+        "sweep": str(claim.sweep),
+        "job": str(claim.gid),
+        "attempt": str(claim.attempt),
+        "engine": engine,
+        "versions": json.dumps(versions(), sort_keys=True),
+        "host": platform.node(),
+        "machine": platform.machine(),
+    }
