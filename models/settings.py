@@ -1,6 +1,5 @@
 """The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -79,18 +78,27 @@ def without_password(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
-def _secrets_of_files() -> dict[str, object]:
+class _SecretFiles(BaseSettings):
     """Secrets whose variable names a file, `TVB_BATCH_BROKER_URL_FILE`: Docker's, Kubernetes' and systemd's way."""
-    found: dict[str, object] = {}
+
+    model_config = SettingsConfigDict(env_prefix="TVB_BATCH_")
+
+    broker_url: SecretStr | None = None
+    broker_url_file: Path | None = None
+    database_url: SecretStr | None = None
+    database_url_file: Path | None = None
+
+
+def _secrets_of_files() -> dict[str, object]:
+    named, found = _SecretFiles(), dict[str, object]()
     for name in ("broker_url", "database_url"):
-        variable = f"TVB_BATCH_{name.upper()}"
-        path = os.environ.get(f"{variable}_FILE")
-        if not path:
+        variable, path = f"TVB_BATCH_{name.upper()}", getattr(named, f"{name}_file")
+        if path is None:
             continue
-        if os.environ.get(variable):
+        if getattr(named, name) is not None:
             raise SettingsError(f"{variable} and {variable}_FILE are both set; expected one of them")
         try:
-            found[name] = Path(path).read_text().strip()
+            found[name] = path.read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise SettingsError(f"{variable}_FILE: {path} cannot be read ({exc}); name a file with the URL") from exc
     return found

@@ -10,7 +10,7 @@ from test_system import tvb_batch
 
 from models.queue import announce, announced, make_app
 from submit.doctor import broker, database, examine, storage, workers
-from worker.run import versions
+from worker.versions import versions
 
 
 def problems(findings) -> dict[str, str]:

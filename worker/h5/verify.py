@@ -49,7 +49,7 @@ def verify(path: Path, gid: UUID) -> Verified:
     OutputError
         Something is missing or wrong; the message names the file and the key.
     """
-    with _opened(path) as file:
+    with _readable(path), _opened(path) as file:
         _check_attributes(path, file, gid, LABELS_ORDERING)
         shape = _check_data(path, file)
         is_nan = bool(file.attrs["TVB_is_nan"] == "bool:True")
@@ -64,7 +64,7 @@ def verify_datatype(path: Path, gid: UUID) -> None:
     OutputError
         It has not; the message names the file and the key.
     """
-    with _opened(path) as file:
+    with _readable(path), _opened(path) as file:
         wanted = _check_attributes(path, file, gid, FORMATS)
         for name in wanted.datasets:
             if name not in file:
@@ -116,6 +116,16 @@ def output_error(exc: BaseException, message: str) -> OutputError:
     return StorageError(
         f"{message}: {os.strerror(number)}; the job goes on when there is room again, or the mount is back"
     )
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What h5py raises where a file is damaged inside, as OutputError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as exc:
+        lines = str(exc).splitlines()
+        raise OutputError(f"{path}: damaged ({lines[0] if lines else type(exc).__name__})") from exc
 
 
 def _opened(path: Path) -> h5py.File:
