@@ -91,6 +91,10 @@ class NotFoundError(CatalogueError, LookupError):
     retryable = False
 
 
+class BusyError(TvbBatchError):
+    """What is running is not removed."""
+
+
 class LeaseLostError(TvbBatchError):
     """The job was given to another worker, or was canceled and taken away: stop and leave no file behind."""
 

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import redis
 from celery import Celery
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from models.catalogue import Catalogue
@@ -27,6 +28,8 @@ from models.errors import BrokerError
 from models.settings import Settings, without_password
 
 QUEUE = "tvb-batch"
+#: By the name of a sweep's queue in the catalogue. Workers take both unless told otherwise.
+QUEUES = {"short": QUEUE, "long": f"{QUEUE}.long"}
 RUN_JOB = "worker.run_job"
 
 #: Messages kept in Redis at once. 1,000 jobs of 10 ms keep four workers busy for longer than a reconciler's round.
@@ -63,6 +66,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
         result_backend=None,
         task_store_errors_even_if_ignored=False,
         task_default_queue=QUEUE,
+        task_queues=[Queue(name) for name in QUEUES.values()],
         # Acknowledged before the job starts. Late acknowledgement makes Redis deliver a long simulation again after
         # `visibility_timeout`; a job whose worker died is found by its lease instead.
         task_acks_late=False,
@@ -139,7 +143,7 @@ def listening(app: Celery) -> list[str]:
     return sorted(name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
 
 
-def send(app: Celery, gids: Sequence[UUID]) -> None:
+def send(app: Celery, gids: Sequence[UUID], queue: str = QUEUE) -> None:
     """Send one message for each job.
 
     Raises
@@ -150,13 +154,13 @@ def send(app: Celery, gids: Sequence[UUID]) -> None:
     try:
         with app.producer_or_acquire() as producer:
             for gid in gids:
-                app.send_task(RUN_JOB, args=[str(gid)], producer=producer)
+                app.send_task(RUN_JOB, args=[str(gid)], producer=producer, queue=queue)
     except (OperationalError, OSError, redis.RedisError) as exc:
         raise BrokerError(f"Redis did not take the messages ({exc}); workers publish them once it is back") from exc
 
 
-def waiting(app: Celery) -> int:
-    """How many messages wait in Redis.
+def waiting(app: Celery, queue: str = QUEUE) -> int:
+    """How many messages wait in a queue of Redis.
 
     Raises
     ------
@@ -165,7 +169,7 @@ def waiting(app: Celery) -> int:
     """
     try:
         with app.connection_for_write() as connection:
-            return int(connection.default_channel.client.llen(QUEUE))
+            return int(connection.default_channel.client.llen(queue))
     except (OperationalError, OSError, redis.RedisError) as exc:
         raise BrokerError(f"Redis does not answer ({exc})") from exc
 
@@ -210,13 +214,19 @@ def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
     Called after a submission, by `requeue`, and by every worker once a second. Jobs never published come first. Rows
     published a while ago are sent again only when the queue is empty: then their messages are gone.
     """
-    queued = waiting(app)
-    gids = catalogue.unpublished(window - queued) if queued < window // 2 or queued == 0 else []
+    return sum(_top_up(catalogue, app, queue, window) for queue in QUEUES)
+
+
+def _top_up(catalogue: Catalogue, app: Celery, queue: str, window: int) -> int:
+    queued = waiting(app, QUEUES[queue])
+    gids: list[UUID] = []
+    if queued < window // 2 or queued == 0:
+        gids = catalogue.unpublished(window - queued, queue=queue)
     if not gids and queued == 0:
-        gids = catalogue.unpublished(window, older_than=LOST_AFTER)
+        gids = catalogue.unpublished(window, older_than=LOST_AFTER, queue=queue)
     if gids:
         # Sent first, marked second: a crash between the two only repeats a hint.
-        send(app, gids)
+        send(app, gids, QUEUES[queue])
         catalogue.mark_published(gids)
     return len(gids)
 

@@ -59,6 +59,9 @@ class Sweep(Base):
     size: Mapped[int] = mapped_column(comment="number of jobs")
     base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
     plan: Mapped[dict[str, Any]] = mapped_column(comment="what varies, as models.plan has it")
+    priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher one start first")
+    is_paused: Mapped[bool] = mapped_column(default=False, comment="its waiting jobs are not started")
+    queue: Mapped[str] = mapped_column(String(16), default="short", comment="short or long, by estimated cost")
 
     jobs: Mapped[list["Job"]] = relationship(back_populates="sweep", lazy="raise")
 
@@ -128,6 +131,21 @@ class Job(Base):
     )
 
     sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="joined", innerjoin=True)
+
+
+class Attempt(Base):
+    """A start of a job that did not finish it; the one that did is in the job's own row."""
+
+    __tablename__ = "attempt"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int] = mapped_column(comment="which start, from 1; `retry` counts anew")
+    worker: Mapped[str | None] = mapped_column(String(200), comment="host:pid")
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime]
+    outcome: Mapped[str] = mapped_column(String(16), comment="error, lost, waiting, given back or canceled")
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class JobParameter(Base):

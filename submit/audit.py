@@ -43,7 +43,7 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     """
     target = {} if found is None else {"sweep" if isinstance(found, Sweep) else "job": found.gid}
     # Before the rows are read: what appears meanwhile has its row by then, or is a running job's.
-    there = list(_stored(settings.storage)) if found is None else []
+    there = list(stored(settings.storage)) if found is None else []
     outputs = list(catalogue.output_rows(**target))
     result = Audit()
     lost = _compare(result, outputs, settings)
@@ -65,12 +65,10 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
         result.faults += [f"{name}: missing, and a spec names it" for name in inputs]
         if inputs:
             result.repairs.append("Repair: submit specs whose input files are missing again, which copies them")
-        strays = _strays(catalogue, settings.storage, there, outputs)
-        result.faults += [f"{name}: no row names it" for name in strays]
-        if strays:
-            result.repairs.append(
-                f"Repair: {len(strays)} files that no row names can be removed from the data directory"
-            )
+        unnamed = strays(catalogue, settings.storage, there, outputs)
+        result.faults += [f"{name}: no row names it" for name in unnamed]
+        if unnamed:
+            result.repairs.append(f"Repair: {len(unnamed)} files that no row names are removed by `tvb-batch prune`")
     return result
 
 
@@ -95,12 +93,13 @@ def _compare(result: Audit, outputs: list[Output], settings: Settings) -> set[UU
     return {job for fault in result.faults for job in users.get(fault.partition(":")[0], ())}
 
 
-def _stored(storage: Storage) -> Iterator[Path]:
+def stored(storage: Storage) -> Iterator[Path]:
+    """The files of results, of what they refer to, and of inputs."""
     for folder in ("outputs", "datatypes", "inputs"):
         yield from (path for path in sorted((storage.root / folder).rglob("*")) if path.is_file())
 
 
-def _strays(catalogue: Catalogue, storage: Storage, there: list[Path], outputs: list[Output]) -> list[str]:
+def strays(catalogue: Catalogue, storage: Storage, there: list[Path], outputs: list[Output]) -> list[str]:
     """Files of the data directory that no row names, but those of jobs that are not done."""
     named = {output.path for output in outputs} | catalogue.input_names()
     named |= {name for output in outputs for name in output.refers_to}

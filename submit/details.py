@@ -17,7 +17,7 @@ from models.names import parameters as named
 from models.paths import Storage
 from models.spec import SimulationSpec
 from models.status import Status
-from models.tables import Job, Output, Sweep
+from models.tables import Attempt, Job, Output, Sweep
 from submit.describe import describe_plan
 from submit.words import (
     COLOURS,
@@ -60,6 +60,7 @@ def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
         *_section("metrics", _pairs({name: f"{value:.6g}" for name, value in metrics.items()})),
         *_section("files", _files(outputs, storage)),
         *_section("error", _error(job)),
+        *_section("starts that did not finish it", _attempts(catalogue.attempts(job.gid))),
         *_section("again", _again(job, outputs, storage)),
         *_section("what the whole sweep has", _pairs(_rest(spec, job), style="dim")),
     )
@@ -145,6 +146,15 @@ def _error(job: Job) -> list[Text]:
     lines = [Text.assemble((job.error_type or "error", "red"), f": {one_line(job.error)}")]
     hint = HINTS.get(job.error_type or "")
     return [*lines, Text(f"hint: {hint}")] if hint else lines
+
+
+def _attempts(found: Sequence[Attempt]) -> list[Text]:
+    lines = []
+    for one in found:
+        took = "" if one.started_at is None else f" after {duration((one.ended_at - one.started_at).total_seconds())}"
+        why = f": {one_line(one.error)}" if one.error else ""
+        lines.append(Text(f"{one.number}  {local_time(one.ended_at)}  {one.worker or ''}  {one.outcome}{took}{why}"))
+    return lines
 
 
 def _again(job: Job, outputs: Sequence[Output], storage: Storage) -> list[Text]:

@@ -16,19 +16,22 @@ from models.tables import Sweep
 from submit.files import keep
 
 
-def enqueue(catalogue: Catalogue, app: Celery, spec: SweepSpec, storage: Storage, *, reuse: bool = True) -> Sweep:
+def enqueue(
+    catalogue: Catalogue, app: Celery, spec: SweepSpec, storage: Storage, *, reuse: bool = True, priority: int = 0
+) -> Sweep:
     """Add a sweep and publish its first jobs; the workers publish the rest.
 
     Parameters
     ----------
     reuse : take over the results of equal simulations that have finished before
+    priority : jobs of sweeps with a higher one start first
 
     Raises
     ------
     InputError, OutputError, CatalogueError
         Nothing was added.
     """
-    sweep = catalogue.add_sweep(keep(spec, storage), reuse=reuse)
+    sweep = catalogue.add_sweep(keep(spec, storage), reuse=reuse, priority=priority)
     # Should Redis leave just now: the rows are safe, and every worker publishes PENDING rows once it is back.
     with contextlib.suppress(BrokerError):
         publish(catalogue, app)

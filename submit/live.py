@@ -42,7 +42,7 @@ class _Pace:
 
 
 def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Counts:
-    """Show progress until every job has ended; gives how many ended in which state.
+    """Show progress until every job has ended, or waits in a paused sweep; gives how many are in which state.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], No
             seen = _look(catalogue, list(followed.values()), pace)
             _tell_failures(catalogue, seen, told, view)
             view.show(seen)
-            if not seen.left:
+            paused = catalogue.paused(list(followed))
+            asleep = sum(counts[Status.PENDING] for one, counts in seen.sweeps if one.gid in paused)
+            if seen.left <= asleep:
                 return seen.counts
             on_tick()
             time.sleep(max(TICK, (time.monotonic() - begin) / SHARE))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BrokerError, TvbBatchError
-from models.queue import check_broker
+from models.queue import QUEUES, check_broker
 from models.settings import Settings, load_settings
 
 #: Longest wait for Redis to answer after its start. Seconds.
@@ -138,9 +138,16 @@ def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
             _stop(process)
 
 
-def worker_command(concurrency: int) -> list[str]:
-    """How a worker with `concurrency` pool processes is started, here and by `tvb-batch worker`."""
+def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
+    """How a worker with `concurrency` pool processes is started, here and by `tvb-batch worker`.
+
+    Parameters
+    ----------
+    queue : short or long, to serve no other
+    """
     options = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    if queue is not None:
+        options += ["--queues", QUEUES[queue]]
     return [
         sys.executable,
         "-m",

@@ -89,6 +89,8 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
             "name": found.name,
             "created_at": _time(found.created_at),
             "size": found.size,
+            "priority": found.priority,
+            "is_paused": found.is_paused,
             "counts": counts,
             "sweep": found.plan,
             "simulation": found.base,
@@ -107,7 +109,19 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
         }
         for output in catalogue.outputs([found.gid])
     ]
-    return {**job_as_dict(found), "metrics": catalogue.metrics([found.gid])[found.gid], "outputs": outputs}
+    attempts = [
+        {
+            "number": one.number,
+            "worker": one.worker,
+            "started_at": _time(one.started_at),
+            "ended_at": _time(one.ended_at),
+            "outcome": one.outcome,
+            "error": one.error,
+        }
+        for one in catalogue.attempts(found.gid)
+    ]
+    metrics = catalogue.metrics([found.gid])[found.gid]
+    return {**job_as_dict(found), "metrics": metrics, "outputs": outputs, "attempts": attempts}
 
 
 def _time(value: Any) -> str | None:

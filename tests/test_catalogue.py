@@ -18,7 +18,7 @@ from conftest import SHORT, wait_until
 from sqlalchemy import create_engine, text
 
 from models.catalogue import Catalogue, OutputRecord
-from models.errors import LeaseLostError, NotFoundError
+from models.errors import BusyError, LeaseLostError, NotFoundError
 from models.filters import Filter
 from models.status import Status
 from models.sweep import SweepSpec, sweep
@@ -523,3 +523,128 @@ def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
     assert catalogue.count() == 1
     catalogue.dispose()
     killer.dispose()
+
+
+# ------------------------------------------------------------------------------------- fair shares, pauses, removal
+
+
+def claim_next(catalogue, hint, **changes):
+    """A claim by a worker process that has just started."""
+    catalogue._active = (-10.0, [])
+    return catalogue.claim_fairly(hint.gid, "w", LEASE, **changes)
+
+
+def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
+    large, small = add(catalogue, 20, name="large"), add(catalogue, 3, name="small", coupling="Difference")
+    hints = catalogue.jobs(sweep=large.gid)
+    catalogue.mark_published([job.gid for job in hints])
+
+    claims = [claim_next(catalogue, hint) for hint in hints[:6]]
+
+    assert sorted(str(claim.sweep) for claim in claims) == sorted([str(large.gid), str(small.gid)] * 3)
+    assert len({claim.gid for claim in claims}) == 6
+    # Messages that were spent on jobs of the other sweep are sent anew.
+    waiting = [job for job in catalogue.jobs(sweep=large.gid) if job.status == Status.PENDING]
+    assert sum(job.published_at is None for job in waiting) == 3
+
+
+def test_a_higher_priority_goes_first_in_messages_and_in_claims(catalogue) -> None:
+    usual, urgent = add(catalogue, 3, name="usual"), add(catalogue, 3, name="urgent", coupling="Difference")
+    catalogue.prioritize(urgent.gid, 5)
+
+    assert catalogue.unpublished(3) == [job.gid for job in catalogue.jobs(sweep=urgent.gid)]
+    claims = [claim_next(catalogue, job) for job in catalogue.jobs(sweep=usual.gid)]
+    assert [claim.sweep for claim in claims] == [urgent.gid] * 3
+
+
+def test_a_paused_sweep_starts_nothing_and_goes_on_where_it_was(catalogue) -> None:
+    paused, other = add(catalogue, 3, name="paused"), add(catalogue, 2, name="other", coupling="Difference")
+    running = catalogue.claim(first(catalogue, paused).gid, "w", LEASE)
+    waiting = catalogue.jobs(sweep=paused.gid, status=Status.PENDING)
+    catalogue.mark_published([job.gid for job in waiting])
+
+    catalogue.pause(paused.gid)
+
+    assert catalogue.claim(waiting[0].gid, "w", LEASE) is None
+    assert set(catalogue.unpublished(10)) == {job.gid for job in catalogue.jobs(sweep=other.gid)}
+    assert (catalogue.startable(), catalogue.paused([paused.gid, other.gid])) == (2, {paused.gid})
+    catalogue.finish(running, [output()], engine="e", versions={})
+    catalogue.resume(paused.gid)
+    assert {job.gid for job in waiting} <= set(catalogue.unpublished(10))
+    assert catalogue.claim(waiting[0].gid, "w", LEASE) is not None
+
+
+def test_long_jobs_have_a_queue_of_their_own(catalogue) -> None:
+    short_, long_ = add(catalogue, 1, name="s"), add(catalogue, 1, name="l", simulation_length=1e6)
+
+    assert catalogue.unpublished(9) == [first(catalogue, short_).gid]
+    assert catalogue.unpublished(9, queue="long") == [first(catalogue, long_).gid]
+    catalogue.prioritize(long_.gid, 5)
+    claim = claim_next(catalogue, first(catalogue, short_), queues=("short",))
+    assert claim.sweep == short_.gid
+
+
+def test_what_came_of_each_start_is_kept(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    claims = []
+    for end in (
+        lambda claim: catalogue.fail(claim, "E", "it broke", retryable=True, max_attempts=9),
+        catalogue.release,
+        lambda claim: catalogue.wait(claim, "StorageError", "full", timedelta(0)),
+        lambda claim: catalogue.expire(max_attempts=9),
+        lambda claim: catalogue.finish(claim, [output()], engine="e", versions={}),
+    ):
+        claims.append(catalogue.claim(job.gid, f"w{len(claims)}", PAST))
+        end(claims[-1])
+
+    found = catalogue.attempts(job.gid)
+    assert [(one.outcome, one.worker) for one in found] == [
+        ("error", "w0"), ("given back", "w1"), ("waiting", "w2"), ("lost", "w3"),
+    ]  # fmt: skip
+    assert [one.error for one in found][:3] == ["it broke", None, "full"]
+    assert [one.number for one in found] == [1, 2, 2, 2]
+
+
+def test_a_start_that_lost_its_lease_leaves_no_second_note(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    claim = catalogue.claim(job.gid, "w", PAST)
+    catalogue.expire(max_attempts=3)
+
+    with pytest.raises(LeaseLostError):
+        catalogue.release(claim)
+
+    assert [one.outcome for one in catalogue.attempts(job.gid)] == ["lost"]
+
+
+def test_a_sweep_is_deleted_with_everything_and_nothing_else(catalogue) -> None:
+    doomed, other = add(catalogue, 2, name="doomed"), add(catalogue, 2, name="other", coupling="Difference")
+    claim = catalogue.claim(first(catalogue, doomed).gid, "w", LEASE)
+
+    with pytest.raises(BusyError, match="1 of these jobs are running"):
+        catalogue.delete(sweep=doomed.gid)
+    catalogue.finish(claim, [output(metrics={"m": 1.0})], engine="e", versions={})
+
+    assert catalogue.delete(sweep=doomed.gid) == ["outputs/x.h5"]
+    assert [summary.sweep.name for summary in catalogue.sweeps()] == ["other"]
+    assert catalogue.count() == 2
+    assert list(catalogue.output_rows()) == []
+    last = catalogue.jobs(sweep=other.gid)
+    catalogue.delete(job=last[0].gid)
+    assert catalogue.count() == 1
+    catalogue.delete(job=last[1].gid)
+    assert catalogue.sweeps() == []
+
+
+def test_files_that_others_share_become_theirs(catalogue) -> None:
+    source = add(catalogue, 1, name="source")
+    claim = catalogue.claim(first(catalogue, source).gid, "w", LEASE)
+    catalogue.finish(claim, [output(metrics={"m": 1.0})], engine="e", versions={"tvb-library": version("tvb-library")})
+    heirs = [first(catalogue, add(catalogue, 1, name=name)) for name in "ab"]
+
+    assert catalogue.delete(sweep=source.gid) == []
+
+    for heir in heirs:
+        assert [one.path for one in catalogue.outputs([heir.gid])] == ["outputs/x.h5"]
+        assert catalogue.metrics([heir.gid])[heir.gid]["m"] == 1.0
+    assert catalogue.delete(job=heirs[0].gid) == []
+    assert catalogue.delete(job=heirs[1].gid) == ["outputs/x.h5"]

@@ -146,6 +146,10 @@ def test_a_person_cancels_retries_and_makes_a_bundle(browser, filled) -> None:
     assert catalogue.counts(waiting.gid) == {Status.CANCELED: 1}
     browser.post("/act", data={"csrf": token, "key": str(waiting.gid), "action": "retry"})
     assert catalogue.counts(waiting.gid) == {Status.PENDING: 1}
+    browser.post("/act", data={"csrf": token, "key": str(waiting.gid), "action": "pause"})
+    assert "Paused" in browser.get(f"/sweeps/{waiting.gid}").text
+    browser.post("/act", data={"csrf": token, "key": str(waiting.gid), "action": "resume"})
+    assert catalogue.paused([waiting.gid]) == set()
 
     browser.post("/act", data={"csrf": token, "key": str(done.gid), "action": "bundle"})
     wait_until(lambda: "download" in browser.get(f"/sweeps/{done.gid}").text, seconds=120)

@@ -32,7 +32,7 @@ from models.errors import (
     TimeLimitError,
     TvbBatchError,
 )
-from models.queue import RUN_JOB, announce, publish
+from models.queue import QUEUES, RUN_JOB, announce, publish
 from models.settings import Settings
 from worker.h5.writer import has_lost_files
 from worker.outputs import clear
@@ -59,6 +59,8 @@ class WorkerState:
         self.stopping = multiprocessing.get_context("fork").Event()
         #: This process of the pool was told to stop by a signal of its own.
         self.is_told = False
+        #: The sweeps that it serves, by their queue in the catalogue.
+        self.queues: tuple[str, ...] = tuple(QUEUES)
         self._is_marked = False
         self._catalogue: Catalogue | None = None
 
@@ -138,6 +140,7 @@ def register(app: Celery, settings: Settings) -> None:
             log.error("no_catalogue", reason=str(exc))
             raise SystemExit(2) from exc
         state.mark_storage()
+        state.queues = tuple(name for name, queue in QUEUES.items() if queue in app.amqp.queues.consume_from)
         import_tvb()
         try:
             # Their models are there before the pool is forked, and their metrics are registered.
@@ -184,7 +187,7 @@ def perform(state: WorkerState, gid: str) -> None:
     worker = f"{platform.node()}:{os.getpid()}"
     lease = timedelta(seconds=state.settings.lease)
     try:
-        claim = state.catalogue.claim(job, worker, lease)
+        claim = state.catalogue.claim_fairly(job, worker, lease, state.queues)
     except CatalogueError as exc:
         # The row waits on, and its message is sent again.
         log.warning("claim_postponed", gid=gid, reason=str(exc))
@@ -251,12 +254,13 @@ def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> N
     announced_at = -ANNOUNCE_EVERY
     while not stop.wait(RECONCILE_EVERY):
         try:
-            if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
-                announce(app, f"{platform.node()}:{os.getpid()}", {"versions": versions(), "time": time.time()})
-                announced_at = time.monotonic()
             expired = catalogue.expire(max_attempts=settings.max_attempts)
             if expired:
                 log.warning("leases_expired", jobs=expired)
+            # Redis comes last: dead jobs are found without it.
+            if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
+                announce(app, f"{platform.node()}:{os.getpid()}", {"versions": versions(), "time": time.time()})
+                announced_at = time.monotonic()
             publish(catalogue, app)
         except (BrokerError, CatalogueError) as exc:
             log.warning("reconcile_postponed", reason=str(exc))

@@ -9,10 +9,11 @@ from models.catalogue.auditing import Auditing
 from models.catalogue.control import Control
 from models.catalogue.looking import Looking, SweepSummary
 from models.catalogue.measuring import Measuring, Point, Spread, WorkerRow
-from models.catalogue.working import Claim, OutputRecord, Working
+from models.catalogue.sharing import Sharing
+from models.catalogue.working import Claim, OutputRecord
 
 __all__ = ["Catalogue", "Claim", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
 
 
-class Catalogue(Adding, Working, Control, Looking, Measuring, Auditing):
+class Catalogue(Adding, Sharing, Control, Looking, Measuring, Auditing):
     """The database of all sweeps. One for each process: `dispose` it before a fork is used."""

@@ -17,17 +17,21 @@ from models.status import Status
 from models.sweep import SweepSpec
 from models.tables import Job, JobParameter, Sweep, SweepParameter
 
+#: Steps of a long job: from about ten seconds in the compiled engine, and ten minutes in TVB's own loop.
+LONG_STEPS = 1_000_000
+
 
 class Adding(Database):
     """What a client writes."""
 
-    def add_sweep(self, spec: SweepSpec, *, reuse: bool = True) -> Sweep:
+    def add_sweep(self, spec: SweepSpec, *, reuse: bool = True, priority: int = 0) -> Sweep:
         """Add a sweep and all its jobs in one transaction; rows are streamed, not gathered.
 
         Parameters
         ----------
         reuse : a job whose simulation has finished before, with the same tvb-library, is FINISHED at once and shares
             its files; all others are PENDING
+        priority : jobs of sweeps with a higher one start first
         """
 
         def work() -> Sweep:
@@ -35,6 +39,7 @@ class Adding(Database):
                 sweep = Sweep(
                     gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
                     base=spec.base.canonical(), plan=dict(spec.plan),
+                    priority=priority, is_paused=False, queue=_queue(spec),
                 )  # fmt: skip
                 session.add(sweep)
                 session.flush()
@@ -51,6 +56,13 @@ class Adding(Database):
                 return sweep
 
         return transact(self._engine, work)
+
+
+def _queue(spec: SweepSpec) -> str:
+    """Short or long, by the steps of one job; a surface has hundreds of times the nodes."""
+    base = spec.base
+    steps = base.simulation_length / base.integrator["dt"] * (200 if base.surface else 1)
+    return "long" if steps > LONG_STEPS else "short"
 
 
 def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -28,6 +28,11 @@ class Auditing(Database):
                 return
             last = page[-1].id
 
+    def outputs_in(self, sweep: UUID) -> list[Output]:
+        """Outputs whose files are in the directory of a sweep, which may be gone itself."""
+        query = select(Output).where(Output.path.like(f"%/{sweep.hex}/%"))
+        return self._read(lambda session: list(session.scalars(query)))
+
     def without_output(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[UUID]:
         """FINISHED jobs whose outputs no row names."""
         owner = func.coalesce(Job.source_id, Job.id)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Engine, func, select
+from sqlalchemy import ColumnElement, CursorResult, Engine, func, or_, select
 from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
@@ -88,3 +88,13 @@ def target_of(sweep: UUID | None, job: UUID | None) -> ColumnElement[bool]:
     if job is not None:
         return Job.gid == job
     return Job.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery()
+
+
+def is_due(moment: datetime) -> ColumnElement[bool]:
+    """Jobs that wait for nothing any more."""
+    return or_(Job.not_before.is_(None), Job.not_before <= moment)
+
+
+def may_start() -> ColumnElement[bool]:
+    """Jobs whose sweep is not paused."""
+    return Job.sweep_id.not_in(select(Sweep.id).where(Sweep.is_paused))

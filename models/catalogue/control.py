@@ -1,17 +1,21 @@
 """What a person wants of jobs, and what is done with jobs whose worker is gone."""
 
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import and_, exists, select, update
+from sqlalchemy import CursorResult, and_, delete, exists, func, select, true, update
+from sqlalchemy.orm import Session
 
-from models.catalogue.base import Database, target_of
-from models.catalogue.working import UNCLAIMED
+from models.catalogue.base import BATCH, Database, target_of
+from models.catalogue.working import UNCLAIMED, note_attempts
+from models.database import transact
+from models.errors import BusyError
 from models.status import Status
-from models.tables import Job
+from models.tables import Job, JobMetric, Output, Sweep
 
 
 class Control(Database):
-    """Cancel, retry, expire."""
+    """Cancel, retry, pause, delete, expire."""
 
     def cancel(self, *, sweep: UUID | None = None, job: UUID | None = None) -> int:
         """Cancel waiting jobs at once and running ones at their next chunk; gives how many of both."""
@@ -45,25 +49,90 @@ class Control(Database):
 
         They wait again, end in ERROR when their attempts are used up, or are CANCELED when that was asked for.
         """
-        dead = and_(Job.status == Status.STARTED, Job.lease_until < self.clock())
+        moment = self.clock()
+        dead = and_(Job.status == Status.STARTED, Job.lease_until < moment)
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
             return 0
         gone = "its worker was not heard of again: killed, out of memory, or cut off"
-        canceled = self._change(
-            update(Job)
-            .where(dead, Job.cancel_requested)
-            .values(status=Status.CANCELED, finished_at=self.clock(), claim_token=None, lease_until=None)
-        )
-        hopeless = self._change(
-            update(Job)
-            .where(dead, Job.attempt - Job.saved_attempt >= max_attempts)
-            .values(
-                status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None,
-                error=f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`",
-                error_type="WorkerLost",
-            )
-        )  # fmt: skip
-        again = self._change(
-            update(Job).where(dead).values(**UNCLAIMED, status=Status.PENDING, error=gone, error_type="WorkerLost")
-        )
-        return canceled + hopeless + again
+        ended = {"finished_at": moment, "claim_token": None, "lease_until": None}
+        hopeless = f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`"
+
+        def work() -> int:
+            with self._writing() as session:
+                # Of several workers that see the same dead jobs one takes each.
+                locked = select(Job.id).where(dead).limit(BATCH).with_for_update(skip_locked=True)
+                which = and_(Job.id.in_(session.scalars(locked).all()), dead)
+                session.execute(note_attempts(which, "lost", gone, moment))
+                count = 0
+                for narrowed, values in (
+                    (Job.cancel_requested, {**ended, "status": Status.CANCELED}),
+                    (
+                        Job.attempt - Job.saved_attempt >= max_attempts,
+                        {**ended, "status": Status.ERROR, "error": hopeless, "error_type": "WorkerLost"},
+                    ),
+                    (true(), {**UNCLAIMED, "status": Status.PENDING, "error": gone, "error_type": "WorkerLost"}),
+                ):
+                    change = update(Job).where(which, narrowed).values(**values)
+                    result = session.execute(change, execution_options={"synchronize_session": False})
+                    count += int(cast("CursorResult[Any]", result).rowcount)
+                return count
+
+        return transact(self._engine, work)
+
+    def pause(self, sweep: UUID) -> None:
+        """Start no waiting job of the sweep until `resume`; running ones go on."""
+        self._change(update(Sweep).where(Sweep.gid == sweep).values(is_paused=True))
+
+    def resume(self, sweep: UUID) -> None:
+        """Start its waiting jobs again."""
+        self._change(update(Sweep).where(Sweep.gid == sweep).values(is_paused=False))
+        # Their messages were dropped meanwhile.
+        self._change(update(Job).where(target_of(sweep, None), Job.status == Status.PENDING).values(published_at=None))
+
+    def prioritize(self, sweep: UUID, priority: int) -> None:
+        """Start jobs of sweeps of a higher priority first."""
+        self._change(update(Sweep).where(Sweep.gid == sweep).values(priority=priority))
+
+    def delete(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[str]:
+        """Remove jobs, and their sweep with its last one; gives the files that no row names any more, relative.
+
+        Files that jobs of other sweeps share stay, and become theirs.
+
+        Raises
+        ------
+        BusyError
+            A job is running; nothing was removed.
+        """
+        target = target_of(sweep, job)
+
+        def work() -> list[str]:
+            with self._writing() as session:
+                locked = select(Job.id, Job.status, Job.sweep_id).where(target).with_for_update()
+                found = session.execute(locked).all()
+                running = sum(status == Status.STARTED for _, status, _ in found)
+                if running:
+                    raise BusyError(f"{running} of these jobs are running; `tvb-batch cancel` them first, then delete")
+                doomed = select(Job.id).where(target)
+                _hand_over(session, doomed)
+                files = list(session.scalars(select(Output.path).where(Output.job_id.in_(doomed))))
+                session.execute(delete(Job).where(target), execution_options={"synchronize_session": False})
+                left = select(Job.id).where(Job.sweep_id == Sweep.id)
+                emptied = Sweep.gid == sweep if sweep else Sweep.id.in_({sweep_id for *_, sweep_id in found})
+                session.execute(
+                    delete(Sweep).where(emptied, ~exists(left)), execution_options={"synchronize_session": False}
+                )
+                return files
+
+        return transact(self._engine, work)
+
+
+def _hand_over(session: Session, doomed: Any) -> None:
+    """Give the files and metrics of doomed jobs to the first job outside that shares them."""
+    heirs = select(Job.source_id, func.min(Job.id)).where(Job.source_id.in_(doomed), Job.id.not_in(doomed))
+    for source, heir in session.execute(heirs.group_by(Job.source_id)).all():
+        for table in (Output, JobMetric):
+            session.execute(update(table).where(table.job_id == source).values(job_id=heir))
+        session.execute(update(Job).where(Job.source_id == source, Job.id != heir).values(source_id=heir))
+        session.execute(update(Job).where(Job.id == heir).values(source_id=None))
+    # Doomed jobs that share with each other name nobody any more.
+    session.execute(update(Job).where(Job.id.in_(doomed)).values(source_id=None))

@@ -13,7 +13,7 @@ from models.catalogue.filtering import filter_clause, gid_range, in_order, table
 from models.errors import NotFoundError
 from models.filters import Filter, sort_keys
 from models.status import Status
-from models.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from models.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 
 Row = TypeVar("Row", Sweep, Job)
 
@@ -108,6 +108,11 @@ class Looking(Database):
             return found
 
         return self._read(work)
+
+    def attempts(self, job: UUID) -> list[Attempt]:
+        """The starts of a job that did not finish it, the first one first."""
+        query = select(Attempt).join(Job, Job.id == Attempt.job_id).where(Job.gid == job).order_by(Attempt.id)
+        return self._read(lambda session: list(session.scalars(query)))
 
     def output(self, gid: UUID) -> Output:
         """One file's row.

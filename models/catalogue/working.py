@@ -1,4 +1,4 @@
-"""What a worker says of the job it has claimed, and of messages."""
+"""What a worker says of the job it has claimed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, insert, literal, select, update
 
-from models.catalogue.base import BATCH, Database
+from models.catalogue.base import Database, is_due, may_start
 from models.database import transact
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec
 from models.status import Status
-from models.tables import Job, JobMetric, Output
+from models.tables import Attempt, Job, JobMetric, Output
 
 #: What a row forgets when its job waits again.
 UNCLAIMED: dict[str, Any] = {
@@ -67,32 +67,12 @@ class OutputRecord:
 class Working(Database):
     """What workers write."""
 
-    def unpublished(self, limit: int, *, older_than: timedelta | None = None) -> list[UUID]:
-        """PENDING jobs without a message, oldest sweep first.
-
-        Parameters
-        ----------
-        older_than : those instead whose message was sent longer ago than this
-        """
-        moment = self.clock()
-        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
-        query = select(Job.gid).where(Job.status == Status.PENDING, wanted, _is_due(moment))
-        query = query.order_by(Job.id).limit(limit)
-        return self._read(lambda session: list(session.scalars(query)))
-
-    def mark_published(self, gids: Sequence[UUID]) -> None:
-        """Their messages were sent just now."""
-        sent = self.clock()
-        for start in range(0, len(gids), BATCH):
-            batch = gids[start : start + BATCH]
-            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
-
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
-        """The right to run a PENDING job, or None when it is not PENDING, not due, or not there."""
+        """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
         token, start = uuid4(), self.clock()
         taken = self._change(
             update(Job)
-            .where(Job.gid == gid, Job.status == Status.PENDING, _is_due(start))
+            .where(Job.gid == gid, Job.status == Status.PENDING, is_due(start), may_start())
             .values(
                 status=Status.STARTED, attempt=Job.attempt + 1, claim_token=token, worker=worker, started_at=start,
                 not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
@@ -177,11 +157,10 @@ class Working(Database):
         words = {"error": message, "error_type": error_type}
         left = select(Job.attempt - Job.saved_attempt < max_attempts).where(Job.gid == claim.gid)
         if retryable and self._read(lambda session: session.scalar(left)):
-            self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING)
+            self._end(claim, "error", message, **UNCLAIMED, **words, status=Status.PENDING)
             return Status.PENDING
-        self._change_claimed(
-            claim, **words, status=Status.ERROR, finished_at=self.clock(), claim_token=None, lease_until=None
-        )
+        ended = {"finished_at": self.clock(), "claim_token": None, "lease_until": None}
+        self._end(claim, "error", message, **words, **ended, status=Status.ERROR)
         return Status.ERROR
 
     def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> None:
@@ -193,25 +172,32 @@ class Working(Database):
             The job is no longer this worker's.
         """
         words = {"error": message, "error_type": error_type, "not_before": self.clock() + pause}
-        self._change_claimed(claim, **UNCLAIMED, **words, status=Status.PENDING, attempt=Job.attempt - 1)
+        self._end(claim, "waiting", message, **UNCLAIMED, **words, status=Status.PENDING, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> None:
         """PENDING again, as if never started: the worker was told to stop."""
-        self._change_claimed(claim, **UNCLAIMED, status=Status.PENDING, attempt=Job.attempt - 1)
+        self._end(claim, "given back", None, **UNCLAIMED, status=Status.PENDING, attempt=Job.attempt - 1)
 
     def canceled(self, claim: Claim) -> None:
         """CANCELED, by the worker that heard of it."""
-        self._change_claimed(
-            claim, status=Status.CANCELED, finished_at=self.clock(), claim_token=None, lease_until=None
-        )
+        ended = {"finished_at": self.clock(), "claim_token": None, "lease_until": None}
+        self._end(claim, "canceled", None, **ended, status=Status.CANCELED)
+
+    def _end(self, claim: Claim, outcome: str, why: str | None, **values: Any) -> None:
+        """Note how this start ended, and change the row, or neither."""
+        moment = self.clock()
+
+        def work() -> None:
+            with self._writing() as session:
+                session.execute(note_attempts(_is_held(claim), outcome, why, moment))
+                if cast("CursorResult[Any]", session.execute(_claimed(claim).values(**values))).rowcount != 1:
+                    raise _lost(claim)
+
+        transact(self._engine, work)
 
     def _change_claimed(self, claim: Claim, **values: Any) -> None:
         if self._change(_claimed(claim).values(**values)) != 1:
             raise _lost(claim)
-
-
-def _is_due(moment: datetime) -> Any:
-    return or_(Job.not_before.is_(None), Job.not_before <= moment)
 
 
 def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:
@@ -228,8 +214,20 @@ def _metrics(outputs: Sequence[OutputRecord]) -> Iterator[tuple[str, float]]:
                 yield name, value
 
 
+def note_attempts(which: ColumnElement[bool], outcome: str, error: str | None, moment: datetime) -> Any:
+    """Note that the running starts of these jobs ended so."""
+    words = (literal(moment, Attempt.ended_at.type), literal(outcome), literal(error, Attempt.error.type))
+    rows = select(Job.id, Job.attempt, Job.worker, Job.started_at, *words).where(which)
+    names = ["job_id", "number", "worker", "started_at", "ended_at", "outcome", "error"]
+    return insert(Attempt).from_select(names, rows)
+
+
+def _is_held(claim: Claim) -> ColumnElement[bool]:
+    return and_(Job.gid == claim.gid, Job.claim_token == claim.token, Job.status == Status.STARTED)
+
+
 def _claimed(claim: Claim) -> Any:
-    return update(Job).where(Job.gid == claim.gid, Job.claim_token == claim.token, Job.status == Status.STARTED)
+    return update(Job).where(_is_held(claim))
 
 
 def _lost(claim: Claim) -> LeaseLostError:

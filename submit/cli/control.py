@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from models.settings import Settings
-from submit.cli.group import catalogue_of, main, target_of
-
-if TYPE_CHECKING:
-    pass
+from submit.cli.group import catalogue_of, complete_sweep, main, target_of
+from submit.words import jobs_word, short
+from submit.words import size as human_size
 
 
 @main.command()
@@ -23,10 +20,8 @@ def cancel(settings: Settings, key: str) -> None:
     Example:
       tvb-batch cancel jansen_rit
     """
-    from submit import view
-
     catalogue = catalogue_of(settings)
-    click.echo(f"Canceled {view.jobs_word(catalogue.cancel(**target_of(catalogue.find(key))))}.")
+    click.echo(f"Canceled {jobs_word(catalogue.cancel(**target_of(catalogue.find(key))))}.")
 
 
 @main.command()
@@ -39,12 +34,10 @@ def retry(settings: Settings, key: str) -> None:
     Example:
       tvb-batch retry jansen_rit
     """
-    from submit import view
-
     catalogue = catalogue_of(settings)
     again = catalogue.retry(**target_of(catalogue.find(key)))
     click.echo(
-        f"{view.jobs_word(again)} wait again; running workers take them within a second, "
+        f"{jobs_word(again)} wait again; running workers take them within a second, "
         "and so does `tvb-batch run` without a spec."
     )
 
@@ -59,10 +52,99 @@ def requeue(settings: Settings) -> None:
       tvb-batch requeue
     """
     from models.queue import check_broker, make_app, publish
-    from submit import view
 
     check_broker(settings)
     catalogue = catalogue_of(settings)
     expired = catalogue.expire(max_attempts=settings.max_attempts)
     sent = publish(catalogue, make_app(settings))
-    click.echo(f"Gave back {view.jobs_word(expired)} of dead workers; published {view.jobs_word(sent)}.")
+    click.echo(f"Gave back {jobs_word(expired)} of dead workers; published {jobs_word(sent)}.")
+
+
+@main.command()
+@click.argument("sweep", shell_complete=complete_sweep)
+@click.pass_obj
+def pause(settings: Settings, sweep: str) -> None:
+    """Start no more waiting jobs of SWEEP until `resume`; running ones go on to their end.
+
+    \b
+    Example:
+      tvb-batch pause jansen_rit
+    """
+    catalogue = catalogue_of(settings)
+    found = catalogue.find_sweep(sweep)
+    catalogue.pause(found.gid)
+    click.echo(f"Paused {found.name} · go on: tvb-batch resume {short(found.gid)}")
+
+
+@main.command()
+@click.argument("sweep", shell_complete=complete_sweep)
+@click.pass_obj
+def resume(settings: Settings, sweep: str) -> None:
+    """Start waiting jobs of a paused SWEEP again.
+
+    \b
+    Example:
+      tvb-batch resume jansen_rit
+    """
+    catalogue = catalogue_of(settings)
+    found = catalogue.find_sweep(sweep)
+    catalogue.resume(found.gid)
+    click.echo(f"{found.name} goes on as workers become free.")
+
+
+@main.command()
+@click.argument("sweep", shell_complete=complete_sweep)
+@click.argument("value", type=click.IntRange(-1000, 1000))
+@click.pass_obj
+def priority(settings: Settings, sweep: str, value: int) -> None:
+    """Start jobs of sweeps of a higher priority first; 0 is usual, and of equals the one with fewest running jobs.
+
+    \b
+    Example:
+      tvb-batch priority jansen_rit 10
+    """
+    catalogue = catalogue_of(settings)
+    found = catalogue.find_sweep(sweep)
+    catalogue.prioritize(found.gid, value)
+    click.echo(f"{found.name} has priority {value}.")
+
+
+@main.command()
+@click.argument("key", metavar="JOB|SWEEP", shell_complete=complete_sweep)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(settings: Settings, key: str, yes: bool) -> None:
+    """Remove a job, or a sweep with all its jobs: rows and files. Cancel running ones before.
+
+    Files that another sweep's jobs share stay.
+
+    \b
+    Example:
+      tvb-batch delete jansen_rit --yes
+    """
+    from models.tables import Sweep
+    from submit.removal import delete as remove
+
+    catalogue = catalogue_of(settings)
+    found = catalogue.find(key)
+    words = f"{found.name} and its {jobs_word(found.size)}" if isinstance(found, Sweep) else f"job {short(found.gid)}"
+    if not yes:
+        click.confirm(f"Remove {words}, with all files?", abort=True)
+    files, size = remove(catalogue, settings.storage, found)
+    click.echo(f"Removed {words}: {files:,} files, {human_size(size)}.")
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+@click.pass_obj
+def prune(settings: Settings, dry_run: bool) -> None:
+    """Remove files that nobody needs: of jobs that are gone, of attempts that failed, inputs that no spec names.
+
+    \b
+    Example:
+      tvb-batch prune --dry-run
+    """
+    from submit.removal import prune as remove
+
+    files, size = remove(catalogue_of(settings), settings.storage, dry_run=dry_run)
+    click.echo(f"{'Would remove' if dry_run else 'Removed'} {files:,} files, {human_size(size)}.")

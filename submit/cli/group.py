@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "submit", "watch"),
     "Look": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
-    "Change": ("cancel", "retry", "requeue"),
+    "Change": ("cancel", "retry", "pause", "resume", "priority", "delete", "prune", "requeue"),
     "Results": ("bundle", "verify", "convert", "rerun"),
     "Specs": ("new", "describe", "schema"),
 }

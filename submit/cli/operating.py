@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     default=lambda: os.cpu_count() or 1,
     help="Simulations at once; all cores by default.",
 )
+@click.option(
+    "--queue", type=click.Choice(["short", "long"]), help="Run jobs of this estimated cost only; all by default."
+)
 @click.pass_obj
-def worker(settings: Settings, concurrency: int) -> NoReturn:
+def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
     """Start a Celery worker here, for as long as it is wanted; the same as `celery -A worker worker`.
+
+    Jobs of more than a million steps are long. A worker with --queue short stays free for the others.
 
     \b
     Example:
@@ -41,7 +46,7 @@ def worker(settings: Settings, concurrency: int) -> NoReturn:
     check_writable(settings.storage)
     catalogue_of(settings).dispose()
     check_broker(settings)
-    command = worker_command(concurrency)
+    command = worker_command(concurrency, queue)
     os.execve(command[0], command, child_environment(settings))  # noqa: S606 - no shell
 
 

@@ -52,7 +52,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     sweep_spec = load(spec, file_format) if spec else None
     check_writable(settings.storage)
     catalogue = catalogue_of(settings)
-    total = sweep_spec.size if sweep_spec else catalogue.count(status=Status.PENDING)
+    total = sweep_spec.size if sweep_spec else catalogue.startable()
     if not total:
         click.echo("Nothing is waiting.")
         return
@@ -86,10 +86,13 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
 @click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
 @click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@click.option(
+    "--priority", type=click.IntRange(-1000, 1000), default=0, show_default=True, help="Higher ones start first."
+)
 @format_option
 @click.pass_obj
 def submit(
-    settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, file_format: str | None
+    settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, priority: int, file_format: str | None
 ) -> None:  # fmt: skip
     """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
 
@@ -108,7 +111,9 @@ def submit(
             click.echo(view.describe_estimate(_estimate(settings, sweep_spec), sweep_spec.size))
         return
     check_broker(settings)
-    sweep = enqueue(catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse)
+    sweep = enqueue(
+        catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse, priority=priority
+    )
     click.echo(
         f"Submitted {view.jobs_word(sweep_spec.size)} as {view.short(sweep.gid)} · "
         f"follow: tvb-batch watch {view.short(sweep.gid)}"

@@ -100,6 +100,8 @@ def _do(request: Request, action: str, key: str) -> str:
             raise NotFoundError("bundles are made of sweeps here; of one job: `tvb-batch bundle`")
         request.app.state.bundles.start(catalogue, settings, found)
         return "/bundles"
+    if action in ("pause", "resume") and not isinstance(found, Sweep):
+        raise NotFoundError(f"{key}: a job is not paused; its sweep is")
     _ACTIONS[action](catalogue, {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid})
     return f"/{'sweeps' if isinstance(found, Sweep) else 'jobs'}/{found.gid}"
 
@@ -107,5 +109,7 @@ def _do(request: Request, action: str, key: str) -> str:
 _ACTIONS: dict[str, Callable[[Catalogue, dict[str, Any]], Any]] = {
     "cancel": lambda catalogue, target: catalogue.cancel(**target),
     "retry": lambda catalogue, target: catalogue.retry(**target),
+    "pause": lambda catalogue, target: catalogue.pause(**target),
+    "resume": lambda catalogue, target: catalogue.resume(**target),
     "bundle": lambda catalogue, target: None,
 }

@@ -205,6 +205,7 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
         "measured": {name: f"{metrics[name]:.6g}" for name in sorted(metrics) if not name.startswith("monitors[0].")},
         "provenance": {name: str(value) for name, value in provenance.items() if value not in (None, "")},
         "outputs": outputs,
+        "attempts": catalogue.attempts(found.gid),
         "log": _log(settings.storage.logs, found.gid),
         "series": [_series_values(request, found, {"output": str(at)}) for at in range(len(outputs))],
     }

@@ -18,6 +18,9 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False, comment="number of jobs"),
         sa.Column("base", sa.JSON(), nullable=False, comment="canonical SimulationSpec that every job starts from"),
         sa.Column("plan", sa.JSON(), nullable=False, comment="what varies, as models.plan has it"),
+        sa.Column("priority", sa.Integer(), nullable=False, comment="jobs of a higher one start first"),
+        sa.Column("is_paused", sa.Boolean(), nullable=False, comment="its waiting jobs are not started"),
+        sa.Column("queue", sa.String(length=16), nullable=False, comment="short or long, by estimated cost"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
         sa.UniqueConstraint("gid", name=op.f("uq_sweep_gid")),
     )
@@ -99,6 +102,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_job_status_published_at"), ["status", "published_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_sweep_id_number"), ["sweep_id", "number"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_sweep_id_status"), ["sweep_id", "status"], unique=False)
+
+    op.create_table(
+        "attempt",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False, comment="which start, from 1; `retry` counts anew"),
+        sa.Column("worker", sa.String(length=200), nullable=True, comment="host:pid"),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "outcome", sa.String(length=16), nullable=False, comment="error, lost, waiting, given back or canceled"
+        ),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_attempt_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
+    )
+    with op.batch_alter_table("attempt", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_attempt_job_id"), ["job_id"], unique=False)
 
     op.create_table(
         "sweep_parameter",
@@ -191,6 +212,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sweep_parameter_name_number_sweep_id"))
 
     op.drop_table("sweep_parameter")
+    with op.batch_alter_table("attempt", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_attempt_job_id"))
+
+    op.drop_table("attempt")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_sweep_id_status"))
         batch_op.drop_index(batch_op.f("ix_job_sweep_id_number"))

@@ -1,0 +1,129 @@
+"""Which waiting job comes next: the order of messages, and the fair share of sweeps at each claim.
+
+A message says that there is work, and names a job. The worker that takes it starts that job, unless another sweep has
+a better right to the free process: one of higher priority, or of equal priority with fewer running jobs. So a sweep of
+ten jobs does not wait for one of ten thousand whose messages were sent before.
+"""
+
+import random
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.orm import Session
+
+from models.catalogue.base import BATCH, is_due, may_start
+from models.catalogue.working import Claim, Working
+from models.status import Status
+from models.tables import Job, Sweep
+
+#: For how long a worker process believes that it knows which sweeps have waiting jobs. Seconds.
+KNOWN_FOR = 1.0
+#: Jobs of a sweep among which a worker picks, so that free workers do not all reach for the same one.
+CHOICE = 16
+
+
+@dataclass(frozen=True)
+class _Active:
+    """A sweep with waiting jobs that may start."""
+
+    id: int
+    priority: int
+    queue: str
+
+
+class Sharing(Working):
+    """Publication and claims, in the order that is fair."""
+
+    _active: tuple[float, list[_Active]] = (-KNOWN_FOR, [])
+
+    def unpublished(self, limit: int, *, older_than: timedelta | None = None, queue: str = "short") -> list[UUID]:
+        """PENDING jobs without a message that may start, of the highest priority first, oldest sweep first.
+
+        Parameters
+        ----------
+        older_than : those instead whose message was sent longer ago than this
+        queue : short or long
+        """
+        moment = self.clock()
+        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
+
+        def work(session: Session) -> list[UUID]:
+            found: list[UUID] = []
+            for sweep in _active(session):
+                if sweep.queue == queue and len(found) < limit:
+                    query = select(Job.gid).where(Job.sweep_id == sweep.id, Job.status == Status.PENDING)
+                    query = query.where(wanted, is_due(moment)).order_by(Job.id)
+                    found += session.scalars(query.limit(limit - len(found)))
+            return found
+
+        return self._read(work)
+
+    def mark_published(self, gids: Sequence[UUID]) -> None:
+        """Their messages were sent just now."""
+        sent = self.clock()
+        for start in range(0, len(gids), BATCH):
+            batch = gids[start : start + BATCH]
+            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
+
+    def claim_fairly(
+        self, hint: UUID, worker: str, lease: timedelta, queues: Collection[str] = ("short", "long")
+    ) -> Claim | None:
+        """The right to run the job that a message names, or one with a better right to this process; None without any.
+
+        Parameters
+        ----------
+        queues : of the sweeps that this worker serves
+        """
+        asked, active = self._active
+        if time.monotonic() - asked >= KNOWN_FOR:
+            active = self._read(_active)
+            self._active = (time.monotonic(), active)
+        served = [sweep for sweep in active if sweep.queue in queues]
+        if len(served) > 1:
+            for gid in self._fairer(hint, served):
+                claim = self.claim(gid, worker, lease)
+                if claim is not None:
+                    # The message is spent on another job: this one needs a new one.
+                    again = update(Job).where(Job.gid == hint, Job.status == Status.PENDING)
+                    self._change(again.values(published_at=None))
+                    return claim
+        return self.claim(hint, worker, lease)
+
+    def startable(self) -> int:
+        """How many jobs wait in sweeps that are not paused."""
+        query = select(func.count(Job.id)).where(Job.status == Status.PENDING, may_start())
+        return self._read(lambda session: session.scalar(query) or 0)
+
+    def paused(self, sweeps: Sequence[UUID]) -> set[UUID]:
+        """Those of the sweeps that are paused."""
+        query = select(Sweep.gid).where(Sweep.gid.in_(sweeps), Sweep.is_paused)
+        return self._read(lambda session: set(session.scalars(query)))
+
+    def _fairer(self, hint: UUID, served: Sequence[_Active]) -> list[UUID]:
+        """Waiting jobs of the sweep with the best right to a free process, in no order; none when it is the hint's."""
+
+        moment = self.clock()
+
+        def work(session: Session) -> list[UUID]:
+            counted = select(Job.sweep_id, func.count()).where(Job.status == Status.STARTED).group_by(Job.sweep_id)
+            running: dict[int, int] = dict(session.execute(counted).all())
+            first = min(served, key=lambda sweep: (-sweep.priority, running.get(sweep.id, 0), sweep.id))
+            if session.scalar(select(Job.sweep_id).where(Job.gid == hint)) == first.id:
+                return []
+            query = select(Job.gid).where(Job.sweep_id == first.id, Job.status == Status.PENDING)
+            return list(session.scalars(query.where(is_due(moment)).order_by(Job.id).limit(CHOICE)))
+
+        found = self._read(work)
+        random.shuffle(found)
+        return found
+
+
+def _active(session: Session) -> list[_Active]:
+    has_waiting: Any = exists().where(Job.sweep_id == Sweep.id, Job.status == Status.PENDING)
+    query = select(Sweep.id, Sweep.priority, Sweep.queue).where(Sweep.is_paused.is_(False), has_waiting)
+    return [_Active(*row) for row in session.execute(query.order_by(Sweep.priority.desc(), Sweep.id))]

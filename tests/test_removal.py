@@ -1,0 +1,94 @@
+"""Deleting and pruning: what goes, and above all what stays."""
+
+import pytest
+from test_audit import made, ran  # noqa: F401 - a fixture
+from test_cli import tvb_batch  # noqa: F401 - a fixture
+
+from models.errors import BusyError
+from submit.audit import audit
+from submit.removal import delete, prune
+
+
+def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) -> None:  # noqa: F811
+    other = ran(settings, catalogue, "other", sweep={"coupling.a": [0.5]})
+
+    files, size = delete(catalogue, settings.storage, made)
+
+    assert (files, size > 0) == (2, True)
+    assert not settings.storage.job_directory(made.gid, made.gid).parent.exists()
+    assert [summary.sweep.name for summary in catalogue.sweeps()] == ["other"]
+    assert audit(catalogue, settings).faults == []
+    [job] = catalogue.jobs(sweep=other.gid)
+    delete(catalogue, settings.storage, job)
+    assert catalogue.sweeps() == []
+
+
+def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None:  # noqa: F811
+    from conftest import SHORT
+
+    from models.sweep import sweep
+    from submit.files import keep
+
+    axes = {"coupling.a": [0.01]}
+    heir = catalogue.add_sweep(keep(sweep({**SHORT, "name": "heir", "sweep": axes}), settings.storage))
+
+    files, _ = delete(catalogue, settings.storage, made)
+
+    assert files == 1
+    [job] = catalogue.jobs(sweep=heir.gid)
+    [output] = catalogue.outputs([job.gid])
+    assert settings.storage.absolute(output.path).is_file()
+    assert audit(catalogue, settings).faults == []
+    assert prune(catalogue, settings.storage) == (0, 0)
+
+
+def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, made) -> None:  # noqa: F811
+    from datetime import timedelta
+
+    waiting = ran(settings, catalogue, "waiting", sweep={"coupling.a": [0.7]})
+    [job] = catalogue.jobs(sweep=waiting.gid)
+    catalogue.delete(job=job.gid)
+    storage = settings.storage
+    busy = catalogue.add_sweep(_spec("busy"), reuse=False)
+    running = catalogue.jobs(sweep=busy.gid)[0]
+    claim = catalogue.claim(running.gid, "w", timedelta(seconds=60))
+    unfinished = storage.job_directory(busy.gid, running.gid) / "TimeSeriesRegion_x.h5.part"
+    stray = storage.inputs / "0000.npy"
+    for path in (unfinished, stray):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1234")
+
+    would = prune(catalogue, storage, dry_run=True)
+    assert stray.exists()
+    assert prune(catalogue, storage) == would
+    assert would[0] == 2
+
+    assert unfinished.exists()
+    assert not stray.exists()
+    with pytest.raises(BusyError, match="cancel"):
+        delete(catalogue, storage, running)
+    catalogue.canceled(claim)
+    assert prune(catalogue, storage)[0] == 1
+
+
+def _spec(name: str):
+    from conftest import SHORT
+
+    from models.sweep import sweep
+
+    return sweep({**SHORT, "name": name})
+
+
+def test_a_person_pauses_resumes_prioritizes_and_deletes(tvb_batch, settings, catalogue, made) -> None:  # noqa: F811
+    assert "resume" in tvb_batch("pause", "a").stdout
+    assert catalogue.paused([made.gid]) == {made.gid}
+    assert "goes on" in tvb_batch("resume", "a").stdout
+    assert "priority 7" in tvb_batch("priority", "a", "7").stdout
+    assert catalogue.find_sweep("a").priority == 7
+    assert "Would remove 0 files" in tvb_batch("prune", "--dry-run").stdout
+
+    refused = tvb_batch("delete", "a")
+    assert refused.exit_code == 1
+    assert catalogue.count() == 2
+    assert "2 jobs: 2 files" in tvb_batch("delete", "a", "--yes").stdout
+    assert catalogue.count() == 0
