@@ -233,3 +233,61 @@ def test_one_gid_does_not_stand_for_two_connectivities(tmp_path) -> None:
 
     with pytest.raises(OutputError, match="a second Connectivity"):
         write_data(paths, tmp_path / "b.zip", Linking(links={"connectivity": uuid4()}))
+
+
+def test_the_gid_of_a_surface_stands_for_the_cortex_and_not_for_the_eeg_cap(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+    cap = OBJECTS["eeg_cap"]()
+    cap_path = tmp_path / f"Surface_{cap.gid.hex}.h5"
+    write_datatype(cap_path, cap, LATER, subject="s")
+    held = uuid4()
+
+    bundle = write_data([path, cap_path, series(tmp_path, gid)], tmp_path / "b.zip", Linking(links={"surface": held}))
+
+    assert attributes(bundle, "Surface_")["surface_type"] == "EEG Cap"
+    assert attributes(bundle, "RegionMapping_")["surface"] == held.urn
+
+
+def test_a_mean_over_the_regions_has_no_mapping(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+    one = tmp_path / f"TimeSeriesRegion_{uuid4().hex}.h5"
+    write(one, np.ones((3, 1, 1, 1)), connectivity=gid, created=LATER)
+
+    bundle = write_data([path, one], tmp_path / "b.zip", FRESH)
+
+    assert "region_mapping" not in attributes(bundle, "TimeSeriesRegion_")
+
+
+def test_the_mapping_to_192_regions_is_left_out_for_no_surface_has_its_vertices(tmp_path) -> None:
+    from tvb.datatypes.connectivity import Connectivity
+
+    found = Connectivity.from_file("connectivity_192.zip")
+    found.configure()
+    path = tmp_path / f"Connectivity_{found.gid.hex}.h5"
+    write_datatype(path, found, LATER, subject="s")
+    one = tmp_path / f"TimeSeriesRegion_{uuid4().hex}.h5"
+    write(one, np.ones((3, 1, 192, 1)), connectivity=found.gid, created=LATER)
+
+    with zipfile.ZipFile(write_data([path, one], tmp_path / "b.zip", FRESH)) as archive:
+        assert len(archive.namelist()) == 2
+
+
+def test_two_connectivities_of_the_same_regions_have_a_mapping_each(tmp_path) -> None:
+    from tvb.datatypes.connectivity import Connectivity
+
+    files = []
+    for factor in (1.0, 0.5):
+        found = Connectivity.from_file("connectivity_76.zip")
+        found.weights = found.weights * factor
+        found.configure()
+        files.append(tmp_path / f"Connectivity_{found.gid.hex}.h5")
+        write_datatype(files[-1], found, LATER, subject="s")
+        files.append(series(tmp_path, found.gid))
+
+    with zipfile.ZipFile(write_data(files, tmp_path / "b.zip", FRESH)) as archive:
+        archive.extractall(tmp_path / "out")
+    found = [dict(h5py.File(path).attrs) for path in (tmp_path / "out").iterdir()]
+    mappings = {one["TVB_gid"]: one["TVB_connectivity"] for one in found if "RegionMapping" in one["TVB_written_by"]}
+    of_series = [one for one in found if "TimeSeries" in one["TVB_written_by"]]
+    assert len(mappings) == 2
+    assert all(mappings[one["TVB_region_mapping"]] == one["TVB_connectivity"] for one in of_series)

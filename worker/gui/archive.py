@@ -71,7 +71,9 @@ class Archive:
             There are two of its kind, and one gid.
         """
         for name, datatype in LINKED.items():
-            if name in self.linking.links and member.datatype == datatype:
+            # Beside the cortex there may be an EEG cap, which no gid is given for.
+            is_meant = member.datatype == datatype and member.surface_type in ("", "Cortical Surface")
+            if name in self.linking.links and is_meant:
                 if self._linked.setdefault(name, member.gid) != member.gid:
                     raise OutputError(f"{member.path}: a second {datatype}; one gid cannot stand for both")
                 self._gids[UUID(member.gid)] = self.linking.links[name]
@@ -102,9 +104,11 @@ class Archive:
         name = folder + (member.path.name if gid == own else f"{member.datatype}_{gid.hex}.h5")
         with h5py.File(member.path, "r") as file:
             old = {key.removeprefix("TVB_"): UUID(str(file.attrs[key])) for key in REFERENCES if key in file.attrs}
+            # A mean over all regions has one place, which no brain can show.
+            is_of_regions = member.datatype == "TimeSeriesRegion" and file["data"].shape[2] > 1
         renamed = {key: self.gid_of(value) for key, value in old.items()}
         mapping = self.mappings.get(renamed.get("connectivity", UUID(int=0)))
-        if member.datatype == "TimeSeriesRegion" and mapping is not None:
+        if is_of_regions and mapping is not None:
             renamed.setdefault("region_mapping", mapping)
         if (renamed, gid, created) == (old, own, member.created) and not extra:
             self._archive.write(member.path, name)

@@ -17,11 +17,9 @@ from worker.gui.archive import Archive
 from worker.gui.members import Member, read_member
 from worker.h5.datatypes import file_prefix, write_datatype
 
-#: Files of tvb-data by the number of regions: connectivity, cortex, mapping.
-_KNOWN = {
-    76: ("connectivity_76.zip", "cortex_16384.zip", "regionMapping_16k_76.txt"),
-    192: ("connectivity_192.zip", "cortex_16384.zip", "regionMapping_16k_192.txt"),
-}
+#: Files of tvb-data by the number of regions: connectivity, cortex, mapping. Its mapping to 192 regions has 16 500
+#: vertices, and none of its surfaces so many.
+_KNOWN = {76: ("connectivity_76.zip", "cortex_16384.zip", "regionMapping_16k_76.txt")}
 
 
 def add_datatype(archive: Archive, member: Member) -> None:
@@ -51,6 +49,8 @@ def add_mapping(archive: Archive, connectivity: Member) -> None:
     if list(labels) != list(known.region_labels) or not np.allclose(centres, known.centres):
         return
     known.gid = UUID(connectivity.gid)
+    # Of two connectivities each has a mapping of its own: it refers to one.
+    mapping.gid = content_gid(mapping)
     with tempfile.TemporaryDirectory(dir=archive.directory) as directory:
         for datatype in (cortex, mapping):
             path = Path(directory) / f"{file_prefix(datatype)}_{datatype.gid.hex}.h5"

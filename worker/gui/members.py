@@ -24,6 +24,8 @@ class Member:
     gid: str
     created: datetime
     references: tuple[str, ...]
+    #: Of a surface, such as `EEG Cap`.
+    surface_type: str = ""
 
     @property
     def datatype(self) -> str:
@@ -43,7 +45,8 @@ def read_member(path: Path) -> Member:
         with h5py.File(path, "r") as file:
             references = tuple(str(file.attrs[name]) for name in REFERENCES if name in file.attrs)
             created = datetime.strptime(str(file.attrs["TVB_create_date"]), DATE_FORMAT)
-            return Member(path, str(file.attrs["TVB_gid"]), created, references)
+            surface_type = str(file.attrs.get("TVB_surface_type", ""))
+            return Member(path, str(file.attrs["TVB_gid"]), created, references, surface_type)
     except (OSError, KeyError, ValueError) as exc:
         raise OutputError(f"{path}: cannot be bundled ({str(exc).splitlines()[0]})") from exc
 
