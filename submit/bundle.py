@@ -133,7 +133,9 @@ def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | N
         if isinstance(one, Sweep):
             jobs += catalogue.jobs(sweep=one.gid, status=Status.FINISHED, where=where, limit=one.size)
         elif one.status == Status.FINISHED:
-            jobs.append(one)
+            # Without a filter the job itself; with one, if it is among those that fit.
+            fitting = catalogue.jobs(sweep=one.sweep.gid, where=where, limit=one.sweep.size) if where else [one]
+            jobs += [job for job in fitting if job.gid == one.gid]
     if not jobs:
         fit = f" and fits `{where}`" if where else ""
         raise NotFoundError(f"nothing to bundle: no job of these is FINISHED{fit}; `tvb-batch list` shows their states")

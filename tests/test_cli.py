@@ -347,6 +347,8 @@ def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, sett
         with zipfile.ZipFile(target) as archive:
             assert len(archive.namelist()) >= members
         assert tvb_batch("verify", str(target)).stdout == "No fault in 1 file.\n"
+    job = str(catalogue.jobs(sweep=made.gid)[0].gid)
+    assert_refused(tvb_batch("bundle", job, "--where", "coupling.a > 1"), "nothing to bundle", "fits `coupling.a > 1`")
     source, target = settings.storage.absolute(one.path), tmp_path / "one.h5"
     converted = tvb_batch("convert", str(source), str(target), "--connectivity-gid", str(connectivity))
 
