@@ -62,7 +62,7 @@ env:  ## Write .env with random passwords for docker-compose.yml.
 
 constraints:  ## Resolve every dependency anew, and pin what was found: names and versions, no addresses.
 	rm -rf build/resolve && $(or $(PYTHON),python3) -m venv build/resolve
-	build/resolve/bin/pip install --quiet '.[test,postgres,web,gui-test,browser-test]'
+	build/resolve/bin/pip install --quiet '.[test,postgres,web,metrics,gui-test,browser-test]'
 	{ echo '# Versions that are known to work together. Made by `make constraints`.'; \
 	  build/resolve/bin/pip freeze --exclude tvb-batch; } > constraints.txt
 	rm -rf build/resolve
@@ -83,5 +83,5 @@ $(VENV)/.run-postgres: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(install) -c constraints.txt -e '.[test,postgres,web,gui-test,browser-test]'
+	$(install) -c constraints.txt -e '.[test,postgres,web,metrics,gui-test,browser-test]'
 	@touch $@ $(VENV)/.run $(VENV)/.run-postgres

@@ -53,7 +53,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Condition]] = {
 }  # fmt: skip
 
 #: A comparison with more rows than this has many.
-FEW = 5000
+FEW = 20_000
 
 #: Letters of a text that rows keep.
 TEXT_LETTERS = 500

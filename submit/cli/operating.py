@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from models.errors import TvbBatchError
+from models.errors import SettingsError, TvbBatchError
 from models.settings import Settings
 from submit.cli.group import catalogue_of, json_option, main, print_json
 
@@ -71,6 +71,33 @@ def doctor(settings: Settings, as_json: bool) -> None:
             if finding.advice:
                 click.echo(f"        do: {finding.advice}")
     sys.exit(0 if all(finding.is_fine for finding in findings) else 1)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9321, show_default=True, help="0 takes a free one.")
+@click.pass_obj
+def metrics(settings: Settings, host: str, port: int) -> None:
+    """Serve jobs by state, messages and workers for Prometheus. Needs the extra `metrics`.
+
+    \b
+    Example:
+      tvb-batch metrics --port 9321
+    """
+    from models.errors import NotFoundError
+
+    try:
+        from prometheus_client import start_http_server
+
+        from submit.metrics import registry
+    except ModuleNotFoundError as exc:
+        raise NotFoundError(f"{exc.name} is not installed: pip install 'tvb-batch[metrics]'") from exc
+    try:
+        server, thread = start_http_server(port, host, registry(catalogue_of(settings), settings))
+    except OSError as exc:
+        raise SettingsError(f"{host}:{port}: cannot be served ({exc}); name another with --host and --port") from exc
+    click.echo(f"http://{host}:{server.server_port}/metrics\nCtrl-C ends it.")
+    thread.join()
 
 
 @main.group()

@@ -1,0 +1,62 @@
+"""What Prometheus asks of a running installation: jobs by state, messages, workers. Called by `tvb-batch metrics`.
+
+Needs the extra `metrics`. Reads the catalogue and Redis at each question, and changes nothing.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from models.catalogue import Catalogue
+from models.errors import BrokerError
+from models.queue import QUEUES, listening, make_app, waiting
+from models.settings import Settings
+from models.status import Status
+
+
+class Installation(Collector):
+    """Everything, asked for at each look."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self._catalogue, self._settings, self._app = catalogue, settings, make_app(settings)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges; those of Redis are left out while it is away, but the one that says so."""
+        jobs = GaugeMetricFamily("tvb_batch_jobs", "Jobs by state.", labels=["status"])
+        for status in Status:
+            jobs.add_metric([str(status)], self._catalogue.count(status=status))
+        yield jobs
+        rows = self._catalogue.workers(timedelta(seconds=self._settings.lease))
+        busy = GaugeMetricFamily("tvb_batch_busy_processes", "Worker processes that run a job.")
+        busy.add_metric([], sum(bool(row.running) for row in rows))
+        yield busy
+        ended = GaugeMetricFamily("tvb_batch_ended_last_hour", "Jobs that ended in the last hour.", labels=["how"])
+        ended.add_metric(["finished"], sum(row.finished for row in rows))
+        ended.add_metric(["failed"], sum(row.failed for row in rows))
+        yield ended
+        yield from self._broker()
+
+    def _broker(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("tvb_batch_broker_up", "1 while Redis answers.")
+        messages = GaugeMetricFamily("tvb_batch_messages", "Messages that wait in Redis.", labels=["queue"])
+        try:
+            for name, queue in QUEUES.items():
+                messages.add_metric([name], waiting(self._app, queue))
+            workers = GaugeMetricFamily("tvb_batch_workers", "Workers that are connected to Redis.")
+            workers.add_metric([], len(listening(self._app)))
+        except BrokerError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield from (up, messages, workers)
+
+
+def registry(catalogue: Catalogue, settings: Settings) -> CollectorRegistry:
+    """What a server of metrics shows."""
+    found = CollectorRegistry()
+    found.register(Installation(catalogue, settings))
+    return found
