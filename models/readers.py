@@ -3,11 +3,13 @@
 Called by `models.traits`. Imports TVB, h5py and SciPy inside its functions.
 """
 
+import copy
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from models.components import Component, data_files
 from models.errors import InputError
@@ -62,7 +64,7 @@ def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str
     """
     what = f"a TVB {component.role.replace('_', ' ')}"
     if from_file in data_files(component.role):
-        return _reading(from_file, what, lambda: cls.from_file(from_file))
+        return _shipped(cls, from_file, what)
     path = inputs.path(from_file)
     if path.suffix == ".h5":
         return _reading(from_file, what, lambda: _from_h5(cls, component, path))
@@ -71,6 +73,22 @@ def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str
     if path.suffix == ".mat" and component.role == "projection":
         return _reading(from_file, what, lambda: _from_matlab(cls, path))
     return _reading(from_file, what, lambda: cls.from_file(str(path)))
+
+
+#: Connectivities of tvb-data as they were read, by class and file: the package does not change while a process runs.
+_READ: dict[tuple[type, str], Any] = {}
+
+
+def _shipped(cls: Any, from_file: str, what: str) -> Any:
+    """A datatype of tvb-data, nobody else's; unpacking a connectivity takes as long as a short simulation."""
+    if what != "a TVB connectivity":
+        return _reading(from_file, what, lambda: cls.from_file(from_file))
+    if (cls, from_file) not in _READ:
+        _READ[cls, from_file] = _reading(from_file, what, lambda: cls.from_file(from_file))
+    # Array by array in its own order in memory, on which a last bit can depend.
+    instance = copy.deepcopy(_READ[cls, from_file])
+    instance.gid = uuid4()
+    return instance
 
 
 def _reading(from_file: str, what: str, read: Callable[[], T]) -> T:

@@ -9,6 +9,7 @@ import inspect
 import re
 import textwrap
 import types
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
         else:
             refs.append(_scalar(graph, argument, nodes, kind))
             widths.append(None)
-    function = make_scalar(builder.py_func, widths, sizes[output])
+    function = make_scalar(builder.py_func, tuple(widths), sizes[output])
     if function not in graph.functions:
         graph.functions.append(function)
     results = graph.apply(f"call {graph.functions.index(function)}", refs, "d" * sizes[output])
@@ -93,7 +94,8 @@ def _kinds(builder: Any) -> list[str]:
     return kinds
 
 
-def make_scalar(function: types.FunctionType, widths: list[int | None], outputs: int) -> Scalar:
+@cache
+def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], outputs: int) -> Scalar:
     """The body of `function` in single numbers.
 
     Parameters

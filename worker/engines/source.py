@@ -3,6 +3,7 @@
 A kernel holds one to three functions with the calls of C, whose addresses the loop of `primitives.running` is given.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from worker.engines.emit import Function, Quick, emit_function
@@ -24,6 +25,10 @@ class Source:
     edge_rooms: tuple[int, int]
 
 
+#: Sources that this process has made, by all that they are made of: the jobs of a sweep differ in their numbers alone.
+_MADE: dict[Hashable, Source] = {}
+
+
 def make_source(step: Step, allowed: Quick) -> Source:
     """The source for a step.
 
@@ -31,6 +36,21 @@ def make_source(step: Step, allowed: Quick) -> Source:
     ----------
     allowed : whose exp may be replaced
     """
+    graph = step.graph
+    refs = (step.state, step.coloured, step.afferent, step.observed, step.source, step.coupling)
+    parts = (tuple(graph.operations), tuple(graph.loops), tuple(graph.blocks), tuple(graph.functions))
+    key = (*refs, *parts, allowed)
+    if key in _MADE:
+        return _MADE[key]
+    slots = len(graph.scalars)
+    source = _make_source(step, allowed)
+    if len(graph.scalars) == slots:
+        # Else making it has given the graph a slot, which the next graph needs too.
+        _MADE[key] = source
+    return source
+
+
+def _make_source(step: Step, allowed: Quick) -> Source:
     graph, rows = step.graph, len(step.coupling.product)
     inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):

@@ -36,7 +36,7 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
     """
     kind = kind_of(instance)
     if path.exists():
-        verify_datatype(path, instance.gid)
+        _verify_once(path, instance.gid)
         return
     _configure(instance, kind)
     _check(instance, kind)
@@ -54,6 +54,19 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+
+
+#: Files that this process has found whole, by what changes when anybody writes to them.
+_VERIFIED: dict[Path, tuple[int, ...]] = {}
+
+
+def _verify_once(path: Path, gid: UUID) -> None:
+    """All jobs of a sweep refer to the same files; one that nobody has touched is read once a process."""
+    found = path.stat()
+    mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if _VERIFIED.get(path) != mark:
+        verify_datatype(path, gid)
+        _VERIFIED[path] = mark
 
 
 def file_prefix(instance: Any) -> str:

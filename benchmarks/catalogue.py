@@ -1,0 +1,166 @@
+"""How fast jobs are submitted, and how long the catalogue's queries take at 1,000,000 jobs, on SQLite and PostgreSQL.
+
+python -m benchmarks.catalogue [JOBS]
+
+Submitting counts all of `add_sweep`: checks, seeds, hashes, rows and the commit. A query's ratio is to the look-up of
+one job by its gid on the same database. Nine jobs in ten are finished, each with a metric.
+"""
+
+import contextlib
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from sqlalchemy import text
+
+from benchmarks.postgres import Postgres, binaries
+from models.catalogue import Catalogue
+from models.spec import SimulationSpec
+from models.status import Status
+from models.sweep import SweepSpec
+
+RUNS = 5
+SPEC = {
+    "simulation_length": 100.0,
+    "model": {"class": "Generic2dOscillator"},
+    "coupling": {"class": "Linear"},
+    "integrator": {"class": "HeunDeterministic", "dt": 0.5},
+    "monitors": [{"class": "TemporalAverage", "period": 1.0}],
+}
+
+#: Finished jobs with a worker, a file's metric and times, made by the database itself.
+FINISH = (
+    "UPDATE job SET status = 'FINISHED', worker = 'host:1', engine = 'compiled', progress = 1.0, attempt = 1, "
+    "published_at = created_at, started_at = created_at, finished_at = created_at WHERE id % 10 > 0",
+    "INSERT INTO job_metric (job_id, name, number) SELECT id, 'GlobalVariance', (id * 7919 % 999983) / 999983.0 "
+    "FROM job WHERE status = 'FINISHED'",
+)
+
+
+def sweep(jobs: int, name: str) -> SweepSpec:
+    """A plane of two parameters."""
+    side = 100
+    plan = {"coupling.a": [k / side for k in range(side)], "model.tau": [1 + k / 1e4 for k in range(jobs // side)]}
+    return SweepSpec(name=name, base=SimulationSpec.model_validate(SPEC), plan=plan)
+
+
+@contextlib.contextmanager
+def databases() -> Iterator[dict[str, Callable[[], Catalogue]]]:
+    """By name, what opens an empty catalogue."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = {"SQLite": lambda: Catalogue.open(f"sqlite:///{directory}/catalogue.db", create=True)}
+        server = Postgres(Path(directory) / "pg") if binaries() else None
+        try:
+            if server is not None:
+                server.start()
+                url = server.url
+                found["PostgreSQL"] = lambda: Catalogue.open(url, create=True)
+            yield found
+        finally:
+            if server is not None:
+                server.kill()
+            shutil.rmtree(Path(directory), ignore_errors=True)
+            Path(directory).mkdir(exist_ok=True)
+
+
+def submit(catalogue: Catalogue, jobs: int, name: str) -> float:
+    """Seconds of one submission."""
+    started = time.perf_counter()
+    catalogue.add_sweep(sweep(jobs, name), reuse=True)
+    return time.perf_counter() - started
+
+
+def fill(catalogue: Catalogue, jobs: int) -> None:
+    """Copies of the last sweep's rows until there are so many jobs, then most of them finished."""
+    with catalogue._writing() as session:
+        [source, size] = session.execute(text("SELECT id, size FROM sweep ORDER BY id DESC LIMIT 1")).one()
+        have = session.scalar(text("SELECT count(*) FROM job")) or 0
+        first = session.scalar(text("SELECT min(id) FROM job WHERE sweep_id = :s"), {"s": source})
+        is_sqlite = session.get_bind().dialect.name == "sqlite"
+        gid = "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()"
+        last = session.scalar(text("SELECT max(id) FROM job"))
+        for copy in range(max(0, (jobs - have) // size)):
+            new = source + copy + 1
+            session.execute(text(
+                f"INSERT INTO sweep (id, gid, name, created_at, size, base, plan) SELECT {new}, {gid}, "
+                f"'copy {copy}', created_at, size, base, plan FROM sweep WHERE id = {source}"
+            ))  # fmt: skip
+            columns = "number, repeat, parameters, parameters_hash, seed, status, attempt, created_at, progress"
+            session.execute(text(
+                f"INSERT INTO job (id, gid, sweep_id, cancel_requested, {columns}) SELECT {last + 1} + id - {first}, "
+                f"{gid}, {new}, cancel_requested, {columns} FROM job WHERE sweep_id = {source}"
+            ))  # fmt: skip
+            session.execute(text(
+                f"INSERT INTO job_parameter (job_id, name, number, text) SELECT {last + 1} + job_id - {first}, name, "
+                f"number + {copy + 1}, text FROM job_parameter WHERE job_id >= {first} AND job_id < {first + size}"
+            ))  # fmt: skip
+            last += size
+        for statement in FINISH:
+            session.execute(text(statement))
+        session.execute(text("ANALYZE"))
+
+
+def queries(catalogue: Catalogue) -> dict[str, Callable[[], Any]]:
+    """What people and pages ask."""
+    newest = catalogue.sweeps(limit=1)[0].sweep
+    job = catalogue.jobs(sweep=newest.gid, limit=1)[0]
+    both = "coupling.a >= 0.9 and GlobalVariance > 0.999"
+    return {
+        "job by gid (baseline)": lambda: catalogue.find_job(str(job.gid)),
+        "sweeps with counts": lambda: catalogue.sweeps(limit=20),
+        "counts of a sweep": lambda: catalogue.counts(newest.gid),
+        "jobs, first page": lambda: catalogue.jobs(limit=50),
+        "jobs of a sweep, last page": lambda: catalogue.jobs(sweep=newest.gid, limit=50, offset=newest.size - 50),
+        "jobs by status": lambda: catalogue.jobs(status=Status.PENDING, limit=50),
+        "count by status": lambda: catalogue.count(status=Status.PENDING),
+        "jobs by parameter": lambda: catalogue.jobs(where="coupling.a >= 0.9", limit=50),
+        "jobs by metric": lambda: catalogue.jobs(where="GlobalVariance > 0.999", limit=50),
+        "jobs by parameter and metric": lambda: catalogue.jobs(where=both, limit=50),
+        "count by metric": lambda: catalogue.count(where="GlobalVariance > 0.999"),
+        "sorted by metric, of a sweep": lambda: catalogue.jobs(sweep=newest.gid, sort="-GlobalVariance", limit=50),
+        "sorted by metric, of all": lambda: catalogue.jobs(sort="-GlobalVariance", limit=50),
+        "sorted by parameter, of all": lambda: catalogue.jobs(sort="coupling.a", limit=50),
+        "next to publish": lambda: catalogue.unpublished(1000),
+        "metrics of a page": lambda: catalogue.metrics([job.gid]),
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    jobs = int(sys.argv[1]) if sys.argv[1:] else 1_000_000
+    with databases() as found:
+        for name, opened in found.items():
+            catalogue = opened()
+            submit(catalogue, 100, "warm")
+            small = submit(catalogue, 10_000, "small")
+            large = submit(catalogue, 100_000, "large")
+            print(f"\n{name:<34}{'s':>8}{'jobs/s':>10}{'ratio':>8}")
+            for count, seconds in ((10_000, small), (100_000, large)):
+                rate = count / seconds
+                print(f"{f'submit {count:,} jobs':<34}{seconds:>8.2f}{rate:>10,.0f}{rate * small / 10_000:>8.2f}")
+            fill(catalogue, jobs)
+            print(f"{f'{catalogue.count():,} jobs, median of {RUNS}':<34}{'ms':>8}{'ratio':>18}", flush=True)
+            baseline = 0.0
+            for what, ask in queries(catalogue).items():
+                times = []
+                for _ in range(RUNS):
+                    started = time.perf_counter()
+                    ask()
+                    times.append(1000 * (time.perf_counter() - started))
+                median = statistics.median(times)
+                baseline = baseline or median
+                print(f"{what:<34}{median:>8.1f}{median / baseline:>18.1f}", flush=True)
+            catalogue.dispose()
+
+
+if __name__ == "__main__":
+    main()
