@@ -26,9 +26,10 @@ from models.errors import SpecError
 from models.fit import check_format, check_shapes, check_times, time_warnings
 from models.names import assign, is_section, parameters
 from models.sections import checked, complete, domain_warnings, files_of
+from models.titles import check_title
 
 #: What is written into the files, and how, but decides no number in them.
-ANNOTATION = frozenset({"subject", "title", "user_tags", "format"})
+ANNOTATION = frozenset({"subject", "title", "operation_tag", "user_tags", "format"})
 
 #: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
 NOT_DECISIVE = ANNOTATION | {"engine", "stop_on_nan", "time_limit"}
@@ -100,7 +101,10 @@ class SimulationSpec(BaseModel):
     time_limit: Positive | None = None
     #: Annotation of the files, no part of the hash. The subject is TVB's own default.
     subject: Text = "John Doe"
+    #: May name parameters in braces: `a = {coupling.a}`.
     title: Text = ""
+    #: What the GUI shows of the operation that made the files.
+    operation_tag: Text = ""
     user_tags: tuple[Text, ...] = Field(default=(), max_length=5)
 
     @model_validator(mode="before")
@@ -157,6 +161,8 @@ class SimulationSpec(BaseModel):
         check_times(self.integrator["dt"], self.simulation_length, self.monitors)
         check_shapes(self)
         check_format(self)
+        if "{" in self.title:
+            check_title(self.title, self.parameters())
         return self
 
     def canonical(self) -> dict[str, Any]:

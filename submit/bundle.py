@@ -1,93 +1,180 @@
-"""The ZIP for the GUI, as the client asks for it: which files, and a process that writes them.
+"""The ZIPs for the GUI, as the client asks for them: which jobs, and a process that writes them.
 
-Called by the command line. Never opens an H5 file itself: the worker's code does, in a process of its own.
+Called by the command line, the results of a script and the browser. Never opens an H5 file itself: the worker's code
+does, in a process of its own, one ZIP after the other.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 from models.catalogue import Catalogue
+from models.catalogue.adding import as_columns
 from models.errors import NotFoundError, OutputError
 from models.paths import Storage
 from models.settings import Settings
 from models.spec import simulation
 from models.status import Status
-from models.tables import Job, Sweep
+from models.tables import Job, Output, Sweep
+from submit.exploration import Exploration, explorations
 from submit.processes import run_worker_module
 
-Kind = Literal["data", "simulations", "pse"]
+Kind = Literal["data", "simulations", "pse", "project"]
 
 
-def make_bundle(
-    catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, kind: Kind = "data"
-) -> Path:
-    """Write the finished results of jobs and sweeps, and what they refer to, into one ZIP.
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants of a bundle."""
+
+    #: `data` is the time series alone; `simulations` puts each job into the GUI's Simulation History; `pse` makes them
+    #: parameter space explorations; `project` is imported as a project of its own. None takes what suits the jobs.
+    kind: Kind | None = None
+    #: A filter of jobs, as `list --where` takes it.
+    where: str | None = None
+    #: Of an exploration: one or two swept numbers.
+    axes: tuple[str, ...] = ()
+    #: Of an exploration: values of other swept parameters.
+    at: Mapping[str, str] = field(default_factory=dict)
+    #: Gids of what the GUI's project holds already: connectivity, region_mapping, surface, sensors.
+    links: Mapping[str, UUID] = field(default_factory=dict)
+    #: Keep the gids of the files; by default each ZIP has its own, so that a second import cannot break the first.
+    stable_gids: bool = False
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One ZIP that was written."""
+
+    path: Path
+    kind: Kind
+    jobs: int
+    #: Which part of what was asked for; empty for the only one.
+    label: str = ""
+
+
+def make_bundles(
+    catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, wanted: Wanted | None = None,
+    on_job: Callable[[int, int], object] = lambda done, jobs: None,
+) -> list[Bundle]:  # fmt: skip
+    """Write the finished results of jobs and sweeps, and what they refer to, into one ZIP, or as many as it takes.
 
     Parameters
     ----------
-    kind : `data` is the time series alone; `simulations` puts each job into the GUI's Simulation History; `pse` makes
-        all of them one parameter space exploration, of one or two swept numbers
+    target : of several ZIPs each has its number in its name
+    on_job : called with the jobs that are done, and all
 
     Raises
     ------
     NotFoundError
         None of the jobs is FINISHED.
+    SpecError
+        They make no exploration, or the axes have to be chosen.
     OutputError, WorkerProcessError
-        A file is not on this machine, or the ZIP could not be written.
+        A file is not on this machine, or a ZIP could not be written.
     """
-    jobs = _finished(catalogue, found)
-    files = _files(catalogue, jobs, settings.storage)
+    wanted = wanted or Wanted()
+    jobs = _finished(catalogue, found, wanted.where)
+    kind = wanted.kind or _suits(found, jobs)
+    parts = [Exploration((), jobs)]
+    if kind == "pse" or (kind == "project" and _swept_numbers(jobs)):
+        parts = explorations(jobs, wanted.axes, wanted.at)
+    written, total = 0, sum(len(part.jobs) for part in parts)
+    made = []
+    for place, part in enumerate(parts, start=1):
+        path = target if len(parts) == 1 else target.with_stem(f"{target.stem}-{place}")
+        done = 0
+
+        def told(_: str, before: int = written, most: int = len(part.jobs)) -> None:
+            nonlocal done
+            done = min(done + 1, most)
+            on_job(before + done, total)
+
+        request = _request(catalogue, settings.storage, kind, part, path, wanted)
+        run_worker_module(settings, "gui.write", text=json.dumps(request), on_line=told)
+        written += len(part.jobs)
+        made.append(Bundle(path, kind, len(part.jobs), part.label))
+    return made
+
+
+def _suits(found: Sequence[Job | Sweep], jobs: Sequence[Job]) -> Kind:
+    """An exploration of a sweep over one or two numbers; simulations of anything else."""
+    is_sweep = len(found) == 1 and isinstance(found[0], Sweep)
+    return "pse" if is_sweep and 1 <= len(_swept_numbers(jobs)) <= 2 and len(jobs) > 1 else "simulations"
+
+
+def _swept_numbers(jobs: Sequence[Job]) -> list[str]:
+    names = dict.fromkeys(name for job in jobs for name in job.parameters)
+    return [name for name in names if all(as_columns(job.parameters.get(name))[0] is not None for job in jobs)]
+
+
+def _request(
+    catalogue: Catalogue, storage: Storage, kind: Kind, part: Exploration, path: Path, wanted: Wanted
+) -> dict[str, Any]:  # fmt: skip
+    """One ZIP as `worker.gui.write` takes it."""
+    sweep = part.jobs[0].sweep.name
+    request: dict[str, Any] = {
+        "kind": kind, "name": f"{sweep} {part.label}".strip(), "target": str(path), "stable_gids": wanted.stable_gids,
+        "links": {name: str(gid) for name, gid in wanted.links.items()}, "points": [], "files": [],
+    }  # fmt: skip
     if kind == "data":
-        run_worker_module(settings, "bundle", str(target), text="\n".join(map(str, files)))
-        return target
-    points = [_point(catalogue, job, settings.storage) for job in jobs]
-    wanted = {"kind": kind, "name": jobs[0].sweep.name, "target": str(target), "points": points}
-    run_worker_module(settings, "gui_bundle", text=json.dumps(wanted))
-    return target
+        return request | {"files": [str(path) for path in _files(catalogue, part.jobs, storage)]}
+    gids = [job.gid for job in part.jobs]
+    metrics = catalogue.metrics(gids)
+    points = [_point(catalogue, job, storage, part.axes, metrics[job.gid]) for job in part.jobs]
+    return request | {"points": points}
 
 
-def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep]) -> list[Job]:
+def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | None) -> list[Job]:
     jobs: list[Job] = []
     for one in found:
         if isinstance(one, Sweep):
-            jobs += catalogue.jobs(sweep=one.gid, status=Status.FINISHED, limit=one.size)
+            jobs += catalogue.jobs(sweep=one.gid, status=Status.FINISHED, where=where, limit=one.size)
         elif one.status == Status.FINISHED:
             jobs.append(one)
     if not jobs:
-        raise NotFoundError("nothing to bundle: no job of these is FINISHED; `tvb-batch list` shows their states")
-    return jobs
+        fit = f" and fits `{where}`" if where else ""
+        raise NotFoundError(f"nothing to bundle: no job of these is FINISHED{fit}; `tvb-batch list` shows their states")
+    return list({job.gid: job for job in jobs}.values())
 
 
-def _point(catalogue: Catalogue, job: Job, storage: Storage) -> dict[str, Any]:
-    """One job as `worker.gui_bundle` takes it."""
-    outputs = catalogue.outputs([job.gid])
+def _point(
+    catalogue: Catalogue, job: Job, storage: Storage, axes: Sequence[str], metrics: Mapping[str, float]
+) -> dict[str, Any]:  # fmt: skip
+    """One job as `worker.gui.write` takes it."""
+    outputs = _checked(catalogue.outputs([job.gid]))
     spec = simulation(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
-    known = spec.parameters()
-    metrics = catalogue.metrics([job.gid])[job.gid]
     return {
         "spec": spec.canonical(),
-        "outputs": [str(storage.absolute(output.path)) for output in outputs],
-        "datatypes": list(dict.fromkeys(str(storage.absolute(path)) for one in outputs for path in one.refers_to)),
+        "outputs": [str(_there(storage, output.path)) for output in outputs],
+        "datatypes": list(dict.fromkeys(str(_there(storage, path)) for one in outputs for path in one.refers_to)),
         "metrics": {name: value for name, value in metrics.items() if "." not in name},
-        "swept": {name: known[name] for name in job.parameters if isinstance(known.get(name), int | float)},
+        "swept": {name: as_columns(job.parameters[name])[0] for name in axes},
         "name": f"{job.sweep.name} {job.number}",
     }
 
 
 def _files(catalogue: Catalogue, jobs: Sequence[Job], storage: Storage) -> list[Path]:
     """What the results refer to first."""
-    outputs = catalogue.outputs([job.gid for job in jobs])
+    outputs = _checked(catalogue.outputs([job.gid for job in jobs]))
+    references = [path for output in outputs for path in output.refers_to]
+    return [_there(storage, path) for path in dict.fromkeys(references + [output.path for output in outputs])]
+
+
+def _checked(outputs: list[Output]) -> list[Output]:
     for output in outputs:
         if output.format == "tvb1":
             raise OutputError(f"{output.path}: written for TVB 1; bundle it with --format tvb1")
-    references = [path for output in outputs for path in output.refers_to]
-    paths = [storage.absolute(path) for path in dict.fromkeys(references + [output.path for output in outputs])]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
+    return outputs
+
+
+def _there(storage: Storage, relative: str) -> Path:
+    path = storage.absolute(relative)
+    if not path.is_file():
         raise OutputError(
-            f"{missing[0]}: no such file; run `tvb-batch bundle` where the workers' data directory is mounted "
+            f"{path}: no such file; run `tvb-batch bundle` where the workers' data directory is mounted "
             "(TVB_BATCH_DATA_DIR)"
         )
-    return paths
+    return path

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 
 from models.errors import TvbBatchError
 from models.settings import Settings
@@ -12,23 +14,43 @@ class WorkerProcessError(TvbBatchError):
     """The process ended with a fault, whose words these are."""
 
 
-def run_worker_module(settings: Settings, module: str, *arguments: str, text: str = "", may_fail: bool = False) -> str:
+def run_worker_module(
+    settings: Settings, module: str, *arguments: str, text: str = "", may_fail: bool = False,
+    on_line: Callable[[str], object] = lambda line: None,
+) -> str:  # fmt: skip
     """What `python -m worker.<module>` prints, given `text` on its standard input.
 
     Parameters
     ----------
     may_fail : code 1 is an answer, not a fault
+    on_line : called with each line, as soon as it is printed
 
     Raises
     ------
     WorkerProcessError
         It failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", f"worker.{module}", *arguments],
-        input=text, text=True, capture_output=True, check=False, env=child_environment(settings),
-    )  # fmt: skip
-    if done.returncode and not (may_fail and done.returncode == 1):
-        lines = done.stderr.strip().splitlines()
-        raise WorkerProcessError(lines[-1] if lines else f"worker.{module} ended with code {done.returncode}")
-    return done.stdout
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as given:
+        given.write(text)
+        given.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"worker.{module}", *arguments],
+            stdin=given, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment(settings),
+        )  # fmt: skip
+        assert process.stdout is not None
+        lines = []
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                on_line(line)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.stdout.close()
+            code = process.wait()
+        said.seek(0)
+        faults = said.read().strip().splitlines()
+    if code and not (may_fail and code == 1):
+        raise WorkerProcessError(faults[-1] if faults else f"worker.{module} ended with code {code}")
+    return "".join(lines)

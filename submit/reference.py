@@ -25,7 +25,8 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "time_limit": ({"type": ["number", "null"], "exclusiveMinimum": 0}, "Most seconds that the job may take."),
     "seed": ({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "noise_seed"),
     "subject": ({"type": "string", "maxLength": 1000}, "Written into the files."),
-    "title": ({"type": "string", "maxLength": 1000}, "Written into the files."),
+    "title": ({"type": "string", "maxLength": 1000}, "Written into the files; {coupling.a} is a job's value."),
+    "operation_tag": ({"type": "string", "maxLength": 1000}, "Written into the files."),
     "user_tags": ({"type": "array", "items": {"type": "string"}, "maxItems": 5}, "Written into the files."),
 }
 _SECTIONS = {

@@ -16,7 +16,7 @@ from models.status import Status
 from models.tables import Job as JobRow
 from models.tables import Sweep as SweepRow
 from submit import view
-from submit.bundle import make_bundle
+from submit.bundle import Kind, Wanted, make_bundles
 from submit.describe import describe_plan
 from submit.html import as_table
 from submit.live import watch
@@ -206,10 +206,20 @@ class Sweep:
             save(picture, Path(path))
         return picture
 
-    def bundle(self, target: Path | str | None = None) -> Path:
-        """A ZIP of the finished results, to upload in the TVB GUI; see `tvb-batch bundle`."""
+    def bundle(
+        self, target: Path | str | None = None, kind: Kind | None = None, axes: Sequence[str] = ()
+    ) -> list[Path]:  # fmt: skip
+        """ZIPs of the finished results, to upload in the TVB GUI; one, unless an exploration takes several.
+
+        Parameters
+        ----------
+        kind : data, simulations, pse or project; what suits the sweep by default
+        axes : of an exploration of more than two numbers: which two
+        """
         path = Path(target) if target else self._settings.storage.bundle(self.name)
-        return make_bundle(self._catalogue, [self._row], self._settings, path.absolute())
+        wanted = Wanted(kind, axes=tuple(axes))
+        made = make_bundles(self._catalogue, [self._row], self._settings, path.absolute(), wanted)
+        return [bundle.path for bundle in made]
 
     def cancel(self) -> int:
         """Cancel what is waiting or running; gives how many jobs."""

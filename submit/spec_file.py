@@ -246,5 +246,7 @@ def _nearest(found: Mapping[str, int], path: str) -> int | None:
     while path:
         if path in found:
             return found[path]
-        path = re.sub(r"(\.?[^.\[\]]+|\[\d+\])$", "", path)
+        shorter = re.sub(r"(\.?[^.\[\]]+|\[\d+\])$", "", path)
+        # A key may hold anything, brackets and points too.
+        path = shorter if len(shorter) < len(path) else path[:-1]
     return found.get("")

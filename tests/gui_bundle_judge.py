@@ -6,7 +6,9 @@ A program of its own, as `gui_judge.py`, whose parts it uses:
 """
 
 import json
+import shutil
 import sys
+import zipfile
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -38,6 +40,7 @@ from tvb.core.entities.storage import dao
 from tvb.core.entities.storage.session_maker import SessionMaker
 from tvb.core.neocom import h5
 from tvb.core.services.burst_service import BurstService
+from tvb.core.services.import_service import ImportService
 from tvb.interfaces.web.controllers.common import KEY_PROJECT, KEY_USER
 from tvb.interfaces.web.controllers.simulator.simulator_controller import SimulatorController
 from tvb.storage.storage_interface import StorageInterface
@@ -46,15 +49,43 @@ from tvb.storage.storage_interface import StorageInterface
 def judge(files: str) -> dict[str, Any]:
     """Import the files, one after the other, into one empty project."""
     user, project = empty_project()
-    failures = [launch(TVBImporter, TVBImporterModel(data_file=file), user, project) for file in files.split(":")]
+    failures = []
+    for file in files.split(":"):
+        if "Project.xml" in zipfile.ZipFile(file).namelist():
+            failure, project = import_project(file, user)
+            failures.append(failure)
+        else:
+            failures.append(launch(TVBImporter, TVBImporterModel(data_file=file), user, project))
     failed = any(failures)
     return {
         "error": " ".join(failures).strip(),
         "stored": sorted(type(datatype).__name__ for datatype in stored_datatypes()),
         "groups": [] if failed else [group(number, user, project) for number in rows(DataTypeGroup)],
         "bursts": [] if failed else [burst(number, user, project) for number in rows(BurstConfiguration)],
+        "project": getattr(project, "name", ""),
+        "viewers": [] if failed else data_viewers(user, project),
         "operations": [operation(number, project) for number in rows(Operation)],
     }
+
+
+def import_project(file: str, user: Any) -> tuple[str, Any]:
+    """What importing a project fails with, or nothing; and the project."""
+    service = ImportService()
+    # It removes what it is given.
+    copy = f"{file}.copy.zip"
+    shutil.copyfile(file, copy)
+    try:
+        service.import_project_structure(copy, user.id)
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}", None
+    [project] = service.created_projects
+    return "", dao.get_project_by_id(project.id)
+
+
+def data_viewers(user: Any, project: Any) -> list[Any]:
+    """What each viewer offered for a time series of the project says."""
+    series = [one for one in stored_datatypes() if type(one).__name__ == "TimeSeriesRegionIndex"]
+    return viewers(series[0], user, project) if series else []
 
 
 def rows(entity: Any) -> list[int]:

@@ -1,5 +1,7 @@
 """The ZIP for the GUI: complete, in order, whole or not at all."""
 
+import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,7 +15,8 @@ from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from models.errors import OutputError
-from worker.bundle import write_bundle
+from worker.gui.archive import Linking
+from worker.gui.write import FRESH, write_data
 from worker.h5.datatypes import file_prefix, references, write_datatype
 
 #: Objects that refer to each other in every way there is.
@@ -59,7 +62,7 @@ def test_dates_rise_in_the_order_of_dependency_even_where_the_files_do_not(tmp_p
     path, gid = connectivity
     files = [series(tmp_path, gid, created) for _ in range(3)]
 
-    bundle = write_bundle([*files, path], tmp_path / "b.zip")
+    bundle = write_data([*files, path], tmp_path / "b.zip")
 
     with zipfile.ZipFile(bundle) as archive:
         assert archive.namelist()[0] == path.name
@@ -74,7 +77,7 @@ def test_the_files_themselves_stay_as_they_are(tmp_path, connectivity) -> None:
     one = series(tmp_path, gid, LONG_AGO)
     before = one.read_bytes()
 
-    write_bundle([path, one], tmp_path / "b.zip")
+    write_data([path, one], tmp_path / "b.zip")
 
     assert one.read_bytes() == before
 
@@ -83,7 +86,7 @@ def test_a_reference_that_is_missing_is_refused(tmp_path) -> None:
     one = series(tmp_path, uuid4())
 
     with pytest.raises(OutputError, match="not among the files"):
-        write_bundle([one], tmp_path / "b.zip")
+        write_data([one], tmp_path / "b.zip")
 
     assert not list(tmp_path.glob("b.zip*"))
 
@@ -100,7 +103,7 @@ def test_whatever_refers_to_others_comes_after_them(tmp_path) -> None:
     )
 
     # The most dependent ones first: the worst order to be given.
-    bundle = write_bundle([one, *reversed(files)], tmp_path / "b.zip")
+    bundle = write_data([one, *reversed(files)], tmp_path / "b.zip")
 
     with zipfile.ZipFile(bundle) as archive:
         names = archive.namelist()
@@ -120,7 +123,7 @@ def test_files_that_refer_to_each_other_in_a_circle_are_refused(tmp_path) -> Non
         write(path, np.ones((3, 1, 76, 1)), gid=gid, connectivity=other)
 
     with pytest.raises(OutputError, match=r"a\.h5 .*b\.h5.*refer to each other in a circle"):
-        write_bundle(files, tmp_path / "b.zip")
+        write_data(files, tmp_path / "b.zip")
 
 
 def test_a_file_in_twice_is_refused(tmp_path, connectivity) -> None:
@@ -128,7 +131,7 @@ def test_a_file_in_twice_is_refused(tmp_path, connectivity) -> None:
     one = series(tmp_path, gid)
 
     with pytest.raises(OutputError, match="twice"):
-        write_bundle([path, one, one], tmp_path / "b.zip")
+        write_data([path, one, one], tmp_path / "b.zip")
 
 
 def test_a_damaged_file_is_named(tmp_path, connectivity) -> None:
@@ -136,26 +139,97 @@ def test_a_damaged_file_is_named(tmp_path, connectivity) -> None:
     (tmp_path / "bad.h5").write_bytes(b"no")
 
     with pytest.raises(OutputError, match=r"bad\.h5"):
-        write_bundle([path, tmp_path / "bad.h5"], tmp_path / "b.zip")
+        write_data([path, tmp_path / "bad.h5"], tmp_path / "b.zip")
 
 
 def test_an_old_bundle_stays_when_the_new_one_fails(tmp_path, connectivity) -> None:
     path, _ = connectivity
-    write_bundle([path], tmp_path / "b.zip")
+    write_data([path], tmp_path / "b.zip")
     before = (tmp_path / "b.zip").read_bytes()
 
     with pytest.raises(OutputError):
-        write_bundle([path, series(tmp_path, uuid4())], tmp_path / "b.zip")
+        write_data([path, series(tmp_path, uuid4())], tmp_path / "b.zip")
 
     assert (tmp_path / "b.zip").read_bytes() == before
 
 
 def test_as_a_program_it_says_in_one_line_what_is_wrong(tmp_path) -> None:
+    wanted = {
+        "kind": "data", "name": "b", "target": str(tmp_path / "b.zip"), "files": [str(tmp_path / "gone.h5")],
+        "points": [], "links": {}, "stable_gids": False,
+    }  # fmt: skip
+
     done = subprocess.run(
-        [sys.executable, "-m", "worker.bundle", str(tmp_path / "b.zip")],
-        input=str(tmp_path / "gone.h5"), capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "worker.gui.write"],
+        input=json.dumps(wanted), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "gone.h5" in done.stderr
+
+
+def attributes(bundle, prefix: str) -> dict[str, str]:
+    with zipfile.ZipFile(bundle) as archive:
+        [name] = [name for name in archive.namelist() if name.rpartition("/")[2].startswith(prefix)]
+        with h5py.File(io.BytesIO(archive.read(name))) as file:
+            return {key.removeprefix("TVB_"): value for key, value in file.attrs.items()}
+
+
+def test_each_zip_has_gids_of_its_own_unless_it_is_told_to_keep_them(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+    one = series(tmp_path, gid)
+    fresh, again, kept = (
+        write_data([path, one], tmp_path / f"{name}.zip", linking)
+        for name, linking in {"a": FRESH, "b": FRESH, "c": Linking(is_stable=True)}.items()
+    )
+
+    gids = {attributes(bundle, "TimeSeriesRegion_")["gid"] for bundle in (fresh, again, kept)}
+    assert len(gids) == 3
+    assert attributes(kept, "TimeSeriesRegion_")["connectivity"] == gid.urn
+    for bundle in (fresh, again, kept):
+        assert attributes(bundle, "TimeSeriesRegion_")["connectivity"] == attributes(bundle, "Connectivity_")["gid"]
+
+
+def test_regions_that_tvb_data_knows_have_their_mapping(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+
+    bundle = write_data([path, series(tmp_path, gid)], tmp_path / "b.zip", FRESH)
+
+    mapping = attributes(bundle, "RegionMapping_")
+    assert attributes(bundle, "TimeSeriesRegion_")["region_mapping"] == mapping["gid"]
+    assert mapping["connectivity"] == attributes(bundle, "Connectivity_")["gid"]
+    assert mapping["surface"] == attributes(bundle, "Surface_")["gid"]
+
+
+def test_regions_that_nobody_knows_have_none(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+    with h5py.File(path, "r+") as file:
+        file["centres"][0, 0] += 100.0
+
+    bundle = write_data([path, series(tmp_path, gid)], tmp_path / "b.zip", FRESH)
+
+    assert "region_mapping" not in attributes(bundle, "TimeSeriesRegion_")
+
+
+def test_what_the_project_holds_is_named_and_not_carried(tmp_path, connectivity) -> None:
+    path, gid = connectivity
+    links = {name: uuid4() for name in ("connectivity", "region_mapping")}
+
+    bundle = write_data([path, series(tmp_path, gid)], tmp_path / "b.zip", Linking(links=links))
+
+    with zipfile.ZipFile(bundle) as archive:
+        assert len(archive.namelist()) == 1
+    found = attributes(bundle, "TimeSeriesRegion_")
+    assert {name: found[name] for name in links} == {name: gid.urn for name, gid in links.items()}
+
+
+def test_one_gid_does_not_stand_for_two_connectivities(tmp_path) -> None:
+    paths = []
+    for name in ("connectivity", "other_connectivity"):
+        found = OBJECTS[name]()
+        paths.append(tmp_path / f"Connectivity_{found.gid.hex}.h5")
+        write_datatype(paths[-1], found, LATER, subject="s")
+
+    with pytest.raises(OutputError, match="a second Connectivity"):
+        write_data(paths, tmp_path / "b.zip", Linking(links={"connectivity": uuid4()}))

@@ -14,7 +14,7 @@ from models.catalogue import Catalogue
 from models.settings import Settings, load_settings
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec
-from worker.bundle import write_bundle
+from worker.gui.write import write_data
 from worker.run import run_job
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
@@ -46,7 +46,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = catalogue.add_sweep(SweepSpec(name="gui", base=base, plan={"coupling.a": [0.01, 0.02]}))
     files = [path for job in catalogue.jobs(sweep=sweep.gid) for path in run(settings, catalogue, job.gid)]
     catalogue.dispose()
-    return write_bundle(list(dict.fromkeys(files)), settings.data_dir / "bundle.zip")
+    return write_data(list(dict.fromkeys(files)), settings.data_dir / "bundle.zip")
 
 
 def run(settings: Settings, catalogue: Catalogue, gid) -> list[Path]:

@@ -13,7 +13,7 @@ from models.inputs import Inputs
 from models.settings import load_settings
 from models.sweep import SweepSpec
 from submit.simulator import describe_simulator
-from worker.bundle import write_bundle
+from worker.gui.write import write_data
 from worker.run import run_job
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-coverage")]
@@ -41,7 +41,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], dict[st
         records += run_job(catalogue, settings, claim)
     catalogue.dispose()
     paths = [settings.storage.absolute(path) for record in records for path in (*record.refers_to, record.path)]
-    bundle = write_bundle(list(dict.fromkeys(paths)), Path(settings.data_dir) / "bundle.zip")
+    bundle = write_data(list(dict.fromkeys(paths)), Path(settings.data_dir) / "bundle.zip")
     [verdict] = gui_verdicts([bundle], tmp_path_factory.mktemp("tvb-home"))
     return records, verdict
 

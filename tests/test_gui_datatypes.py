@@ -10,7 +10,7 @@ import pytest
 from conftest import gui_verdicts
 from tvb_objects import OBJECTS
 
-from worker.bundle import write_bundle
+from worker.gui.write import write_data
 from worker.h5.datatypes import file_prefix, write_datatype
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header
@@ -86,7 +86,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> dict:
         write_datatype(path, instance, CREATED + timedelta(seconds=number), subject="S 1")
         verify_datatype(path, instance.gid)
         files.append(path)
-    bundle = write_bundle(files, directory / "bundle.zip")
+    bundle = write_data(files, directory / "bundle.zip")
 
     return gui_verdicts([bundle], home)[0]
 

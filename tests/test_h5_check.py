@@ -14,7 +14,7 @@ from test_h5_datatypes import ONE_OF_EACH
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
-from worker.bundle import write_bundle
+from worker.gui.write import write_data
 from worker.h5.check import faults
 from worker.h5.datatypes import file_prefix, write_datatype
 from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
@@ -312,7 +312,7 @@ def packed(path: Path, members: list[Path], compression: int = zipfile.ZIP_STORE
 
 
 def test_a_bundle_has_no_fault(tmp_path, members) -> None:
-    assert faults(write_bundle(members, tmp_path / "b.zip")) == []
+    assert faults(write_data(members, tmp_path / "b.zip")) == []
 
 
 def test_a_compressed_zip_with_other_files_in_it_has_no_fault(tmp_path, members) -> None:

@@ -70,7 +70,7 @@ def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
 
 def test_a_job_that_never_ends_a_chunk_is_ended_with_its_process(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("worker.pulse.HARD_AFTER", 0.5)
-    monkeypatch.setattr("worker.engines.reference.list", lambda *_: time.sleep(600), raising=False)
+    monkeypatch.setattr("tvb.simulator.simulator.Simulator.__call__", lambda *_, **__: time.sleep(600))
     gid = add(catalogue, **LONG, time_limit=1.0)
     process = multiprocessing.get_context("fork").Process(target=lambda: perform(WorkerState(settings), str(gid)))
 

@@ -98,7 +98,8 @@ def test_results_are_at_hand_as_a_table_and_as_series(tmp_path) -> None:
     assert series.attributes["title"] == "my title"
     assert series.spec["coupling"]["a"] == [0.02]
     assert "my title" in repr(series)
-    assert sweep.bundle(tmp_path / "b.zip").is_file()
+    [bundle] = sweep.bundle(tmp_path / "b.zip")
+    assert bundle.is_file()
     assert repr(client.find("t", tmp_path)) == repr(sweep)
     assert repr(client.find(str(sweep.jobs()[0].gid), tmp_path)) == repr(sweep.jobs()[0])
     with pytest.raises(NotFoundError, match="no output of monitor 'Raw'"):

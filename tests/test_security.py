@@ -26,7 +26,7 @@ from submit.local import redis_server
 from worker.transport import gid_of, plain
 
 SECRET = "s3cretword"
-ACL = f"user worker on >{SECRET} ~* &* +@all -@dangerous +info"
+ACL = f"user worker on >{SECRET} ~* &* +@all -@dangerous +info +client"
 GID = "5345bcfe-ae86-44f1-be56-e7c7f0f3120b"
 
 

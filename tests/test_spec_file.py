@@ -290,6 +290,12 @@ def test_a_key_cannot_break_the_line_of_its_fault(write, key) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("key", ["a[", "a]", "a.", "[", ".", "a[b", "[1", "]]["])
+def test_a_key_of_brackets_and_points_is_one_line_too(write, key) -> None:
+    with pytest.raises(SpecError, match="connectivity"):
+        load(write("a.json", json.dumps({**json.loads(JSON), "connectivity": {key: 1}})))
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),

@@ -14,7 +14,7 @@ from test_cli import assert_refused, spec_file, tvb_batch  # noqa: F401 - a fixt
 from models.errors import OutputError, SpecError
 from models.settings import load_settings
 from models.sweep import sweep
-from submit.bundle import make_bundle
+from submit.bundle import make_bundles
 from submit.bundle_tvb1 import make_tvb1_bundle
 from submit.results import TimeSeries
 from worker.h5.check import faults
@@ -202,7 +202,7 @@ def test_files_for_tvb_1_are_not_bundled_for_tvb_2(settings, catalogue, tmp_path
     made, _ = ran(settings, catalogue, format="tvb1")
 
     with pytest.raises(OutputError, match="bundle it with --format tvb1"):
-        make_bundle(catalogue, [made], settings, tmp_path / "x.zip")
+        make_bundles(catalogue, [made], settings, tmp_path / "x.zip")
 
 
 def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:  # noqa: F811

@@ -19,6 +19,7 @@ from models.catalogue import Claim, OutputRecord
 from models.inputs import Inputs
 from models.paths import Storage, part
 from models.spec import SimulationSpec
+from models.titles import fill
 from worker.checkpoint import SavedSeries
 from worker.engines import reference
 from worker.gids import content_gid
@@ -148,7 +149,8 @@ class Outputs:
         header = Header(
             gid=gid,
             datatype=series.datatype,
-            title=spec.title or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
+            title=fill(spec.title, spec.parameters())
+            or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
             sample_period=float(monitor.period),
             start_time=0.0,
             labels_ordering=LABELS_ORDERING[series.datatype],
@@ -156,6 +158,7 @@ class Outputs:
             **{attribute: datatype.gid for attribute, datatype in series.references.items()},
             subject=spec.subject,
             user_tags=spec.user_tags,
+            operation_tag=spec.operation_tag,
             created=datetime.now(UTC),
         )
         final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)

@@ -24,47 +24,83 @@ if TYPE_CHECKING:
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The ZIP; in the data directory by default."
 )
 @click.option(
-    "--as", "kind", type=click.Choice(["data", "simulations", "pse"]), default="data", show_default=True,
-    help="Time series alone; with their simulations in the history; as a parameter space exploration.",
+    "--as", "kind", type=click.Choice(["data", "simulations", "pse", "project"]),
+    help="Time series alone; with their simulations in the history; as a parameter space exploration (default of a "
+    "sweep over one or two numbers; else simulations); as a project.",
 )  # fmt: skip
+@click.option("--where", "-w", metavar="FILTER", help="Only jobs that fit, as `list --where` takes it.")
+@click.option("--axes", metavar="A,B", default="", help="Of an exploration: one or two swept numbers.")
+@click.option("--at", multiple=True, metavar="NAME=VALUE", help="Of an exploration: fix another one. May be repeated.")
+@click.option("--connectivity-gid", type=click.UUID, help="Of one that the GUI project holds; it is not carried.")
+@click.option("--region-mapping-gid", type=click.UUID, help="The same for the region mapping.")
+@click.option("--surface-gid", type=click.UUID, help="The same for the surface.")
+@click.option("--sensors-gid", type=click.UUID, help="The same for the sensors.")
+@click.option("--stable-gids", is_flag=True, help="Keep the files' gids; by default each ZIP has its own.")
 @click.option(
     "--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), default="tvb2", show_default=True,
     help="tvb1 for TVB 1.4 to 1.5: the time series alone.",
 )  # fmt: skip
-@click.option("--connectivity-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
-@click.option("--region-mapping-gid", type=click.UUID, help="With tvb1: of one that the GUI project already holds.")
 @click.pass_obj
 def bundle(
-    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind, file_format: str,
-    connectivity_gid: UUID | None, region_mapping_gid: UUID | None,
+    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind | None, where: str | None, axes: str,
+    at: tuple[str, ...], connectivity_gid: UUID | None, region_mapping_gid: UUID | None, surface_gid: UUID | None,
+    sensors_gid: UUID | None, stable_gids: bool, file_format: str,
 ) -> None:  # fmt: skip
     """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
 
-    Runs where the data directory is mounted.
+    Runs where the data directory is mounted. An exploration has two axes and at most 512 points: of more, there are
+    several ZIPs.
 
     \b
     Example:
-      tvb-batch bundle jansen_rit --as simulations -o jansen_rit.zip
+      tvb-batch bundle sweep --axes coupling.a,model.mu -o sweep.zip
     """
-    from submit.bundle import make_bundle
+    from submit.bundle import Wanted, make_bundles
+    from submit.progress import jobs_bar
 
     catalogue = catalogue_of(settings)
     found = [catalogue.find(key) for key in keys]
     target = (output or settings.storage.bundle("-".join(keys))).absolute()
+    gids = {
+        "connectivity": connectivity_gid, "region_mapping": region_mapping_gid, "surface": surface_gid,
+        "sensors": sensors_gid,
+    }  # fmt: skip
+    links = {name: gid for name, gid in gids.items() if gid is not None}
     if file_format == "tvb1":
         from submit.bundle_tvb1 import make_tvb1_bundle
 
-        if kind != "data":
-            raise click.UsageError(f"--as {kind}: TVB 1 gets the time series alone; leave --as out")
+        if kind not in (None, "data") or where or axes or at or stable_gids or surface_gid or sensors_gid:
+            raise click.UsageError("--format tvb1 gives the time series alone; it takes two of the gids and -o")
         make_tvb1_bundle(
             catalogue, found, settings, target, connectivity_gid=connectivity_gid, region_mapping_gid=region_mapping_gid
         )
         click.echo(f"{target}\nIn the TVB 1 GUI: Project, Data Structure, Upload data, TVB; give it this file.")
         return
-    if connectivity_gid or region_mapping_gid:
-        raise click.UsageError("--connectivity-gid and --region-mapping-gid are for --format tvb1")
-    make_bundle(catalogue, found, settings, target, kind)
-    click.echo(f"{target}\nIn the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it this file.")
+    values = dict(_pair(text) for text in at)
+    wanted = Wanted(kind, where, tuple(filter(None, axes.replace(" ", "").split(","))), values, links, stable_gids)
+    with jobs_bar() as told:
+        made = make_bundles(catalogue, found, settings, target, wanted, told)
+    for one in made:
+        click.echo(f"{one.path}{f'  {one.label}, {one.jobs} jobs' if one.label else ''}")
+    if len(made) > 1:
+        click.echo(f"{len(made)} ZIPs: the GUI shows two axes and at most 512 points at once.")
+    click.echo(_NEXT[made[0].kind])
+
+
+_UPLOAD = "In the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it the file"
+_NEXT: dict[str, str] = {
+    "data": f"{_UPLOAD}.",
+    "simulations": f"{_UPLOAD}. The simulations are in Simulator, Simulation History.",
+    "pse": f"{_UPLOAD}. The exploration is in Simulator, Simulation History; its group opens in Discrete and Isocline.",
+    "project": "In the TVB GUI: Project, List of All Projects, Import project structure; give it the file.",
+}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not value.strip():
+        raise click.UsageError(f"--at {text}: expected NAME=VALUE, such as coupling.a=0.1")
+    return name.strip(), value.strip()
 
 
 @main.command()

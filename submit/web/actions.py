@@ -14,7 +14,7 @@ from models.catalogue import Catalogue
 from models.errors import NotFoundError, TvbBatchError
 from models.settings import Settings
 from models.tables import Sweep
-from submit.bundle import make_bundle
+from submit.bundle import make_bundles
 from submit.web import pages
 from submit.words import short
 
@@ -56,7 +56,7 @@ class Bundles:
 
         def work() -> None:
             try:
-                make_bundle(catalogue, [sweep], settings, settings.storage.bundle(name).absolute())
+                make_bundles(catalogue, [sweep], settings, settings.storage.bundle(name).absolute())
                 ended = replace(making, state="ready")
             except TvbBatchError as exc:
                 ended = replace(making, state="failed", error=str(exc))

@@ -1,6 +1,6 @@
 """The records that the GUI keeps of a simulation: view models, burst configuration and metrics, with h5py alone.
 
-Called by `worker.gui_bundle` with TVB's own objects. What is in a view model's file is what TVB declares of the
+Called by `worker.gui.operations` with TVB's own objects. What is in a view model's file is what TVB declares of the
 object's class, in the encoding of tvb-framework 2.10 (`tvb.core.neotraits._h5core.ViewModelH5`), of which nothing is
 imported.
 """

@@ -1,4 +1,4 @@
-"""The swept parameters of a bundle as the GUI names and writes them. Called by `worker.gui_bundle`; imports no TVB."""
+"""The swept parameters of a bundle as the GUI names and writes them. Imports no TVB."""
 
 import json
 from collections.abc import Iterable

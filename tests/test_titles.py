@@ -1,0 +1,27 @@
+"""Titles with a job's parameters in them."""
+
+import pytest
+from conftest import SHORT
+
+from models.errors import SpecError
+from models.spec import SimulationSpec, simulation
+from models.titles import fill
+
+
+def test_names_in_braces_become_values() -> None:
+    spec = SimulationSpec.model_validate({**SHORT, "title": "a={coupling.a} on {model.class} {seed}"})
+
+    assert fill(spec.title, spec.parameters()) == "a=0.00390625 on Generic2dOscillator 42"
+    assert fill("plain {", {}) == "plain {"
+
+
+@pytest.mark.parametrize("name", ["coupling.aa", "", "coupling.a!r", "0", "__class__", "coupling.a:>10"])
+def test_nothing_but_a_parameter_may_stand_there(name: str) -> None:
+    with pytest.raises(SpecError, match="title"):
+        simulation({**SHORT, "title": f"x {{{name}}}"})
+
+
+def test_the_title_is_no_part_of_the_hash() -> None:
+    one, other = (SimulationSpec.model_validate({**SHORT, "title": title}) for title in ("a", "{coupling.a}"))
+
+    assert one.parameters_hash() == other.parameters_hash()

@@ -1,0 +1,1 @@
+"""ZIPs for the TVB web GUI: time series, simulations, explorations and projects, as it writes them itself."""

@@ -1,0 +1,146 @@
+"""The ZIP on its way: gives gids and dates, and holds one file at a time beside it. Imports no TVB.
+
+Within the ZIP the creation dates rise from file to file: the GUI imports by date, and fails with an unrelated message
+where a time series is as old as its connectivity.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import h5py
+
+from models.errors import OutputError
+from models.paths import part
+from worker.gui.members import REFERENCES, Member, read_member
+from worker.h5.tvb2 import PROVENANCE, write_attributes
+
+#: What a GUI project may hold already, by the option that names it, as its files begin.
+LINKED = {
+    "connectivity": "Connectivity", "region_mapping": "RegionMapping", "surface": "Surface", "sensors": "Sensors",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Linking:
+    """How the gids of a ZIP come about.
+
+    With gids of its own, a second import can break nothing that the first one brought.
+    """
+
+    #: Keep the files' own gids.
+    is_stable: bool = False
+    #: The gid of a datatype that the project holds, by `LINKED`; it is not put into the ZIP.
+    links: Mapping[str, UUID] = field(default_factory=dict)
+    #: Put the region mapping of known connectivities beside them.
+    adds_mappings: bool = True
+
+
+class Archive:
+    """A ZIP that is being written."""
+
+    def __init__(self, archive: zipfile.ZipFile, directory: Path, first: datetime, linking: Linking) -> None:
+        self._archive, self.directory, self._date, self.linking = archive, directory, first, linking
+        self._gids: dict[UUID, UUID] = {}
+        self._linked: dict[str, str] = {}
+        self._added: set[UUID] = set()
+        #: The RegionMapping of each Connectivity, both with their gids in this ZIP.
+        self.mappings: dict[UUID, UUID] = {}
+
+    def gid_of(self, old: UUID) -> UUID:
+        """The gid in this ZIP of a datatype that several files refer to."""
+        return self._gids.setdefault(old, old if self.linking.is_stable else uuid4())
+
+    def date(self) -> datetime:
+        """A date after all that were given before."""
+        self._date += timedelta(microseconds=1)
+        return self._date
+
+    def add_datatype(self, member: Member) -> None:
+        """Put a datatype at the root of the ZIP, once, unless the project holds it.
+
+        Raises
+        ------
+        OutputError
+            There are two of its kind, and one gid.
+        """
+        for name, datatype in LINKED.items():
+            if name in self.linking.links and member.datatype == datatype:
+                if self._linked.setdefault(name, member.gid) != member.gid:
+                    raise OutputError(f"{member.path}: a second {datatype}; one gid cannot stand for both")
+                self._gids[UUID(member.gid)] = self.linking.links[name]
+                return
+        gid = self.gid_of(UUID(member.gid))
+        if gid not in self._added:
+            self._added.add(gid)
+            self.add_copy(member, "", gid, {})
+
+    def add(self, name: str, write: Callable[[h5py.File], None]) -> None:
+        """Write a new file into the ZIP."""
+        path = self.directory / "new.h5"
+        with h5py.File(path, "w") as file:
+            write(file)
+        self._archive.write(path, name)
+        path.unlink()
+
+    def add_text(self, name: str, text: str) -> None:
+        """Write a file of another kind into the ZIP."""
+        self._archive.writestr(name, text)
+
+    def add_copy(self, member: Member, folder: str, gid: UUID, extra: Mapping[str, object]) -> None:
+        """Copy a file into the ZIP, with its new gid and those of what it refers to."""
+        # The member's own date, where it keeps the order.
+        self._date = max(self._date, member.created - timedelta(microseconds=1))
+        created = self.date()
+        own = UUID(member.gid)
+        name = folder + (member.path.name if gid == own else f"{member.datatype}_{gid.hex}.h5")
+        with h5py.File(member.path, "r") as file:
+            old = {key.removeprefix("TVB_"): UUID(str(file.attrs[key])) for key in REFERENCES if key in file.attrs}
+        renamed = {key: self.gid_of(value) for key, value in old.items()}
+        mapping = self.mappings.get(renamed.get("connectivity", UUID(int=0)))
+        if member.datatype == "TimeSeriesRegion" and mapping is not None:
+            renamed.setdefault("region_mapping", mapping)
+        if (renamed, gid, created) == (old, own, member.created) and not extra:
+            self._archive.write(member.path, name)
+            return
+        copy = self.directory / "copy.h5"
+        shutil.copyfile(member.path, copy)
+        with h5py.File(copy, "r+") as file:
+            write_attributes(file, {**renamed, **extra, "gid": gid, "create_date": created})
+            if PROVENANCE in file:
+                file[PROVENANCE].attrs["output"] = own.hex
+        self._archive.write(copy, name)
+        copy.unlink()
+
+
+@contextmanager
+def open_archive(files: Sequence[Path], target: Path, linking: Linking) -> Iterator[Archive]:
+    """A ZIP for these files, which appears whole or not at all, and replaces what is there.
+
+    Raises
+    ------
+    OutputError
+        A file is damaged, or the disk refused the ZIP.
+    """
+    unfinished = part(target)
+    first = min(read_member(path).created for path in files) - timedelta(microseconds=1)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target: series may be larger than what a machine has for its temporary files.
+        # Not compressed: noisy float64 shrinks by a tenth at forty times the cost.
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundle-") as directory,
+            zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            yield Archive(archive, Path(directory), first, linking)
+        unfinished.replace(target)
+    except OSError as exc:
+        raise OutputError(f"{target}: cannot be written ({exc.strerror or exc})") from exc
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""The RegionMapping of connectivities that tvb-data knows: with it the GUI offers its Brain viewers.
+
+Called while a bundle is written. Imports TVB only when a connectivity has as many regions as one of tvb-data's.
+"""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import h5py
+import numpy as np
+
+from worker.gids import content_gid
+from worker.gui.archive import Archive
+from worker.gui.members import Member, read_member
+from worker.h5.datatypes import file_prefix, write_datatype
+
+#: Files of tvb-data by the number of regions: connectivity, cortex, mapping.
+_KNOWN = {
+    76: ("connectivity_76.zip", "cortex_16384.zip", "regionMapping_16k_76.txt"),
+    192: ("connectivity_192.zip", "cortex_16384.zip", "regionMapping_16k_192.txt"),
+}
+
+
+def add_datatype(archive: Archive, member: Member) -> None:
+    """Put a datatype at the root of the ZIP; with a Connectivity comes its mapping."""
+    archive.add_datatype(member)
+    if member.datatype == "Connectivity" and archive.linking.adds_mappings:
+        add_mapping(archive, member)
+
+
+def add_mapping(archive: Archive, connectivity: Member) -> None:
+    """Put the surface and the region mapping of a connectivity that is in the ZIP already beside it, if they are known.
+
+    One that the project holds is named instead.
+    """
+    own = archive.gid_of(UUID(connectivity.gid))
+    linked = archive.linking.links.get("region_mapping")
+    if linked is not None:
+        archive.mappings[own] = linked
+        return
+    with h5py.File(connectivity.path, "r") as file:
+        names = _KNOWN.get(int(file.attrs["TVB_number_of_regions"]))
+        labels, centres = file["region_labels"].asstr()[()], file["centres"][()]
+    if names is None:
+        return
+    known, cortex, mapping = _load(names)
+    # The same regions in the same places; weights and lengths may be a person's own.
+    if list(labels) != list(known.region_labels) or not np.allclose(centres, known.centres):
+        return
+    known.gid = UUID(connectivity.gid)
+    with tempfile.TemporaryDirectory(dir=archive.directory) as directory:
+        for datatype in (cortex, mapping):
+            path = Path(directory) / f"{file_prefix(datatype)}_{datatype.gid.hex}.h5"
+            write_datatype(path, datatype, connectivity.created, subject="John Doe")
+            archive.add_datatype(read_member(path))
+    archive.mappings[own] = archive.gid_of(mapping.gid)
+
+
+@cache
+def _load(names: tuple[str, str, str]) -> tuple[Any, Any, Any]:
+    """TVB's own connectivity, cortex and mapping; the mapping refers to both."""
+    from tvb.datatypes.connectivity import Connectivity
+    from tvb.datatypes.region_mapping import RegionMapping
+    from tvb.datatypes.surfaces import CorticalSurface
+
+    connectivity = Connectivity.from_file(names[0])
+    cortex = CorticalSurface.from_file(names[1])
+    mapping = RegionMapping.from_file(names[2])
+    mapping.connectivity, mapping.surface = connectivity, cortex
+    for datatype in (connectivity, cortex, mapping):
+        datatype.configure()
+        datatype.gid = content_gid(datatype)
+    return connectivity, cortex, mapping

@@ -1,0 +1,71 @@
+"""The files of a bundle, as they say themselves, in the order in which the GUI can import them. Imports no TVB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import h5py
+
+from models.errors import OutputError
+from worker.h5.formats import FORMATS
+from worker.h5.tvb2 import DATE_FORMAT
+
+#: Attributes that hold the gid of another datatype.
+REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.references + it.optional_references})
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a bundle, as it says itself."""
+
+    path: Path
+    gid: str
+    created: datetime
+    references: tuple[str, ...]
+
+    @property
+    def datatype(self) -> str:
+        """As the GUI begins the names of its files, such as Connectivity."""
+        return self.path.stem.rpartition("_")[0]
+
+
+def read_member(path: Path) -> Member:
+    """What a file says of itself.
+
+    Raises
+    ------
+    OutputError
+        It is no datatype's file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            references = tuple(str(file.attrs[name]) for name in REFERENCES if name in file.attrs)
+            created = datetime.strptime(str(file.attrs["TVB_create_date"]), DATE_FORMAT)
+            return Member(path, str(file.attrs["TVB_gid"]), created, references)
+    except (OSError, KeyError, ValueError) as exc:
+        raise OutputError(f"{path}: cannot be bundled ({str(exc).splitlines()[0]})") from exc
+
+
+def in_order(members: Sequence[Member]) -> list[Member]:
+    """The members, each after what it refers to.
+
+    Raises
+    ------
+    OutputError
+        One is in twice, what one refers to is not among them, or they refer to each other in a circle.
+    """
+    by_gid = {member.gid: member for member in members}
+    if len(by_gid) < len(members):
+        raise OutputError("a datatype is in twice; name each job once")
+    for member in members:
+        for gid in member.references:
+            if gid not in by_gid:
+                raise OutputError(f"{member.path}: refers to {gid}, which is not among the files")
+    graph = TopologicalSorter({member.gid: member.references for member in members})
+    try:
+        return [by_gid[gid] for gid in graph.static_order()]
+    except CycleError as exc:
+        paths = " > ".join(str(by_gid[gid].path) for gid in exc.args[1])
+        raise OutputError(f"{paths}: refer to each other in a circle; the GUI imports no such files") from exc

@@ -1,0 +1,131 @@
+"""One folder of the ZIP for each operation of the GUI, and at its root what the operations refer to."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from models.inputs import Inputs
+from models.spec import SimulationSpec, to_json
+from models.traits import build
+from worker.gids import content_gid
+from worker.gui.archive import Archive
+from worker.gui.mapping import add_datatype
+from worker.gui.members import Member, in_order, read_member
+from worker.gui.points import Point
+from worker.h5.datatypes import file_prefix, references, write_datatype
+from worker.h5.view_models import (
+    Burst,
+    ViewModel,
+    metrics_record,
+    simulation_record,
+    write_burst,
+    write_measure,
+    write_view_model,
+)
+from worker.simulator import build_simulator
+
+
+class Shared:
+    """What the operations refer to, once each at the root of the ZIP."""
+
+    def __init__(self, inputs: Inputs, archive: Archive) -> None:
+        self._inputs, self._archive = inputs, archive
+        self._added: set[str] = set()
+        self._built: tuple[str, Any] = ("", None)
+
+    def add(self, point: Point, spec: SimulationSpec) -> tuple[Any, list[Member]]:
+        """The point's simulator and outputs, when all that they refer to is in the ZIP."""
+        simulator = self._simulator(spec)
+        members = {member.gid: member for member in map(read_member, dict.fromkeys(point.datatypes))}
+        outputs = [read_member(path) for path in point.outputs]
+        with tempfile.TemporaryDirectory(dir=self._archive.directory) as directory:
+            for datatype in references(simulator):
+                if datatype.gid.urn not in members:
+                    path = Path(directory) / f"{file_prefix(datatype)}_{datatype.gid.hex}.h5"
+                    write_datatype(path, datatype, outputs[0].created, subject="John Doe")
+                    members[datatype.gid.urn] = read_member(path)
+            own = {output.gid for output in outputs}
+            for member in in_order([*members.values(), *outputs]):
+                if member.gid not in own | self._added:
+                    self._added.add(member.gid)
+                    add_datatype(self._archive, member)
+        return simulator, outputs
+
+    def _simulator(self, spec: SimulationSpec) -> Any:
+        """The simulator of a point; its large parts are those of the point before, where the specs agree in them."""
+        large = [spec.connectivity, spec.surface, spec.stimulus, spec.monitors, spec.initial_conditions]
+        key = to_json([*large, spec.integrator["dt"], spec.model["class"], spec.model.get("variables_of_interest")])
+        if key != self._built[0]:
+            simulator = build_simulator(spec, self._inputs)
+            for datatype in references(simulator):
+                datatype.gid = content_gid(datatype)
+            self._built = (key, simulator)
+        simulator = self._built[1]
+        # As the spec says, and not as a simulation changes them: it spreads parameters over vertices.
+        simulator.model = build("model", spec.model, self._inputs)
+        simulator.coupling = build("coupling", spec.coupling, self._inputs)
+        simulator.integrator = build("integrator", spec.integrator, self._inputs)
+        noise = getattr(simulator.integrator, "noise", None)
+        if noise is not None:
+            noise.noise_seed = spec.seed
+        return simulator
+
+
+class Operation:
+    """One folder of the ZIP."""
+
+    def __init__(self, archive: Archive, folder: str, burst: UUID) -> None:
+        self._archive, self._folder, self._burst = archive, f"{folder}/", burst
+        self._main: UUID | None = None
+
+    def add_simulation(
+        self, spec: SimulationSpec, simulator: Any, outputs: Sequence[Member], group: Mapping[str, object]
+    ) -> list[UUID]:
+        """The record of a simulation and its series; gives the series' gids."""
+        main, *others = simulation_record(spec, simulator, self._archive.gid_of)
+        self._main = main.gid
+        self._add_view_model(main, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})
+        for model in others:
+            self._add_view_model(model, {})
+        # A series that two jobs share is there twice.
+        gids = [UUID(output.gid) if self._archive.linking.is_stable else uuid4() for output in outputs]
+        for output, gid in zip(outputs, gids, strict=True):
+            self._archive.add_copy(output, self._folder, gid, {"parent_burst": self._burst})
+        return gids
+
+    def add_burst(self, name: str, ranges: tuple[str, ...], outputs: Sequence[Member]) -> None:
+        """The entry in the history; its times are those that the series know."""
+        assert self._main is not None, "the simulation comes first"
+        dates = [output.created for output in outputs]
+        finished = max(
+            datetime.fromtimestamp(output.path.stat().st_mtime, UTC).replace(tzinfo=None) for output in outputs
+        )
+        burst = Burst(self._burst, _gui_name(name), min(dates), max(finished, *dates), self._main, ranges)
+        file_name = f"{self._folder}BurstConfiguration_{burst.gid.hex}.h5"
+        self._archive.add(file_name, lambda file: write_burst(file, burst))
+
+    def add_metrics(self, point: Point, series: UUID, group: Mapping[str, object]) -> None:
+        """The metrics of a point, and the record of the operation that made them."""
+        self._add_view_model(
+            metrics_record(point.metrics, series), {"parent_burst": self._burst, "state": "INTERMEDIATE", **group}
+        )
+        gid, subject = uuid4(), str(point.spec.get("subject", ""))
+        self._archive.add(
+            f"{self._folder}DatatypeMeasure_{gid.hex}.h5",
+            lambda file: write_measure(
+                file, gid, point.metrics, series, self._archive.date(), subject=subject, burst=self._burst
+            ),
+        )
+
+    def _add_view_model(self, model: ViewModel, extra: Mapping[str, object]) -> None:
+        self._archive.add(
+            f"{self._folder}{model.file_name}", lambda file: write_view_model(file, model, self._archive.date(), extra)
+        )
+
+
+def _gui_name(name: str) -> str:
+    """A name as the GUI takes one: letters, digits, space, point, dash and underscore, all ASCII."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-") else "_" for letter in name)

@@ -1,0 +1,230 @@
+"""Writes the ZIP that a client asks for. Called where the storage is mounted.
+
+`python -m worker.gui.write` reads what is wanted from standard input, as JSON; for each job written it prints a line,
+so that whoever waits sees how far it is.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+from xml.sax.saxutils import escape
+
+from models.errors import SpecError, TvbBatchError
+from models.inputs import Inputs
+from models.settings import load_settings
+from models.spec import SimulationSpec, simulation
+from worker.gui.archive import Archive, Linking, open_archive
+from worker.gui.exploration import group_of
+from worker.gui.mapping import add_datatype
+from worker.gui.members import in_order, read_member
+from worker.gui.operations import Operation, Shared
+from worker.gui.points import Point
+from worker.gui.ranges import burst_ranges
+from worker.h5.view_models import check_gui_classes
+from worker.log import results_only
+from worker.tasks import import_tvb
+
+#: Every gid is the file's own, and nothing is added.
+AS_THEY_ARE = Linking(is_stable=True, adds_mappings=False)
+#: Gids that no other ZIP has.
+FRESH = Linking()
+#: What TVB 2 calls the version of a project.
+PROJECT_VERSION = 3
+
+_PROJECT = """<?xml version="1.0" ?>
+<tvb_data Data_version="5">
+\t<name>{name}</name>
+\t<description>{description}</description>
+\t<gid>{gid}</gid>
+\t<version>{version}</version>
+</tvb_data>
+"""
+
+Told = Callable[[], object]
+
+
+def write_data(
+    files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, told: Told = lambda: None
+) -> Path:  # fmt: skip
+    """Write the files into one ZIP in a flat folder, what is referred to first; gives `target`.
+
+    Parameters
+    ----------
+    target : appears whole or not at all, and is replaced when it is there
+    told : called after each file
+
+    Raises
+    ------
+    OutputError
+        A file is damaged or in twice, a datatype that one refers to is not among them, or the disk refused the ZIP.
+    """
+    members = in_order([read_member(path) for path in files])
+    with open_archive(files, target, linking) as archive:
+        for member in members:
+            add_datatype(archive, member)
+            told()
+    return target
+
+
+def write_simulations(
+    points: Sequence[Point], target: Path, inputs: Inputs, linking: Linking = FRESH, told: Told = lambda: None
+) -> Path:  # fmt: skip
+    """Write a ZIP that puts each simulation into the Simulation History, with its parameters and series.
+
+    Parameters
+    ----------
+    inputs : where the files are that the specs name
+    target : appears whole or not at all, and is replaced when it is there
+    told : called after each point
+
+    Raises
+    ------
+    SpecError
+        There is nothing to write, or a simulation has a part that the GUI has no view model of.
+    InputError
+        A file that a spec names cannot be read.
+    OutputError
+        A file is damaged, refers to what is not there, or the disk refused the ZIP.
+    """
+    with _opened(points, target, linking) as (archive, specs):
+        _add_simulations(archive, points, specs, inputs, told)
+    return target
+
+
+def write_pse(
+    points: Sequence[Point], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
+    told: Told = lambda: None,
+) -> Path:  # fmt: skip
+    """Write a ZIP that the GUI takes as one parameter space exploration, with the viewers of its metrics.
+
+    Parameters
+    ----------
+    points : one or two swept parameters, the same and the same metrics in each
+    name : what the Simulation History calls it
+
+    Raises
+    ------
+    SpecError
+        The points make no exploration that the GUI can show, or see `write_simulations`.
+    InputError, OutputError
+        As `write_simulations`.
+    """
+    with _opened(points, target, linking) as (archive, specs):
+        _add_exploration(archive, points, specs, inputs, name, told)
+    return target
+
+
+def write_project(
+    points: Sequence[Point], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
+    told: Told = lambda: None,
+) -> Path:  # fmt: skip
+    """Write a ZIP that the GUI imports as a project of its own: an exploration where the points make one.
+
+    Raises
+    ------
+    SpecError, InputError, OutputError
+        As `write_simulations`.
+    """
+    with _opened(points, target, linking) as (archive, specs):
+        archive.add_text("Project.xml", project_xml(name))
+        if points[0].swept:
+            _add_exploration(archive, points, specs, inputs, name, told)
+        else:
+            _add_simulations(archive, points, specs, inputs, told)
+    return target
+
+
+def project_xml(name: str) -> str:
+    """The record of a project that has this name."""
+    words = {"name": escape(name), "description": "Made by tvb-batch", "gid": uuid4(), "version": PROJECT_VERSION}
+    return _PROJECT.format(**words)
+
+
+@contextmanager
+def _opened(points: Sequence[Point], target: Path, linking: Linking) -> Iterator[tuple[Archive, list[SimulationSpec]]]:
+    if not points:
+        raise SpecError("points", "none", "at least one finished simulation")
+    specs = [simulation(point.spec) for point in points]
+    for point, spec in zip(points, specs, strict=True):
+        check_gui_classes(spec)
+        if not point.outputs:
+            raise SpecError(point.name, "no time series", "the files of its outputs")
+    files = list(dict.fromkeys(chain.from_iterable((*point.outputs, *point.datatypes) for point in points)))
+    with open_archive(files, target, linking) as archive:
+        yield archive, specs
+
+
+def _add_simulations(
+    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, told: Told
+) -> None:  # fmt: skip
+    shared = Shared(inputs, archive)
+    for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
+        operation = Operation(archive, str(number), uuid4())
+        simulator, outputs = shared.add(point, spec)
+        operation.add_simulation(spec, simulator, outputs, {})
+        operation.add_burst(point.name, (), outputs)
+        told()
+
+
+def _add_exploration(
+    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, name: str, told: Told
+) -> None:  # fmt: skip
+    group = group_of(points)
+    shared, burst = Shared(inputs, archive), uuid4()
+    series: list[UUID] = []
+    for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
+        operation = Operation(archive, str(number), burst)
+        simulator, outputs = shared.add(point, spec)
+        gids = operation.add_simulation(spec, simulator, outputs, group.attributes(point, group.simulations))
+        series.append(gids[0])
+        if number == 1:
+            operation.add_burst(name, burst_ranges(spec, group.axes), outputs)
+        told()
+    # The metrics' operations come after all the simulations', as the GUI asks.
+    for number, (point, gid) in enumerate(zip(points, series, strict=True), start=len(points) + 1):
+        operation = Operation(archive, str(number), burst)
+        operation.add_metrics(point, gid, group.attributes(point, group.metrics))
+
+
+def main() -> int:
+    """Write the ZIP that standard input describes; gives the exit code."""
+    wanted: dict[str, Any] = json.load(sys.stdin)
+    linking = Linking(wanted["stable_gids"], {name: UUID(gid) for name, gid in wanted["links"].items()})
+    target, name, inputs = Path(wanted["target"]), wanted["name"], Inputs(load_settings().storage)
+    points = [
+        Point(
+            spec=point["spec"], outputs=tuple(map(Path, point["outputs"])),
+            datatypes=tuple(map(Path, point["datatypes"])), metrics=point["metrics"], swept=point["swept"],
+            name=point["name"],
+        )
+        for point in wanted["points"]
+    ]  # fmt: skip
+    with results_only() as lines:
+
+        def told() -> None:
+            print("written", file=lines, flush=True)
+
+        import_tvb()
+        try:
+            match wanted["kind"]:
+                case "data":
+                    write_data([Path(path) for path in wanted["files"]], target, linking, told)
+                case "simulations":
+                    write_simulations(points, target, inputs, linking, told)
+                case "pse":
+                    write_pse(points, target, inputs, name, linking, told)
+                case "project":
+                    write_project(points, target, inputs, name, linking, told)
+        except TvbBatchError as exc:
+            print(exc, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
