@@ -44,10 +44,10 @@ def root(base, exponent, known):
     """
     real, size = base.real, abs(base.imag)
     sign = math.copysign(1.0, base.imag)
-    if real == known[0] and size == known[1]:
-        return real, size, known[2], known[3], sign
     if real == 0.0 and size == 0.0:
         return real, size, 0.0, 0.0, 1.0
+    if real == known[0] and size == known[1]:
+        return real, size, known[2], known[3], sign
     length = math.pow(math.hypot(real, size), exponent)
     phase = math.atan2(size, real) * exponent
     return real, size, length * math.cos(phase), length * math.sin(phase), sign
