@@ -140,6 +140,9 @@ CASES["three modes, coloured noise"] = Case(
 )
 CASES["stimulus"] = Case(stimulus=pulse)
 CASES["stimulus, stochastic"] = Case(stimulus=pulse, integrator="HeunStochastic")
+for _root in (2, 3):
+    for _name in ("EpileptorCodim3", "EpileptorCodim3SlowMod"):
+        CASES[f"root {_root} of {_name}"] = Case(model=_name, model_parameters={"N": np.array([_root])})
 CASES["parameters for each node"] = Case(
     model="WilsonCowan", model_parameters={"c_ee": np.linspace(10.0, 14.0, 76), "P": np.linspace(0.0, 1.0, 76)}
 )

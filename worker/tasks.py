@@ -150,6 +150,7 @@ def register(app: Celery, settings: Settings) -> None:
             # Whatever a person's own module raises: a worker without it would leave out what the person asked for.
             log.error("no_module", reason=f"{type(exc).__name__}: {exc}", setting="TVB_BATCH_MODULES")
             raise SystemExit(2) from exc
+        warm_kernels(settings)
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:
@@ -173,6 +174,21 @@ def import_tvb() -> None:
     # TVB brings a logging configuration of its own, which tells every step of every `configure`.
     for name in ("tvb", "tvb.simulator", "tvb.basic", "tvb.datatypes", "tvb.core"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def warm_kernels(settings: Settings) -> None:
+    """Load what all kernels share, or compile it once for this host, before the pool is forked: no job pays for it."""
+    # What it needs of Numba takes a second to import, which only a worker has.
+    from worker.engines.warming import warm
+
+    started = time.monotonic()
+    try:
+        engines = warm(settings.cache_dir / "kernels")
+    except Exception as exc:
+        # Each job still finds an engine that runs it.
+        log.warning("kernels_not_warm", reason=f"{type(exc).__name__}: {exc}")
+        return
+    log.info("kernels_warm", seconds=round(time.monotonic() - started, 1), engines=sorted(set(engines)))
 
 
 def perform(state: WorkerState, gid: str) -> None:

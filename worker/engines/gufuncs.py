@@ -16,7 +16,9 @@ import numpy as np
 
 from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
 from worker.engines.operands import cast, operand
+from worker.engines.roots import write_roots
 from worker.engines.standins import Stack, Value
+from worker.engines.vectors import write_out
 
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
@@ -115,7 +117,12 @@ def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], ou
     body = [statement for statement in tree.body if not _is_text(statement)]
     scalars = _Scalars(set(names))
     body = [scalars.visit(statement) for statement in body]
-    module = ast.fix_missing_locations(ast.Module(body, []))
+    module = ast.Module(body, [])
+    if function.__globals__.keys().isdisjoint({"norm", "root", "number"}):
+        # Names of `primitives.vectors`.
+        write_out(module)
+        write_roots(module)
+    module = ast.fix_missing_locations(module)
     if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
         raise UntraceableError(f"{function.__qualname__} has loops or returns")
     results = tuple(f"{names[-1]}_{k}" for k in range(outputs))

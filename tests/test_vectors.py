@@ -1,0 +1,127 @@
+"""Small arrays and complex roots of TVB's functions, written out: Numba's own bits for each of many numbers."""
+
+import ast
+
+import numpy as np
+import pytest
+from numba import njit
+
+from worker.engines.primitives.vectors import norm, number, root
+from worker.engines.roots import write_roots
+from worker.engines.vectors import write_out
+
+THIRD = 1.0 / 3.0
+NONE = (np.nan,) * 5
+
+
+@njit(error_model="numpy")
+def own_roots(first, second, out):
+    for i in range(first.size):
+        found = root(first[i], THIRD, NONE)
+        out[0, i], out[1, i] = number(found), number(root(second[i], THIRD, found))
+
+
+@njit(error_model="numpy")
+def numba_roots(first, second, out):
+    for i in range(first.size):
+        out[0, i], out[1, i] = first[i] ** THIRD, second[i] ** THIRD
+
+
+@njit(error_model="numpy")
+def own_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+
+
+@njit(error_model="numpy")
+def numba_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = np.linalg.norm(vectors[i])
+
+
+def numbers(count: int) -> np.ndarray:
+    """Of all sizes, with zeros of both signs, infinities and what is no number."""
+    rng = np.random.default_rng(1)
+    found = rng.normal(size=count) * 10.0 ** rng.integers(-12, 13, size=count)
+    found[: count // 10] = rng.choice([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324], size=count // 10)
+    return rng.permutation(found)
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    """Also of zeros; any NaN equals any other."""
+    return np.array_equal(one, other, equal_nan=True) and np.array_equal(
+        np.signbit(one[one == 0.0]), np.signbit(other[other == 0.0])
+    )
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0, 0.5], ids=["same", "conjugate", "another"])
+def test_roots_are_numbas(sign: float) -> None:
+    first = np.empty(200_000, dtype=complex)
+    first.real, first.imag = numbers(2 * first.size).reshape(2, -1)
+    second = first.copy()
+    second.imag *= sign
+    own, expected = np.empty((2, first.size), complex), np.empty((2, first.size), complex)
+
+    own_roots(first, second, own)
+    numba_roots(first, second, expected)
+
+    assert same_bits(own.real, expected.real)
+    assert same_bits(own.imag, expected.imag)
+
+
+def test_norms_are_numbas() -> None:
+    vectors = numbers(300_000).reshape(-1, 3)
+    own, expected = np.empty(len(vectors)), np.empty(len(vectors))
+
+    own_norms(vectors, own)
+    numba_norms(vectors, expected)
+
+    assert same_bits(own, expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("A = numpy.array([a, b])\nc = A[1]", "A_at0 = a\nA_at1 = b\nc = A_at1"),
+        (
+            "A = f(x) * numpy.array([a, b])",
+            "single1 = f(x)\nsingle2 = single1 * a\nsingle3 = single1 * b\nA_at0 = single2\nA_at1 = single3",
+        ),
+        ("A = numpy.array([a, b])\nc = numpy.linalg.norm(A)", "A_at0 = a\nA_at1 = b\nc = norm(A_at0, A_at1)"),
+    ],
+)
+def test_arrays_become_numbers(before: str, after: str) -> None:
+    module = ast.parse(before)
+
+    assert write_out(module)
+    assert ast.unparse(ast.fix_missing_locations(module)) == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A = numpy.array([a, b])\nc = f(A)",
+        "A = numpy.array([a, b])\nc = A[k]",
+        "A = numpy.array([a, b])\nc = A[2]",
+        "A = numpy.array([1, 2])",
+        "A = numpy.array(a)",
+        "A = numpy.array([a, b])\nA += 1.0",
+        "A = numpy.array([a, b])\nA = 1.0",
+        "A = numpy.array([a, b]) ** 2",
+        "A = numpy.array([a, b]) + numpy.array([a, b, c])",
+        "if a:\n    A = numpy.array([a, b])",
+    ],
+)
+def test_what_is_not_plain_stays(text: str) -> None:
+    module = ast.parse(text)
+
+    assert not write_out(module)
+    assert ast.unparse(ast.fix_missing_locations(module)) == ast.unparse(ast.parse(text))
+
+
+@pytest.mark.parametrize("text", ["y = x ** (1.0 / 3.0)", "y = (x + 1j) ** 2 + z ** 0.5", "y = (x + 1j) ** n"])
+def test_real_numbers_and_other_powers_stay(text: str) -> None:
+    module = ast.parse(text)
+
+    assert not write_roots(module)
+    assert ast.unparse(module) == text

@@ -1,0 +1,59 @@
+"""The length of a small vector and roots of complex numbers, as Numba makes them for TVB's compiled functions."""
+
+# mypy: ignore-errors
+import math
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from worker.engines.keeping import jit
+
+
+@intrinsic
+def norm(typingctx, *numbers):
+    """The root of the sum of squares by the function of BLAS that Numba calls; it may round in a way of its own."""
+    if any(number != types.float64 for number in numbers):
+        return None
+    signature = types.float64(types.StarArgTuple.from_types(numbers))
+
+    def generate(context, builder, signature, arguments):
+        word, kind, double = context.get_value_type(types.intp), ir.IntType(8), ir.DoubleType()
+        vector = cgutils.alloca_once(builder, ir.ArrayType(double, len(numbers)))
+        result = cgutils.alloca_once_value(builder, double("nan"))
+        for k in range(len(numbers)):
+            place = cgutils.gep_inbounds(builder, vector, 0, k)
+            builder.store(builder.extract_value(arguments[0], k), place)
+        raw = kind.as_pointer()
+        form = ir.FunctionType(ir.IntType(32), [kind, word, raw, word, raw])
+        function = cgutils.get_or_insert_function(builder.module, form, "numba_xxnrm2")
+        given = kind(ord("d")), word(len(numbers)), builder.bitcast(vector, raw), word(1), builder.bitcast(result, raw)
+        builder.call(function, given)
+        return builder.load(result)
+
+    return signature, generate
+
+
+@jit
+def root(base, exponent, known):
+    """`base ** exponent`, for an exponent above zero, by the steps of Python's own power of complex numbers.
+
+    Gives the real part and the size of the imaginary part of the base and of the result, and the result's sign. Twice
+    the same base but for that sign, as the two roots of a cubic often are, is computed once: `known` is what the last
+    call gave, or five times NaN.
+    """
+    real, size = base.real, abs(base.imag)
+    sign = math.copysign(1.0, base.imag)
+    if real == 0.0 and size == 0.0:
+        return real, size, 0.0, 0.0, 1.0
+    if real == known[0] and size == known[1]:
+        return real, size, known[2], known[3], sign
+    length = math.pow(math.hypot(real, size), exponent)
+    phase = math.atan2(size, real) * exponent
+    return real, size, length * math.cos(phase), length * math.sin(phase), sign
+
+
+@jit
+def number(found):
+    """The complex number that `root` has found."""
+    return complex(found[2], found[4] * found[3])
