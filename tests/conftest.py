@@ -28,9 +28,6 @@ from submit.local import environment, private_redis, worker_command  # noqa: E40
 EXAMPLES = Path(__file__).parent.parent / "examples"
 JUDGE = Path(__file__).with_name("gui_judge.py")
 
-#: Faults, what became of the jobs, and how long it took; see test_faults.py.
-fault_outcomes: list[tuple[str, str, float]] = []
-
 #: A simulation that takes a tenth of a second.
 SHORT = {
     "simulation_length": 20.0,
@@ -130,9 +127,12 @@ def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """How much of TVB was run and found equal, and what became of jobs under faults."""
-    for fault, outcome, seconds in fault_outcomes:
-        terminalreporter.write_line(f"{fault:<62} {outcome:<36} {seconds:5.1f} s")
     said = [item for report in terminalreporter.getreports("passed") for item in report.user_properties]
+    faults = [value for name, value in said if name == "fault"]
+    for fault, outcome, seconds in sorted(faults):
+        terminalreporter.write_line(f"  {fault:<64} {outcome:<36} {seconds:5.1f} s")
+    if faults:
+        terminalreporter.write_line(f"faults that jobs outlived: {len(faults)}")
     covered = {tuple(found) for name, value in said if name == "covers" for found in value}
     if covered:
         from tvb_cases import wanted

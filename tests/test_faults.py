@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fault_outcomes, wait_until
+from conftest import wait_until
 from fault_system import BRIEF, LEASE, LONG, System, Warm, pause, series, system
 from servers import Postgres, Redis
 
@@ -65,12 +65,12 @@ def here(tmp_path: Path, redis: Redis, warm: Warm, undisturbed: dict[str, np.nda
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest):
+def told(record_property):
     """Note the outcome of a fault for the table."""
     began = time.monotonic()
 
     def tell(fault: str, outcome: str) -> None:
-        fault_outcomes.append((fault, outcome, time.monotonic() - began))
+        record_property("fault", (fault, outcome, time.monotonic() - began))
 
     return tell
 
