@@ -11,7 +11,8 @@ import platform
 import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -121,6 +122,16 @@ def check_broker(settings: Settings) -> None:
         ) from exc
 
 
+@contextmanager
+def _client(app: Celery) -> Iterator[Any]:
+    """A connection to Redis; whatever is wrong with it is a BrokerError."""
+    try:
+        with app.connection_for_write() as connection:
+            yield connection.default_channel.client
+    except (OperationalError, OSError, redis.RedisError) as exc:
+        raise BrokerError(f"Redis does not answer ({exc})") from exc
+
+
 def worker_client_name() -> str:
     """By which Redis knows this process as a worker."""
     return f"{_WORKER}{re.sub(r'[^!-~]', '_', platform.node())}:{os.getpid()}"
@@ -134,12 +145,9 @@ def listening(app: Celery) -> list[str]:
     BrokerError
         Redis does not answer.
     """
-    try:
-        with app.connection_for_write() as connection:
-            clients = connection.default_channel.client.client_list()
-    except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis does not answer ({exc})") from exc
-    names = {str(client.get("name", "")) for client in clients}
+    with _client(app) as client:
+        clients = client.client_list()
+    names = {str(one.get("name", "")) for one in clients}
     return sorted(name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
 
 
@@ -167,11 +175,8 @@ def waiting(app: Celery, queue: str = QUEUE) -> int:
     BrokerError
         Redis does not answer.
     """
-    try:
-        with app.connection_for_write() as connection:
-            return int(connection.default_channel.client.llen(queue))
-    except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    with _client(app) as client:
+        return int(client.llen(queue))
 
 
 def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
@@ -182,11 +187,8 @@ def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
     BrokerError
         Redis does not answer.
     """
-    try:
-        with app.connection_for_write() as connection:
-            connection.default_channel.client.set(f"{QUEUE}.worker.{worker}", json.dumps(facts), ex=ANNOUNCED_FOR)
-    except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    with _client(app) as client:
+        client.set(f"{QUEUE}.worker.{worker}", json.dumps(facts), ex=ANNOUNCED_FOR)
 
 
 def announced(app: Celery) -> dict[str, dict[str, Any]]:
@@ -198,13 +200,9 @@ def announced(app: Celery) -> dict[str, dict[str, Any]]:
         Redis does not answer.
     """
     prefix = f"{QUEUE}.worker."
-    try:
-        with app.connection_for_write() as connection:
-            client = connection.default_channel.client
-            keys = sorted(key.decode() for key in client.scan_iter(match=f"{prefix}*"))
-            values = client.mget(keys) if keys else []
-    except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    with _client(app) as client:
+        keys = sorted(key.decode() for key in client.scan_iter(match=f"{prefix}*"))
+        values = client.mget(keys) if keys else []
     return {key.removeprefix(prefix): json.loads(value) for key, value in zip(keys, values, strict=True) if value}
 
 
@@ -249,16 +247,12 @@ def broker_facts(app: Celery) -> BrokerFacts:
     BrokerError
         Redis does not answer.
     """
-    try:
-        with app.connection_for_write() as connection:
-            client = connection.default_channel.client
-            start = time.time()
-            seconds, microseconds = client.time()
-            ahead = seconds + microseconds / 1e6 - (start + time.time()) / 2
-            try:
-                policy = str(client.info("memory")["maxmemory_policy"])
-            except (redis.ResponseError, KeyError):
-                policy = None
-    except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis does not answer ({exc})") from exc
+    with _client(app) as client:
+        start = time.time()
+        seconds, microseconds = client.time()
+        ahead = seconds + microseconds / 1e6 - (start + time.time()) / 2
+        try:
+            policy = str(client.info("memory")["maxmemory_policy"])
+        except (redis.ResponseError, KeyError):
+            policy = None
     return BrokerFacts(ahead, policy)
