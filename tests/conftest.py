@@ -19,6 +19,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 # What a person has set must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "TEST" not in name]:
     del os.environ[_name]
+# Kernels of all tests and their workers, where pytest's own cache is: compiling them takes longer than most tests.
+os.environ["TVB_BATCH_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "d" / "tvb-batch")
 
 from models.catalogue import Catalogue  # noqa: E402
 from models.queue import make_app  # noqa: E402
@@ -62,11 +64,9 @@ def kernels(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, broker_url: str, request: pytest.FixtureRequest) -> Settings:
+def settings(tmp_path: Path, broker_url: str) -> Settings:
     """Settings of a data directory of its own, on an empty Redis."""
-    settings = load_settings(
-        data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0, cache_dir=request.config.cache.mkdir("tvb-batch")
-    )
+    settings = load_settings(data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0)
     settings.data_dir.mkdir()
     with make_app(settings).connection_for_write() as connection:
         connection.default_channel.client.flushall()

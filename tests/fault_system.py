@@ -215,7 +215,7 @@ class System:
 def settings_for(directory: Path, redis: Redis, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "data_dir": directory / "data", "broker_url": redis.url, "lease": LEASE, "max_attempts": 10,
-        "chunk_bytes": 2**16, "cache_dir": directory / "cache",
+        "chunk_bytes": 2**16,
     }  # fmt: skip
     return load_settings(**{**values, **changes})
 
