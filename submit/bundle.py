@@ -100,9 +100,11 @@ def make_bundles(
 
 
 def _suits(found: Sequence[Job | Sweep], jobs: Sequence[Job]) -> Kind:
-    """An exploration of a sweep over one or two numbers; simulations of anything else."""
-    is_sweep = len(found) == 1 and isinstance(found[0], Sweep)
-    return "pse" if is_sweep and 1 <= len(_swept_numbers(jobs)) <= 2 and len(jobs) > 1 else "simulations"
+    """An exploration of a sweep over one or two numbers and nothing else; simulations of anything else."""
+    is_sweep = len(found) == 1 and isinstance(found[0], Sweep) and len(jobs) > 1
+    names = {name for job in jobs for name in job.parameters}
+    is_plain = names == set(_swept_numbers(jobs)) and not any(job.repeat for job in jobs)
+    return "pse" if is_sweep and is_plain and 1 <= len(names) <= 2 else "simulations"
 
 
 def _swept_numbers(jobs: Sequence[Job]) -> list[str]:
