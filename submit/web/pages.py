@@ -29,7 +29,7 @@ from submit.words import number, short
 #: What colours a map besides the metrics. Seconds.
 DURATION = "duration"
 #: Jobs in a map; of more, every so manyth.
-MOST_MARKS = 2500
+MOST_MARKS = 1500
 #: Jobs on a page of the table.
 PAGE = 50
 #: Nodes of a series shown at first, and at most.
