@@ -18,6 +18,7 @@ from worker.engines.graph import UntraceableError
 from worker.engines.program import Program, Run, make_program
 from worker.engines.reference import Chunk, Samples, count_steps, in_chunks
 from worker.engines.trial import find_difference
+from worker.engines.vertices import SurfaceRun
 from worker.engines.watchers import join, make_watcher, watches_afferents
 
 NAME = "compiled"
@@ -50,8 +51,6 @@ def supports(simulator: Any, cache: Path) -> str | None:
     cache : the directory of compiled kernels, shared by all workers of a host
     """
     _PREPARED.pop(simulator, None)
-    if simulator.surface is not None:
-        return "a surface simulation is left to TVB's own loop"
     try:
         program = make_program(simulator, cache)
         key = (program.kernel.name, program.network)
@@ -91,7 +90,8 @@ class _Steps:
     def __init__(self, simulator: Any, program: Program, done: int = 0) -> None:
         self._simulator = simulator
         self._afferents = any(watches_afferents(monitor) for monitor in simulator.monitors)
-        self._run = Run(program, simulator, afferents=self._afferents)
+        kind = SurfaceRun if program.sheet is not None else Run
+        self._run = kind(program, simulator, afferents=self._afferents)
         self._watchers = [make_watcher(monitor, program.kernel.primitives) for monitor in simulator.monitors]
         #: Where the stimulus began.
         self._first = int(simulator.current_step) + 1 - done

@@ -42,7 +42,7 @@ def trace_pre_of(simulator: Any, tracer: Tracer) -> Coupling:
     if call is not Base.__call__ and call is not SparseCoupling.__call__:
         raise UntraceableError(f"{type(coupling).__name__} sums in a way of its own")
     dense = call is Base.__call__
-    nodes, edges = simulator.number_of_nodes, int(np.count_nonzero(simulator.connectivity.weights))
+    nodes, edges = simulator.connectivity.number_of_regions, int(np.count_nonzero(simulator.connectivity.weights))
     modes = simulator.model.number_of_modes
     delayed = (nodes, nodes, modes) if dense else (edges, modes)
     present = (nodes, 1, modes) if dense else delayed
@@ -81,13 +81,13 @@ def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, 
     return refs_of(tracer.graph, found, "d" if any(ref.kind == "d" for ref in found.refs) else "f")
 
 
-def trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, state: Stack) -> tuple[Ref, ...]:
-    """What a state sends: TVB keeps it in float32, and applies `pre` to what it takes out again."""
+def trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, coupled: Stack) -> tuple[Ref, ...]:
+    """What coupling variables send: TVB keeps them in float32, and applies `pre` to what it takes out again."""
     graph = tracer.graph
-    kept = refs_of(graph, Stack([state[int(k)] for k in simulator.model.cvar]), "f")
+    kept = refs_of(graph, coupled, "f")
     if coupling.by_edge:
         return kept
-    stack = stack_of(graph, kept, state.inner, 1 if coupling.dense else 0)
+    stack = stack_of(graph, kept, coupled.inner, 1 if coupling.dense else 0)
     return _trace_pre(simulator.coupling, tracer, stack, stack)
 
 

@@ -43,6 +43,8 @@ class Function:
 #: A row of an array: its name and the row; and what is stored there.
 Row = tuple[str, int]
 Store = tuple[str, int, str]
+#: Rows of `work`: of values, and of the sums of their neighbours.
+Sums = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,24 @@ def emit_function(
     arguments : names of the arrays
     quick : whose exp to replace by `quick_exp`; the function returns how often that was not allowed
     """
-    return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
+    functions, _ = _Emitter(name, graph, inputs, outputs, arguments, quick).stages()
+    return functions
+
+
+def emit_stages(
+    name: str,
+    graph: Graph,
+    inputs: Mapping[str, Row],
+    outputs: Sequence[tuple[Row, Ref]],
+    arguments: Sequence[str],
+    *,
+    quick: Quick = NEVER,
+) -> tuple[list[Function], list[Sums]]:
+    """Functions to be called one after the other, and the sums of neighbours to be made after all but the last.
+
+    Parameters are those of `emit_function`; what it would call is not part of the result, there must be no blocks.
+    """
+    return _Emitter(name, graph, inputs, outputs, arguments, quick).stages()
 
 
 class _Emitter:
@@ -107,21 +126,28 @@ class _Emitter:
         self._begins: dict[str, tuple[int, int]] = {}
         self._scopes: dict[Row, int] = {}
         self._bodies = 0
+        self._sums: list[tuple[int, int]] = []
         self._phases = self._divide()
 
-    def functions(self) -> list[Function]:
-        body: list[str] = []
+    def stages(self) -> tuple[list[Function], list[Sums]]:
+        bodies: list[list[str]] = [[]]
+        sums: list[Sums] = []
         for number, phase in enumerate(self._phases):
-            body += self._phase(number, phase)
+            bodies[-1] += self._phase(number, phase)
+            if self._sums:
+                # Neighbours may be any nodes: all must have come so far.
+                sums.append(tuple(self._sums))
+                self._sums = []
+                bodies.append([])
+        names = [self._name, *(f"{self._name}_{k}" for k in range(1, len(bodies)))]
+        functions = [self._function(name, body) for name, body in zip(names, bodies, strict=True)]
+        return [*self._called, *functions], sums
+
+    def _function(self, name: str, body: list[str]) -> Function:
         arguments = (*self._arguments, *SHARED)
-        lines = [
-            f"def {self._name}({', '.join(['n', *arguments])}):",
-            "    far = 0",
-            *body,
-            "    return far",
-        ]
+        lines = [f"def {name}({', '.join(['n', *arguments])}):", "    far = 0", *body, "    return far"]
         text = ("\n".join(lines) + "\n").replace("@SCOPES@", str(len(self._scopes) + 1))
-        return [*self._called, Function(self._name, text, arguments, (self._count["work"], self._count["work32"]))]
+        return Function(name, text, arguments, (self._count["work"], self._count["work32"]))
 
     def _divide(self) -> list[_Phase]:
         """Put every operation into the first phase that has what it needs."""
@@ -130,7 +156,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block")) and not self._is_quick(operation)
+            later = operation.code.startswith(("loop", "block", "local")) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -224,6 +250,11 @@ class _Emitter:
         if kind == "block":
             return self._block_call(self._graph.blocks[int(index)], operation)
         stores: list[Store] = []
+        if kind == "local":
+            (values,) = operation.arguments
+            self._operand(values, phase, stores)
+            self._sums.append((self._rows[values.name][1], self._row(operation.results[0])[1]))
+            return [], stores
         operands = []
         for ref in operation.arguments:
             address, step = self._operand(ref, phase, stores)

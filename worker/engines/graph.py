@@ -30,7 +30,8 @@ class Ref:
 class Operation:
     """`results = code(arguments)`."""
 
-    #: An operator, a function of `emit`, `loop <index>`, `block <index>`, or `call <index>` of a function.
+    #: An operator, a function of `emit`, `loop <index>`, `block <index>`, `call <index>` of a function, or `local sum`
+    #: of neighbours.
     code: str
     results: tuple[Ref, ...]
     arguments: tuple[Ref, ...]

@@ -24,7 +24,18 @@ from types import ModuleType
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
 #: Files of the primitives, each after those it uses; kernels may use every name of the first three and of the last.
-_PRIMITIVES = ("exponential", "memory", "arithmetic", "normals", "stocks", "leaves", "sums", "running", "vectors")
+_PRIMITIVES = (
+    "exponential",
+    "memory",
+    "arithmetic",
+    "normals",
+    "stocks",
+    "leaves",
+    "sums",
+    "running",
+    "surfaces",
+    "vectors",
+)
 
 
 @cache

@@ -35,7 +35,9 @@ def network_tables(simulator: Any, coupling: Coupling) -> tuple[bytes, tuple[Tab
     if key not in _TABLES:
         target, source = np.nonzero(history.nnz_mask)
         weight = history.nnz_weights.astype(np.float32)
-        edges = Edges(target, source, history.nnz_idelays.astype(np.int64), weight, simulator.number_of_nodes)
+        edges = Edges(
+            target, source, history.nnz_idelays.astype(np.int64), weight, simulator.connectivity.number_of_regions
+        )
         _TABLES[key] = split_rows(edges, order=order, ahead=ahead)
         if len(_TABLES) > 4:
             _TABLES.popitem(last=False)
@@ -72,7 +74,7 @@ class Past:
         """Begin at the simulator's current step; `steps` is how many are done at most before `make_room`."""
         self._primitives, self._steps = primitives, steps
         self._horizon = int(simulator.history.n_time)
-        nodes = simulator.number_of_nodes
+        nodes = simulator.connectivity.number_of_regions
         dtype = np.dtype(np.float64 if coupling.kind == "d" else np.float32)
         sent_dtype = np.dtype(np.float32) if coupling.by_edge else dtype
         order = np.arange(simulator.current_step - self._horizon + 1, simulator.current_step + 1) % self._horizon

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from worker.engines.kernels import Kernel, load_kernel, load_primitives
 from worker.engines.loops import address, quick_exp_of
+from worker.engines.neighbours import Sheet, make_sheet
 from worker.engines.noise import NormalStream, draws_normals
 from worker.engines.past import Past, check_silence, network_tables
 from worker.engines.source import Source, make_source
@@ -33,10 +34,12 @@ class Program:
     scalars: NDArray[np.float64]
     fields: NDArray[np.float64]
     loops: NDArray[np.int64]
-    #: Tells networks apart.
+    #: Tells networks apart, and surfaces.
     network: bytes
     #: The kernel draws normals itself; else NumPy draws them for it.
     draws: bool
+    #: Where the nodes are vertices of a surface.
+    sheet: Sheet | None
 
 
 def make_program(simulator: Any, directory: Path) -> Program:
@@ -47,6 +50,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     UntraceableError
         Something in it is not understood.
     """
+    sheet = make_sheet(simulator)
     step = trace_step(simulator)
     primitives = load_primitives(directory)
     draws = draws_normals(primitives)
@@ -62,8 +66,9 @@ def make_program(simulator: Any, directory: Path) -> Program:
         scalars=np.array(graph.scalars, dtype=np.float64),
         fields=np.array(graph.fields, dtype=np.float64).reshape(-1, nodes),
         loops=np.array([address(loop) for loop in graph.loops], dtype=np.int64).ravel(),
-        network=network,
+        network=network + (sheet.digest if sheet else b""),
         draws=draws,
+        sheet=sheet,
     )
 
 
@@ -75,8 +80,9 @@ class Run:
         model, nodes = simulator.model, simulator.number_of_nodes
         self._step = int(simulator.current_step)
         self._modes = program.step.modes
-        self._states = np.zeros((2, len(program.step.state), nodes))
-        self._states[0] = _by_mode(simulator.current_state)
+        first = self._lay(by_mode(simulator.current_state))
+        self._states = np.zeros((2, *first.shape))
+        self._states[0] = first
         observed = len(program.step.observed)
         self.steps = max(BLOCK, _CALL_BYTES // (8 * observed * nodes) // BLOCK * BLOCK)
         self._observed = np.empty((self.steps, observed, nodes))
@@ -87,10 +93,22 @@ class Run:
         self._past = Past(simulator, program.step.coupling, program.kernel.primitives, self.steps)
         noise = getattr(simulator.integrator, "noise", None)
         self._take_noise(noise if program.step.draws_noise else None)
-        self._work = _room(program, nodes, len(self._past.tables[6]))
         kernel = program.kernel
         self._functions = np.array([kernel.address(name) for name in program.source.functions], dtype=np.int64)
-        self._run = kernel.primitives.run_edges if program.step.coupling.by_edge else kernel.primitives.run_sources
+        self._prepare()
+
+    def _prepare(self) -> None:
+        program, primitives = self._program, self._program.kernel.primitives
+        self._work = _room(program, self._simulator.number_of_nodes, len(self._past.tables[6]))
+        self._run = primitives.run_edges if program.step.coupling.by_edge else primitives.run_sources
+
+    def _lay(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(variables x modes, nodes) as the kernel wants it."""
+        return rows
+
+    def _take_up(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What `_lay` was given."""
+        return rows
 
     def _take_noise(self, noise: Any) -> None:
         self._shape = self._simulator.current_state.shape
@@ -100,7 +118,7 @@ class Run:
         needed = np.ones(self._shape, dtype=bool)
         if noise is not None and self._program.step.coloured:
             self._colours = np.zeros_like(self._states)
-            self._colours[0] = _by_mode(noise._eta)
+            self._colours[0] = self._lay(by_mode(noise._eta))
         elif noise is not None:
             needed = np.broadcast_to(noise.nsig != 0.0, self._shape)
         self._normals = NormalStream(self._program.kernel.primitives, stream, needed.ravel())
@@ -144,7 +162,7 @@ class Run:
         if self._noise is None or self._program.draws:
             return np.zeros((1, *self._states[0].shape))
         drawn = self._noise.random_stream.normal(size=(n, *self._shape))
-        return np.ascontiguousarray(drawn.transpose(0, 1, 3, 2).reshape(n, *self._states[0].shape))
+        return np.stack([self._lay(by_mode(values)) for values in drawn])
 
     def afferents(self, n: int) -> NDArray[np.float64]:
         """What entered the nodes after each of the last n steps: (n, coupling variables, nodes, modes).
@@ -157,16 +175,16 @@ class Run:
     def give_back(self) -> None:
         """Leave state, step and noise in the simulator as TVB's loop would."""
         simulator = self._simulator
-        simulator.current_state[...] = self._as_tvb(self._states[:1])[0]
+        simulator.current_state[...] = self._as_tvb(self._take_up(self._states[0])[np.newaxis])[0]
         simulator.current_step = self._step
         if self._noise is not None:
             if self._program.draws:
                 self._normals.put_back(self._noise.random_stream)
             if self._program.step.coloured:
-                self._noise._eta = self._as_tvb(self._colours[:1])[0]
+                self._noise._eta = self._as_tvb(self._take_up(self._colours[0])[np.newaxis])[0]
 
 
-def _by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(variables, nodes, modes) as (variables x modes, nodes)."""
     return values.transpose(0, 2, 1).reshape(-1, values.shape[1])
 

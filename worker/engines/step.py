@@ -1,7 +1,8 @@
 """One step of a configured simulator as operations on a node, traced from TVB's model, integrator, noise and coupling.
 
 Called by `worker.engines.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured noise,
-u stimulus, and in a coupling's `pre` j the delayed and i the present state, each with the number of its row.
+u stimulus, k a region's mean, and in a coupling's `pre` j the delayed and i the present state, each with the number of
+its row.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from worker.engines.coupling import Coupling, trace_post, trace_pre_of, trace_so
 from worker.engines.graph import Block, Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
 from worker.engines.naming import inputs, refs_of, stack_of
+from worker.engines.neighbours import LocalCoupling
 from worker.engines.randomness import TracedNoise
 from worker.engines.standins import Stack, Value
 from worker.engines.tracing import FAULTS, Proxy, Tracer
@@ -37,6 +39,8 @@ class Step:
     draws_noise: bool
     #: Each of the numbers above stands for a variable and a mode, all modes of a variable after each other.
     modes: int
+    #: Nodes are vertices of a surface, whose regions send their means.
+    by_region: bool
 
 
 def trace_step(simulator: Any) -> Step:
@@ -70,7 +74,8 @@ def _trace_step(simulator: Any) -> Step:
     own = {"noise": noise.proxy} if noise.proxy is not None else {}
     proxy = Proxy(integrator, tracer, **own)
     dfun = _Dfun(model, tracer)
-    following = tracer.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, 0.0, stimulus)
+    local = LocalCoupling(graph, nodes) if simulator.surface is not None else 0.0
+    following = tracer.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, local, stimulus)
     if not isinstance(following, Stack) or following.shape != state.shape:
         raise UntraceableError("an integrator that returns something else than a state")
     observed = tracer.retarget(model.observe)(following)
@@ -82,11 +87,21 @@ def _trace_step(simulator: Any) -> Step:
         coloured=noise.following(graph),
         afferent=refs_of(graph, afferent),
         observed=refs_of(graph, observed),
-        source=trace_source(simulator, tracer, coupling, following),
+        source=trace_source(simulator, tracer, coupling, _coupled(simulator, following)),
         coupling=coupling,
         draws_noise=noise.draws > 0,
         modes=modes,
+        by_region=simulator.surface is not None,
     )
+
+
+def _coupled(simulator: Any, following: Stack) -> Stack:
+    """The next state's coupling variables: of the node itself, or means of a region's vertices."""
+    model = simulator.model
+    if simulator.surface is None:
+        return Stack([following[int(k)] for k in model.cvar])
+    shape = (simulator.connectivity.number_of_regions, model.number_of_modes)
+    return inputs(following.graph, "k", "f", len(model.cvar), shape)
 
 
 def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> Value:
@@ -115,6 +130,7 @@ class _Dfun:
             self._block = self._trace_block(state, coupling, local_coupling)
         graph = self._tracer.graph
         if self._block not in graph.blocks:
+            # Also on a surface, where the step is cut wherever neighbours are summed.
             return self._trace(state, coupling, local_coupling)
         arguments = [*refs_of(graph, state), *coupling.refs]
         results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
@@ -135,6 +151,7 @@ class _Dfun:
         names = (*y.refs, *c.refs)
         block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
         operations = graph.reachable(outputs)
-        if len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations):
+        is_long = len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations)
+        if is_long and not isinstance(local_coupling, LocalCoupling):
             graph.blocks.append(block)
         return block

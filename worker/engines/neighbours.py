@@ -1,0 +1,115 @@
+"""A cortical surface: which region a vertex belongs to, and what it gets from its neighbours at once.
+
+TVB multiplies a sparse matrix with a state variable inside of its `dfun`; here that is an inner loop like NumPy's,
+which adds a vertex's neighbours in SciPy's order. Made by `worker.engines.program`, called by kernels.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines.graph import Graph, UntraceableError
+from worker.engines.operands import cast
+from worker.engines.standins import Stack, Value
+
+#: Vertices whose neighbours are added at the same time.
+LANES = 8
+
+
+class LocalCoupling:
+    """A stand-in for TVB's sparse matrix of local connections."""
+
+    # NumPy must not take it for a number.
+    __array_ufunc__ = None
+
+    def __init__(self, graph: Graph, nodes: int) -> None:
+        self._graph, self._nodes = graph, nodes
+
+    def __mul__(self, values: Any) -> Any:
+        """The matrix times (nodes,) or (nodes, modes) values."""
+        if isinstance(values, Stack) and values.shape[:-1] == (self._nodes,) and values.axis == 1:
+            return Stack([self * item for item in values.items], axis=1)
+        if not isinstance(values, Value) or values.shape not in ((self._nodes,), (self._nodes, 1)):
+            raise UntraceableError("a local coupling of something else than a state variable")
+        ref = cast(self._graph, values.ref, "d")
+        return Value(self._graph, self._graph.apply("local sum", [ref], "d")[0], values.shape)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UntraceableError(f"{name!r} of the local coupling")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The vertices of a simulator, as kernels see them."""
+
+    #: (nodes,) where each belongs
+    region: NDArray[np.int64]
+    #: (regions,) how many belong there
+    sizes: NDArray[np.float64]
+    #: Who is whose neighbour, see `_group`.
+    groups: tuple[NDArray[Any], ...]
+    #: Tells sheets apart.
+    digest: bytes
+
+
+def make_sheet(simulator: Any) -> Sheet | None:
+    """The surface of a configured simulator, or None where it has none.
+
+    Raises
+    ------
+    UntraceableError
+        There is no order in which its sums could be made.
+    """
+    if simulator.surface is None:
+        return None
+    region = np.ascontiguousarray(simulator.surface.region_mapping, dtype=np.int64)
+    sizes = np.bincount(region).astype(np.float64)
+    if (
+        len(region) <= simulator.connectivity.number_of_regions
+        or len(sizes) != simulator.connectivity.number_of_regions
+    ):
+        # TVB takes the vertices for regions, or fails.
+        raise UntraceableError("a surface of as few vertices as regions")
+    groups = _group(simulator._prepare_local_coupling(), len(region))
+    digest = sha256(b"".join(array.tobytes() for array in (region, *groups))).digest()
+    return Sheet(region, sizes, groups, digest)
+
+
+def _group(matrix: Any, nodes: int) -> tuple[NDArray[Any], ...]:
+    """The matrix in groups of eight vertices with about as many neighbours, whose sums do not wait for each other.
+
+    Returns
+    -------
+    vertices : (groups x 8,) int64, the last one repeated to fill up the last group
+    begins : (groups + 1,) int64, in the next two, whose eights have one neighbour of each vertex of a group
+    columns, weights : int32 and float64
+    rests : (groups x 8 + 1,) int64, in the last two: neighbours of single vertices, where a group has unequal numbers
+    columns, weights : int32 and float64
+    """
+    entries = matrix.tocoo()
+    if entries.shape != (nodes, nodes) or entries.data.dtype != np.float64:
+        raise UntraceableError("a local coupling that is no square matrix of float64")
+    # SciPy's products of all formats go through a row in the order of the entries.
+    order = np.argsort(entries.row, kind="stable")
+    columns, weights = entries.col[order].astype(np.int32), entries.data[order]
+    first = np.searchsorted(entries.row[order], np.arange(nodes + 1)).astype(np.int64)
+    lengths = np.diff(first)
+    vertices = np.argsort(lengths, kind="stable")
+    vertices = np.concatenate([vertices, np.repeat(vertices[-1:], -nodes % LANES)])
+    common = lengths[vertices].reshape(-1, LANES)[:, 0]
+    begins = np.concatenate([[0], np.cumsum(common)])
+    within = np.arange(begins[-1]) - np.repeat(begins[:-1], common)
+    together = (np.repeat(first[vertices].reshape(-1, LANES), common, axis=0) + within[:, np.newaxis]).ravel()
+    left = lengths[vertices] - np.repeat(common, LANES)
+    rests = np.concatenate([[0], np.cumsum(left)])
+    start = first[vertices] + np.repeat(common, LANES)
+    alone = np.arange(rests[-1]) - np.repeat(rests[:-1] - start, left)
+    return (
+        *(vertices.astype(np.int64), begins.astype(np.int64), columns[together], weights[together]),
+        *(rests.astype(np.int64), columns[alone], weights[alone]),
+    )

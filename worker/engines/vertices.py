@@ -1,0 +1,90 @@
+"""A simulator of a cortical surface on its way through a program. Used by `worker.engines.compiled`.
+
+A step has stages: what a vertex needs of its neighbours must have been made for all of them. Within a stage, vertices
+are done a tile at a time, and a tile has all its numbers together, so that they stay in the processor's cache.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines.program import Run
+from worker.engines.source import SurfaceSource
+
+#: Vertices of a tile; rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
+TILE = 264
+
+
+class SurfaceRun(Run):
+    """The state of all vertices in tiles; samples are as in any run."""
+
+    def _prepare(self) -> None:
+        program, source = self._program, self._program.source
+        sheet = program.sheet
+        assert sheet is not None
+        assert isinstance(source, SurfaceSource)
+        tiles = self._states.shape[1]
+        wide, wide32 = (max(rooms, 1) for rooms in source.rooms)
+        others = max(len(sheet.sizes), len(self._past.tables[6]))
+        self._work = np.zeros((tiles, wide, TILE)), np.zeros((tiles, wide32, TILE), dtype=np.float32)
+        self._other_work = (
+            np.empty(source.edge_rooms[0] * others),
+            np.empty(source.edge_rooms[1] * others, dtype=np.float32),
+        )
+        self._fields = self._lay(program.fields)
+        vertices, begins, columns, weights, rests, rest_columns, rest_weights = sheet.groups
+
+        def place(vertex: NDArray[Any]) -> NDArray[np.int32]:
+            """Where a vertex's number lies, from the first vertex's number of a row on."""
+            places: NDArray[np.int32] = ((vertex.astype(np.int64) // TILE) * (wide * TILE) + vertex % TILE).astype(
+                np.int32
+            )
+            return places
+
+        neighbours = (begins, place(columns), weights, rests, place(rest_columns), rest_weights, place(vertices))
+        stages = len(source.sums) + 1
+        quick = source.quick_sums
+        self._sheet = (
+            *(self._functions[:2], self._functions[2 : 2 + stages], _table(source.sums)),
+            *(self._functions[2 + stages :], _table(quick if quick is not None else ())),
+            *(sheet.region, sheet.sizes, neighbours),
+        )
+
+    def _lay(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(rows, nodes) as (tiles, rows, TILE); the last vertex fills up the last tile."""
+        tiles = -(-rows.shape[1] // TILE)
+        whole = np.pad(rows, ((0, 0), (0, tiles * TILE - rows.shape[1])), mode="edge")
+        return np.ascontiguousarray(whole.reshape(-1, tiles, TILE).transpose(1, 0, 2))
+
+    def _take_up(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = rows.transpose(1, 0, 2).reshape(rows.shape[1], -1)
+        return np.ascontiguousarray(flat[:, : self._simulator.number_of_nodes])
+
+    def advance(self, n: int, pulses: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Do n steps, at most `steps`; see `Run.advance`."""
+        program, normals = self._program, self._normals
+        self._past.make_room(n)
+        if pulses is None:
+            pulses = np.zeros((1, 1))
+        program.kernel.primitives.run_surface(
+            *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
+            *(self._noise is not None and program.draws, self._history, self._cvar, self._past.window),
+            self._past.tables,
+            (normals.key, normals.words, normals.used, normals.spare, normals.free),
+            self._sheet,
+            (
+                *(self._states, self._draw(n), self._colours, self._lay(pulses)),
+                *(self._afferents, self._observed, program.scalars, self._fields, program.loops),
+                *(self._work, self._other_work),
+            ),
+        )
+        self._step += n
+        self._past.column += n
+        return self._as_tvb(self._observed[:n])
+
+
+def _table(sums: Any) -> NDArray[np.int64]:
+    """Sums as rows of a table: after which stage, the row of the values and that of the sums."""
+    rows = [(stage, values, out) for stage, found in enumerate(sums) for values, out in found]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
