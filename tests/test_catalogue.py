@@ -253,7 +253,7 @@ def test_a_job_is_claimed_once(catalogue) -> None:
 
     claim = catalogue.claim(job.gid, "one", LEASE)
 
-    assert (claim.gid, claim.attempt, claim.seed, claim.number) == (job.gid, 1, job.seed, 0)
+    assert (claim.gid, claim.attempt, claim.spec.seed, claim.number) == (job.gid, 1, job.seed, 0)
     assert catalogue.claim(job.gid, "two", LEASE) is None
     assert catalogue.claim(uuid4(), "two", LEASE) is None
     found = catalogue.find_job(str(job.gid))
@@ -267,7 +267,7 @@ def test_a_claim_holds_the_whole_simulation_of_its_point(catalogue) -> None:
     claim = catalogue.claim(job.gid, "w", LEASE)
 
     [point] = spec.points()
-    assert claim.spec_json == spec.simulation(point).canonical_json()
+    assert claim.spec == spec.simulation(point)
 
 
 def claim_all(url: str, gids: list, ready, answers) -> None:

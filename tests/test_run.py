@@ -182,9 +182,8 @@ def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> 
 @pytest.mark.parametrize("path", ["/etc/passwd.zip", "inputs/../catalogue.sqlite", "inputs/../x.zip", "../outside.zip"])
 def test_a_path_outside_the_inputs_is_refused(settings, catalogue, path: str) -> None:
     claim = claimed(catalogue)
-    spec = json.loads(claim.spec_json)
-    spec["connectivity"] = {"from_file": path}
-    forged = type(claim)(**{**vars(claim), "spec_json": json.dumps(spec)})
+    base = {**claim.shared.base, "connectivity": {"from_file": path}}
+    forged = dataclasses.replace(claim, shared=dataclasses.replace(claim.shared, base=base))
 
     with pytest.raises((InputError, OutputError, SpecError)):
         run_job(catalogue, settings, forged)
