@@ -25,6 +25,8 @@ SEGMENTS = 4
 
 #: Bytes of a chunk; larger ones leave the processor's cache and are slower.
 CHUNK = 2**20
+#: Bytes of the longest series that is kept in memory while its metrics are computed.
+MOST_KEPT = 16 * 2**20
 #: Bytes of the longest window whose spectrum is taken: 55 000 samples of 76 regions.
 WINDOW = 32 * 2**20
 #: Fewer samples have no spectrum worth the name.
@@ -177,7 +179,7 @@ def _series(path: Path, file: h5py.File) -> Series:
     if not isinstance(period, float) or not 0.0 < period < math.inf:
         raise OutputError(f"{path}::TVB_sample_period: {period!r}, expected milliseconds above 0")
     shape = cast("tuple[int, int, int, int]", data.shape)
-    return Series(_read(data, ()) if data.nbytes <= CHUNK else data, shape, float(period))
+    return Series(_read(data, ()) if data.nbytes <= MOST_KEPT else data, shape, float(period))
 
 
 def _read(data: Any, where: Any) -> NDArray[Any]:
@@ -262,8 +264,12 @@ def kuramoto_index(series: Series) -> float:
         return math.nan
     total = 0.0
     for chunk in series.chunks(variables=2):
-        phase = np.arctan2(chunk[:, 1, :, 0], chunk[:, 0, :, 0])
-        total += float(np.hypot(np.cos(phase).sum(axis=1), np.sin(phase).sum(axis=1)).sum())
+        # The cosine and the sine of the phase without the phase: three times as fast.
+        x, y = chunk[:, 0, :, 0], chunk[:, 1, :, 0]
+        radius = np.hypot(x, y)
+        rest = radius == 0.0
+        x[rest], radius[rest] = np.copysign(1.0, x[rest]), 1.0
+        total += float(np.hypot((x / radius).sum(axis=1), (y / radius).sum(axis=1)).sum())
     return total / (nodes * samples)
 
 
