@@ -75,9 +75,7 @@ def supports(simulator: Any, cache: Path) -> str | None:
 def _kinds(simulator: Any) -> Hashable:
     """What the steps depend on beside the kernel and the network: all but numbers."""
     parts = (simulator.stimulus, getattr(simulator.integrator, "noise", None))
-    monitors = (
-        (type(one), int(one.istep), np.asarray(getattr(one, "voi", ())).tobytes()) for one in simulator.monitors
-    )
+    monitors = ((type(one), one.istep, str(getattr(one, "voi", None))) for one in simulator.monitors)
     return (*map(type, parts), *monitors)
 
 
