@@ -64,7 +64,7 @@ def run_job(
                     _check_finite(chunk, simulator)
                 outputs.append(chunk.samples)
                 progress.at(chunk.step, total)
-            records = outputs.publish()
+            records = outputs.publish(settings.compression)
             catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions())
         except BaseException as exc:
             # A worker that was frozen may end by a fault before it hears that the job is another's.
