@@ -121,11 +121,10 @@ refused() {  # refused WHAT VARIABLE=VALUE...: submitting with other settings en
   [ "$code" = 2 ] && [ "$(wc -l <<< "$said")" = 1 ] || fail "Redis and $what: code $code, $said"
   say "refused, $what: ${said%% (*}"
 }
-at=127.0.0.1:$REDIS_PORT/0
-refused "a wrong password" TVB_BATCH_BROKER_URL="rediss://tvb:wrong@$at"
-refused "no password" TVB_BATCH_BROKER_URL="rediss://$at"
-refused "the default user" TVB_BATCH_BROKER_URL="rediss://default:$REDIS_PASSWORD@$at"
-refused "no TLS" TVB_BATCH_BROKER_URL="redis://tvb:$REDIS_PASSWORD@$at"
+refused "a wrong password" TVB_BATCH_BROKER_URL="rediss://tvb:wrong@127.0.0.1:$REDIS_PORT/0"
+refused "no password" TVB_BATCH_BROKER_URL="rediss://127.0.0.1:$REDIS_PORT/0"
+refused "the default user" TVB_BATCH_BROKER_URL="rediss://default:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0"
+refused "no TLS" TVB_BATCH_BROKER_URL="redis://tvb:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0"
 scripts/make_certificates.sh "$work/others"
 refused "another authority" TVB_BATCH_BROKER_CA_FILE="$work/others/ca.pem"
 ! TVB_BATCH_DATABASE_URL=postgresql://tvb:wrong@127.0.0.1:$POSTGRES_PORT/tvb_batch tvb-batch sweeps >/dev/null 2>&1 ||
