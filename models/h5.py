@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
-import re
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     import h5py
 
 #: Where HDF5 keeps texts: signature, version and three bytes that are zero.
-_HEAP = re.compile(rb"GCOL\x01\0\0\0")
+_HEAP = b"GCOL\1\0\0\0"
 #: Bytes of a heap's head, and of each object's.
 _HEAD = 16
+#: Bytes looked through at once.
+_BLOCK = 4 * 2**20
 
 
 def open_h5(path: Path) -> h5py.File:
@@ -32,26 +34,39 @@ def open_h5(path: Path) -> h5py.File:
     try:
         # The layout is another one with numbers of another size, which nobody writes.
         if file.id.get_create_plist().get_sizes() == (8, 8):
-            with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                if any(_is_endless(content, found.start()) for found in _HEAP.finditer(content)):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                if any(_is_endless(descriptor, place) for place in _heaps(descriptor)):
                     raise OSError("a heap of texts is damaged")
+            finally:
+                os.close(descriptor)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _is_endless(content: mmap.mmap, start: int) -> bool:
-    place, end = start + _HEAD, min(start + _number(content, start + 8, 8), len(content))
+def _heaps(descriptor: int) -> Iterator[int]:
+    """Where there are heaps; a map of the whole file would count as memory of the process."""
+    start = 0
+    while block := os.pread(descriptor, _BLOCK, start):
+        place = block.find(_HEAP)
+        while place >= 0:
+            yield start + place
+            place = block.find(_HEAP, place + 1)
+        # One may lie across the end of the block.
+        start += max(1, len(block) - len(_HEAP) + 1)
+
+
+def _is_endless(descriptor: int, start: int) -> bool:
+    size = int.from_bytes(os.pread(descriptor, 8, start + 8), "little")
+    place, end = start + _HEAD, min(start + size, os.fstat(descriptor).st_size)
     while place + _HEAD <= end:
-        length = _number(content, place + 8, 8)
+        head = os.pread(descriptor, _HEAD, place)
+        length = int.from_bytes(head[8:], "little")
         # Objects are numbered from 1; 0 is the free room, whose length holds its head.
-        step = _HEAD + -(-length // 8) * 8 if _number(content, place, 2) else length
+        step = _HEAD + -(-length // 8) * 8 if head[:2] != b"\0\0" else length
         if not step:
             return True
         place += step
     return False
-
-
-def _number(content: mmap.mmap, place: int, size: int) -> int:
-    return int.from_bytes(content[place : place + size], "little")

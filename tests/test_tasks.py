@@ -194,6 +194,23 @@ def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue) -> N
     assert not thread.is_alive()
 
 
+def test_the_reconciler_outlives_a_database_that_is_away_at_its_start(settings, catalogue) -> None:
+    job = add(catalogue)
+    app, stop, home = make_app(settings), threading.Event(), settings.data_dir
+    home.rename(away := home.with_name("away"))
+    thread = threading.Thread(target=reconcile_until, args=(stop, app, settings))
+    thread.start()
+
+    with pytest.raises(AssertionError):
+        wait_until(lambda: not thread.is_alive() or waiting(app), seconds=3)
+    away.rename(home)
+
+    wait_until(lambda: waiting(app) == 1)
+    assert catalogue.find_job(str(job.gid)).published_at
+    stop.set()
+    thread.join(30)
+
+
 def test_a_workers_versions_are_in_the_row(state, catalogue) -> None:
     job = add(catalogue)
 

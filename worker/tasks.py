@@ -283,10 +283,12 @@ def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
 
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
     """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
-    catalogue = Catalogue.open(settings.database)
+    catalogue: Catalogue | None = None
     announced_at = -ANNOUNCE_EVERY
     while not stop.wait(RECONCILE_EVERY):
         try:
+            # A database that was away when the worker was ready is back some time.
+            catalogue = catalogue or Catalogue.open(settings.database)
             expired = catalogue.expire(max_attempts=settings.max_attempts)
             if expired:
                 log.warning("leases_expired", jobs=expired)
@@ -297,4 +299,5 @@ def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> N
             publish(catalogue, app)
         except (BrokerError, CatalogueError) as exc:
             log.warning("reconcile_postponed", reason=str(exc))
-    catalogue.dispose()
+    if catalogue is not None:
+        catalogue.dispose()
