@@ -9,6 +9,7 @@ import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
 from worker.engines import choose, compiled, reference, state
+from worker.engines.step import trace_step
 
 MODELS = [
     "CoombesByrne",
@@ -138,6 +139,9 @@ for _name in ("Sigmoidal", "Difference", "HyperbolicTangent"):
 CASES["three modes, coloured noise"] = Case(
     model="ReducedSetHindmarshRose", integrator="HeunStochastic", dt=0.01, noise=NOISES["coloured"]
 )
+CASES["three modes, what enters"] = Case(
+    model="ReducedSetHindmarshRose", dt=0.01, monitors=MONITORS["AfferentCoupling"]
+)
 CASES["stimulus"] = Case(stimulus=pulse)
 CASES["stimulus, stochastic"] = Case(stimulus=pulse, integrator="HeunStochastic")
 for _root in (2, 3):
@@ -210,6 +214,21 @@ def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
 
     assert state.first_difference(before, state.take(own)) is None
     assert own.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "rows"),
+    [
+        (Case(model="ReducedSetHindmarshRose"), (0, 1, 2)),
+        (Case(model="ReducedSetHindmarshRose", monitors=MONITORS["AfferentCoupling"]), (0, 1, 2, 3, 4, 5)),
+        (Case(model="ReducedSetHindmarshRose", coupling="Difference"), (0, 1, 2)),
+        (Case(model="JansenRit"), (0,)),
+        (Case(model="Epileptor"), (0, 1)),
+    ],
+    ids=["unread", "watched", "each edge", "one mode", "all read"],
+)
+def test_sums_that_nothing_reads_are_not_made(case: Case, rows: tuple[int, ...]) -> None:
+    assert trace_step(case.configure()).coupling.rows == rows
 
 
 def test_the_reference_can_be_asked_for(kernels: Path) -> None:

@@ -49,7 +49,8 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
     function = make_scalar(builder.py_func, tuple(widths), sizes[output])
     if function not in graph.functions:
         graph.functions.append(function)
-    results = graph.apply(f"call {graph.functions.index(function)}", refs, "d" * sizes[output])
+    read = [refs[place] for place in function.places]
+    results = graph.apply(f"call {graph.functions.index(function)}", read, "d" * sizes[output])
     return Stack([Value(graph, ref, nodes) for ref in results], axis=1)
 
 
@@ -126,7 +127,10 @@ def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], ou
     if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
         raise UntraceableError(f"{function.__qualname__} has loops or returns")
     results = tuple(f"{names[-1]}_{k}" for k in range(outputs))
-    return Scalar(ast.unparse(module), tuple(inputs), results, tuple(_imports(function)))
+    read = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    places = tuple(place for place, name in enumerate(inputs) if name in read)
+    text, kept = ast.unparse(module), tuple(inputs[place] for place in places)
+    return Scalar(text, kept, places, results, tuple(_imports(function)))
 
 
 class _Scalars(ast.NodeTransformer):

@@ -51,8 +51,8 @@ def make_source(step: Step, allowed: Quick) -> Source:
 
 
 def _make_source(step: Step, allowed: Quick) -> Source:
-    graph, rows = step.graph, len(step.coupling.product)
-    inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
+    graph = step.graph
+    inputs = {f"g{row}": ("total", k) for k, row in enumerate(step.coupling.rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
         inputs |= {f"x{k}": ("before", k), f"z{k}": ("normal", k), f"e{k}": ("coloured", k)}
     parts = {
