@@ -47,13 +47,21 @@ Store = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class Quick:
-    """Whose exp `quick_exp` equals on this machine."""
+    """What on this machine may be done without a call."""
 
-    c_library: bool
-    numpy: bool
+    #: Whose exp `quick_exp` equals.
+    c_library: bool = False
+    numpy: bool = False
+    #: Whether NumPy's power is as exact as `cubes` takes it for.
+    cubes: bool = False
+
+    @property
+    def exp(self) -> bool:
+        """Whether any exp is replaced."""
+        return self.c_library or self.numpy
 
 
-NEVER = Quick(c_library=False, numpy=False)
+NEVER = Quick()
 
 
 @dataclass
@@ -82,7 +90,7 @@ def emit_function(
     inputs : for a name of the graph where it is read
     outputs : where a value goes
     arguments : names of the arrays
-    quick : whose exp to replace by `quick_exp`; the function returns how often that was not allowed
+    quick : what to do without a call; the function returns how often `quick_exp` was not allowed
     """
     return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
 
@@ -224,33 +232,39 @@ class _Emitter:
         if kind == "block":
             return self._block_call(self._graph.blocks[int(index)], operation)
         stores: list[Store] = []
-        operands = []
-        for ref in operation.arguments:
-            address, step = self._operand(ref, phase, stores)
-            operands.append(f"{address}, {step}")
-        if len(operands) == 1:
-            operands.append("0, 0")
+        places = [self._operand(ref, phase, stores) for ref in operation.arguments]
         room, row = self._row(operation.results[0])
-        out = f"locate({room}, {row}, n), {_BYTES[room]}"
-        return [
-            f"call_loop(loops[{2 * int(index)}], loops[{2 * int(index) + 1}], {', '.join(operands)}, {out}, n)"
-        ], stores
+        loop, out = f"loops[{2 * int(index)}], loops[{2 * int(index) + 1}]", f"{room}, {row}, n"
+        if self._is_cube(operation):
+            call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n)"
+            return [call], stores
+        operands = [f"locate({place}), {step}" for place, step in places]
+        operands += ["0, 0"] * (2 - len(operands))
+        return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
+
+    def _is_cube(self, operation: Operation) -> bool:
+        """Whether a loop of NumPy is replaced by `cubes`."""
+        loop = self._graph.loops[int(operation.code.split()[1])]
+        if not self._quick.cubes or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
+            return False
+        base, exponent = operation.arguments
+        return exponent.name == "(3.0)" and not _is_slot(base.name, "s")
 
     def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
-        """Address and stride of an operand of a NumPy loop."""
+        """Where an operand of a NumPy loop lies: rows, row, and numbers in a row; and its stride."""
         if ref.kind == "d" and ref.name[0] == "(":
             ref = self._graph.scalar(float(ref.name[1:-1]), _literal_source(ref.name))
         if _is_slot(ref.name, "s"):
-            return f"locate(scalars, {ref.name[1:]}, 1)", 0
+            return f"scalars, {ref.name[1:]}, 1", 0
         if _is_slot(ref.name, "n"):
-            return f"locate(fields, {ref.name[1:]}, n)", 8
+            return f"fields, {ref.name[1:]}, n", 8
         if ref.name not in self._rows or ref.name in phase.made:
             stores.append((*self._row(ref), ref.name))
         room, row = self._rows[ref.name]
-        return f"locate({room}, {row}, n)", _BYTES[room]
+        return f"{room}, {row}, n", _BYTES[room]
 
     def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
-        name = block.name + ("_quickly" if self._quick != NEVER else "")
+        name = block.name + ("_quickly" if self._quick.exp else "")
         if name not in self._begins:
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]

@@ -34,7 +34,7 @@ def make_source(step: Step, allowed: Quick) -> Source:
 
     Parameters
     ----------
-    allowed : whose exp may be replaced
+    allowed : what may be done without a call
     """
     graph = step.graph
     refs = (step.state, step.coloured, step.afferent, step.observed, step.source, step.coupling)
@@ -64,7 +64,7 @@ def _make_source(step: Step, allowed: Quick) -> Source:
     }
     outputs = [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
     names = ("before", "total", "normal", "coloured", "pulse", *parts)
-    exact = emit_function("advance", graph, inputs, outputs, names)
+    exact = emit_function("advance", graph, inputs, outputs, names, quick=Quick(cubes=allowed.cubes))
     quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=allowed)
     is_quicker = any("quick_exp" in function.source for function in quick)
     edges = _edge_functions(step) if step.coupling.by_edge else []
