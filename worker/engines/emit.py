@@ -54,6 +54,8 @@ class Quick:
     numpy: bool = False
     #: Whether NumPy's power is as exact as `cubes` takes it for.
     cubes: bool = False
+    #: Whether the C library's functions are as exact as `roots` takes them for.
+    roots: bool = False
 
     @property
     def exp(self) -> bool:
@@ -138,7 +140,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block")) and not self._is_quick(operation)
+            later = operation.code.startswith(("loop", "block", "roots")) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -228,6 +230,8 @@ class _Emitter:
 
     def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         """The lines that call a whole-array operation, and what each node must store where before."""
+        if operation.code == "roots":
+            return self._roots_call(operation, phase)
         kind, index = operation.code.split()
         if kind == "block":
             return self._block_call(self._graph.blocks[int(index)], operation)
@@ -241,6 +245,13 @@ class _Emitter:
         operands = [f"locate({place}), {step}" for place, step in places]
         operands += ["0, 0"] * (2 - len(operands))
         return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
+
+    def _roots_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
+        stores: list[Store] = []
+        places = [self._operand(ref, phase, stores)[0] for ref in operation.arguments]
+        rows = [self._row(ref) for ref in operation.results]
+        places += [f"{room}, {row}, n" for room, row in rows]
+        return [f"roots({self._quick.roots}, n, {', '.join(f'skip({place})' for place in places)})"], stores
 
     def _is_cube(self, operation: Operation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""

@@ -50,9 +50,8 @@ class Scalar:
     """Statements on single numbers, from the source of a function of TVB."""
 
     body: str
-    #: The numbers that it reads, and where they stand among all that it is called with.
+    #: The numbers that it reads.
     inputs: tuple[str, ...]
-    places: tuple[int, ...]
     results: tuple[str, ...]
     #: What the names it uses mean.
     imports: tuple[str, ...]

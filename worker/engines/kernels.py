@@ -35,9 +35,10 @@ _PRIMITIVES = (
     "running",
     "powers",
     "vectors",
+    "roots",
 )
 #: Those that only some kernels use, and what stands in their sources.
-_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "root(")}
+_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "root("), "roots": ("roots(",)}
 
 
 @cache

@@ -71,6 +71,7 @@ def quick_of(primitives: ModuleType) -> Quick:
         c_library=primitives.compare_exp(x) == 0,
         numpy=bool(np.array_equal(primitives.quick_exps(x), np.exp(x))),
         cubes=_are_cubes_sure(primitives, x),
+        roots=_are_roots_sure(primitives, x),
     )
 
 
@@ -79,3 +80,11 @@ def _are_cubes_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
     cubes = primitives.sure_cubes(x)
     sure = ~np.isnan(cubes)
     return bool(np.array_equal(cubes[sure], np.power(x, 3.0)[sure]))
+
+
+def _are_roots_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
+    """Whether `sure_root` and its like are right, and sure of most usual numbers."""
+    real, size = x, np.abs(x[::-1])
+    found, expected = primitives.sure_roots(real, size), primitives.third_roots(real, size)
+    sure = ~np.isnan(found)
+    return bool(np.array_equal(found[sure], expected[sure]))

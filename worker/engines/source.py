@@ -4,7 +4,7 @@ A kernel holds one to three functions with the calls of C, whose addresses the l
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.engines.emit import Function, Quick, emit_function
 from worker.engines.step import Step
@@ -64,7 +64,8 @@ def _make_source(step: Step, allowed: Quick) -> Source:
     }
     outputs = [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
     names = ("before", "total", "normal", "coloured", "pulse", *parts)
-    exact = emit_function("advance", graph, inputs, outputs, names, quick=Quick(cubes=allowed.cubes))
+    without_exp = replace(allowed, c_library=False, numpy=False)
+    exact = emit_function("advance", graph, inputs, outputs, names, quick=without_exp)
     quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=allowed)
     is_quicker = any("quick_exp" in function.source for function in quick)
     edges = _edge_functions(step) if step.coupling.by_edge else []

@@ -22,18 +22,28 @@ _EXPONENT = np.uint64(0x7FF0000000000000)
 
 
 @jit
+def sure(high, low, room):
+    """The sum of two numbers, the second far smaller, rounded to one; NaN where it is further than `room` from that.
+
+    Parameters
+    ----------
+    room : less than half, in units of the last place
+    """
+    nearest = high + low
+    away = (high - nearest) + low
+    # The smaller unit where the number is a power of two.
+    unit = from_bits((bits_of(nearest) - np.uint64(1)) & _EXPONENT) * 2.0**-52
+    size = abs(nearest)
+    is_sure = (abs(away) < room * unit) & (size > _SMALLEST) & (size < _LARGEST)
+    return nearest if is_sure else math.nan
+
+
+@jit
 def sure_cube(x):
     """`x ** 3` where the result of pow is certain, else NaN."""
     square = x * x
     cube = square * x
-    below = fma(square, x, -cube) + fma(x, x, -square) * x
-    nearest = cube + below
-    away = (cube - nearest) + below
-    # The smaller unit where the number is a power of two.
-    unit = from_bits((bits_of(nearest) - np.uint64(1)) & _EXPONENT) * 2.0**-52
-    size = abs(nearest)
-    sure = (abs(away) < _SURE * unit) & (size > _SMALLEST) & (size < _LARGEST)
-    return nearest if sure else math.nan
+    return sure(cube, fma(square, x, -cube) + fma(x, x, -square) * x, _SURE)
 
 
 @jit

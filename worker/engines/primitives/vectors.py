@@ -3,6 +3,7 @@
 # mypy: ignore-errors
 import math
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -32,6 +33,17 @@ def norm(typingctx, *numbers):
         return builder.load(result)
 
     return signature, generate
+
+
+@jit
+def square_root(x):
+    """Numba's `numpy.sqrt` of a complex number; of one without an imaginary part, without what that would need."""
+    if x.imag == 0.0:
+        if 2.0**-900 < x.real < 2.0**900:
+            return complex(math.sqrt(x.real), x.imag)
+        if 2.0**-900 < -x.real < 2.0**900:
+            return complex(0.0, math.copysign(math.sqrt(-x.real), x.imag))
+    return np.sqrt(x)
 
 
 @jit
