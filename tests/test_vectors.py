@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from worker.engines.primitives.vectors import norm, number, root
+from worker.engines.primitives.vectors import norm, number, root, square_root
 from worker.engines.roots import write_roots
 from worker.engines.vectors import write_out
 
@@ -39,6 +39,18 @@ def numba_norms(vectors, out):
         out[i] = np.linalg.norm(vectors[i])
 
 
+@njit(error_model="numpy")
+def own_square_roots(z, out):
+    for i in range(z.size):
+        out[i] = square_root(z[i])
+
+
+@njit(error_model="numpy")
+def numba_square_roots(z, out):
+    for i in range(z.size):
+        out[i] = np.sqrt(z[i])
+
+
 def numbers(count: int) -> np.ndarray:
     """Of all sizes, with zeros of both signs, infinities and what is no number."""
     rng = np.random.default_rng(1)
@@ -64,6 +76,22 @@ def test_roots_are_numbas(sign: float) -> None:
 
     own_roots(first, second, own)
     numba_roots(first, second, expected)
+
+    assert same_bits(own.real, expected.real)
+    assert same_bits(own.imag, expected.imag)
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0, None], ids=["real", "with a negative zero", "complex"])
+def test_square_roots_are_numbas(zero: float | None) -> None:
+    z = np.empty(200_000, dtype=complex)
+    z.real, z.imag = numbers(2 * z.size).reshape(2, -1)
+    z.real[:1000] *= 1e300
+    # Numba itself divides by zero at the root of a number so small.
+    z.imag = np.where(abs(z.imag) < 1e-300, 0.0, z.imag) if zero is None else zero
+    own, expected = np.empty_like(z), np.empty_like(z)
+
+    own_square_roots(z, own)
+    numba_square_roots(z, expected)
 
     assert same_bits(own.real, expected.real)
     assert same_bits(own.imag, expected.imag)

@@ -8,7 +8,7 @@ phase, and nothing but the inputs and the outputs touches memory.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from worker.engines.graph import Block, Graph, Operation, Ref
+from worker.engines.graph import Block, Graph, Operation, Ref, UntraceableError
 from worker.engines.inline import inline
 
 _TEMPLATES = {
@@ -23,6 +23,8 @@ _TEMPLATES = {
 }
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
+#: Functions of `primitives.roots`, which are done for all nodes at once.
+_ROWS = ("roots", "turns")
 _BYTES = {"work": 8, "work32": 4}
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
 SHARED = ("scalars", "fields", "loops", "work", "work32")
@@ -140,7 +142,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block", "roots")) and not self._is_quick(operation)
+            later = operation.code.startswith(("loop", "block", *_ROWS)) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -150,6 +152,13 @@ class _Emitter:
             phase.used |= {ref.name: ref for ref in operation.arguments}
             if not later:
                 phase.made |= {ref.name for ref in operation.results}
+        for phase in phases[1:]:
+            # An integer that all nodes share is made anew, so that a choice by it is made once for all of them.
+            whole = {operation.results[0].name: operation for operation in operations if _is_shared(operation)}
+            for name in sorted(whole.keys() & phase.used.keys() - phase.made):
+                phase.statements.insert(0, whole[name])
+                phase.used |= {ref.name: ref for ref in whole[name].arguments}
+                phase.made.add(name)
         for target, ref in self._outputs:
             phases[-1].stores.append((*target, ref.name))
             phases[-1].used[ref.name] = ref
@@ -163,7 +172,7 @@ class _Emitter:
         return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
 
     def _phase(self, number: int, phase: _Phase) -> list[str]:
-        later = set().union(*(other.used for other in self._phases[number + 1 :]), set())
+        later = set().union(*(other.used.keys() - other.made for other in self._phases[number + 1 :]), set())
         kinds = {ref.name: ref.kind for operation in phase.statements for ref in operation.results}
         targets = [(*self._row(Ref(name, kinds[name])), name) for name in sorted(phase.made & later)]
         calls: list[str] = []
@@ -230,8 +239,8 @@ class _Emitter:
 
     def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         """The lines that call a whole-array operation, and what each node must store where before."""
-        if operation.code == "roots":
-            return self._roots_call(operation, phase)
+        if operation.code in _ROWS:
+            return self._rows_call(operation, phase)
         kind, index = operation.code.split()
         if kind == "block":
             return self._block_call(self._graph.blocks[int(index)], operation)
@@ -246,12 +255,15 @@ class _Emitter:
         operands += ["0, 0"] * (2 - len(operands))
         return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
 
-    def _roots_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
+    def _rows_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         stores: list[Store] = []
-        places = [self._operand(ref, phase, stores)[0] for ref in operation.arguments]
+        operands = [self._operand(ref, phase, stores) for ref in operation.arguments]
+        if any(step == 0 for _, step in operands):
+            raise UntraceableError("an angle that all nodes share")
+        places = [place for place, _ in operands]
         rows = [self._row(ref) for ref in operation.results]
         places += [f"{room}, {row}, n" for room, row in rows]
-        return [f"roots({self._quick.roots}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+        return [f"{operation.code}({self._quick.roots}, n, {', '.join(f'skip({place})' for place in places)})"], stores
 
     def _is_cube(self, operation: Operation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""
@@ -311,6 +323,10 @@ class _Emitter:
             self._rows[ref.name] = (room, row)
             self._scope(room, row)
         return self._rows[ref.name]
+
+
+def _is_shared(operation: Operation) -> bool:
+    return operation.code == "int64" and _is_slot(operation.arguments[0].name, "s")
 
 
 def _is_slot(name: str, letter: str) -> bool:

@@ -20,6 +20,7 @@ from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
 from worker.engines.operands import cast, operand
 from worker.engines.roots import FOUND, GIVEN, split_at_roots, write_roots
 from worker.engines.standins import Stack, Value
+from worker.engines.turns import names_of_turn, take_turns
 from worker.engines.vectors import write_out
 
 
@@ -51,9 +52,11 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
     whole = tuple(kind == "i" for kind in kinds)
     body = make_body(builder.py_func, tuple(widths), sizes[output], whole)
     known = dict(zip(body.inputs, refs, strict=True))
+    for name in body.angles:
+        known |= zip(names_of_turn(name), graph.apply("turns", [known[name]], "dd"), strict=True)
     _call(graph, body.first, known)
     if body.second is not None:
-        found = graph.apply("roots", [known[name] for name in GIVEN], "d" * (len(FOUND) + 2))
+        found = graph.apply("roots", [known[name] for name in GIVEN], "d" * (len(FOUND) + 4))
         known |= zip(FOUND, found, strict=False)
         _call(graph, body.second, known)
     return Stack([Value(graph, known[name], nodes) for name in body.results], axis=1)
@@ -118,6 +121,8 @@ class Body:
     #: All numbers that it is called with.
     inputs: tuple[str, ...]
     results: tuple[str, ...]
+    #: Inputs whose cosine and sine the first half takes, by `primitives.roots`.
+    angles: tuple[str, ...]
     first: Scalar
     second: Scalar | None
 
@@ -159,11 +164,13 @@ def make_body(
     integers = {f"{name}_0" for name, is_whole in zip(names, whole, strict=False) if is_whole}
     halves = split_at_roots(module.body, inputs, results, integers)
     if halves is None:
-        return Body(tuple(inputs), results, _scalar_of(module.body, inputs, results, imports), None)
-    carried = (*GIVEN, *halves.carried)
-    first = _scalar_of(halves.before, inputs, carried, imports)
+        return Body(tuple(inputs), results, (), _scalar_of(module.body, inputs, results, imports), None)
+    wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
+    angles = take_turns(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
+    turned = [name for angle in angles for name in names_of_turn(angle)]
+    first = _scalar_of(halves.before, [*inputs, *turned], (*GIVEN, *halves.carried), imports)
     second = _scalar_of(halves.after, [*inputs, *halves.carried, *FOUND], results, imports)
-    return Body(tuple(inputs), results, first, second)
+    return Body(tuple(inputs), results, angles, first, second)
 
 
 def _scalar_of(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _UNKNOWN = "(numpy.nan, numpy.nan, numpy.nan, numpy.nan, numpy.nan)"
 _THIRD = 1.0 / 3.0
 #: What the first half of a body gives of the two numbers, and what the second gets of their roots.
-GIVEN = ("real1", "size1", "length1", "real2", "size2", "length2")
+GIVEN = ("real1", "size1", "real2", "size2")
 FOUND = ("re1", "im1", "re2", "im2")
 
 
@@ -63,13 +63,9 @@ def split_at_roots(
 
 
 def _prepare(k: int, base: str) -> str:
-    """Statements that make what `primitives.roots` takes of a number; conjugates have the same length."""
-    same = "length1 if real1 == real2 and size1 == size2 else " if k == 2 else ""
+    """Statements that make what `primitives.roots` takes of a number."""
     sign = f"1.0 if real{k} == 0.0 and size{k} == 0.0 else math.copysign(1.0, base{k}.imag)"
-    return (
-        f"base{k} = {base}\nreal{k} = base{k}.real\nsize{k} = abs(base{k}.imag)\n"
-        f"length{k} = {same}math.hypot(real{k}, size{k})\nsign{k} = {sign}\n"
-    )
+    return f"base{k} = {base}\nreal{k} = base{k}.real\nsize{k} = abs(base{k}.imag)\nsign{k} = {sign}\n"
 
 
 class _Roots(ast.NodeTransformer):
@@ -172,9 +168,17 @@ def _not_floats(statements: list[ast.stmt], known: set[str]) -> set[str]:
     for node in (node for statement in statements for node in ast.walk(statement)):
         if isinstance(node, ast.Assign):
             read = {name.id for name in ast.walk(node.value) if isinstance(name, ast.Name)}
-            if not read or read & known or _is_complex(node.value):
+            if not read or read & known or _is_complex(node.value) or _is_whole(node.value):
                 known |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
     return known
+
+
+def _is_whole(node: ast.AST) -> bool:
+    """Whether something of an expression may be an integer or a boolean that its operands do not tell of."""
+    whole = (ast.Compare, ast.BoolOp, ast.Not, ast.FloorDiv)
+    names = {ast.unparse(part.func).split(".")[-1] for part in ast.walk(node) if isinstance(part, ast.Call)}
+    known = {"sin", "cos", "tan", "exp", "log", "sqrt", "abs", "square_root", "norm"}
+    return any(isinstance(part, whole) for part in ast.walk(node)) or not names <= known
 
 
 def _is_complex(node: ast.AST) -> bool:

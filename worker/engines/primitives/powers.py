@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import jit
+from worker.engines.keeping import inlined, jit
 from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.memory import call_loop, locate
 
@@ -21,7 +21,7 @@ _SMALLEST, _LARGEST = 2.0**-64, 2.0**64
 _EXPONENT = np.uint64(0x7FF0000000000000)
 
 
-@jit
+@inlined
 def sure(high, low, room):
     """The sum of two numbers, the second far smaller, rounded to one; NaN where it is further than `room` from that.
 
@@ -38,7 +38,7 @@ def sure(high, low, room):
     return nearest if is_sure else math.nan
 
 
-@jit
+@inlined
 def sure_cube(x):
     """`x ** 3` where the result of pow is certain, else NaN."""
     square = x * x

@@ -1,4 +1,4 @@
-"""Third roots of complex numbers with the bits of the C library's functions, mostly without a call.
+"""Third roots of complex numbers, and turns by angles, with the bits of the C library, mostly without a call.
 
 What pow, atan2, cos and sin approximate is computed to more than a number's precision, several nodes at once, and
 rounded where the C library cannot round it otherwise; see `powers`. The rest is left to its functions.
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import jit
+from worker.engines.keeping import inlined, jit
 from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.powers import sure
 
@@ -54,7 +54,25 @@ _TABLE = _table()
 _ROW = np.uint64(6)
 
 
-@jit
+@inlined
+def quick_length(x, y):
+    """`hypot(x, y)` by the steps of the GNU C library, for x, y >= 0; NaN where these are others.
+
+    Right only on C libraries tried before.
+    """
+    wide, narrow = max(x, y), min(x, y)
+    length = math.sqrt(wide * wide + narrow * narrow)
+    # What the square of the root lacks of the sum of squares, in one of two forms.
+    over, less = length - narrow, length - wide
+    near = wide * (2.0 * over - wide) + (over - 2.0 * (wide - narrow)) * over
+    far = 2.0 * less * (wide - 2.0 * narrow) + ((4.0 * less - narrow) * narrow + less * less)
+    length -= (near if length <= 2.0 * narrow else far) / (2.0 * length)
+    length = wide + narrow if narrow <= wide * 2.0**-54 else length
+    usual = (x < 2.0**511) & (y < 2.0**511) & ((narrow > 2.0**-459) | (narrow == 0.0))
+    return length if usual else math.nan
+
+
+@inlined
 def sure_root(x):
     """`x ** (1.0 / 3.0)` where the result of pow is certain, else NaN."""
     top = from_bits((bits_of(x) >> np.uint64(32)) | np.uint64(0x4330000000000000)) - 2.0**52
@@ -76,7 +94,7 @@ def sure_root(x):
     return found if (x > _SMALLEST) & (x < _LARGEST) else math.nan
 
 
-@jit
+@inlined
 def sure_angle(y, x):
     """`atan2(y, x)` for y >= 0 where its result is certain, else NaN."""
     wide = abs(x)
@@ -102,10 +120,11 @@ def sure_angle(y, x):
     base, high = turns * _HALF_PI[0], sign * high
     total = base + high
     found = sure(total, ((base - total) + high) + (turns * _HALF_PI[1] + sign * low), _ANGLE)
-    return found if (big > _SMALLEST) & (big < _LARGEST) else math.nan
+    found = found if (big > _SMALLEST) & (big < _LARGEST) else math.nan
+    return 0.0 if (y == 0.0) & (x > 0.0) else found
 
 
-@jit
+@inlined
 def _near(x):
     """Where the row of the nearest multiple of 1/32 begins in the table, how far it is, and cos - 1 and sin of that."""
     shifted = x * _STEPS + _SHIFT
@@ -117,7 +136,7 @@ def _near(x):
     return at, d, less, more
 
 
-@jit
+@inlined
 def sure_cosine(x):
     """`cos(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
     at, d, less, more = _near(x)
@@ -129,7 +148,7 @@ def sure_cosine(x):
     return found if (x >= 0.0) & (x < 1.5) else math.nan
 
 
-@jit
+@inlined
 def sure_sine(x):
     """`sin(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
     at, d, less, more = _near(x)
@@ -138,62 +157,85 @@ def sure_sine(x):
     high = sine + step
     rest = _TABLE[at + np.uint64(5)] + (fma(cosine, d, -step) + _TABLE[at + np.uint64(3)] * d)
     found = sure(high, ((sine - high) + step) + (rest + sine * less + cosine * more), _CIRCLE)
-    return found if (x >= 0.0) & (x < 1.5) else math.nan
+    found = found if (x > 0.0) & (x < 1.5) else math.nan
+    return 0.0 if x == 0.0 else found
 
 
 @jit
 def sure_roots(real, size):
-    """`sure_root` of sizes, `sure_angle`, and `sure_cosine` and `sure_sine` of a third of each angle: (4, n)."""
-    out = np.empty((4, size.size))
+    """`sure_root` of sizes, `sure_angle`, of a third of it `sure_cosine` and `sure_sine`; `quick_length`: (5, n)."""
+    out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = sure_root(size[i]), sure_angle(size[i], real[i])
         phase = math.atan2(size[i], real[i]) * THIRD
         out[2, i], out[3, i] = sure_cosine(phase), sure_sine(phase)
+        out[4, i] = quick_length(abs(real[i]), size[i])
     return out
 
 
 @jit
 def third_roots(real, size):
     """What the C library says of the same."""
-    out = np.empty((4, size.size))
+    out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = math.pow(size[i], THIRD), math.atan2(size[i], real[i])
         out[2, i], out[3, i] = math.cos(out[1, i] * THIRD), math.sin(out[1, i] * THIRD)
+        out[4, i] = math.hypot(real[i], size[i])
     return out
 
 
 @jit
-def roots(quick, n, real1, size1, length1, real2, size2, length2, re1, im1, re2, im2, room1, room2):
+def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2, some_real, some_size):
     """Third roots of two complex numbers of each node, by the steps of Python's own power of complex numbers.
 
     Parameters
     ----------
     quick : whether the functions above are right on this machine
-    real, size, length : the real part, the size of the imaginary part and of the whole; pointers to n numbers
+    real, size : the real part and the size of the imaginary part; pointers to n numbers
     re, im : for the roots, of which the imaginary part has the sign of the number's
-    room : for n numbers
+    room, some : for n numbers
     """
-    _roots(quick, n, real1, size1, length1, re1, im1, room1, room2)
-    same = True
+    _roots(quick, n, real1, size1, re1, im1, room1, room2)
+    others = 0
     for i in range(n):
-        same &= (real1[i] == real2[i]) & (size1[i] == size2[i])
-    if not same:
-        _roots(quick, n, real2, size2, length2, re2, im2, room1, room2)
-        return
-    for i in range(n):
-        re2[i] = re1[i]
-        im2[i] = im1[i]
+        some_real[others], some_size[others] = real2[i], size2[i]
+        others += 0 if (real1[i] == real2[i]) & (size1[i] == size2[i]) else 1
+    _roots(quick, others, some_real, some_size, re2, im2, room1, room2)
+    for i in range(n - 1, -1, -1):
+        is_same = (real1[i] == real2[i]) & (size1[i] == size2[i])
+        others -= 0 if is_same else 1
+        re2[i], im2[i] = (re1[i], im1[i]) if is_same else (re2[others], im2[others])
 
 
 @jit
-def _roots(quick, n, real, size, length, re, im, lengths, phases):
+def turns(quick, n, x, cosine, sine):
+    """The cosine and the sine of n numbers; all are pointers."""
     for i in range(n):
-        lengths[i] = sure_root(length[i]) if quick else math.nan
+        cosine[i] = sure_cosine(abs(x[i])) if quick else math.nan
+    for i in range(n):
+        sine[i] = math.copysign(sure_sine(abs(x[i])), x[i]) if quick else math.nan
+    for i in range(n):
+        if cosine[i] != cosine[i]:
+            cosine[i] = math.cos(x[i])
+        if sine[i] != sine[i]:
+            sine[i] = math.sin(x[i])
+
+
+@jit
+def _roots(quick, n, real, size, re, im, lengths, phases):
+    # The lengths lie where the real parts of the roots will.
+    for i in range(n):
+        re[i] = quick_length(abs(real[i]), size[i]) if quick else math.nan
+    for i in range(n):
+        if re[i] != re[i]:
+            re[i] = math.hypot(real[i], size[i])
+    for i in range(n):
+        lengths[i] = sure_root(re[i]) if quick else math.nan
     for i in range(n):
         phases[i] = sure_angle(size[i], real[i]) if quick else math.nan
     for i in range(n):
         if lengths[i] != lengths[i]:
-            lengths[i] = math.pow(length[i], THIRD)
+            lengths[i] = math.pow(re[i], THIRD)
         if phases[i] != phases[i]:
             phases[i] = math.atan2(size[i], real[i])
         phases[i] *= THIRD
