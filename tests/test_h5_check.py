@@ -426,8 +426,8 @@ def test_the_records_of_an_operation_are_checked_too(tmp_path, members) -> None:
         path = tmp_path / "in" / f"{kind}_{gids[kind].hex}.h5"
         members.append(path)
         with h5py.File(path, "w") as file:
-            write_attributes(file, common("TimeSeries", gids[kind], CREATED + timedelta(days=2), subject=""))
-            write_attributes(file, {"written_by": {**FORMATS, **RECORDS}[kind].written_by, **record})
+            said = common("TimeSeries", gids[kind], CREATED + timedelta(days=2), subject="")
+            write_attributes(file, {**said, "written_by": {**FORMATS, **RECORDS}[kind].written_by, **record})
             if kind == "BurstConfiguration":
                 del file.attrs["TVB_create_date"]
     assert faults(packed(tmp_path / "b.zip", members)) == []

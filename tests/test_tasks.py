@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from conftest import SHORT, wait_until
+from sqlalchemy import update
 
 from models.catalogue import Catalogue
 from models.queue import make_app, waiting
 from models.status import Status
 from models.sweep import sweep
-from worker.tasks import WorkerState, perform, reconcile_until
+from models.tables import Sweep
+from worker.tasks import WorkerState, perform, reconcile_until, serve
 
 
 @pytest.fixture
@@ -53,6 +55,39 @@ def test_second_delivery_of_a_running_or_finished_job_is_dropped(state, catalogu
     [after] = catalogue.outputs([finished.gid])
     assert after.sha256 == before
     assert catalogue.find_job(str(finished.gid)).attempt == 1
+
+
+def test_one_message_serves_several_short_jobs(state, catalogue) -> None:
+    found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05, 0.07]}}))
+    hint = catalogue.jobs(sweep=found.gid)[-1]
+
+    serve(state, str(hint.gid))
+    # The messages of the others are spent.
+    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+
+    assert [(job.status, job.attempt) for job in catalogue.jobs(sweep=found.gid)] == [(Status.FINISHED, 1)] * 3
+
+
+def test_a_process_that_is_replaced_after_so_many_jobs_serves_one_a_message(settings, catalogue) -> None:
+    found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05]}}))
+    state = WorkerState(settings.model_copy(update={"max_tasks_per_child": 1}))
+
+    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+
+    assert catalogue.counts(found.gid) == {Status.FINISHED: 1, Status.PENDING: 1}
+    state.after_fork()
+
+
+def test_a_row_whose_base_makes_no_simulation_ends_in_error_with_a_reason(state, catalogue) -> None:
+    job = add(catalogue)
+    with catalogue._writing() as session:
+        session.execute(update(Sweep).values(base={"model": "NoModel"}))
+
+    perform(state, str(job.gid))
+
+    found, kind, reason = status(catalogue, job)
+    assert (found, kind) == (Status.ERROR, "SpecError")
+    assert "NoModel" in reason
 
 
 @pytest.mark.parametrize(

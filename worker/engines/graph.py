@@ -8,7 +8,7 @@ part of the text, so that jobs of one sweep share a kernel.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ class UntraceableError(Exception):
     """TVB's code does something that cannot be turned into a kernel; the message says what."""
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """One number of a node: a name in the kernel, and its type: d (float64), f (float32), b (bool), w (as needed)."""
 
     name: str
