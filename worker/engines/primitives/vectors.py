@@ -10,6 +10,8 @@ from numba.extending import intrinsic
 
 from worker.engines.keeping import jit
 
+_HUGE = float(np.finfo(np.float64).max) / (1.0 + math.sqrt(2.0))
+
 
 @intrinsic
 def norm(typingctx, *numbers):
@@ -39,10 +41,10 @@ def norm(typingctx, *numbers):
 def square_root(x):
     """Numba's `numpy.sqrt` of a complex number; of one without an imaginary part, without what that would need."""
     if x.imag == 0.0:
-        if 2.0**-900 < x.real < 2.0**900:
-            return complex(math.sqrt(x.real), x.imag)
-        if 2.0**-900 < -x.real < 2.0**900:
-            return complex(0.0, math.copysign(math.sqrt(-x.real), x.imag))
+        size = math.sqrt(abs(x.real))
+        # Numba scales what might overflow, and forgets it for these.
+        size = size * 0.5 if x.real <= -_HUGE else size
+        return complex(0.0 if x.real <= 0.0 else size, x.imag if x.real > 0.0 else math.copysign(size, x.imag))
     return np.sqrt(x)
 
 
