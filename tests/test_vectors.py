@@ -1,12 +1,15 @@
 """Small arrays and complex roots of TVB's functions, written out: Numba's own bits for each of many numbers."""
 
 import ast
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import njit
 
-from worker.engines.primitives.vectors import norm, number, root, square_root
+from worker.engines.kernels import load_primitives
+from worker.engines.loops import quick_of
+from worker.engines.primitives.vectors import norm, number, quick_norm, root, square_root, sure_norm
 from worker.engines.roots import write_roots
 from worker.engines.vectors import write_out
 
@@ -31,6 +34,18 @@ def numba_roots(first, second, out):
 def own_norms(vectors, out):
     for i in range(len(out)):
         out[i] = norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+
+
+@njit(error_model="numpy")
+def quick_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = quick_norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+
+
+@njit(error_model="numpy")
+def sure_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = sure_norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
 
 
 @njit(error_model="numpy")
@@ -106,6 +121,21 @@ def test_norms_are_numbas() -> None:
     numba_norms(vectors, expected)
 
     assert same_bits(own, expected)
+
+
+def test_norms_without_a_call_are_numbas(kernels: Path) -> None:
+    if not quick_of(load_primitives(kernels)).norms:
+        pytest.skip("BLAS of this machine adds up in less than extended precision")
+    usual = np.random.default_rng(8).normal(size=(500_000, 3))
+    vectors = np.concatenate([usual, numbers(300_000).reshape(-1, 3), usual * 1e-200, usual * 1e200, np.round(usual)])
+    own, expected, sure = np.empty((3, len(vectors)))
+
+    quick_norms(vectors, own)
+    numba_norms(vectors, expected)
+    sure_norms(vectors, sure)
+
+    assert same_bits(own, expected)
+    assert np.isnan(sure[: len(usual)]).mean() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class Quick:
     cubes: bool = False
     #: Whether the C library's functions are as exact as `roots` takes them for.
     roots: bool = False
+    #: Whether BLAS is as exact as `quick_norm` takes it for.
+    norms: bool = False
 
     @property
     def exp(self) -> bool:
@@ -232,7 +234,7 @@ class _Emitter:
         if operation.code.startswith("call "):
             self._bodies += 1
             function = self._graph.functions[int(operation.code.split()[1])]
-            return inline(function, arguments, results, f"_{self._bodies}", quick=self._quick.c_library)
+            return inline(function, arguments, results, f"_{self._bodies}", self._quick.c_library, self._quick.norms)
         if operation.code in _TEMPLATES:
             return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
         return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
