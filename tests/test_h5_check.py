@@ -14,6 +14,8 @@ from test_h5_datatypes import ONE_OF_EACH
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
+from models.errors import InputError
+from models.inputs import check_file
 from worker.gui.write import write_data
 from worker.h5.check import faults
 from worker.h5.datatypes import file_prefix, write_datatype
@@ -385,6 +387,31 @@ def test_a_truncated_zip_is_one_fault(tmp_path, members) -> None:
         path.write_bytes(whole[:length])
         [fault] = faults(path)
         assert fault.startswith(f"{path}: no readable ZIP (")
+
+
+def test_a_zip_of_a_version_yet_to_come_is_one_fault(tmp_path, members) -> None:
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.h5", b"")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 255
+    path.write_bytes(content)
+
+    assert faults(path) == [f"{path}: no readable ZIP (zip file version 25.5)"]
+
+
+def test_a_line_break_in_a_members_name_breaks_no_line(tmp_path) -> None:
+    path = tmp_path / "connectivity.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a\nb.h5", b"x" * 99)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"xxx")] = 0
+    path.write_bytes(content)
+
+    assert faults(path)[0] == f"{path}/a\\nb.h5: cannot be unpacked (Bad CRC-32 for file 'a\\nb.h5')"
+    with pytest.raises(InputError) as caught:
+        check_file(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from models.errors import OutputError, StorageError
+from models.h5 import open_h5
 from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 from worker.h5.tvb2 import DATA_VERSION, Statistics
 
@@ -131,7 +132,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r")
+        return open_h5(path)
     except OSError as exc:
         raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
 
