@@ -246,8 +246,18 @@ def test_a_simulator_configured_again_must_be_asked_about_again(kernels: Path) -
         list(choice.stream(own, 5))
 
 
-def test_a_model_that_diverges_gives_tvbs_not_a_numbers(kernels: Path) -> None:
-    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=600)
+@pytest.mark.parametrize(
+    ("model", "dt"),
+    [
+        ("JansenRit", 40.0),
+        ("EpileptorCodim3", 5.0),
+        ("EpileptorCodim3SlowMod", 5.0),
+        ("ReducedSetHindmarshRose", 1.0),
+    ],
+)
+def test_a_model_that_diverges_gives_tvbs_not_a_numbers(model: str, dt: float, kernels: Path) -> None:
+    coupling = "SigmoidalJansenRit" if model == "JansenRit" else "Linear"
+    case = Case(model=model, coupling=coupling, integrator="HeunStochastic", dt=dt, steps=600)
     tvb, own = case.configure(), case.configure()
     with np.errstate(all="ignore"):
         expected = tvb.run()
