@@ -23,6 +23,7 @@ DEPLOYMENT_FILES = [
     "Makefile",
     "constraints.txt",
     ".ci/run",
+    "scripts/audit.sh",
     "scripts/make_certificates.sh",
     "scripts/make_env.sh",
     "scripts/check-compose.sh",
@@ -196,9 +197,7 @@ def test_image_gets_every_package_of_the_project() -> None:
 # ---------------------------------------------------------------------------------------------- scripts and make
 
 
-@pytest.mark.parametrize(
-    "name", [".ci/run", "scripts/make_certificates.sh", "scripts/make_env.sh", "scripts/check-compose.sh"]
-)
+@pytest.mark.parametrize("name", [".ci/run", *(name for name in DEPLOYMENT_FILES if name.endswith(".sh"))])
 def test_scripts_are_executable_and_parse(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", ROOT / name], check=True)
