@@ -49,6 +49,7 @@ class Scalar:
     """Statements on single numbers, from the source of a function of TVB."""
 
     body: str
+    #: The numbers that it reads.
     inputs: tuple[str, ...]
     results: tuple[str, ...]
     #: What the names it uses mean.
@@ -114,6 +115,12 @@ class Graph:
         if entry not in self.loops:
             self.loops.append(entry)
         return self.loops.index(entry)
+
+    def names_read(self, outputs: Iterable[Ref]) -> set[str]:
+        """The names of all numbers that the outputs need, and of the outputs."""
+        outputs = list(outputs)
+        operations = self.reachable(outputs)
+        return {ref.name for operation in operations for ref in operation.arguments} | {ref.name for ref in outputs}
 
     def reachable(self, outputs: Iterable[Ref]) -> list[Operation]:
         """The operations that the outputs need, in order."""

@@ -4,7 +4,7 @@ A kernel holds one to three functions with the calls of C, whose addresses the l
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.engines.emit import Function, Quick, emit_function
 from worker.engines.step import Step
@@ -34,7 +34,7 @@ def make_source(step: Step, allowed: Quick) -> Source:
 
     Parameters
     ----------
-    allowed : whose exp may be replaced
+    allowed : what may be done without a call
     """
     graph = step.graph
     refs = (step.state, step.coloured, step.afferent, step.observed, step.source, step.coupling)
@@ -51,8 +51,8 @@ def make_source(step: Step, allowed: Quick) -> Source:
 
 
 def _make_source(step: Step, allowed: Quick) -> Source:
-    graph, rows = step.graph, len(step.coupling.product)
-    inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
+    graph = step.graph
+    inputs = {f"g{row}": ("total", k) for k, row in enumerate(step.coupling.rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
         inputs |= {f"x{k}": ("before", k), f"z{k}": ("normal", k), f"e{k}": ("coloured", k)}
     parts = {
@@ -64,7 +64,8 @@ def _make_source(step: Step, allowed: Quick) -> Source:
     }
     outputs = [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
     names = ("before", "total", "normal", "coloured", "pulse", *parts)
-    exact = emit_function("advance", graph, inputs, outputs, names)
+    without_exp = replace(allowed, c_library=False, numpy=False)
+    exact = emit_function("advance", graph, inputs, outputs, names, quick=without_exp)
     quick = emit_function("advance_quickly", graph, inputs, outputs, names, quick=allowed)
     is_quicker = any("quick_exp" in function.source for function in quick)
     edges = _edge_functions(step) if step.coupling.by_edge else []
