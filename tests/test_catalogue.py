@@ -649,6 +649,7 @@ def test_a_sweep_is_deleted_with_everything_and_nothing_else(catalogue) -> None:
     last = catalogue.jobs(sweep=other.gid)
     catalogue.delete(job=last[0].gid)
     assert catalogue.count() == 1
+    assert catalogue.counts(other.gid) == {Status.PENDING: 1}
     catalogue.delete(job=last[1].gid)
     assert catalogue.sweeps() == []
 

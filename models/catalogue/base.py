@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, Integer, func, or_, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
 from models.tables import Job, Sweep
 
 T = TypeVar("T")
+
+#: The job whose files and metrics a job has. As a number: SQLite compares an untyped expression without its index.
+OWNER = sql_cast(func.coalesce(Job.source_id, Job.id), Integer)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000

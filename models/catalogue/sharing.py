@@ -93,7 +93,7 @@ class Sharing(Working):
 
     def startable(self) -> int:
         """How many jobs wait in sweeps that are not paused."""
-        query = select(func.count(Job.id)).where(Job.status == Status.PENDING, may_start())
+        query = select(func.count()).select_from(Job).where(Job.status == Status.PENDING, may_start())
         return self._read(lambda session: session.scalar(query) or 0)
 
     def paused(self, sweeps: Sequence[UUID]) -> set[UUID]:

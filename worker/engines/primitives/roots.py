@@ -14,7 +14,7 @@ from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.powers import sure
 
 THIRD = 1.0 / 3.0
-#: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2) and 0.549 (cos, sin) units of the last place.
+#: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2), 0.549 (cos, sin) of the last place.
 _POWER, _ANGLE, _CIRCLE = 0.48, 0.47, 0.45
 _SMALLEST, _LARGEST = 2.0**-60, 2.0**60
 #: Adding it rounds a number below 2**51 to a whole one, which is then in its last bits.
