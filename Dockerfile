@@ -22,7 +22,8 @@ RUN pip install --compile --no-deps .
 
 FROM python:3.11-slim
 
-RUN useradd --uid 1000 --create-home tvb && install -d -o tvb -g tvb /data
+# Compiled kernels may be written by whichever user the container runs as; a volume takes this over.
+RUN useradd --uid 1000 --create-home tvb && install -d -o tvb -g tvb /data && install -d -m 1777 /cache
 COPY --from=build /opt/tvb-batch /opt/tvb-batch
 
 # TVB, Numba and Matplotlib want to write at home; the container may run as any user, on a read-only root.
@@ -30,7 +31,7 @@ ENV PATH=/opt/tvb-batch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp TVB_USER_HOME=/tmp \
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
-    TVB_BATCH_DATA_DIR=/data
+    TVB_BATCH_DATA_DIR=/data TVB_BATCH_CACHE_DIR=/cache
 USER tvb
 VOLUME /data
 WORKDIR /data

@@ -7,6 +7,7 @@ one job by its gid on the same database. Nine jobs in ten are finished, each wit
 """
 
 import contextlib
+import math
 import os
 import shutil
 import statistics
@@ -27,6 +28,7 @@ from models.catalogue import Catalogue
 from models.spec import SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
+from models.tables import Job, Sweep
 
 RUNS = 5
 SPEC = {
@@ -41,7 +43,8 @@ SPEC = {
 FINISH = (
     "UPDATE job SET status = 'FINISHED', worker = 'host:1', engine = 'compiled', progress = 1.0, attempt = 1, "
     "published_at = created_at, started_at = created_at, finished_at = created_at WHERE id % 10 > 0",
-    "INSERT INTO job_metric (job_id, name, number) SELECT id, 'GlobalVariance', (id * 7919 % 999983) / 999983.0 "
+    "INSERT INTO job_metric (job_id, name, number) SELECT id, 'GlobalVariance', "
+    "(CAST(id AS BIGINT) * 7919 % 999983) / 999983.0 "
     "FROM job WHERE status = 'FINISHED'",
 )
 
@@ -88,16 +91,17 @@ def fill(catalogue: Catalogue, jobs: int) -> None:
         is_sqlite = session.get_bind().dialect.name == "sqlite"
         gid = "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()"
         last = session.scalar(text("SELECT max(id) FROM job"))
-        for copy in range(max(0, (jobs - have) // size)):
+        for copy in range(max(0, math.ceil((jobs - have) / size))):
             new = source + copy + 1
+            columns = _columns(Sweep, "id", "gid", "name")
             session.execute(text(
-                f"INSERT INTO sweep (id, gid, name, created_at, size, base, plan) SELECT {new}, {gid}, "
-                f"'copy {copy}', created_at, size, base, plan FROM sweep WHERE id = {source}"
+                f"INSERT INTO sweep (id, gid, name, {columns}) SELECT {new}, {gid}, 'copy {copy}', {columns} "
+                f"FROM sweep WHERE id = {source}"
             ))  # fmt: skip
-            columns = "number, repeat, parameters, parameters_hash, seed, status, attempt, created_at, progress"
+            columns = _columns(Job, "id", "gid", "sweep_id")
             session.execute(text(
-                f"INSERT INTO job (id, gid, sweep_id, cancel_requested, {columns}) SELECT {last + 1} + id - {first}, "
-                f"{gid}, {new}, cancel_requested, {columns} FROM job WHERE sweep_id = {source}"
+                f"INSERT INTO job (id, gid, sweep_id, {columns}) SELECT {last + 1} + id - {first}, {gid}, {new}, "
+                f"{columns} FROM job WHERE sweep_id = {source}"
             ))  # fmt: skip
             session.execute(text(
                 f"INSERT INTO job_parameter (job_id, name, number, text) SELECT {last + 1} + job_id - {first}, name, "
@@ -106,7 +110,13 @@ def fill(catalogue: Catalogue, jobs: int) -> None:
             last += size
         for statement in FINISH:
             session.execute(text(statement))
-        session.execute(text("ANALYZE"))
+    with catalogue._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # As PostgreSQL does on its own some time after so many changes.
+        connection.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))
+
+
+def _columns(table: type[Sweep | Job], *own: str) -> str:
+    return ", ".join(column.name for column in table.__table__.columns if column.name not in own)
 
 
 def queries(catalogue: Catalogue) -> dict[str, Callable[[], Any]]:

@@ -36,7 +36,7 @@ def run_one(seconds: float, kernels: Path) -> None:
         spec = SimulationSpec.model_validate({**SEED, "simulation_length": 1000.0 * seconds})
         sweep = catalogue.add_sweep(SweepSpec(name="memory", base=spec, plan={}))
         started = time.perf_counter()
-        perform(WorkerState(settings), str(catalogue.unpublished(1)[0]))
+        perform(WorkerState(settings), str(catalogue.jobs(sweep=sweep.gid)[0].gid))
         job = catalogue.jobs(sweep=sweep.gid)[0]
         size = sum(output.bytes for output in catalogue.outputs([job.gid]))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -3,11 +3,13 @@
 python -m benchmarks.sweep [JOBS]      200 jobs without, of 50 ms simulated each
 
 The baseline is a pool of `multiprocessing` over TVB's `sim.run()`, which writes no file; joblib where it is installed.
-Workers are warm: the clock starts when each has had time for two jobs. `idle` is the share of the workers' time
-between two jobs; `ms per job` is the wall time of a job's row from claim to finish.
+Workers are warm: the clock starts when each has had time for two jobs. `ms per job` is the wall time from the claim of
+a job to the line of the worker's log that it has finished; `idle` is the share of the processes' time from such a line
+to the next claim.
 """
 
 import importlib.util
+import json
 import logging
 import multiprocessing
 import os
@@ -15,6 +17,9 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,7 @@ from models.settings import load_settings
 from models.spec import SimulationSpec, simulation
 from models.status import Status
 from models.sweep import SweepSpec
+from models.tables import Job
 from submit.enqueue import enqueue
 from submit.local import local_workers
 from worker.simulator import build_simulator
@@ -76,15 +82,33 @@ def with_workers(values: list[float], processes: int, kernels: Path) -> tuple[fl
                 local.check()
                 assert not counts.get(Status.ERROR), "a job failed"
                 time.sleep(0.1)
-        jobs = [job for job in catalogue.jobs(sweep=sweep.gid, limit=len(values)) if job.started_at and job.finished_at]
+            log = local.log.read_text()
+        jobs = catalogue.jobs(sweep=sweep.gid, limit=len(values))
         catalogue.dispose()
-    ends = sorted(job.finished_at for job in jobs if job.finished_at)
+    return _measure(_runs(log, jobs), 2 * processes)
+
+
+def _runs(log: str, jobs: Sequence[Job]) -> dict[str, list[tuple[float, float]]]:
+    """By process, when each of its jobs was claimed and when it had finished. Seconds."""
+    claimed = {str(job.gid): job.started_at.timestamp() for job in jobs if job.started_at}
+    runs: dict[str, list[tuple[float, float]]] = {}
+    for line in log.splitlines():
+        if '"job_finished"' in line:
+            event = json.loads(line)
+            ended = datetime.fromisoformat(event["timestamp"]).timestamp()
+            runs.setdefault(event["worker"], []).append((claimed[event["gid"]], ended))
+    return runs
+
+
+def _measure(runs: dict[str, list[tuple[float, float]]], first: int) -> tuple[float, float, float]:
+    """Jobs a second, milliseconds per job, share of time idle; from when the first so many jobs had finished."""
+    ends = sorted(end for each in runs.values() for _, end in each)
     # The first job of each process loads kernels and connectivity.
-    begin, end = ends[2 * processes - 1], ends[-1]
-    counted = [job for job in jobs if job.started_at and job.started_at >= begin]
-    spent = sorted((job.finished_at - job.started_at).total_seconds() for job in counted)  # type: ignore[operator]
-    window = (end - begin).total_seconds()
-    return len(counted) / window, 1000 * spent[len(spent) // 2], max(0.0, 1 - sum(spent) / (window * processes))
+    begin, end = ends[first - 1], min(each[-1][1] for each in runs.values())
+    counted = {name: [run for run in each if begin <= run[0] and run[1] <= end] for name, each in runs.items()}
+    spent = sorted(after - before for each in counted.values() for before, after in each)
+    gaps = [after[0] - before[1] for each in counted.values() for before, after in pairwise(each)]
+    return len(spent) / (end - begin), 1000 * spent[len(spent) // 2], sum(gaps) / (sum(gaps) + sum(spent))
 
 
 def main() -> None:

@@ -2,8 +2,11 @@
 
 python -m benchmarks.writing      the baseline is the uncompressed dataset
 
+`lzf` and `gzip` are what `TVB_BATCH_COMPRESSION` offers. The others are here to compare; blosc where hdf5plugin is
+installed, without which nobody can read such a file, the GUI neither.
 """
 
+import importlib.util
 import logging
 import statistics
 import tempfile
@@ -23,22 +26,28 @@ from models.inputs import Inputs
 from models.paths import Storage
 from models.spec import simulation
 from worker.engines import choose, reference
+from worker.h5.compress import FILTERS as OFFERED
 from worker.h5.writer import CHUNK_BYTES
 from worker.simulator import build_simulator
 
 TURNS = 5
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
-    "lzf": {"compression": "lzf"},
-    "lzf + shuffle": {"compression": "lzf", "shuffle": True},
-    "gzip 1 + shuffle": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
-    "gzip 4": {"compression": "gzip", "compression_opts": 4},
+    **OFFERED,
+    "lzf, no shuffle": {"compression": "lzf"},
+    "gzip 4": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
+    "gzip 4, no shuffle": {"compression": "gzip", "compression_opts": 4},
 }
+if importlib.util.find_spec("hdf5plugin"):
+    import hdf5plugin
+
+    FILTERS["blosc lz4"] = dict(hdf5plugin.Blosc(cname="lz4"))
+    FILTERS["blosc zstd"] = dict(hdf5plugin.Blosc(cname="zstd"))
 
 
 def simulate(directory: Path) -> tuple[NDArray[np.float64], float]:
     """The output of the seed simulation, and the seconds that the engine took."""
-    spec = simulation(SEED)
+    spec = simulation({**SEED, "simulation_length": 1000.0})
     simulator = build_simulator(spec, Inputs(Storage(directory)))
     engine = choose(simulator, "auto", directory / "kernels", 10**6)
     started = time.perf_counter()

@@ -11,6 +11,14 @@ class TvbBatchError(Exception):
     #: True when running the same job again may well succeed.
     retryable = False
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(message: str) -> str:
+    """The message, whatever names and values of files it holds: a line break in one of them must not break the line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+
 
 class SettingsError(TvbBatchError, ValueError):
     """A setting (environment variable or option) has an unusable value."""
@@ -32,8 +40,7 @@ class SpecError(TvbBatchError, ValueError):
         self.path, self.found, self.expected, self.hint, self.source = path, found, expected, hint, source
         place = " ".join(part for part in (source, path) if part) or "spec"
         message = f"{place}: {found}; expected {expected}" + (f"; {hint}" if hint else "")
-        # Keys and values come from a file: a line break in one of them must not break the line.
-        super().__init__("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message))
+        super().__init__(message)
 
     def at(self, source: str) -> "SpecError":
         """The same fault with the file and line it was found at."""

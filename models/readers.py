@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from models.components import Component, data_files
 from models.errors import InputError
+from models.h5 import open_h5
 from models.inputs import Inputs
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def _from_h5(cls: Any, component: Component, path: Path) -> Any:
     import h5py
 
     values: dict[str, Any] = {}
-    with h5py.File(path, "r") as file:
+    with open_h5(path) as file:
         for name, attribute in component.attributes.items():
             if attribute.type == "array" and isinstance(file.get(name), h5py.Dataset):
                 dataset = file[name]

@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -9,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.components import allow
 from models.errors import SettingsError
 from models.paths import Storage
+
+Compression = Literal["none", "lzf", "gzip"]
 
 
 class Settings(BaseSettings):
@@ -38,6 +41,8 @@ class Settings(BaseSettings):
     max_memory_per_child: int = Field(default=0, ge=0)
     #: Upper bound of monitor output held in memory between two writes. Bytes.
     chunk_bytes: int = Field(default=32 * 2**20, ge=1)
+    #: How the series of finished files are compressed.
+    compression: Compression = "none"
 
     #: Compiled kernels of this host. Holds code that workers run: not for a directory that others can write.
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "tvb-batch")

@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
         datetime: UtcDateTime,
         UUID: Uuid,
-        dict[str, Any]: JSON,
+        dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON,
     }
 
@@ -86,7 +86,8 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        Index(None, "sweep_id", "number"),
+        # In the order of every list, newest sweep first: a page reads no rows but its own.
+        Index("ix_job_sweep_id_number_id", text("sweep_id DESC"), "number", "id"),
         Index(None, "sweep_id", "status"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
@@ -96,6 +97,8 @@ class Job(Base):
             sqlite_where=text("source_id IS NOT NULL"),
             postgresql_where=text("source_id IS NOT NULL"),
         ),
+        # Whose files and metrics are the job's.
+        Index("ix_job_owner", text("CAST(coalesce(source_id, id) AS INTEGER)")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proof that docker-compose.yml works: bring the stack up with 5 workers, submit a sweep from the host, kill two workers
 # in the middle of a job, restart Redis, and find every job FINISHED and every file present with the hash its row names.
-# Wrong passwords are refused.
+# Wrong passwords, the default user and whoever speaks without TLS are refused.
 #
 #   make check-compose
 #
@@ -24,7 +24,9 @@ export REDIS_PASSWORD=$(random) POSTGRES_PASSWORD=$(random) REDIS_PORT=$(free_po
 # A short lease, so that the killed worker's job is given back within the check.
 export TVB_BATCH_DATA_DIR=$work/data TVB_BATCH_USER=$(id -u):$(id -g) TVB_BATCH_LEASE=15
 [ "$(id -u)" != 0 ] || export TVB_BATCH_USER=1000:1000
-export TVB_BATCH_BROKER_URL=redis://:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0
+export CERTIFICATES=$work/certificates
+scripts/make_certificates.sh "$CERTIFICATES"
+export TVB_BATCH_BROKER_URL=rediss://tvb:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0 TVB_BATCH_BROKER_CA_FILE=$CERTIFICATES/ca.pem
 export TVB_BATCH_DATABASE_URL=postgresql://tvb:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/tvb_batch
 mkdir "$TVB_BATCH_DATA_DIR"
 chmod 755 "$work"
@@ -57,7 +59,7 @@ simulation_length: 500.0
 engine: reference
 sweep:
   coupling.a: [5.0, 10.0, 15.0, 20.0, 25.0]
-  model.mu: {start: 0.0, stop: 0.3, num: 4}
+  model.mu: {start: 0.0, stop: 0.2, num: 4}
 SPEC
 tvb-batch submit "$work/sweep.yaml"
 
@@ -113,10 +115,19 @@ say "20 files present, each with the hash its row names, and no other"
 tvb-batch bundle compose_check --output "$work/check.zip" >/dev/null
 say "bundle of $(du -k "$work/check.zip" | cut -f1) kB made on the host"
 tvb-batch verify --all || fail "rows and files disagree"
-for url in "redis://:wrong@127.0.0.1:$REDIS_PORT/0" "redis://127.0.0.1:$REDIS_PORT/0"; do
-  ! TVB_BATCH_BROKER_URL=$url tvb-batch submit "$work/sweep.yaml" --no-reuse 2>/dev/null || fail "Redis let $url in"
-done
+refused() {  # refused WHAT VARIABLE=VALUE...: submitting with other settings ends with one line and 2
+  local what=$1 said code=0; shift
+  said=$(export "$@"; tvb-batch submit "$work/sweep.yaml" --no-reuse 2>&1) || code=$?
+  [ "$code" = 2 ] && [ "$(wc -l <<< "$said")" = 1 ] || fail "Redis and $what: code $code, $said"
+  say "refused, $what: ${said%% (*}"
+}
+refused "a wrong password" TVB_BATCH_BROKER_URL="rediss://tvb:wrong@127.0.0.1:$REDIS_PORT/0"
+refused "no password" TVB_BATCH_BROKER_URL="rediss://127.0.0.1:$REDIS_PORT/0"
+refused "the default user" TVB_BATCH_BROKER_URL="rediss://default:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0"
+refused "no TLS" TVB_BATCH_BROKER_URL="redis://tvb:$REDIS_PASSWORD@127.0.0.1:$REDIS_PORT/0"
+scripts/make_certificates.sh "$work/others"
+refused "another authority" TVB_BATCH_BROKER_CA_FILE="$work/others/ca.pem"
 ! TVB_BATCH_DATABASE_URL=postgresql://tvb:wrong@127.0.0.1:$POSTGRES_PORT/tvb_batch tvb-batch sweeps >/dev/null 2>&1 ||
   fail "PostgreSQL took a wrong password"
-say "wrong passwords are refused"
+say "PostgreSQL refuses a wrong password"
 say "passed"

@@ -253,7 +253,7 @@ def test_a_job_is_claimed_once(catalogue) -> None:
 
     claim = catalogue.claim(job.gid, "one", LEASE)
 
-    assert (claim.gid, claim.attempt, claim.seed, claim.number) == (job.gid, 1, job.seed, 0)
+    assert (claim.gid, claim.attempt, claim.spec.seed, claim.number) == (job.gid, 1, job.seed, 0)
     assert catalogue.claim(job.gid, "two", LEASE) is None
     assert catalogue.claim(uuid4(), "two", LEASE) is None
     found = catalogue.find_job(str(job.gid))
@@ -267,7 +267,7 @@ def test_a_claim_holds_the_whole_simulation_of_its_point(catalogue) -> None:
     claim = catalogue.claim(job.gid, "w", LEASE)
 
     [point] = spec.points()
-    assert claim.spec_json == spec.simulation(point).canonical_json()
+    assert claim.spec == spec.simulation(point)
 
 
 def claim_all(url: str, gids: list, ready, answers) -> None:
@@ -531,7 +531,7 @@ def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
 def claim_next(catalogue, hint, **changes):
     """A claim by a worker process that has just started."""
     catalogue._active = (-10.0, [])
-    return catalogue.claim_fairly(hint.gid, "w", LEASE, **changes)
+    return catalogue.claim_fairly(hint and hint.gid, "w", LEASE, **changes)
 
 
 def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
@@ -546,6 +546,24 @@ def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
     # Messages that were spent on jobs of the other sweep are sent anew.
     waiting = [job for job in catalogue.jobs(sweep=large.gid) if job.status == Status.PENDING]
     assert sum(job.published_at is None for job in waiting) == 3
+
+
+def test_without_a_message_any_waiting_job_is_claimed_fairly_and_once(catalogue) -> None:
+    large, small = add(catalogue, 5, name="large"), add(catalogue, 2, name="small", coupling="Difference")
+
+    claims = [claim_next(catalogue, None) for _ in range(7)]
+
+    assert {claim.sweep for claim in claims[:2]} == {claim.sweep for claim in claims[2:4]} == {large.gid, small.gid}
+    assert len({claim.gid for claim in claims}) == 7
+    assert claim_next(catalogue, None) is None
+
+
+def test_without_a_message_only_what_may_start_in_the_workers_queues_is_claimed(catalogue) -> None:
+    paused, long_ = add(catalogue, 1, name="paused"), add(catalogue, 1, name="long", simulation_length=1e6)
+    catalogue.pause(paused.gid)
+
+    assert claim_next(catalogue, None, queues=("short",)) is None
+    assert claim_next(catalogue, None).sweep == long_.gid
 
 
 def test_a_higher_priority_goes_first_in_messages_and_in_claims(catalogue) -> None:
@@ -631,6 +649,7 @@ def test_a_sweep_is_deleted_with_everything_and_nothing_else(catalogue) -> None:
     last = catalogue.jobs(sweep=other.gid)
     catalogue.delete(job=last[0].gid)
     assert catalogue.count() == 1
+    assert catalogue.counts(other.gid) == {Status.PENDING: 1}
     catalogue.delete(job=last[1].gid)
     assert catalogue.sweeps() == []
 

@@ -9,6 +9,7 @@ import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
 from worker.engines import choose, compiled, reference, state
+from worker.engines.step import trace_step
 
 MODELS = [
     "CoombesByrne",
@@ -138,6 +139,9 @@ for _name in ("Sigmoidal", "Difference", "HyperbolicTangent"):
 CASES["three modes, coloured noise"] = Case(
     model="ReducedSetHindmarshRose", integrator="HeunStochastic", dt=0.01, noise=NOISES["coloured"]
 )
+CASES["three modes, what enters"] = Case(
+    model="ReducedSetHindmarshRose", dt=0.01, monitors=MONITORS["AfferentCoupling"]
+)
 CASES["stimulus"] = Case(stimulus=pulse)
 CASES["stimulus, stochastic"] = Case(stimulus=pulse, integrator="HeunStochastic")
 for _root in (2, 3):
@@ -212,6 +216,21 @@ def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
     assert own.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("case", "rows"),
+    [
+        (Case(model="ReducedSetHindmarshRose"), (0, 1, 2)),
+        (Case(model="ReducedSetHindmarshRose", monitors=MONITORS["AfferentCoupling"]), (0, 1, 2, 3, 4, 5)),
+        (Case(model="ReducedSetHindmarshRose", coupling="Difference"), (0, 1, 2)),
+        (Case(model="JansenRit"), (0,)),
+        (Case(model="Epileptor"), (0, 1)),
+    ],
+    ids=["unread", "watched", "each edge", "one mode", "all read"],
+)
+def test_sums_that_nothing_reads_are_not_made(case: Case, rows: tuple[int, ...]) -> None:
+    assert trace_step(case.configure()).coupling.rows == rows
+
+
 def test_the_reference_can_be_asked_for(kernels: Path) -> None:
     choice = choose(Case(steps=10).configure(), "reference", kernels)
 
@@ -227,8 +246,18 @@ def test_a_simulator_configured_again_must_be_asked_about_again(kernels: Path) -
         list(choice.stream(own, 5))
 
 
-def test_a_model_that_diverges_gives_tvbs_not_a_numbers(kernels: Path) -> None:
-    case = Case(model="JansenRit", coupling="SigmoidalJansenRit", integrator="HeunStochastic", dt=40.0, steps=600)
+@pytest.mark.parametrize(
+    ("model", "dt"),
+    [
+        ("JansenRit", 40.0),
+        ("EpileptorCodim3", 5.0),
+        ("EpileptorCodim3SlowMod", 5.0),
+        ("ReducedSetHindmarshRose", 1.0),
+    ],
+)
+def test_a_model_that_diverges_gives_tvbs_not_a_numbers(model: str, dt: float, kernels: Path) -> None:
+    coupling = "SigmoidalJansenRit" if model == "JansenRit" else "Linear"
+    case = Case(model=model, coupling=coupling, integrator="HeunStochastic", dt=dt, steps=600)
     tvb, own = case.configure(), case.configure()
     with np.errstate(all="ignore"):
         expected = tvb.run()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import requires
@@ -22,6 +23,8 @@ DEPLOYMENT_FILES = [
     "Makefile",
     "constraints.txt",
     ".ci/run",
+    "scripts/audit.sh",
+    "scripts/make_certificates.sh",
     "scripts/make_env.sh",
     "scripts/check-compose.sh",
 ]
@@ -148,6 +151,32 @@ def test_passwords_come_from_the_environment_and_have_no_default(compose: dict[s
     assert all(re.search(r"\$\{\w+_PASSWORD:\?", value) for value in secrets)
 
 
+def test_redis_speaks_nothing_but_tls_and_lets_in_one_user_alone(compose: dict[str, Any]) -> None:
+    redis, worker = compose["services"]["redis"], compose["services"]["worker"]
+    lines = [line.strip() for line in redis["command"][0].splitlines()]
+
+    assert {"port 0", "tls-port 6379", "user default on resetpass"} <= set(lines)
+    assert worker["environment"]["TVB_BATCH_BROKER_URL"].startswith("rediss://tvb:")
+    mounted = [volume for volume in worker["volumes"] if worker["environment"]["TVB_BATCH_BROKER_CA_FILE"] in volume]
+    assert len(mounted) == 1
+    # Of Redis' files a worker holds the authority's certificate alone.
+    assert not [volume for volume in worker["volumes"] if "redis." in volume]
+
+
+def test_the_certificate_is_vouched_for_and_names_every_host(tmp_path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate")
+
+    subprocess.run([ROOT / "scripts/make_certificates.sh", tmp_path / "made", "big.example"], check=True)
+
+    made = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert made == ["ca.pem", "redis.key", "redis.pem"]
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    for host in ("redis", "localhost", "big.example"):
+        verify = ["openssl", "verify", "-CAfile", "ca.pem", "-verify_hostname", host, "redis.pem"]
+        assert subprocess.run(verify, cwd=tmp_path / "made", capture_output=True, text=True).stdout == "redis.pem: OK\n"
+
+
 def test_migrations_and_workers_are_the_same_image_without_root(compose: dict[str, Any]) -> None:
     worker, migrate = compose["services"]["worker"], compose["services"]["migrate"]
 
@@ -168,7 +197,7 @@ def test_image_gets_every_package_of_the_project() -> None:
 # ---------------------------------------------------------------------------------------------- scripts and make
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/make_env.sh", "scripts/check-compose.sh"])
+@pytest.mark.parametrize("name", [".ci/run", *(name for name in DEPLOYMENT_FILES if name.endswith(".sh"))])
 def test_scripts_are_executable_and_parse(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", ROOT / name], check=True)
@@ -189,34 +218,39 @@ def test_make_knows_every_target_that_is_told_of() -> None:
     assert {line.split()[0] for line in listed.splitlines()} >= {"demo", "test", "lint", "check-compose", "env"}
 
 
-def test_env_file_has_random_passwords_and_is_not_overwritten(tmp_path: Path) -> None:
+@pytest.fixture
+def made_env(tmp_path: Path) -> Path:
+    """A directory where `make env` was called."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate")
     (tmp_path / "scripts").mkdir()
-    for name in ("scripts/make_env.sh", ".env.example"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("scripts/make_env.sh", "scripts/make_certificates.sh", ".env.example"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["bash", tmp_path / "scripts/make_env.sh"], check=True, capture_output=True)
+    return tmp_path
 
-    runs = [subprocess.run(["bash", tmp_path / "scripts/make_env.sh"], check=True, capture_output=True, text=True)]
-    first = (tmp_path / ".env").read_text()
-    runs.append(subprocess.run(["bash", tmp_path / "scripts/make_env.sh"], check=True, capture_output=True, text=True))
+
+def test_env_file_has_random_passwords_and_is_not_overwritten(made_env: Path) -> None:
+    first = (made_env / ".env").read_text()
+
+    again = subprocess.run(["bash", made_env / "scripts/make_env.sh"], check=True, capture_output=True, text=True)
 
     passwords = re.findall(r"(?m)^(?:REDIS|POSTGRES)_PASSWORD=([0-9a-f]{48})$", first)
     assert len(set(passwords)) == 2
-    assert (tmp_path / ".env").read_text() == first
-    assert "there already" in runs[1].stdout
-    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "data").is_dir()
+    assert (made_env / ".env").read_text() == first
+    assert "there already" in again.stdout
+    assert (made_env / ".env").stat().st_mode & 0o077 == 0
+    assert (made_env / "data").is_dir()
 
 
-def test_env_file_makes_settings_for_the_host(tmp_path: Path) -> None:
-    (tmp_path / "scripts").mkdir()
-    for name in ("scripts/make_env.sh", ".env.example"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run(["bash", tmp_path / "scripts/make_env.sh"], check=True, capture_output=True)
-
+def test_env_file_makes_settings_for_the_host(made_env: Path) -> None:
+    names = ("TVB_BATCH_BROKER_URL", "TVB_BATCH_DATABASE_URL", "TVB_BATCH_DATA_DIR", "TVB_BATCH_BROKER_CA_FILE")
     told = subprocess.run(
-        ["bash", "-c", "set -a; . ./.env; echo $TVB_BATCH_BROKER_URL; echo $TVB_BATCH_DATABASE_URL; echo $TVB_BATCH_DATA_DIR"],
-        cwd=tmp_path, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]},
+        ["bash", "-c", "set -a; . ./.env; " + "; ".join(f"echo ${name}" for name in names)],
+        cwd=made_env, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"]},
     ).stdout.split()  # fmt: skip
 
-    assert re.fullmatch(r"redis://:[0-9a-f]{48}@127\.0\.0\.1:6379/0", told[0])
+    assert re.fullmatch(r"rediss://tvb:[0-9a-f]{48}@127\.0\.0\.1:6379/0", told[0])
     assert re.fullmatch(r"postgresql://tvb:[0-9a-f]{48}@127\.0\.0\.1:5432/tvb_batch", told[1])
-    assert told[2] == str(tmp_path / "data")
+    assert told[2] == str(made_env / "data")
+    assert Path(told[3]).read_text().startswith("-----BEGIN CERTIFICATE")

@@ -93,6 +93,14 @@ def test_links_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_modules_of_the_architecture_are_there() -> None:
+    there = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/*.py")]
+
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/architecture.md").read_text())
+
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)] == []
+
+
 def test_the_readmes_example_is_the_example(tmp_path) -> None:
     [text] = blocks(ROOT / "README.md", "yaml")
     (tmp_path / "sweep.yaml").write_text(text)

@@ -137,3 +137,18 @@ def test_kernels_are_kept_for_the_next_process(tmp_path, kernels) -> None:
 
     assert list(kernels.glob("kernel_*.py"))
     assert list(kernels.rglob("*.kept"))
+
+
+def test_steps_are_compared_again_for_other_monitors_and_now_and_then(tmp_path, kernels, monkeypatch) -> None:
+    compared = []
+    compare = compiled.find_difference
+    monkeypatch.setattr(compiled, "find_difference", lambda *given: compared.append(given[-1]) or compare(*given))
+    monkeypatch.setattr(compiled, "_TRUSTED", {})
+
+    for a in range(compiled.AGAIN_EVERY + 1):
+        choose(simulator(tmp_path, coupling={"class": "Linear", "a": 0.01 * a}), "auto", kernels, MANY)
+    first, again = compiled.CHECKED_STEPS, compiled.CHECKED_AGAIN
+    assert compared == [first, again]
+
+    choose(simulator(tmp_path, monitors=[{"class": "GlobalAverage", "period": 1.0}]), "auto", kernels, MANY)
+    assert compared == [first, again, first]

@@ -14,11 +14,11 @@ from conftest import SHORT
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, update
+from sqlalchemy import create_engine, event, update
 from sqlalchemy import text as sql
 from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
-from models.catalogue import Catalogue, OutputRecord, filtering
+from models.catalogue import Catalogue, OutputRecord, filtering, looking
 from models.filters import MOST_LETTERS, All, Comparison, Either, Filter, FilterError, Missing, Not
 from models.status import Status
 from models.sweep import sweep
@@ -338,6 +338,56 @@ def test_pages_follow_each_other_in_any_order(filled) -> None:
     pages = [catalogue.jobs(sort="-mean", limit=5, offset=offset) for offset in range(0, len(known), 5)]
 
     assert len({job.gid for page in pages for job in page}) == len(known)
+
+
+@pytest.mark.parametrize(
+    "name", ["mean", "-mean", "coupling.a", "-coupling.a,number", "mean,-coupling.a", "conduction_speed", "model.class"]
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_pages_are_the_same_when_they_are_read_along_an_index(filled, monkeypatch, name, own) -> None:
+    catalogue, known = filled
+    one = catalogue.jobs()[-1].sweep.gid if own else None
+
+    def pages(along_index: bool) -> list[list[Any]]:
+        monkeypatch.setattr(looking._Fits, "are_many", lambda *_: along_index)
+        return [
+            [job.gid for job in catalogue.jobs(sweep=one, sort=name, limit=3, offset=offset)]
+            for offset in range(0, len(known), 3)
+        ]
+
+    assert pages(True) == pages(False)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda catalogue: catalogue.jobs(limit=3), lambda catalogue: catalogue.jobs(limit=3, offset=9),
+        lambda catalogue: catalogue.jobs(sort="-mean", limit=1), lambda catalogue: catalogue.jobs(sort="coupling.a", limit=1),
+        lambda catalogue: catalogue.metrics([uuid4()]), lambda catalogue: catalogue.outputs([uuid4()]),
+        lambda catalogue: catalogue.attempts(uuid4()), lambda catalogue: catalogue.unpublished(9),
+    ],
+    ids=["first page", "last page", "by metric", "by parameter", "metrics", "outputs", "attempts", "next to publish"],
+)  # fmt: skip
+def test_what_is_asked_often_is_read_along_indexes(catalogue, ask) -> None:
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "p", "sweep": {"coupling.a": [1.0, 2.0]}}))
+    _bring_forward(catalogue, catalogue.jobs(sweep=made.gid)[1], "w")
+    asked: list[tuple[str, Any]] = []
+    listener = lambda _, __, statement, parameters, *___: asked.append((statement, parameters))  # noqa: E731
+    event.listen(catalogue._engine, "before_cursor_execute", listener)
+
+    ask(catalogue)
+
+    event.remove(catalogue._engine, "before_cursor_execute", listener)
+    with catalogue._engine.connect() as connection:
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            for statement, parameters in asked
+        ]
+    steps = [step[-1] for plan in plans for step in plan]
+    assert steps
+    # A search of a table, or its walk along an index; never row by row, and what is sorted are equal values.
+    assert not [step for step in steps if step.startswith("SCAN job") and " USING " not in step]
+    assert not [step for step in steps if step == "USE TEMP B-TREE FOR ORDER BY" and "SCAN sweep" not in steps]
 
 
 def test_names_that_no_job_has_are_told(filled) -> None:

@@ -35,7 +35,7 @@ NEEDED = [
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two jobs with two monitors each, run and bundled as a user would."""
+    """Two jobs with two monitors each, run and bundled as a user would; the files are compressed, each its way."""
     settings = load_settings(data_dir=tmp_path_factory.mktemp("gui"))
     catalogue = Catalogue.open(settings.database, create=True)
     monitors = [{"class": "TemporalAverage", "period": 1.0}, {"class": "GlobalAverage", "period": 1.0}]
@@ -44,7 +44,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
          "title": "a title", "subject": "S 1", "user_tags": ["ein Tag: ä"]}
     )  # fmt: skip
     sweep = catalogue.add_sweep(SweepSpec(name="gui", base=base, plan={"coupling.a": [0.01, 0.02]}))
-    files = [path for job in catalogue.jobs(sweep=sweep.gid) for path in run(settings, catalogue, job.gid)]
+    files = [
+        path
+        for job, compression in zip(catalogue.jobs(sweep=sweep.gid), ("gzip", "lzf"), strict=True)
+        for path in run(settings.model_copy(update={"compression": compression}), catalogue, job.gid)
+    ]
     catalogue.dispose()
     return write_data(list(dict.fromkeys(files)), settings.data_dir / "bundle.zip")
 

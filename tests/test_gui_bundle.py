@@ -45,7 +45,7 @@ def run_sweep(settings: Settings, base: dict, plan: dict) -> list[Point]:
 def point(settings: Settings, catalogue: Catalogue, job, names: list[str]) -> Point:
     claim = catalogue.claim(job.gid, "test", timedelta(seconds=60))
     records = run_job(catalogue, settings, claim)
-    spec = SimulationSpec.model_validate_json(claim.spec_json)
+    spec = claim.spec
     outputs = tuple(settings.storage.absolute(record.path) for record in records)
     datatypes = tuple(dict.fromkeys(settings.storage.absolute(path) for one in records for path in one.refers_to))
     with h5py.File(outputs[0]) as file:

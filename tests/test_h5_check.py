@@ -14,6 +14,8 @@ from test_h5_datatypes import ONE_OF_EACH
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
+from models.errors import InputError
+from models.inputs import check_file
 from worker.gui.write import write_data
 from worker.h5.check import faults
 from worker.h5.datatypes import file_prefix, write_datatype
@@ -387,6 +389,31 @@ def test_a_truncated_zip_is_one_fault(tmp_path, members) -> None:
         assert fault.startswith(f"{path}: no readable ZIP (")
 
 
+def test_a_zip_of_a_version_yet_to_come_is_one_fault(tmp_path, members) -> None:
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.h5", b"")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 255
+    path.write_bytes(content)
+
+    assert faults(path) == [f"{path}: no readable ZIP (zip file version 25.5)"]
+
+
+def test_a_line_break_in_a_members_name_breaks_no_line(tmp_path) -> None:
+    path = tmp_path / "connectivity.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a\nb.h5", b"x" * 99)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"xxx")] = 0
+    path.write_bytes(content)
+
+    assert faults(path)[0] == f"{path}/a\\nb.h5: cannot be unpacked (Bad CRC-32 for file 'a\\nb.h5')"
+    with pytest.raises(InputError) as caught:
+        check_file(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_names_that_the_gui_ignores_or_confuses_are_named(tmp_path, members) -> None:
     path = packed(tmp_path / "b.zip", [members[0], members[0]])
@@ -426,8 +453,8 @@ def test_the_records_of_an_operation_are_checked_too(tmp_path, members) -> None:
         path = tmp_path / "in" / f"{kind}_{gids[kind].hex}.h5"
         members.append(path)
         with h5py.File(path, "w") as file:
-            write_attributes(file, common("TimeSeries", gids[kind], CREATED + timedelta(days=2), subject=""))
-            write_attributes(file, {"written_by": {**FORMATS, **RECORDS}[kind].written_by, **record})
+            said = common("TimeSeries", gids[kind], CREATED + timedelta(days=2), subject="")
+            write_attributes(file, {**said, "written_by": {**FORMATS, **RECORDS}[kind].written_by, **record})
             if kind == "BurstConfiguration":
                 del file.attrs["TVB_create_date"]
     assert faults(packed(tmp_path / "b.zip", members)) == []

@@ -62,8 +62,7 @@ def undisturbed(catalogue, settings, gid) -> dict[str, dict[str, np.ndarray]]:
     """What an equal job gives that nobody disturbs."""
     claim = catalogue.claim(gid, "x", LEASE)
     catalogue.release(claim)
-    spec = SimulationSpec.model_validate_json(claim.spec_json)
-    twin = catalogue.add_sweep(SweepSpec(name="twin", base=spec, plan={}), reuse=False)
+    twin = catalogue.add_sweep(SweepSpec(name="twin", base=claim.spec, plan={}), reuse=False)
     claim = catalogue.claim(catalogue.jobs(sweep=twin.gid)[0].gid, "x", LEASE)
     return contents(settings, run_job(catalogue, settings, claim))
 
@@ -293,8 +292,7 @@ def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, cata
         monkeypatch.setattr("worker.run.versions", lambda: {"numpy": "1.0"})
     elif how == "spec":
         claim = catalogue.claim(gid, "x", LEASE)
-        other = SimulationSpec.model_validate_json(claim.spec_json).with_parameters({"coupling.a": 0.5})
-        claim = dataclasses.replace(claim, spec_json=other.canonical_json())
+        claim = dataclasses.replace(claim, parameters={**claim.parameters, "coupling.a": 0.5})
         [output] = run_job(catalogue, settings, claim)
         assert not np.array_equal(contents(settings, [output])[0]["data"], expected[0]["data"])
         return

@@ -1,6 +1,7 @@
 """One job in this process: the same numbers as TVB, whole files or none."""
 
 import dataclasses
+import errno
 import json
 import tracemalloc
 from datetime import timedelta
@@ -16,6 +17,7 @@ from models.spec import SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
 from submit.spec_file import load
+from worker.h5.verify import sha256
 from worker.pulse import StoppedError
 from worker.run import run_job
 
@@ -84,6 +86,38 @@ def test_the_size_of_a_chunk_changes_no_bit(settings, catalogue, chunk_bytes: in
         ):
             np.testing.assert_array_equal(a["data"][()], b["data"][()])
             np.testing.assert_array_equal(a["time"][()], b["time"][()])
+
+
+@pytest.mark.parametrize("compression", ["lzf", "gzip"])
+@pytest.mark.parametrize("format_", ["tvb1", "tvb2"])
+def test_a_compressed_file_holds_the_same_in_less(settings, catalogue, compression: str, format_: str) -> None:
+    changes = {"format": format_, "simulation_length": 1000.0}
+    smaller = settings.model_copy(update={"compression": compression})
+
+    [plain] = run_job(catalogue, settings, claimed(catalogue, **changes))
+    [compressed] = run_job(catalogue, smaller, claimed(catalogue, **changes))
+
+    path = settings.storage.absolute(compressed.path)
+    assert (path.stat().st_size, sha256(path)) == (compressed.bytes, compressed.sha256)
+    assert compressed.bytes < plain.bytes
+    with h5py.File(path) as a, h5py.File(settings.storage.absolute(plain.path)) as b:
+        assert {a[name].compression for name in ("data", "time")} == {compression}
+        for name in ("data", "time"):
+            np.testing.assert_array_equal(a[name][()], b[name][()])
+            assert dict(a[name].attrs) == dict(b[name].attrs)
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_file_that_cannot_be_compressed_is_kept_as_it_is(settings, catalogue, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("worker.h5.compress.reserve", refuse)
+
+    [output] = run_job(catalogue, settings.model_copy(update={"compression": "gzip"}), claimed(catalogue))
+
+    with h5py.File(settings.storage.absolute(output.path)) as file:
+        assert file["data"].compression is None
 
 
 def test_a_simulation_without_noise_is_repeated_exactly(settings, catalogue) -> None:
@@ -182,9 +216,8 @@ def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> 
 @pytest.mark.parametrize("path", ["/etc/passwd.zip", "inputs/../catalogue.sqlite", "inputs/../x.zip", "../outside.zip"])
 def test_a_path_outside_the_inputs_is_refused(settings, catalogue, path: str) -> None:
     claim = claimed(catalogue)
-    spec = json.loads(claim.spec_json)
-    spec["connectivity"] = {"from_file": path}
-    forged = type(claim)(**{**vars(claim), "spec_json": json.dumps(spec)})
+    base = {**claim.shared.base, "connectivity": {"from_file": path}}
+    forged = dataclasses.replace(claim, shared=dataclasses.replace(claim.shared, base=base))
 
     with pytest.raises((InputError, OutputError, SpecError)):
         run_job(catalogue, settings, forged)

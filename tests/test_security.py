@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import wait_until
 from test_system import sweep_spec
 
 from models.errors import BrokerError, SettingsError
-from models.queue import QUEUE, RUN_JOB, check_broker, make_app
+from models.queue import QUEUE, RUN_JOB, announced, broker_facts, check_broker, listening, make_app
 from models.settings import Settings, load_settings
 from models.status import Status
 from submit.enqueue import enqueue
@@ -26,7 +27,12 @@ from submit.local import redis_server
 from worker.transport import gid_of, plain
 
 SECRET = "s3cretword"
-ACL = f"user worker on >{SECRET} ~* &* +@all -@dangerous +info +client"
+#: What the stack of containers lets its users do, as it says it.
+STACK = yaml.safe_load((Path(__file__).parent.parent / "docker-compose.yml").read_text())["services"]["redis"][
+    "command"
+]
+ACL = "\n".join(line.strip() for line in STACK[0].splitlines() if line.strip().startswith("user "))
+ACL = ACL.replace("$$REDISCLI_AUTH", SECRET)
 GID = "5345bcfe-ae86-44f1-be56-e7c7f0f3120b"
 
 
@@ -40,12 +46,12 @@ def free_port() -> int:
 def port() -> Iterator[int]:
     """A Redis over TCP with one user, who has a password."""
     port = free_port()
-    lines = f'bind 127.0.0.1\nport {port}\nsave ""\nuser default off\n{ACL}\n'
+    lines = f'bind 127.0.0.1\nport {port}\nsave ""\n{ACL}\n'
     process = subprocess.Popen([redis_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stdin is not None
     process.stdin.write(lines.encode())
     process.stdin.close()
-    url = f"redis://worker:{SECRET}@127.0.0.1:{port}/0"
+    url = f"redis://tvb:{SECRET}@127.0.0.1:{port}/0"
     wait_until(lambda: answers(load_settings(broker_url=url)), seconds=20, every=0.2)
     yield port
     process.terminate()
@@ -63,7 +69,7 @@ def answers(settings: Settings) -> bool:
 # ------------------------------------------------------------------------------------------------- passwords, TLS
 
 
-@pytest.mark.parametrize("who", ["", "worker:wrong@", ":wrong@", "nobody:wrong@", f"default:{SECRET}@"])
+@pytest.mark.parametrize("who", ["", "tvb:wrong@", ":wrong@", "nobody:wrong@", f"default:{SECRET}@", "default:@"])
 def test_a_wrong_password_is_refused_in_one_line_without_it(port: int, who: str) -> None:
     with pytest.raises(BrokerError) as caught:
         check_broker(load_settings(broker_url=f"redis://{who}127.0.0.1:{port}/0"))
@@ -76,7 +82,7 @@ def test_a_wrong_password_is_refused_in_one_line_without_it(port: int, who: str)
 def test_a_user_with_a_password_runs_jobs_and_the_password_shows_nowhere(
     port, settings, catalogue, start_worker, tmp_path
 ) -> None:
-    url = f"redis://worker:{SECRET}@127.0.0.1:{port}/0"
+    url = f"redis://tvb:{SECRET}@127.0.0.1:{port}/0"
     private = settings.model_copy(update={"broker_url": type(settings.broker_url)(url)})
     worker = start_worker(1, private)
     sweep = enqueue(catalogue, make_app(private), sweep_spec("secret", 1), settings.storage)
@@ -135,7 +141,7 @@ def forward(accepted: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 def test_tls_is_used_and_the_certificate_checked(tls: tuple[int, Path]) -> None:
     port, certificate = tls
-    url = f"rediss://worker:{SECRET}@localhost:{port}/0"
+    url = f"rediss://tvb:{SECRET}@localhost:{port}/0"
 
     check_broker(load_settings(broker_url=url, broker_ca_file=certificate))
 
@@ -143,6 +149,25 @@ def test_tls_is_used_and_the_certificate_checked(tls: tuple[int, Path]) -> None:
         check_broker(load_settings(broker_url=url))
     with pytest.raises(BrokerError):
         check_broker(load_settings(broker_url=url.replace("rediss:", "redis:")))
+
+
+def test_a_worker_runs_jobs_over_tls_with_no_more_rights_than_those_of_the_stack(
+    tls, settings, catalogue, start_worker
+) -> None:
+    port, certificate = tls
+    url = f"rediss://tvb:{SECRET}@localhost:{port}/0"
+    private = settings.model_copy(update={"broker_url": type(settings.broker_url)(url), "broker_ca_file": certificate})
+    app = make_app(private, client_name=None)
+
+    worker = start_worker(1, private)
+    sweep = enqueue(catalogue, app, sweep_spec("tls", 2), settings.storage)
+    wait_until(lambda: catalogue.counts(sweep.gid).get(Status.FINISHED) == 2)
+
+    assert worker.poll() is None
+    # What `doctor`, `watch` and the metrics ask of Redis is allowed too.
+    wait_until(lambda: len(announced(app)) == 1)
+    assert len(listening(app)) == 1
+    assert broker_facts(app).policy == "noeviction"
 
 
 # ---------------------------------------------------------------------------------------------------------- secrets

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from conftest import SHORT, wait_until
+from sqlalchemy import update
 
 from models.catalogue import Catalogue
 from models.queue import make_app, waiting
 from models.status import Status
 from models.sweep import sweep
-from worker.tasks import WorkerState, perform, reconcile_until
+from models.tables import Sweep
+from worker.tasks import WorkerState, perform, reconcile_until, serve
 
 
 @pytest.fixture
@@ -53,6 +55,39 @@ def test_second_delivery_of_a_running_or_finished_job_is_dropped(state, catalogu
     [after] = catalogue.outputs([finished.gid])
     assert after.sha256 == before
     assert catalogue.find_job(str(finished.gid)).attempt == 1
+
+
+def test_one_message_serves_several_short_jobs(state, catalogue) -> None:
+    found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05, 0.07]}}))
+    hint = catalogue.jobs(sweep=found.gid)[-1]
+
+    serve(state, str(hint.gid))
+    # The messages of the others are spent.
+    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+
+    assert [(job.status, job.attempt) for job in catalogue.jobs(sweep=found.gid)] == [(Status.FINISHED, 1)] * 3
+
+
+def test_a_process_that_is_replaced_after_so_many_jobs_serves_one_a_message(settings, catalogue) -> None:
+    found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05]}}))
+    state = WorkerState(settings.model_copy(update={"max_tasks_per_child": 1}))
+
+    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+
+    assert catalogue.counts(found.gid) == {Status.FINISHED: 1, Status.PENDING: 1}
+    state.after_fork()
+
+
+def test_a_row_whose_base_makes_no_simulation_ends_in_error_with_a_reason(state, catalogue) -> None:
+    job = add(catalogue)
+    with catalogue._writing() as session:
+        session.execute(update(Sweep).values(base={"model": "NoModel"}))
+
+    perform(state, str(job.gid))
+
+    found, kind, reason = status(catalogue, job)
+    assert (found, kind) == (Status.ERROR, "SpecError")
+    assert "NoModel" in reason
 
 
 @pytest.mark.parametrize(
@@ -157,6 +192,23 @@ def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue) -> N
     stop.set()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_the_reconciler_outlives_a_database_that_is_away_at_its_start(settings, catalogue) -> None:
+    job = add(catalogue)
+    app, stop, home = make_app(settings), threading.Event(), settings.data_dir
+    home.rename(away := home.with_name("away"))
+    thread = threading.Thread(target=reconcile_until, args=(stop, app, settings))
+    thread.start()
+
+    with pytest.raises(AssertionError):
+        wait_until(lambda: not thread.is_alive() or waiting(app), seconds=3)
+    away.rename(home)
+
+    wait_until(lambda: waiting(app) == 1)
+    assert catalogue.find_job(str(job.gid)).published_at
+    stop.set()
+    thread.join(30)
 
 
 def test_a_workers_versions_are_in_the_row(state, catalogue) -> None:

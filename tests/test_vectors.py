@@ -1,12 +1,15 @@
 """Small arrays and complex roots of TVB's functions, written out: Numba's own bits for each of many numbers."""
 
 import ast
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import njit
 
-from worker.engines.primitives.vectors import norm, number, root
+from worker.engines.kernels import load_primitives
+from worker.engines.loops import quick_of
+from worker.engines.primitives.vectors import norm, number, quick_norm, root, square_root, sure_norm
 from worker.engines.roots import write_roots
 from worker.engines.vectors import write_out
 
@@ -34,9 +37,33 @@ def own_norms(vectors, out):
 
 
 @njit(error_model="numpy")
+def quick_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = quick_norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+
+
+@njit(error_model="numpy")
+def sure_norms(vectors, out):
+    for i in range(len(out)):
+        out[i] = sure_norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+
+
+@njit(error_model="numpy")
 def numba_norms(vectors, out):
     for i in range(len(out)):
         out[i] = np.linalg.norm(vectors[i])
+
+
+@njit(error_model="numpy")
+def own_square_roots(z, out):
+    for i in range(z.size):
+        out[i] = square_root(z[i])
+
+
+@njit(error_model="numpy")
+def numba_square_roots(z, out):
+    for i in range(z.size):
+        out[i] = np.sqrt(z[i])
 
 
 def numbers(count: int) -> np.ndarray:
@@ -69,6 +96,23 @@ def test_roots_are_numbas(sign: float) -> None:
     assert same_bits(own.imag, expected.imag)
 
 
+@pytest.mark.parametrize("zero", [0.0, -0.0, None], ids=["real", "with a negative zero", "complex"])
+def test_square_roots_are_numbas(zero: float | None) -> None:
+    z = np.empty(200_000, dtype=complex)
+    z.real, z.imag = numbers(2 * z.size).reshape(2, -1)
+    z.real[:1000] *= 1e300
+    z.real[-4:] = 1.7e308, -1.7e308, -1e-310, np.nan
+    # Numba itself divides by zero at the root of a number so small.
+    z.imag = np.where(abs(z.imag) < 1e-300, 0.0, z.imag) if zero is None else zero
+    own, expected = np.empty_like(z), np.empty_like(z)
+
+    own_square_roots(z, own)
+    numba_square_roots(z, expected)
+
+    assert same_bits(own.real, expected.real)
+    assert same_bits(own.imag, expected.imag)
+
+
 def test_norms_are_numbas() -> None:
     vectors = numbers(300_000).reshape(-1, 3)
     own, expected = np.empty(len(vectors)), np.empty(len(vectors))
@@ -77,6 +121,21 @@ def test_norms_are_numbas() -> None:
     numba_norms(vectors, expected)
 
     assert same_bits(own, expected)
+
+
+def test_norms_without_a_call_are_numbas(kernels: Path) -> None:
+    if not quick_of(load_primitives(kernels)).norms:
+        pytest.skip("BLAS of this machine adds up in less than extended precision")
+    usual = np.random.default_rng(8).normal(size=(500_000, 3))
+    vectors = np.concatenate([usual, numbers(300_000).reshape(-1, 3), usual * 1e-200, usual * 1e200, np.round(usual)])
+    own, expected, sure = np.empty((3, len(vectors)))
+
+    quick_norms(vectors, own)
+    numba_norms(vectors, expected)
+    sure_norms(vectors, sure)
+
+    assert same_bits(own, expected)
+    assert np.isnan(sure[: len(usual)]).mean() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ SEGMENTS = 4
 
 #: Bytes of a chunk; larger ones leave the processor's cache and are slower.
 CHUNK = 2**20
+#: Bytes of the longest series that is kept in memory while its metrics are computed.
+MOST_KEPT = 16 * 2**20
 #: Bytes of the longest window whose spectrum is taken: 55 000 samples of 76 regions.
 WINDOW = 32 * 2**20
 #: Fewer samples have no spectrum worth the name.
@@ -37,7 +39,8 @@ log = structlog.get_logger()
 class Series:
     """The time series of an open file, as a metric sees it."""
 
-    _data: h5py.Dataset
+    #: Of a short series all its numbers.
+    _data: h5py.Dataset | NDArray[Any]
     #: (time, state variable, node, mode)
     shape: tuple[int, int, int, int]
     #: ms
@@ -59,10 +62,8 @@ class Series:
         OutputError
             The file cannot be read.
         """
-        try:
-            return cast("NDArray[np.float64]", self._data[first:end, :variables].astype(np.float64, copy=False))
-        except (OSError, RuntimeError) as exc:
-            raise OutputError(f"{self._data.file.filename}::data: cannot be read ({exc})") from exc
+        # A copy: whoever asked may write into it.
+        return cast("NDArray[np.float64]", _read(self._data, np.s_[first:end, :variables]).astype(np.float64))
 
     def chunks(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
         """Everything from sample `first` on, a few samples at a time."""
@@ -177,7 +178,15 @@ def _series(path: Path, file: h5py.File) -> Series:
         raise OutputError(f"{path}::data: no time series; expected numbers in four dimensions")
     if not isinstance(period, float) or not 0.0 < period < math.inf:
         raise OutputError(f"{path}::TVB_sample_period: {period!r}, expected milliseconds above 0")
-    return Series(data, cast("tuple[int, int, int, int]", data.shape), float(period))
+    shape = cast("tuple[int, int, int, int]", data.shape)
+    return Series(_read(data, ()) if data.nbytes <= MOST_KEPT else data, shape, float(period))
+
+
+def _read(data: Any, where: Any) -> NDArray[Any]:
+    try:
+        return cast("NDArray[Any]", data[where])
+    except (OSError, RuntimeError) as exc:
+        raise OutputError(f"{data.file.filename}::data: cannot be read ({exc})") from exc
 
 
 # ----------------------------------------------------------------------------------------------------- what they share
@@ -255,8 +264,12 @@ def kuramoto_index(series: Series) -> float:
         return math.nan
     total = 0.0
     for chunk in series.chunks(variables=2):
-        phase = np.arctan2(chunk[:, 1, :, 0], chunk[:, 0, :, 0])
-        total += float(np.hypot(np.cos(phase).sum(axis=1), np.sin(phase).sum(axis=1)).sum())
+        # The cosine and the sine of the phase without the phase: three times as fast.
+        x, y = chunk[:, 0, :, 0], chunk[:, 1, :, 0]
+        radius = np.hypot(x, y)
+        rest = radius == 0.0
+        x[rest], radius[rest] = np.copysign(1.0, x[rest]), 1.0
+        total += float(np.hypot((x / radius).sum(axis=1), (y / radius).sum(axis=1)).sum())
     return total / (nodes * samples)
 
 

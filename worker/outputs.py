@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
+import structlog
+
 from models.catalogue import Claim, OutputRecord
+from models.errors import OutputError
 from models.inputs import Inputs
 from models.paths import Storage, part
+from models.settings import Compression
 from models.spec import SimulationSpec
 from models.titles import fill
 from worker.checkpoint import SavedSeries
 from worker.engines import reference
 from worker.gids import content_gid
+from worker.h5.compress import compress
 from worker.h5.datatypes import file_prefix, references, write_datatype
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb1 import as_tvb1, write_connectivity
@@ -32,6 +37,8 @@ from worker.h5.writer import DamagedError, TimeSeriesWriter
 from worker.metrics import compute
 from worker.series import Series, series_of
 from worker.versions import versions
+
+log = structlog.get_logger()
 
 #: Larger input files are not copied into every result; they are found again by their sha256. Bytes.
 MOST_EMBEDDED = 2**20
@@ -115,9 +122,9 @@ class Outputs:
         """Where this job's files are being written."""
         return {part(output.final) for output in self._outputs}
 
-    def publish(self) -> list[OutputRecord]:
+    def publish(self, compression: Compression = "none") -> list[OutputRecord]:
         """Annotate, close, verify and rename every file."""
-        return [self._publish(output) for output in self._outputs]
+        return [self._publish(output, compression) for output in self._outputs]
 
     def keep(self) -> None:
         """The row names these files now; everything else goes.
@@ -186,13 +193,17 @@ class Outputs:
             paths.append(self._storage.relative(path))
         return tuple(dict.fromkeys(paths))
 
-    def _publish(self, output: _Output) -> OutputRecord:
+    def _publish(self, output: _Output, compression: Compression) -> OutputRecord:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
         output.writer.close()
         unfinished = part(output.final)
-        verified, metrics = verify(unfinished, output.gid), compute(unfinished)
+        metrics = compute(unfinished)
+        if self._format == "tvb2":
+            _compress(unfinished, compression)
+        verified = verify(unfinished, output.gid)
         if self._format == "tvb1":
             unfinished = as_tvb1(unfinished)
+            _compress(unfinished, compression)
             verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
         publish(unfinished, output.final)
         return OutputRecord(
@@ -225,6 +236,14 @@ def _remove(path: Path) -> None:
         if path.suffix == ".part":
             os.truncate(path, 0)
         path.unlink()
+
+
+def _compress(path: Path, compression: Compression) -> None:
+    """Compress a file whose content is whole; where that is impossible, a large result is better than none."""
+    try:
+        compress(path, compression)
+    except OutputError as exc:
+        log.warning("not_compressed", reason=str(exc))
 
 
 def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from models.errors import InputError, TvbBatchError
+from models.h5 import open_h5
 from models.inputs import Inputs
 from models.paths import Storage
 from models.settings import Settings, load_settings
@@ -71,7 +72,7 @@ def rerun(path: Path, settings: Settings) -> Comparison:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        file = h5py.File(path, "r")
+        file = open_h5(path)
     except OSError as exc:
         raise InputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
     needed = ("spec", "versions", "monitor")

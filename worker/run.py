@@ -4,7 +4,6 @@ Called by `worker.tasks`, and by tests in their own process. It lets every fault
 retry and ERROR. A job that ends without finishing leaves no file behind but what a later attempt can go on from.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from models.catalogue import Catalogue, Claim, OutputRecord
 from models.errors import LeaseLostError, NotFiniteError, OutputError, TimeLimitError, TvbBatchError
 from models.inputs import Inputs
 from models.settings import Settings
-from models.spec import SimulationSpec, simulation
+from models.spec import SimulationSpec
 from worker import checkpoint
 from worker.checkpoint import Checkpoint
 from worker.engines import choose, reference, state
@@ -48,13 +47,13 @@ def run_job(
     TvbBatchError
         The fault, in words for a person.
     """
-    spec = simulation(json.loads(claim.spec_json))
+    spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
     with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_overrun) as pulse:
         simulator = build_simulator(spec, Inputs(settings.storage))
         # Should an engine have taken its worker with it, TVB's own loop is tried next.
         wanted = spec.engine if claim.attempt - claim.saved_attempt <= 1 else "reference"
-        engine = choose(simulator, wanted, settings.cache_dir / "kernels", claim.size)
+        engine = choose(simulator, wanted, settings.cache_dir / "kernels", claim.shared.size)
         outputs = Outputs(settings.storage, claim, spec, simulator, engine.name)
         progress = _Progress(catalogue, settings, claim, spec, simulator, outputs, pulse)
         try:
@@ -65,7 +64,7 @@ def run_job(
                     _check_finite(chunk, simulator)
                 outputs.append(chunk.samples)
                 progress.at(chunk.step, total)
-            records = outputs.publish()
+            records = outputs.publish(settings.compression)
             catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions())
         except BaseException as exc:
             # A worker that was frozen may end by a fault before it hears that the job is another's.
@@ -106,6 +105,8 @@ class _Progress:
 
     def begin(self) -> int:
         """Go on from the furthest checkpoint that is whole, or start; gives the steps done."""
+        if not self._outputs.directory.exists():
+            return 0
         # Whoever lost the job already must not tidy up.
         self._pulse.say()
         for path, saved in checkpoint.find(self._outputs.directory, self._made_for):

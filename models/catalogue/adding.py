@@ -1,12 +1,12 @@
 """Sweeps and their jobs are added, in one transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import Table, and_, func, insert, select
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, Database, now
@@ -16,6 +16,8 @@ from models.spec import ANNOTATION
 from models.status import Status
 from models.sweep import SweepSpec
 from models.tables import Job, JobParameter, Sweep, SweepParameter
+
+_JOB, _JOB_PARAMETER = cast("Table", Job.__table__), cast("Table", JobParameter.__table__)
 
 #: Steps of a long job: from about ten seconds in the compiled engine, and ten minutes in TVB's own loop.
 LONG_STEPS = 1_000_000
@@ -100,14 +102,44 @@ def _is_alike(job: Job, sweep: Sweep, library: str) -> bool:
 
 
 def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
-    ids = session.scalars(insert(Job).returning(Job.id, sort_by_parameter_order=True), [row for row, _ in batch])
+    # With their ids known beforehand the statement stays that of one row, which drivers parse once.
+    ids = _next_ids(session, len(batch))
+    _insert(session, _JOB, [{"id": job_id, **row} for job_id, (row, _) in zip(ids, batch, strict=True)])
     rows = [
         {"job_id": job_id, "name": name, "number": number, "text": text}
         for job_id, (_, parameters) in zip(ids, batch, strict=True)
         for name, (number, text) in ((name, as_columns(value)) for name, value in parameters.items())
     ]
-    if rows:
-        session.execute(insert(JobParameter), rows)
+    _insert(session, _JOB_PARAMETER, rows)
+
+
+def _insert(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows with equal keys; with PostgreSQL's COPY, which takes half the time of its INSERT."""
+    if not rows:
+        return
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    kinds = [table.c[name].type.dialect_impl(connection.dialect) for name in rows[0]]
+    prepare = [kind.bind_processor(connection.dialect) or _as_it_is for kind in kinds]
+    cursor: Any = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([do(value) for do, value in zip(prepare, row.values(), strict=True)])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _next_ids(session: Session, count: int) -> Sequence[int]:
+    """Ids of rows to be inserted, which nobody else will take; the transaction has begun to write."""
+    if session.get_bind().dialect.name == "sqlite":
+        last = session.scalar(select(func.max(Job.id))) or 0
+        return range(last + 1, last + 1 + count)
+    taken = func.nextval(func.pg_get_serial_sequence("job", "id"))
+    return sorted(session.scalars(select(taken).select_from(func.generate_series(1, count).alias())))
 
 
 def as_columns(value: object) -> tuple[float | None, str | None]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
-from models.catalogue.base import BATCH, Database, target_of
+from models.catalogue.base import BATCH, OWNER, Database, target_of
 from models.sections import files_of
 from models.status import Status
 from models.tables import Job, Output, Sweep
@@ -18,7 +18,7 @@ class Auditing(Database):
         """The outputs of a job, of a sweep, or of all; those of an equal earlier job where they are shared."""
         last = 0
         while True:
-            owners = select(func.coalesce(Job.source_id, Job.id)).where(*_of(sweep, job))
+            owners = select(OWNER).where(*_of(sweep, job))
             query = select(Output).where(Output.id > last).order_by(Output.id).limit(BATCH)
             if sweep or job:
                 query = query.where(Output.job_id.in_(owners))
@@ -35,8 +35,7 @@ class Auditing(Database):
 
     def without_output(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[UUID]:
         """FINISHED jobs whose outputs no row names."""
-        owner = func.coalesce(Job.source_id, Job.id)
-        lost = owner.not_in(select(Output.job_id))
+        lost = OWNER.not_in(select(Output.job_id))
         query = select(Job.gid).where(Job.status == Status.FINISHED, lost, *_of(sweep, job)).order_by(Job.id)
         return self._read(lambda session: list(session.scalars(query)))
 

@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Engine, func, or_, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, Integer, func, or_, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
 from models.tables import Job, Sweep
 
 T = TypeVar("T")
+
+#: The job whose files and metrics a job has. As a number: SQLite compares an untyped expression without its index.
+OWNER = sql_cast(func.coalesce(Job.source_id, Job.id), Integer)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000
@@ -23,6 +27,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._writer = engine.execution_options(writes=True)
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Self:
@@ -57,12 +62,24 @@ class Database:
             return now()
         return self._read(lambda session: cast("datetime", session.scalar(select(func.clock_timestamp()))))
 
+    def _moment(self) -> Any:
+        """The same time for a statement, which a server fills in itself."""
+        return now() if self._engine.dialect.name == "sqlite" else func.clock_timestamp(type_=DateTime(timezone=True))
+
     @contextmanager
     def _writing(self) -> Iterator[Session]:
         """A session whose transaction takes the write lock at its start; committed at the end of the block."""
-        writer = self._engine.execution_options(writes=True)
-        with Session(writer, expire_on_commit=False) as session, session.begin():
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` in one transaction, without a session: for the statements of every job."""
+
+        def transaction() -> T:
+            with self._writer.begin() as connection:
+                return work(connection)
+
+        return transact(self._engine, transaction)
 
     def _read(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:

@@ -27,7 +27,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
-from models.catalogue.base import now
+from models.catalogue.base import OWNER, now
 from models.filters import (
     FIELDS,
     All,
@@ -83,7 +83,8 @@ def tables_of(session: Session, names: Iterable[str]) -> dict[str, tuple[Table, 
     """In which tables each name that is no field has values."""
 
     def has(table: Table, name: str) -> bool:
-        return session.scalar(select(true()).where(table.name == name).limit(1)) is not None
+        # In an index's order: SQLite would look for a rare name row by row.
+        return session.scalar(select(true()).where(table.name == name).order_by(table.number).limit(1)) is not None
 
     return {name: tuple(table for table in TABLES if has(table, name)) for name in names if name not in FIELDS}
 
@@ -109,14 +110,17 @@ def filter_clause(session: Session, node: Node) -> Condition:
             return ~or_(false(), *(_having(session, table, name, true()) for table in TABLES))
 
 
-def in_order(query: Select[Any], keys: Iterable[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]]) -> Any:
+def in_order(
+    query: Select[Any], keys: Iterable[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], *first: Any
+) -> Any:
     """The query in that order, jobs without the value last; equal ones newest sweep first, in the order of its points.
 
     Parameters
     ----------
     keys : of `models.filters.sort_keys`
+    first : what it is ordered by before them
     """
-    order: list[Any] = []
+    order: list[Any] = list(first)
     for name, is_down in keys:
         columns: list[Any] = [FIELD_COLUMNS[name]()] if name in FIELDS else []
         for table in tables.get(name, ()):
@@ -131,6 +135,27 @@ def in_order(query: Select[Any], keys: Iterable[tuple[str, bool]], tables: Mappi
     return query.order_by(*order, Job.sweep_id.desc(), Job.number)
 
 
+def along_index(keys: Sequence[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], sweep: UUID | None) -> Any:
+    """All jobs that have a number for the first key, in the order of `in_order`, as an index already has them.
+
+    None where their values are in more than one table, or in the jobs' own rows.
+
+    Parameters
+    ----------
+    sweep : a large one, whose jobs alone are wanted
+    """
+    (name, is_down), *rest = keys
+    if name in FIELDS or len(tables[name]) != 1 or tables[name] == (SweepParameter,):
+        return None
+    [table] = tables[name]
+    number = table.number.desc() if is_down else table.number.asc()
+    rows = select(Job.id).join(table, _owner(table, table)).where(table.name == name, table.number.is_not(None))
+    if sweep is not None:
+        # Not by the sweep's own index: its jobs would then have to be sorted.
+        rows = rows.where(Job.sweep_id + 0 == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
+    return in_order(rows, rest, tables, number)
+
+
 def _first(columns: Sequence[Any]) -> Any:
     return func.coalesce(*columns) if len(columns) > 1 else columns[0]
 
@@ -138,7 +163,7 @@ def _first(columns: Sequence[Any]) -> Any:
 def _owner(row: Any, table: Table) -> Any:
     if table is SweepParameter:
         return Job.sweep_id == row.sweep_id
-    return (func.coalesce(Job.source_id, Job.id) if table is JobMetric else Job.id) == row.job_id
+    return (OWNER if table is JobMetric else Job.id) == row.job_id
 
 
 # ------------------------------------------------------------------------------------------- parameters and metrics
@@ -158,10 +183,7 @@ def _having(session: Session, table: Table, name: str, fits: Condition) -> Condi
         return Job.sweep_id.in_(rows)
     if count > FEW:
         return rows.where(_owner(table, table)).correlate(Job).exists()
-    if table is JobParameter:
-        return Job.id.in_(rows)
-    sharing = aliased(Job)
-    return Job.id.in_(rows.union_all(select(sharing.id).where(sharing.source_id.in_(rows))))
+    return (Job.id if table is JobParameter else OWNER).in_(rows)
 
 
 def _row_fits(table: Table, wanted: Comparison) -> Condition:

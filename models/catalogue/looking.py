@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import BATCH, Database, target_of
-from models.catalogue.filtering import filter_clause, gid_range, in_order, tables_of
+from models.catalogue.base import BATCH, OWNER, Database, target_of
+from models.catalogue.filtering import FEW, along_index, filter_clause, gid_range, in_order, tables_of
 from models.errors import NotFoundError
 from models.filters import Filter, sort_keys
 from models.status import Status
@@ -41,22 +41,18 @@ class Looking(Database):
 
         def work(session: Session) -> list[SweepSummary]:
             found = list(session.scalars(select(Sweep).where(*wanted).order_by(Sweep.id.desc()).limit(limit)))
-            counted = (
-                select(Job.sweep_id, Job.status, func.count())
-                .where(Job.sweep_id.in_([sweep.id for sweep in found]))
-                .group_by(Job.sweep_id, Job.status)
-            )
-            counts: dict[int, dict[Status, int]] = {}
-            for sweep_id, status, count in session.execute(counted):
-                counts.setdefault(sweep_id, {})[status] = count
-            return [SweepSummary(sweep, counts.get(sweep.id, {})) for sweep in found]
+            return [SweepSummary(sweep, counts) for sweep, counts in zip(found, _counts(session, found), strict=True)]
 
         return self._read(work)
 
     def counts(self, sweep: UUID) -> dict[Status, int]:
         """How many jobs of a sweep are in which state."""
-        query = select(Job.status, func.count()).where(target_of(sweep, None)).group_by(Job.status)
-        return self._read(lambda session: dict(session.execute(query).all()))
+
+        def work(session: Session) -> dict[Status, int]:
+            found = session.scalars(select(Sweep).where(Sweep.gid == sweep)).all()
+            return next(iter(_counts(session, found)), {})
+
+        return self._read(work)
 
     def jobs(
         self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None,
@@ -78,9 +74,15 @@ class Looking(Database):
 
         def work(session: Session) -> list[Job]:
             tables = tables_of(session, [name for name, _ in keys])
+            if keys and fits.are_many(session, limit + offset):
+                ordered = along_index(keys, tables, sweep)
+                ids = [] if ordered is None else list(session.scalars(ordered.limit(limit).offset(offset)))
+                # Jobs without a value come after these.
+                if ids and len(ids) == limit:
+                    return _in_turn(session, ids)
             # Sorted without the rest of the rows, which is large.
-            ids = in_order(fits.narrow(session, select(Job.id)), keys, tables).limit(limit).offset(offset)
-            return _in_turn(session, list(session.scalars(ids)))
+            ordered = in_order(fits.narrow(session, select(Job.id)), keys, tables)
+            return _in_turn(session, list(session.scalars(ordered.limit(limit).offset(offset))))
 
         return self._read(work)
 
@@ -89,7 +91,9 @@ class Looking(Database):
     ) -> int:
         """How many jobs fit all of the filters."""
         fits = _Fits(sweep, status, Filter.all_of(where))
-        return self._read(lambda session: session.scalar(fits.narrow(session, select(func.count(Job.id)))) or 0)
+        return self._read(
+            lambda session: session.scalar(fits.narrow(session, select(func.count()).select_from(Job))) or 0
+        )
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those of the names that no field has, and no parameter or metric of any job."""
@@ -101,8 +105,7 @@ class Looking(Database):
         def work(session: Session) -> list[Output]:
             found: list[Output] = []
             for start in range(0, len(jobs), BATCH):
-                owner = func.coalesce(Job.source_id, Job.id)
-                query = select(Output).join(Job, owner == Output.job_id)
+                query = select(Output).join(Job, Output.job_id == OWNER)
                 query = query.where(Job.gid.in_(jobs[start : start + BATCH]))
                 found += session.scalars(query.order_by(Job.id, Output.id))
             return found
@@ -154,7 +157,7 @@ class Looking(Database):
             found: dict[UUID, dict[str, float]] = {gid: {} for gid in jobs}
             for start in range(0, len(jobs), BATCH):
                 query = select(Job.gid, JobMetric.name, JobMetric.number)
-                query = query.join(JobMetric, func.coalesce(Job.source_id, Job.id) == JobMetric.job_id)
+                query = query.join(JobMetric, JobMetric.job_id == OWNER)
                 for gid, name, number in session.execute(query.where(Job.gid.in_(jobs[start : start + BATCH]))):
                     found[gid][name] = number
             return found
@@ -206,6 +209,19 @@ class Looking(Database):
         return found[0] if found else None
 
 
+def _counts(session: Session, sweeps: Sequence[Sweep]) -> list[dict[Status, int]]:
+    """How many jobs of each sweep are in which state; the finished ones, most of them in the end, are not counted."""
+    counts: dict[int, dict[Status, int]] = {sweep.id: {} for sweep in sweeps}
+    others = [status for status in Status if status != Status.FINISHED]
+    counted = select(Job.sweep_id, Job.status, func.count()).where(Job.sweep_id.in_(counts), Job.status.in_(others))
+    for sweep_id, status, count in session.execute(counted.group_by(Job.sweep_id, Job.status)):
+        counts[sweep_id][status] = count
+    for sweep in sweeps:
+        finished = sweep.size - sum(counts[sweep.id].values())
+        counts[sweep.id] |= {Status.FINISHED: finished} if finished else {}
+    return list(counts.values())
+
+
 def _in_turn(session: Session, ids: Sequence[int]) -> list[Job]:
     found: dict[int, Job] = {}
     for start in range(0, len(ids), BATCH):
@@ -220,6 +236,15 @@ class _Fits:
     sweep: UUID | None
     status: Status | None
     where: Filter | None
+
+    def are_many(self, session: Session, wanted: int) -> bool:
+        """Whether so few are wanted of all jobs, or of a sweep with many finished ones, that sorting all is a waste."""
+        if self.status is not None or self.where is not None:
+            return False
+        if self.sweep is None:
+            return True
+        [found] = _counts(session, session.scalars(select(Sweep).where(Sweep.gid == self.sweep)).all()) or [{}]
+        return wanted <= FEW // 20 and found.get(Status.FINISHED, 0) > FEW
 
     def narrow(self, session: Session, query: Select[Any]) -> Select[Any]:
         if self.sweep is not None:

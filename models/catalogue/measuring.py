@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import Database, now, target_of
+from models.catalogue.base import OWNER, Database, now, target_of
 from models.catalogue.filtering import duration
 from models.filters import FIELDS, Kind
 from models.status import Status
@@ -68,7 +68,7 @@ class Measuring(Database):
         number = JobMetric.number
         query = (
             select(JobMetric.name, func.count(), func.min(number), func.avg(number), func.max(number))
-            .join(Job, func.coalesce(Job.source_id, Job.id) == JobMetric.job_id)
+            .join(Job, JobMetric.job_id == OWNER)
             .where(target_of(sweep, None), JobMetric.name.not_like("monitors[0].%"))
             .group_by(JobMetric.name)
             .order_by(JobMetric.name)
@@ -86,9 +86,8 @@ class Measuring(Database):
         if FIELDS.get(name) is Kind.NUMBER:
             query = query.add_columns(duration() if name == "duration" else getattr(Job, name))
         else:
-            owner = func.coalesce(Job.source_id, Job.id)
             query = query.add_columns(JobMetric.number)
-            query = query.outerjoin(JobMetric, and_(JobMetric.job_id == owner, JobMetric.name == name))
+            query = query.outerjoin(JobMetric, and_(JobMetric.job_id == OWNER, JobMetric.name == name))
         query = query.where(target_of(sweep, None)).order_by(Job.number)
         if numbers is not None:
             query = query.where(Job.number.in_(numbers))
@@ -96,7 +95,7 @@ class Measuring(Database):
 
     def metric_names(self, sweep: UUID) -> list[str]:
         """The metrics that a finished job of the sweep has, by name."""
-        owner = select(func.coalesce(Job.source_id, Job.id))
+        owner = select(OWNER)
         owner = owner.where(target_of(sweep, None), Job.status == Status.FINISHED).limit(1)
         query = select(JobMetric.name).where(JobMetric.job_id == owner.scalar_subquery()).order_by(JobMetric.name)
         return self._read(lambda session: list(session.scalars(query)))

@@ -2,7 +2,8 @@
 
 A message says that there is work, and names a job. The worker that takes it starts that job, unless another sweep has
 a better right to the free process: one of higher priority, or of equal priority with fewer running jobs. So a sweep of
-ten jobs does not wait for one of ten thousand whose messages were sent before.
+ten jobs does not wait for one of ten thousand whose messages were sent before. After a short job the worker asks for
+the next without a message.
 """
 
 import random
@@ -71,32 +72,28 @@ class Sharing(Working):
             self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
 
     def claim_fairly(
-        self, hint: UUID, worker: str, lease: timedelta, queues: Collection[str] = ("short", "long")
+        self, hint: UUID | None, worker: str, lease: timedelta, queues: Collection[str] = ("short", "long")
     ) -> Claim | None:
         """The right to run the job that a message names, or one with a better right to this process; None without any.
 
         Parameters
         ----------
+        hint : None without a message: whichever job has the best right
         queues : of the sweeps that this worker serves
         """
-        asked, active = self._active
-        if time.monotonic() - asked >= KNOWN_FOR:
-            active = self._read(_active)
-            self._active = (time.monotonic(), active)
-        served = [sweep for sweep in active if sweep.queue in queues]
-        if len(served) > 1:
-            for gid in self._fairer(hint, served):
-                claim = self.claim(gid, worker, lease)
-                if claim is not None:
+        for gid in self._fairer(hint, queues):
+            claim = self.claim(gid, worker, lease)
+            if claim is not None:
+                if hint is not None:
                     # The message is spent on another job: this one needs a new one.
                     again = update(Job).where(Job.gid == hint, Job.status == Status.PENDING)
                     self._change(again.values(published_at=None))
-                    return claim
-        return self.claim(hint, worker, lease)
+                return claim
+        return None if hint is None else self.claim(hint, worker, lease)
 
     def startable(self) -> int:
         """How many jobs wait in sweeps that are not paused."""
-        query = select(func.count(Job.id)).where(Job.status == Status.PENDING, may_start())
+        query = select(func.count()).select_from(Job).where(Job.status == Status.PENDING, may_start())
         return self._read(lambda session: session.scalar(query) or 0)
 
     def paused(self, sweeps: Sequence[UUID]) -> set[UUID]:
@@ -104,16 +101,20 @@ class Sharing(Working):
         query = select(Sweep.gid).where(Sweep.gid.in_(sweeps), Sweep.is_paused)
         return self._read(lambda session: set(session.scalars(query)))
 
-    def _fairer(self, hint: UUID, served: Sequence[_Active]) -> list[UUID]:
+    def _fairer(self, hint: UUID | None, queues: Collection[str]) -> list[UUID]:
         """Waiting jobs of the sweep with the best right to a free process, in no order; none when it is the hint's."""
-
+        asked, active = self._active
+        if time.monotonic() - asked >= KNOWN_FOR:
+            active = self._read(_active)
+            self._active = (time.monotonic(), active)
+        served = [sweep for sweep in active if sweep.queue in queues]
+        if len(served) <= (hint is not None):
+            return []
         moment = self.clock()
 
         def work(session: Session) -> list[UUID]:
-            counted = select(Job.sweep_id, func.count()).where(Job.status == Status.STARTED).group_by(Job.sweep_id)
-            running: dict[int, int] = dict(session.execute(counted).all())
-            first = min(served, key=lambda sweep: (-sweep.priority, running.get(sweep.id, 0), sweep.id))
-            if session.scalar(select(Job.sweep_id).where(Job.gid == hint)) == first.id:
+            first = _first(session, served) if len(served) > 1 else served[0]
+            if hint is not None and session.scalar(select(Job.sweep_id).where(Job.gid == hint)) == first.id:
                 return []
             query = select(Job.gid).where(Job.sweep_id == first.id, Job.status == Status.PENDING)
             return list(session.scalars(query.where(is_due(moment)).order_by(Job.id).limit(CHOICE)))
@@ -121,6 +122,12 @@ class Sharing(Working):
         found = self._read(work)
         random.shuffle(found)
         return found
+
+
+def _first(session: Session, served: Sequence[_Active]) -> _Active:
+    counted = select(Job.sweep_id, func.count()).where(Job.status == Status.STARTED).group_by(Job.sweep_id)
+    running: dict[int, int] = dict(session.execute(counted).all())
+    return min(served, key=lambda sweep: (-sweep.priority, running.get(sweep.id, 0), sweep.id))
 
 
 def _active(session: Session) -> list[_Active]:

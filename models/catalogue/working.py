@@ -3,17 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, and_, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, bindparam, insert, literal, select, update
 
 from models.catalogue.base import Database, is_due, may_start
-from models.database import transact
 from models.errors import LeaseLostError
-from models.spec import SimulationSpec
+from models.spec import SimulationSpec, simulation
 from models.status import Status
-from models.tables import Attempt, Job, JobMetric, Output
+from models.tables import Attempt, Job, JobMetric, Output, Sweep
+
+_JOB: Table = cast("Table", Job.__table__)
+#: What a claim tells of its row.
+_CLAIMED = select(
+    *(_JOB.c.id, _JOB.c.number, _JOB.c.attempt, _JOB.c.saved_attempt, _JOB.c.seed, _JOB.c.parameters),
+    Sweep.gid.label("sweep"),
+).where(_JOB.c.gid == bindparam("wanted"), _JOB.c.sweep_id == Sweep.id)
+#: Sweeps whose base a worker process remembers.
+MOST_SWEEPS = 64
 
 #: What a row forgets when its job waits again.
 UNCLAIMED: dict[str, Any] = {
@@ -28,10 +37,27 @@ UNCLAIMED: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What all jobs of a sweep have in common, and keep as long as it is there."""
+
+    #: How many they are.
+    size: int
+    #: A canonical SimulationSpec.
+    base: Mapping[str, Any]
+
+    @cached_property
+    def spec(self) -> SimulationSpec:
+        """What every job starts from; checked once for all of them."""
+        return simulation(self.base)
+
+
+@dataclass(frozen=True)
 class Claim:
     """One worker's right to run one job once."""
 
     gid: UUID
+    #: Of its row.
+    id: int
     sweep: UUID
     token: UUID
     #: 1 for the first start.
@@ -39,11 +65,20 @@ class Claim:
     #: The last attempt that saved progress; 0 for none.
     saved_attempt: int
     number: int
-    #: Jobs of the sweep.
-    size: int
-    seed: int
-    #: Canonical JSON of the job's SimulationSpec.
-    spec_json: str
+    shared: Shared
+    #: What this job has of its own, as `SimulationSpec.with_parameters` takes it.
+    parameters: Mapping[str, Any]
+
+    @cached_property
+    def spec(self) -> SimulationSpec:
+        """The simulation.
+
+        Raises
+        ------
+        SpecError
+            Another version of this program made the row, or somebody else.
+        """
+        return self.shared.spec.with_parameters(self.parameters)
 
 
 @dataclass(frozen=True)
@@ -67,27 +102,43 @@ class OutputRecord:
 class Working(Database):
     """What workers write."""
 
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._known: dict[UUID, Shared] = {}
+
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
-        token, start = uuid4(), self.clock()
-        taken = self._change(
-            update(Job)
-            .where(Job.gid == gid, Job.status == Status.PENDING, is_due(start), may_start())
+        token, start = uuid4(), self._moment()
+        taking = (
+            update(_JOB)
+            .where(_JOB.c.gid == gid, _JOB.c.status == Status.PENDING, is_due(start), may_start())
             .values(
-                status=Status.STARTED, attempt=Job.attempt + 1, claim_token=token, worker=worker, started_at=start,
+                status=Status.STARTED, attempt=_JOB.c.attempt + 1, claim_token=token, worker=worker, started_at=start,
                 not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
             )
         )  # fmt: skip
-        if not taken:
+
+        def work(connection: Connection) -> tuple[Any, Shared] | None:
+            if connection.execute(taking).rowcount != 1:
+                return None
+            row = connection.execute(_CLAIMED, {"wanted": gid}).one()
+            return row, self._shared_by(connection, row.sweep)
+
+        found = self._write(work)
+        if found is None:
             return None
-        job = self._read(lambda session: session.scalar(select(Job).where(Job.claim_token == token)))
-        if job is None:
-            return None  # The lease ran out between the two statements.
-        spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
-        return Claim(
-            job.gid, job.sweep.gid, token, job.attempt, job.saved_attempt, job.number, job.sweep.size, job.seed,
-            spec.canonical_json(),
-        )  # fmt: skip
+        job, shared = found
+        parameters = {**job.parameters, "seed": job.seed}
+        return Claim(gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
+
+    def _shared_by(self, connection: Connection, sweep: UUID) -> Shared:
+        if sweep not in self._known:
+            size, base = connection.execute(select(Sweep.size, Sweep.base).where(Sweep.gid == sweep)).one()
+            # A worker serves a few sweeps at a time.
+            if len(self._known) == MOST_SWEEPS:
+                self._known.clear()
+            self._known[sweep] = Shared(size, base)
+        return self._known[sweep]
 
     def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:
         """Extend the lease; True when a person wants the job canceled.
@@ -97,9 +148,13 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        self._change_claimed(claim, progress=progress, lease_until=self.clock() + lease)
-        wanted = select(Job.cancel_requested).where(Job.gid == claim.gid)
-        return bool(self._read(lambda session: session.scalar(wanted)))
+        wanted = select(_JOB.c.cancel_requested).where(_JOB.c.id == claim.id)
+
+        def work(connection: Connection) -> bool:
+            _change(connection, claim, progress=progress, lease_until=self._moment() + lease)
+            return bool(connection.scalar(wanted))
+
+        return self._write(work)
 
     def finish(
         self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str],
@@ -112,29 +167,21 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's; nothing was written.
         """
+        rows = [_output_row(output, claim.id) for output in outputs]
+        metrics = [{"job_id": claim.id, "name": name, "number": value} for name, value in _metrics(outputs)]
 
-        ended = self.clock()
+        def work(connection: Connection) -> None:
+            _change(
+                connection, claim, status=Status.FINISHED, finished_at=self._moment(), progress=1.0, engine=engine,
+                engine_reason=engine_reason or None, versions=dict(versions), claim_token=None, lease_until=None,
+                cancel_requested=False,
+            )  # fmt: skip
+            if rows:
+                connection.execute(insert(Output), rows)
+            if metrics:
+                connection.execute(insert(JobMetric), metrics)
 
-        def work() -> None:
-            with self._writing() as session:
-                hit = session.execute(
-                    _claimed(claim).values(
-                        status=Status.FINISHED, finished_at=ended, progress=1.0, engine=engine,
-                        engine_reason=engine_reason or None,
-                        versions=dict(versions), claim_token=None, lease_until=None, cancel_requested=False,
-                    )
-                )  # fmt: skip
-                if cast("CursorResult[Any]", hit).rowcount != 1:
-                    raise _lost(claim)
-                job_id = session.scalar(select(Job.id).where(Job.gid == claim.gid))
-                rows = [_output_row(output, job_id) for output in outputs]
-                if rows:
-                    session.execute(insert(Output), rows)
-                metrics = [{"job_id": job_id, "name": name, "number": value} for name, value in _metrics(outputs)]
-                if metrics:
-                    session.execute(insert(JobMetric), metrics)
-
-        transact(self._engine, work)
+        self._write(work)
 
     def saved(self, claim: Claim) -> None:
         """A later attempt can go on from here: starts that came to nothing are counted anew.
@@ -144,7 +191,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        self._change_claimed(claim, saved_attempt=Job.attempt)
+        self._write(lambda connection: _change(connection, claim, saved_attempt=_JOB.c.attempt))
 
     def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
         """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
@@ -187,17 +234,16 @@ class Working(Database):
         """Note how this start ended, and change the row, or neither."""
         moment = self.clock()
 
-        def work() -> None:
-            with self._writing() as session:
-                session.execute(note_attempts(_is_held(claim), outcome, why, moment))
-                if cast("CursorResult[Any]", session.execute(_claimed(claim).values(**values))).rowcount != 1:
-                    raise _lost(claim)
+        def work(connection: Connection) -> None:
+            connection.execute(note_attempts(_is_held(claim), outcome, why, moment))
+            _change(connection, claim, **values)
 
-        transact(self._engine, work)
+        self._write(work)
 
-    def _change_claimed(self, claim: Claim, **values: Any) -> None:
-        if self._change(_claimed(claim).values(**values)) != 1:
-            raise _lost(claim)
+
+def _change(connection: Connection, claim: Claim, **values: Any) -> None:
+    if connection.execute(update(_JOB).where(_is_held(claim)).values(**values)).rowcount != 1:
+        raise LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
 
 
 def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:
@@ -223,12 +269,4 @@ def note_attempts(which: ColumnElement[bool], outcome: str, error: str | None, m
 
 
 def _is_held(claim: Claim) -> ColumnElement[bool]:
-    return and_(Job.gid == claim.gid, Job.claim_token == claim.token, Job.status == Status.STARTED)
-
-
-def _claimed(claim: Claim) -> Any:
-    return update(Job).where(_is_held(claim))
-
-
-def _lost(claim: Claim) -> LeaseLostError:
-    return LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
+    return and_(_JOB.c.id == claim.id, _JOB.c.claim_token == claim.token, _JOB.c.status == Status.STARTED)

@@ -3,7 +3,7 @@
 Called by `worker.engines.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be compiled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Coupling:
     by_edge: bool
     #: Whether TVB sums all sources, in NumPy's order of a whole row, or only those with a weight, by reduceat.
     dense: bool
+    #: The number of each row among those that TVB sums.
+    rows: tuple[int, ...]
 
     @property
     def kind(self) -> str:
@@ -52,9 +54,15 @@ def trace_pre_of(simulator: Any, tracer: Tracer) -> Coupling:
     product = _trace_pre(coupling, tracer, i, j)
     if len(product) != rows * modes and not (dense and len(product) == modes):
         raise UntraceableError(f"the pre of {type(coupling).__name__} changes the number of coupling variables")
-    used = {ref.name for operation in tracer.graph.reachable(product) for ref in operation.arguments}
-    names = used | {ref.name for ref in product}
-    return Coupling(product, any(name[0] == "i" and name[1:].isdigit() for name in names), dense)
+    names = tracer.graph.names_read(product)
+    by_edge = any(name[0] == "i" and name[1:].isdigit() for name in names)
+    return Coupling(product, by_edge, dense, tuple(range(len(product))))
+
+
+def keep_rows(coupling: Coupling, names: set[str]) -> Coupling:
+    """The coupling without the sums g that are not among `names`; one stays at least."""
+    rows = tuple(row for row in coupling.rows if f"g{row}" in names) or coupling.rows[:1]
+    return replace(coupling, product=tuple(coupling.product[row] for row in rows), rows=rows)
 
 
 def trace_coupling(simulator: Any) -> Coupling:
@@ -88,7 +96,8 @@ def trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, coupled: St
     if coupling.by_edge:
         return kept
     stack = stack_of(graph, kept, coupled.inner, 1 if coupling.dense else 0)
-    return _trace_pre(simulator.coupling, tracer, stack, stack)
+    sent = _trace_pre(simulator.coupling, tracer, stack, stack)
+    return tuple(sent[row] for row in coupling.rows)
 
 
 def trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
@@ -96,7 +105,7 @@ def trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
     graph, rows, nodes = tracer.graph, len(simulator.model.cvar), simulator.number_of_nodes
     kind = coupling.kind if coupling.dense else "f"
     modes = simulator.model.number_of_modes
-    sums = [Ref(f"g{k % len(coupling.product)}", kind) for k in range(rows * modes)]
+    sums = [Ref(f"g{k % len(coupling.rows)}", kind) for k in range(rows * modes)]
     axis = 1 if coupling.dense else 0
     stack = stack_of(graph, sums, (nodes, modes), axis)
     fields = len(graph.fields)

@@ -8,7 +8,7 @@ phase, and nothing but the inputs and the outputs touches memory.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from worker.engines.graph import Block, Graph, Operation, Ref
+from worker.engines.graph import Block, Graph, Operation, Ref, UntraceableError
 from worker.engines.inline import inline
 
 _TEMPLATES = {
@@ -23,6 +23,8 @@ _TEMPLATES = {
 }
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
+#: Functions of `primitives.roots`, which are done for all nodes at once.
+_ROWS = ("roots", "turns")
 _BYTES = {"work": 8, "work32": 4}
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
 SHARED = ("scalars", "fields", "loops", "work", "work32")
@@ -49,13 +51,25 @@ Sums = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Quick:
-    """Whose exp `quick_exp` equals on this machine."""
+    """What on this machine may be done without a call."""
 
-    c_library: bool
-    numpy: bool
+    #: Whose exp `quick_exp` equals.
+    c_library: bool = False
+    numpy: bool = False
+    #: Whether NumPy's power is as exact as `cubes` takes it for.
+    cubes: bool = False
+    #: Whether the C library's functions are as exact as `roots` takes them for.
+    roots: bool = False
+    #: Whether BLAS is as exact as `quick_norm` takes it for.
+    norms: bool = False
+
+    @property
+    def exp(self) -> bool:
+        """Whether any exp is replaced."""
+        return self.c_library or self.numpy
 
 
-NEVER = Quick(c_library=False, numpy=False)
+NEVER = Quick()
 
 
 @dataclass
@@ -84,7 +98,7 @@ def emit_function(
     inputs : for a name of the graph where it is read
     outputs : where a value goes
     arguments : names of the arrays
-    quick : whose exp to replace by `quick_exp`; the function returns how often that was not allowed
+    quick : what to do without a call; the function returns how often `quick_exp` was not allowed
     """
     functions, _ = _Emitter(name, graph, inputs, outputs, arguments, quick).stages()
     return functions
@@ -156,7 +170,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block", "local")) and not self._is_quick(operation)
+            later = operation.code.startswith(("loop", "block", "local", *_ROWS)) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -166,6 +180,13 @@ class _Emitter:
             phase.used |= {ref.name: ref for ref in operation.arguments}
             if not later:
                 phase.made |= {ref.name for ref in operation.results}
+        for phase in phases[1:]:
+            # An integer that all nodes share is made anew, so that a choice by it is made once for all of them.
+            whole = {operation.results[0].name: operation for operation in operations if _is_shared(operation)}
+            for name in sorted(whole.keys() & phase.used.keys() - phase.made):
+                phase.statements.insert(0, whole[name])
+                phase.used |= {ref.name: ref for ref in whole[name].arguments}
+                phase.made.add(name)
         for target, ref in self._outputs:
             phases[-1].stores.append((*target, ref.name))
             phases[-1].used[ref.name] = ref
@@ -179,7 +200,7 @@ class _Emitter:
         return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
 
     def _phase(self, number: int, phase: _Phase) -> list[str]:
-        later = set().union(*(other.used for other in self._phases[number + 1 :]), set())
+        later = set().union(*(other.used.keys() - other.made for other in self._phases[number + 1 :]), set())
         kinds = {ref.name: ref.kind for operation in phase.statements for ref in operation.results}
         targets = [(*self._row(Ref(name, kinds[name])), name) for name in sorted(phase.made & later)]
         calls: list[str] = []
@@ -239,13 +260,15 @@ class _Emitter:
         if operation.code.startswith("call "):
             self._bodies += 1
             function = self._graph.functions[int(operation.code.split()[1])]
-            return inline(function, arguments, results, f"_{self._bodies}", quick=self._quick.c_library)
+            return inline(function, arguments, results, f"_{self._bodies}", self._quick.c_library, self._quick.norms)
         if operation.code in _TEMPLATES:
             return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
         return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
 
     def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         """The lines that call a whole-array operation, and what each node must store where before."""
+        if operation.code in _ROWS:
+            return self._rows_call(operation, phase)
         kind, index = operation.code.split()
         if kind == "block":
             return self._block_call(self._graph.blocks[int(index)], operation)
@@ -255,33 +278,49 @@ class _Emitter:
             self._operand(values, phase, stores)
             self._sums.append((self._rows[values.name][1], self._row(operation.results[0])[1]))
             return [], stores
-        operands = []
-        for ref in operation.arguments:
-            address, step = self._operand(ref, phase, stores)
-            operands.append(f"{address}, {step}")
-        if len(operands) == 1:
-            operands.append("0, 0")
+        places = [self._operand(ref, phase, stores) for ref in operation.arguments]
         room, row = self._row(operation.results[0])
-        out = f"locate({room}, {row}, n), {_BYTES[room]}"
-        return [
-            f"call_loop(loops[{2 * int(index)}], loops[{2 * int(index) + 1}], {', '.join(operands)}, {out}, n)"
-        ], stores
+        loop, out = f"loops[{2 * int(index)}], loops[{2 * int(index) + 1}]", f"{room}, {row}, n"
+        if self._is_cube(operation):
+            call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n)"
+            return [call], stores
+        operands = [f"locate({place}), {step}" for place, step in places]
+        operands += ["0, 0"] * (2 - len(operands))
+        return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
+
+    def _rows_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
+        stores: list[Store] = []
+        operands = [self._operand(ref, phase, stores) for ref in operation.arguments]
+        if any(step == 0 for _, step in operands):
+            raise UntraceableError("an angle that all nodes share")
+        places = [place for place, _ in operands]
+        rows = [self._row(ref) for ref in operation.results]
+        places += [f"{room}, {row}, n" for room, row in rows]
+        return [f"{operation.code}({self._quick.roots}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+
+    def _is_cube(self, operation: Operation) -> bool:
+        """Whether a loop of NumPy is replaced by `cubes`."""
+        loop = self._graph.loops[int(operation.code.split()[1])]
+        if not self._quick.cubes or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
+            return False
+        base, exponent = operation.arguments
+        return exponent.name == "(3.0)" and not _is_slot(base.name, "s")
 
     def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
-        """Address and stride of an operand of a NumPy loop."""
+        """Where an operand of a NumPy loop lies: rows, row, and numbers in a row; and its stride."""
         if ref.kind == "d" and ref.name[0] == "(":
             ref = self._graph.scalar(float(ref.name[1:-1]), _literal_source(ref.name))
         if _is_slot(ref.name, "s"):
-            return f"locate(scalars, {ref.name[1:]}, 1)", 0
+            return f"scalars, {ref.name[1:]}, 1", 0
         if _is_slot(ref.name, "n"):
-            return f"locate(fields, {ref.name[1:]}, n)", 8
+            return f"fields, {ref.name[1:]}, n", 8
         if ref.name not in self._rows or ref.name in phase.made:
             stores.append((*self._row(ref), ref.name))
         room, row = self._rows[ref.name]
-        return f"locate({room}, {row}, n)", _BYTES[room]
+        return f"{room}, {row}, n", _BYTES[room]
 
     def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
-        name = block.name + ("_quickly" if self._quick != NEVER else "")
+        name = block.name + ("_quickly" if self._quick.exp else "")
         if name not in self._begins:
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
@@ -317,6 +356,10 @@ class _Emitter:
             self._rows[ref.name] = (room, row)
             self._scope(room, row)
         return self._rows[ref.name]
+
+
+def _is_shared(operation: Operation) -> bool:
+    return operation.code == "int64" and _is_slot(operation.arguments[0].name, "s")
 
 
 def _is_slot(name: str, letter: str) -> bool:

@@ -8,7 +8,7 @@ part of the text, so that jobs of one sweep share a kernel.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ class UntraceableError(Exception):
     """TVB's code does something that cannot be turned into a kernel; the message says what."""
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """One number of a node: a name in the kernel, and its type: d (float64), f (float32), b (bool), w (as needed)."""
 
     name: str
@@ -51,6 +50,7 @@ class Scalar:
     """Statements on single numbers, from the source of a function of TVB."""
 
     body: str
+    #: The numbers that it reads.
     inputs: tuple[str, ...]
     results: tuple[str, ...]
     #: What the names it uses mean.
@@ -116,6 +116,12 @@ class Graph:
         if entry not in self.loops:
             self.loops.append(entry)
         return self.loops.index(entry)
+
+    def names_read(self, outputs: Iterable[Ref]) -> set[str]:
+        """The names of all numbers that the outputs need, and of the outputs."""
+        outputs = list(outputs)
+        operations = self.reachable(outputs)
+        return {ref.name for operation in operations for ref in operation.arguments} | {ref.name for ref in outputs}
 
     def reachable(self, outputs: Iterable[Ref]) -> list[Operation]:
         """The operations that the outputs need, in order."""

@@ -9,6 +9,8 @@ import inspect
 import re
 import textwrap
 import types
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,8 +18,9 @@ import numpy as np
 
 from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
 from worker.engines.operands import cast, operand
-from worker.engines.roots import write_roots
+from worker.engines.roots import FOUND, GIVEN, split_at_roots, write_roots
 from worker.engines.standins import Stack, Value
+from worker.engines.turns import names_of_turn, take_turns
 from worker.engines.vectors import write_out
 
 
@@ -46,11 +49,26 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
         else:
             refs.append(_scalar(graph, argument, nodes, kind))
             widths.append(None)
-    function = make_scalar(builder.py_func, tuple(widths), sizes[output])
+    whole = tuple(kind == "i" for kind in kinds)
+    body = make_body(builder.py_func, tuple(widths), sizes[output], whole)
+    known = dict(zip(body.inputs, refs, strict=True))
+    for name in body.angles:
+        known |= zip(names_of_turn(name), graph.apply("turns", [known[name]], "dd"), strict=True)
+    _call(graph, body.first, known)
+    if body.second is not None:
+        found = graph.apply("roots", [known[name] for name in GIVEN], "d" * (len(FOUND) + 4))
+        known |= zip(FOUND, found, strict=False)
+        _call(graph, body.second, known)
+    return Stack([Value(graph, known[name], nodes) for name in body.results], axis=1)
+
+
+def _call(graph: Graph, function: Scalar, known: dict[str, Ref]) -> None:
+    """Add what a function makes to what is known."""
     if function not in graph.functions:
         graph.functions.append(function)
-    results = graph.apply(f"call {graph.functions.index(function)}", refs, "d" * sizes[output])
-    return Stack([Value(graph, ref, nodes) for ref in results], axis=1)
+    read = [known[name] for name in function.inputs]
+    results = graph.apply(f"call {graph.functions.index(function)}", read, "d" * len(function.results))
+    known |= zip(function.results, results, strict=True)
 
 
 def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> Ref:
@@ -96,14 +114,30 @@ def _kinds(builder: Any) -> list[str]:
     return kinds
 
 
+@dataclass(frozen=True)
+class Body:
+    """The body of a function in single numbers, cut in two where it has roots for `primitives.roots`."""
+
+    #: All numbers that it is called with.
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    #: Inputs whose cosine and sine the first half takes, by `primitives.roots`.
+    angles: tuple[str, ...]
+    first: Scalar
+    second: Scalar | None
+
+
 @cache
-def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], outputs: int) -> Scalar:
+def make_body(
+    function: types.FunctionType, widths: tuple[int | None, ...], outputs: int, whole: tuple[bool, ...]
+) -> Body:
     """The body of `function` in single numbers.
 
     Parameters
     ----------
     widths : for each argument but the last how many numbers it holds, or None for one; the last one takes the results
     outputs : how many results
+    whole : which arguments are integers
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
@@ -118,7 +152,7 @@ def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], ou
     scalars = _Scalars(set(names))
     body = [scalars.visit(statement) for statement in body]
     module = ast.Module(body, [])
-    if function.__globals__.keys().isdisjoint({"norm", "root", "number"}):
+    if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "quick_norm"}):
         # Names of `primitives.vectors`.
         write_out(module)
         write_roots(module)
@@ -126,7 +160,26 @@ def make_scalar(function: types.FunctionType, widths: tuple[int | None, ...], ou
     if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
         raise UntraceableError(f"{function.__qualname__} has loops or returns")
     results = tuple(f"{names[-1]}_{k}" for k in range(outputs))
-    return Scalar(ast.unparse(module), tuple(inputs), results, tuple(_imports(function)))
+    imports = tuple(_imports(function))
+    integers = {f"{name}_0" for name, is_whole in zip(names, whole, strict=False) if is_whole}
+    halves = split_at_roots(module.body, inputs, results, integers)
+    if halves is None:
+        return Body(tuple(inputs), results, (), _scalar_of(module.body, inputs, results, imports), None)
+    wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
+    angles = take_turns(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
+    turned = [name for angle in angles for name in names_of_turn(angle)]
+    first = _scalar_of(halves.before, [*inputs, *turned], (*GIVEN, *halves.carried), imports)
+    second = _scalar_of(halves.after, [*inputs, *halves.carried, *FOUND], results, imports)
+    return Body(tuple(inputs), results, angles, first, second)
+
+
+def _scalar_of(
+    body: list[ast.stmt], inputs: Iterable[str], results: tuple[str, ...], imports: tuple[str, ...]
+) -> Scalar:
+    """A function of the inputs that the body reads."""
+    module = ast.fix_missing_locations(ast.Module(body, []))
+    read = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    return Scalar(ast.unparse(module), tuple(name for name in inputs if name in read), results, imports)
 
 
 class _Scalars(ast.NodeTransformer):

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 from worker.engines.graph import Scalar
 
 
-def inline(function: Scalar, arguments: list[str], results: list[str], suffix: str, *, quick: bool) -> list[str]:
-    """The statements of a function, with names of their own."""
+def inline(
+    function: Scalar, arguments: list[str], results: list[str], suffix: str, quick_exp: bool, quick_norm: bool
+) -> list[str]:
+    """The statements of a function, with names of their own.
+
+    Parameters
+    ----------
+    quick_exp, quick_norm : whether these are done without a call
+    """
     names = dict(zip(function.inputs, arguments, strict=True)) | dict(zip(function.results, results, strict=True))
     tree = ast.parse(function.body)
     kept = {line.split(" as ")[-1] for line in function.imports if " as " in line}
@@ -19,7 +26,9 @@ def inline(function: Scalar, arguments: list[str], results: list[str], suffix: s
     fresh = {name: names[name] + suffix for name in made & set(function.inputs)}
     renamed = _Rename(names | fresh).visit(tree)
     first = [f"{fresh[name]} = {names[name]}" for name in sorted(fresh)]
-    if quick:
+    if quick_norm:
+        renamed = _QuickNorm().visit(renamed)
+    if quick_exp:
         renamed = _QuickExp(suffix).visit(renamed)
     return [*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()]
 
@@ -33,6 +42,14 @@ class _Rename(ast.NodeTransformer):
         if re.fullmatch(r"\(.*\)|np\..*", new):  # A literal of TVB's source.
             return ast.parse(new, mode="eval").body
         return ast.Name(new, node.ctx)
+
+
+class _QuickNorm(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        if ast.unparse(node.func) == "norm" and len(node.args) == 3:
+            node.func = ast.Name("quick_norm", ast.Load())
+        return node
 
 
 class _QuickExp(ast.NodeTransformer):

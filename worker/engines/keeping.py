@@ -21,11 +21,16 @@ from numba.core.serialize import dumps
 _HEAD = 32
 
 
-def jit(function: Callable[..., Any]) -> Any:
+def jit(function: Callable[..., Any], **options: Any) -> Any:
     """The function compiled by Numba for what it is called with; divisions by zero are NumPy's."""
-    made = nb.njit(error_model="numpy")(function)
+    made = nb.njit(error_model="numpy", **options)(function)
     made._cache = _Cache(function)
     return made
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """The same, written into each loop that calls it, so that LLVM can work on several numbers at once."""
+    return jit(function, forceinline=True)
 
 
 def entry(*arguments: Any) -> Callable[[Callable[..., int]], Any]:

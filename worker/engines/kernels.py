@@ -23,7 +23,7 @@ from types import ModuleType
 #: Libraries whose versions decide what a kernel is made of.
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
-#: Files of the primitives, each after those it uses; kernels may use every name of the first three and of the last.
+#: Files of the primitives, each after those it uses; kernels may use every name of the first three.
 _PRIMITIVES = (
     "exponential",
     "memory",
@@ -34,8 +34,12 @@ _PRIMITIVES = (
     "sums",
     "running",
     "surfaces",
+    "powers",
     "vectors",
+    "roots",
 )
+#: Those that only some kernels use, and what stands in their sources.
+_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "root("), "roots": ("roots(",)}
 
 
 @cache
@@ -70,7 +74,8 @@ def load_kernel(source: str, directory: Path) -> Kernel:
     directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
     """
     pieces = load_primitives(directory)
-    used = [*pieces.MODULES[:3], *([pieces.MODULES[-1]] if "norm(" in source or "root(" in source else [])]
+    rare = [name for name, marks in _RARE.items() if any(mark in source for mark in marks)]
+    used = [*pieces.MODULES[:3], *(pieces.MODULES[_PRIMITIVES.index(name)] for name in rare)]
     imports = "\n".join(f"from {module} import *" for module in used)
     header = (
         "import math\n\nimport numpy as np\nfrom numba import types\n\nfrom worker.engines.keeping import entry, jit\n"

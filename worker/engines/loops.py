@@ -5,6 +5,7 @@ from functools import cache
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.engines.emit import Quick
 from worker.engines.graph import Loop, UntraceableError
@@ -61,12 +62,30 @@ def _agrees(loop: Loop, function: int, data: int) -> bool:
 
 
 @cache
-def quick_exp_of(primitives: ModuleType) -> Quick:
-    """Whose exp the primitives' `quick_exp` equals, tried on many numbers."""
+def quick_of(primitives: ModuleType) -> Quick:
+    """What the primitives give in the place of functions of the C library and of NumPy, tried on many numbers."""
     spread = np.random.RandomState(0)
     x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.FAR)])
     x = x[np.abs(x) < primitives.FAR]
     return Quick(
         c_library=primitives.compare_exp(x) == 0,
         numpy=bool(np.array_equal(primitives.quick_exps(x), np.exp(x))),
+        cubes=_are_cubes_sure(primitives, x),
+        roots=_are_roots_sure(primitives, x),
+        norms=primitives.compare_norms(x[: x.size // 3 * 3].reshape(-1, 3)) == 0,
     )
+
+
+def _are_cubes_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
+    """Whether `sure_cube` is right about numbers of which one in twelve is as doubtful as it allows."""
+    cubes = primitives.sure_cubes(x)
+    sure = ~np.isnan(cubes)
+    return bool(np.array_equal(cubes[sure], np.power(x, 3.0)[sure]))
+
+
+def _are_roots_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
+    """Whether `sure_root` and its like are right, and sure of most usual numbers."""
+    real, size = x, np.abs(x[::-1])
+    found, expected = primitives.sure_roots(real, size), primitives.third_roots(real, size)
+    sure = ~np.isnan(found)
+    return bool(np.array_equal(found[sure], expected[sure]))

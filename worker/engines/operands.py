@@ -25,13 +25,21 @@ def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
     array = np.asarray(value)
     if array.dtype.kind not in "fi" or (array.dtype.kind == "f" and array.dtype != np.float64):
         raise UntraceableError(f"an operand of type {array.dtype}")
-    if np.broadcast_shapes(array.shape, shape) != shape:
+    if not fits(array.shape, shape):
         raise UntraceableError(f"shapes {array.shape} and {shape} together")
     if array.size == 1:
         return graph.scalar(array.reshape(()), value)
     if shape not in ((shape[0],), (shape[0], 1)):
         raise UntraceableError("a parameter for each edge")
     return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
+
+
+def fits(part: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether NumPy makes `whole` of both shapes."""
+    return part == whole or (
+        len(part) <= len(whole)
+        and all(length in (1, full) for length, full in zip(reversed(part), reversed(whole), strict=False))
+    )
 
 
 def apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:

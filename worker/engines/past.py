@@ -84,10 +84,13 @@ class Past:
         columns = self._horizon + max(steps, self._horizon // 2, _LEAST_ROOM) + BLOCK
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * sent_dtype.itemsize % 4096 < 128 else 0
-        rows = sent.shape[1] * sent.shape[3]
-        #: (rows x modes, nodes + 1, columns); the row after the last node stays zero, for edges that fill up a group.
-        self.window = np.zeros((rows, nodes + 1, columns), dtype=sent_dtype)
-        self.window[:, :nodes, : self._horizon] = sent.transpose(1, 3, 2, 0).reshape(rows, nodes, -1)
+        every = range(sent.shape[1] * sent.shape[3])
+        rows = every if coupling.by_edge else coupling.rows
+        #: (rows, nodes + 1, columns); the row after the last node stays zero, for edges that fill up a group.
+        self.window = np.zeros((len(rows), nodes + 1, columns), dtype=sent_dtype)
+        for place, row in enumerate(rows):
+            variable, mode = divmod(row, sent.shape[3])
+            self.window[place, :nodes, : self._horizon] = sent[:, variable, :, mode].T
         #: Of the step to come.
         self.column = self._horizon
         primitives.slide(self.window, 0, 0)  # Compiled now, not in the middle of a run.

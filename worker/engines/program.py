@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engines.kernels import Kernel, load_kernel, load_primitives
-from worker.engines.loops import address, quick_exp_of
+from worker.engines.loops import address, quick_of
 from worker.engines.neighbours import Sheet, make_sheet
 from worker.engines.noise import NormalStream, draws_normals
 from worker.engines.past import Past, check_silence, network_tables
@@ -54,7 +54,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     step = trace_step(simulator)
     primitives = load_primitives(directory)
     draws = draws_normals(primitives)
-    source = make_source(step, quick_exp_of(primitives))
+    source = make_source(step, quick_of(primitives))
     graph, nodes = step.graph, simulator.number_of_nodes
     if step.coupling.dense:
         check_silence(simulator)

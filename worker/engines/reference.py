@@ -79,9 +79,11 @@ def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
     yield from in_chunks(do, count_steps(simulator), chunk_steps, done)
 
 
-def in_chunks(do: Callable[[int], list[Samples | None]], total: int, most: int, done: int) -> Iterator[Chunk]:
+def in_chunks(
+    do: Callable[[int], list[Samples | None]], total: int, most: int, done: int, first: int = FIRST_STEPS
+) -> Iterator[Chunk]:
     """The chunks of the steps from `done` to `total`, each of about `CHUNK_SECONDS`; `do` does a number of steps."""
-    n_steps = min(FIRST_STEPS, most)
+    n_steps = min(first, most)
     while done < total:
         n_steps = min(n_steps, total - done)
         start = time.monotonic()

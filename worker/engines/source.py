@@ -4,7 +4,7 @@ A kernel holds one to three functions with the calls of C, whose addresses the l
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.engines.emit import Function, Quick, Row, Sums, emit_function, emit_stages
 from worker.engines.graph import Ref
@@ -45,7 +45,7 @@ def make_source(step: Step, allowed: Quick) -> Source:
 
     Parameters
     ----------
-    allowed : whose exp may be replaced
+    allowed : what may be done without a call
     """
     graph = step.graph
     refs = (step.state, step.coloured, step.afferent, step.observed, step.source, step.coupling)
@@ -70,8 +70,7 @@ _NAMES = (
 
 def _rows_of(step: Step) -> tuple[dict[str, Row], list[tuple[Row, Ref]]]:
     """Where the functions for nodes find what they read, and put what they make."""
-    rows = len(step.coupling.product)
-    inputs = {f"g{r}": ("total", r) for r in range(rows)} | {"u0": ("pulse", 0)}
+    inputs = {f"g{row}": ("total", k) for k, row in enumerate(step.coupling.rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
         inputs |= {f"x{k}": ("before", k), f"z{k}": ("normal", k), f"e{k}": ("coloured", k)}
     parts = {
@@ -86,7 +85,7 @@ def _rows_of(step: Step) -> tuple[dict[str, Row], list[tuple[Row, Ref]]]:
 
 def _make_source(step: Step, allowed: Quick) -> Source:
     graph, (inputs, outputs) = step.graph, _rows_of(step)
-    exact = emit_function("advance", graph, inputs, outputs, _NAMES)
+    exact = emit_function("advance", graph, inputs, outputs, _NAMES, quick=_without_exp(allowed))
     quick = emit_function("advance_quickly", graph, inputs, outputs, _NAMES, quick=allowed)
     is_quicker = any("quick_exp" in function.source for function in quick)
     edges = _edge_functions(step) if step.coupling.by_edge else []
@@ -102,11 +101,15 @@ def _make_source(step: Step, allowed: Quick) -> Source:
     )
 
 
+def _without_exp(allowed: Quick) -> Quick:
+    return replace(allowed, c_library=False, numpy=False)
+
+
 def _make_surface_source(step: Step, allowed: Quick) -> SurfaceSource:
     graph, (inputs, outputs) = step.graph, _rows_of(step)
     sent = [output for output in outputs if output[0][0] == "sent"]
     outputs = [output for output in outputs if output[0][0] != "sent"]
-    exact, sums = emit_stages("advance", graph, inputs, outputs, _NAMES)
+    exact, sums = emit_stages("advance", graph, inputs, outputs, _NAMES, quick=_without_exp(allowed))
     quick, quick_sums = emit_stages("advance_quickly", graph, inputs, outputs, _NAMES, quick=allowed)
     is_quicker = any("quick_exp" in function.source for function in quick)
     stages = [*exact, *(quick if is_quicker else [])]

@@ -5,6 +5,7 @@ is not understood raises `UntraceableError`; nothing is guessed. Arrays that hol
 TVB computes of parameters alone is computed by NumPy, once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from worker.engines.graph import Graph, Ref, UntraceableError
-from worker.engines.operands import apply, cast, is_whole, operand
+from worker.engines.operands import apply, cast, fits, is_whole, operand
 
 #: NumPy's short cuts for `array ** python_number`.
 _POWERS = {1.0, 2.0, 0.5, -1.0}
@@ -30,7 +31,7 @@ class Value(NDArrayOperatorsMixin):
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def refs(self) -> list[Ref]:
@@ -87,7 +88,7 @@ class Value(NDArrayOperatorsMixin):
     def _ref(self, value: Any) -> Ref:
         """`value` as an operand."""
         if isinstance(value, Value):
-            if np.broadcast_shapes(value.shape, self.shape) != self.shape:
+            if not fits(value.shape, self.shape):
                 raise UntraceableError(f"shapes {value.shape} and {self.shape} together")
             return value.ref
         return operand(self.graph, value, self.shape)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.coupling import Coupling, trace_post, trace_pre_of, trace_source
+from worker.engines.coupling import Coupling, keep_rows, trace_post, trace_pre_of, trace_source
 from worker.engines.graph import Block, Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
 from worker.engines.naming import inputs, refs_of, stack_of
@@ -18,6 +18,7 @@ from worker.engines.neighbours import LocalCoupling
 from worker.engines.randomness import TracedNoise
 from worker.engines.standins import Stack, Value
 from worker.engines.tracing import FAULTS, Proxy, Tracer
+from worker.engines.watchers import watches_afferents
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Step:
     state: tuple[Ref, ...]
     #: The next value of coloured noise; empty without.
     coloured: tuple[Ref, ...]
-    #: What enters the node, as the model sees it.
+    #: What enters the node, as the model sees it; empty where no monitor looks at it.
     afferent: tuple[Ref, ...]
     #: What monitors see of the next state.
     observed: tuple[Ref, ...]
@@ -81,12 +82,15 @@ def _trace_step(simulator: Any) -> Step:
     observed = tracer.retarget(model.observe)(following)
     if not isinstance(observed, Stack) or observed.inner != state.inner:
         raise UntraceableError("variables of interest that are no state variables")
+    parts = {"state": refs_of(graph, following), "coloured": noise.following(graph), "afferent": ()}
+    parts["observed"] = refs_of(graph, observed)
+    if any(watches_afferents(monitor) for monitor in simulator.monitors):
+        parts["afferent"] = refs_of(graph, afferent)
+    # Many models have coupling variables whose sums they never read.
+    coupling = keep_rows(coupling, graph.names_read([ref for refs in parts.values() for ref in refs]))
     return Step(
         graph=graph,
-        state=refs_of(graph, following),
-        coloured=noise.following(graph),
-        afferent=refs_of(graph, afferent),
-        observed=refs_of(graph, observed),
+        **parts,
         source=trace_source(simulator, tracer, coupling, _coupled(simulator, following)),
         coupling=coupling,
         draws_noise=noise.draws > 0,
@@ -124,6 +128,8 @@ class _Dfun:
             raise UntraceableError("a dfun that is no method of its model")
         self._function, self._model, self._tracer = tracer.retarget(function.__func__), model, tracer
         self._block: Block | None = None
+        #: Which of the state variables and of what enters the block takes.
+        self._places: list[int] = []
 
     def __call__(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
         if self._block is None:
@@ -132,7 +138,8 @@ class _Dfun:
         if self._block not in graph.blocks:
             # Also on a surface, where the step is cut wherever neighbours are summed.
             return self._trace(state, coupling, local_coupling)
-        arguments = [*refs_of(graph, state), *coupling.refs]
+        given = [*refs_of(graph, state), *coupling.refs]
+        arguments = [given[place] for place in self._places]
         results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
         return stack_of(graph, results, state.inner)
 
@@ -148,8 +155,9 @@ class _Dfun:
         y = inputs(graph, "y", "d", len(state.items), state.inner)
         c = inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
         outputs = refs_of(graph, self._trace(y, c, local_coupling))
-        names = (*y.refs, *c.refs)
-        block = Block(f"dfun_{len(graph.blocks)}", names, outputs)
+        names, read = (*y.refs, *c.refs), graph.names_read(outputs)
+        self._places = [place for place, ref in enumerate(names) if ref.name in read]
+        block = Block(f"dfun_{len(graph.blocks)}", tuple(names[place] for place in self._places), outputs)
         operations = graph.reachable(outputs)
         is_long = len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations)
         if is_long and not isinstance(local_coupling, LocalCoupling):

@@ -6,9 +6,8 @@ from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import h5py
-
 from models.errors import OutputError
+from models.h5 import open_h5
 from worker.h5.formats import FORMATS
 from worker.h5.tvb2 import DATE_FORMAT
 
@@ -42,7 +41,7 @@ def read_member(path: Path) -> Member:
         It is no datatype's file.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             references = tuple(str(file.attrs[name]) for name in REFERENCES if name in file.attrs)
             created = datetime.strptime(str(file.attrs["TVB_create_date"]), DATE_FORMAT)
             surface_type = str(file.attrs.get("TVB_surface_type", ""))

@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import h5py
 
+from models.errors import one_line
+from models.h5 import open_h5
 from worker.h5 import tvb1_zip_check
 from worker.h5.faults import DAMAGE, file_faults, kind_in, reason
 from worker.h5.rules import date, gid
@@ -41,14 +43,19 @@ def faults(path: Path) -> list[str]:
 
     A damaged file is a fault, not an error; so is one that cannot be opened. Format tvb1 has rules of its own.
     """
+    return [one_line(fault) for fault in _faults(path)]
+
+
+def _faults(path: Path) -> Iterator[str]:
     if tvb1_zip_check.is_tvb1(path):
-        return tvb1_zip_check.faults(path)
+        yield from tvb1_zip_check.faults(path)
+        return
     try:
         with path.open("rb") as file:
             is_zip = file.read(2) == b"PK"
-        return list(_zip_faults(path) if is_zip else file_faults(path, str(path)))
+        yield from _zip_faults(path) if is_zip else file_faults(path, str(path))
     except OSError as exc:
-        return [f"{path}: cannot be read ({exc.strerror or exc})"]
+        yield f"{path}: cannot be read ({exc.strerror or exc})"
 
 
 def _zip_faults(path: Path) -> Iterator[str]:
@@ -64,7 +71,7 @@ def _zip_faults(path: Path) -> Iterator[str]:
             for name in dict.fromkeys(name for name in names if name.endswith(".h5")):
                 copy = Path(directory) / "member.h5"
                 yield from _member_faults(archive, name, copy, f"{path}/{name}", members)
-    except (zipfile.BadZipFile, OSError) as exc:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as exc:
         yield f"{path}: no readable ZIP ({reason(exc)})"
         return
     if not any(name.endswith(".h5") for name in names):
@@ -85,7 +92,7 @@ def _member_faults(
         return
     yield from file_faults(copy, place)
     try:
-        with h5py.File(copy, "r") as file:
+        with open_h5(copy) as file:
             members.append(_member(file, name))
     except DAMAGE:
         return  # Among the file's own faults already.

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from models.h5 import open_h5
 from worker.h5.content import CONTENT
 from worker.h5.formats import FORMATS, REQUIRED, Format
 from worker.h5.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, Array
@@ -20,7 +21,7 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError
 def file_faults(path: Path, place: str) -> Iterator[str]:
     """Every fault of the file at `path`, which is called `place` in the messages."""
     try:
-        file = h5py.File(path, "r")
+        file = open_h5(path)
     except DAMAGE as exc:
         yield f"{place}: no readable H5 file ({reason(exc)})"
         return

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from models.errors import InputError, OutputError, TvbBatchError
+from models.h5 import open_h5
 from models.paths import part
 from worker.h5 import tvb2
 from worker.h5.faults import DAMAGE, reason
@@ -243,7 +244,7 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r")
+        return open_h5(path)
     except DAMAGE as exc:
         raise OutputError(f"{path}: no readable H5 file ({reason(exc)})") from exc
 

@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 from uuid import UUID
 from xml.parsers.expat import ExpatError, ParserCreate
 
-import h5py
-
+from models.h5 import open_h5
 from worker.h5.faults import DAMAGE, reason
 from worker.h5.tvb1_check import file_faults, text_of
 from worker.h5.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
@@ -45,7 +44,7 @@ def is_tvb1(path: Path) -> bool:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 return any(PurePosixPath(name).name == OPERATION_FILE for name in archive.namelist())
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             # Format tvb2 writes these names in small letters.
             return any(name in file.attrs for name in ("TVB_Type", "TVB_Gid", "TVB_Module"))
     except (*DAMAGE, zipfile.BadZipFile):
@@ -71,7 +70,7 @@ def faults(path: Path, *, existing: Collection[UUID] = ()) -> list[str]:
 
 def _h5_faults(path: Path, name: str) -> Iterator[str]:
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             yield from (f"{name}::{fault}" for fault in file_faults(file))
     except DAMAGE as exc:
         yield f"{name}: no readable H5 file ({reason(exc)})"
@@ -173,7 +172,7 @@ def _is_date(text: str) -> bool:
 def _member(path: Path, name: str) -> Iterator[_Member]:
     """What can be told of a member; nothing of one whose own faults said enough."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             present = [key for key in ("TVB_Gid", "TVB_Create_date", *_REFERENCES) if key in file.attrs]
             texts = {key: text_of(file.attrs[key]) for key in present}
     except DAMAGE:

@@ -73,11 +73,25 @@ def encode(value: object) -> Any:
     return str(value)
 
 
+#: What h5py makes of a text, and the shape of one value.
+_TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
+_ONE = h5py.h5s.create(h5py.h5s.SCALAR)
+
+
+def put(place: h5py.HLObject, name: str, value: str | np.generic) -> None:
+    """Write an attribute in half the time of h5py's own mapping, which writes beside the old one and renames."""
+    array = np.array(value, h5py.string_dtype()) if isinstance(value, str) else np.asarray(value)
+    kind = _TEXT if isinstance(value, str) else h5py.h5t.py_create(array.dtype, logical=True)
+    if h5py.h5a.exists(place.id, name.encode()):
+        h5py.h5a.delete(place.id, name.encode())
+    h5py.h5a.create(place.id, name.encode(), kind, _ONE).write(array)
+
+
 def write_attributes(place: h5py.HLObject, values: Mapping[str, object]) -> None:
     """Write `TVB_<name>` for each value; an absent reference (None) is left out, as TVB does."""
     for name, value in values.items():
         if value is not None:
-            place.attrs[f"TVB_{name}"] = encode(value)
+            put(place, f"TVB_{name}", encode(value))
 
 
 def common(
@@ -162,6 +176,11 @@ class Statistics:
             "TVB_HasComplex": encode(False),
         }
 
+    def write(self, dataset: h5py.Dataset) -> None:
+        """Say all this in the attributes of the dataset it was gathered of."""
+        for name, value in self.attributes(dataset.dtype).items():
+            put(dataset, name, value)
+
 
 def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
     """A whole dataset with its statistics; texts become variable-length UTF-8, and like empty datasets have none."""
@@ -170,12 +189,12 @@ def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
     else:
         dataset = file.create_dataset(name, data=values, maxshape=values.shape)
     if values.dtype.kind in "US" or not values.size:
-        dataset.attrs.update({"TVB_Minimum": "", "TVB_Maximum": "", "TVB_Mean": ""})
-        dataset.attrs.update({"TVB_IsFinite": encode(True), "TVB_HasComplex": encode(False)})
+        absent = {"Minimum": "", "Maximum": "", "Mean": ""}
+        write_attributes(dataset, {**absent, "IsFinite": True, "HasComplex": False})
         return
     statistics = Statistics()
     statistics.add(values)
-    dataset.attrs.update(statistics.attributes(values.dtype))
+    statistics.write(dataset)
 
 
 def write_sparse(file: h5py.File, name: str, matrix: Any) -> None:

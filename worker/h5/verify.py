@@ -6,6 +6,7 @@ Called by `worker.run` and the writers. Reads in bounded memory.
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -18,6 +19,7 @@ import h5py
 import numpy as np
 
 from models.errors import OutputError, StorageError
+from models.h5 import open_h5
 from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 from worker.h5.tvb2 import DATA_VERSION, Statistics
 
@@ -130,31 +132,34 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _opened(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r")
+        return open_h5(path)
     except OSError as exc:
         raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
 
 
 def _check_attributes(path: Path, file: h5py.File, gid: UUID, known: Collection[str]) -> Format:
     """The format of the file's kind, one of `known`, once all attributes it wants are there."""
-    _check_there(path, file, REQUIRED)
-    if file.attrs["TVB_Data_version"] != DATA_VERSION:
-        raise OutputError(f"{path}::TVB_Data_version: {file.attrs['TVB_Data_version']}, expected {DATA_VERSION}")
-    if file.attrs["TVB_gid"] != gid.urn:
-        raise OutputError(f"{path}::TVB_gid: {file.attrs['TVB_gid']}, expected {gid.urn}")
+    attributes = file["/"].attrs  # A file's own `attrs` looks the root up each time.
+    names = frozenset(attributes)
+    _check_there(path, names, REQUIRED)
+    for name, expected in (("Data_version", DATA_VERSION), ("gid", gid.urn)):
+        if (found := attributes[f"TVB_{name}"]) != expected:
+            raise OutputError(f"{path}::TVB_{name}: {found}, expected {expected}")
     by_class = {FORMATS[name].written_by: FORMATS[name] for name in known}
-    wanted = by_class.get(str(file.attrs["TVB_written_by"]))
+    writer = str(attributes["TVB_written_by"])
+    wanted = by_class.get(writer)
     if wanted is None:
-        raise OutputError(f"{path}::TVB_written_by: {file.attrs['TVB_written_by']}, expected one of {list(by_class)}")
-    _check_there(path, file, wanted.attributes + wanted.references)
+        raise OutputError(f"{path}::TVB_written_by: {writer}, expected one of {list(by_class)}")
+    _check_there(path, names, wanted.attributes + wanted.references)
     for name in wanted.references + wanted.optional_references:
-        _check_urn(path, name, file.attrs.get(f"TVB_{name}", gid.urn))
+        if f"TVB_{name}" in names:
+            _check_urn(path, name, attributes[f"TVB_{name}"])
     return wanted
 
 
-def _check_there(path: Path, file: h5py.File, names: tuple[str, ...]) -> None:
+def _check_there(path: Path, found: Collection[str], names: tuple[str, ...]) -> None:
     for name in names:
-        if f"TVB_{name}" not in file.attrs:
+        if f"TVB_{name}" not in found:
             raise OutputError(f"{path}::TVB_{name}: missing")
 
 
@@ -181,9 +186,10 @@ def _check_data(path: Path, file: h5py.File) -> tuple[int, ...]:
     times = time[()]
     if not (np.diff(times) > 0).all():
         raise OutputError(f"{path}::time: not strictly increasing")
-    is_nan = bool(np.isnan(data.attrs["TVB_Mean"])) and bool(np.isnan(data.attrs["TVB_Minimum"]))
-    if (file.attrs["TVB_is_nan"] == "bool:True") != is_nan:
-        raise OutputError(f"{path}::TVB_is_nan: {file.attrs['TVB_is_nan']}, but the data says otherwise")
+    statistics, said = data.attrs, file.attrs["TVB_is_nan"]
+    is_nan = bool(np.isnan(statistics["TVB_Mean"])) and bool(np.isnan(statistics["TVB_Minimum"]))
+    if (said == "bool:True") != is_nan:
+        raise OutputError(f"{path}::TVB_is_nan: {said}, but the data says otherwise")
     return tuple(int(length) for length in data.shape)
 
 
@@ -203,8 +209,9 @@ def statistics_faults(place: object, dataset: h5py.Dataset) -> Iterator[str]:
     except OSError as exc:
         yield f"{key}: cannot be read ({exc})"
         return
+    said = dataset.attrs
     for name, value in statistics.attributes(dataset.dtype).items():
-        found = dataset.attrs.get(name)
+        found = said.get(name)
         if found is None:
             yield f"{key}@{name}: missing"
         elif not _same(found, value):
@@ -215,7 +222,9 @@ def _same(found: Any, value: Any) -> bool:
     if isinstance(value, str) or not isinstance(found, np.number | np.bool_):
         return isinstance(found, str) and bool(found == value)
     # The mean was summed in other portions when it was written.
-    return bool(np.isclose(found, value, rtol=1e-9, atol=1e-12, equal_nan=True))
+    if math.isnan(value):
+        return math.isnan(found)
+    return math.isclose(found, value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def sync(path: Path) -> None:

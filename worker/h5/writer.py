@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import OutputError
-from worker.h5.tvb2 import PROVENANCE, Header, Statistics, time_series, write_attributes
+from worker.h5.tvb2 import PROVENANCE, Header, Statistics, put, time_series, write_attributes
 from worker.h5.verify import as_output_error, sync
 
 #: Bytes of one HDF5 chunk of the data. TVB's own are one frame; writing frame by frame costs 40 times as much.
@@ -86,7 +86,7 @@ class TimeSeriesWriter:
             self._time = self._make("time", samples or 0, (), max(1, min(4096, samples or 4096)))
             group = self._file.create_group(PROVENANCE)
             for name, text in provenance.items():
-                group.attrs[name] = text
+                put(group, name, text)
             for name, content in (inputs or {}).items():
                 group.create_dataset(name, data=np.frombuffer(content, np.uint8))
         with self._writing(""):
@@ -175,8 +175,8 @@ class TimeSeriesWriter:
                     dataset.resize(self._done, axis=0)
             header = replace(self._header, is_nan=self._data_statistics.is_nan)
             write_attributes(self._file, time_series(header))
-            self._data.attrs.update(self._data_statistics.attributes(self._data.dtype))
-            self._time.attrs.update(self._time_statistics.attributes(self._time.dtype))
+            self._data_statistics.write(self._data)
+            self._time_statistics.write(self._time)
             self._file.close()
 
     def abort(self) -> None:

@@ -21,7 +21,7 @@ def fma(typingctx, a, b, c):
 
 
 @intrinsic
-def _bits(typingctx, x):
+def bits_of(typingctx, x):
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.IntType(64))
 
@@ -29,7 +29,7 @@ def _bits(typingctx, x):
 
 
 @intrinsic
-def _from_bits(typingctx, x):
+def from_bits(typingctx, x):
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.DoubleType())
 
@@ -63,13 +63,13 @@ FAR = 512.0
 def quick_exp(x):
     """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
     shifted = fma(_INVERSE, x, _SHIFT)
-    whole = _bits(shifted)
+    whole = bits_of(shifted)
     k = shifted - _SHIFT
     r = fma(k, _LN2_LOW, fma(k, _LN2_HIGH, x))
     at = (whole & np.uint64(127)) << np.uint64(1)
-    scale = _from_bits(_POWERS[at + np.uint64(1)] + (whole << np.uint64(45)))
+    scale = from_bits(_POWERS[at + np.uint64(1)] + (whole << np.uint64(45)))
     r2 = r * r
-    rest = fma(r2, fma(r, _C3, _C2), _from_bits(_POWERS[at]) + r)
+    rest = fma(r2, fma(r, _C3, _C2), from_bits(_POWERS[at]) + r)
     rest = fma(r2 * r2, fma(r, _C5, _C4), rest)
     return fma(scale, rest, scale)
 

@@ -1,0 +1,71 @@
+"""Cubes with the bits of the C library's pow, mostly without a call.
+
+A cube is known here to twice the precision of a number, and so is how far it lies from the middle between two
+numbers. Where that is further than a good pow can be wrong, there is one number that pow can return; the others are
+left to NumPy's own loop. `worker.engines.loops` tries whether pow is as good as that.
+"""
+
+# mypy: ignore-errors
+import math
+
+import numpy as np
+
+from worker.engines.keeping import inlined, jit
+from worker.engines.primitives.exponential import bits_of, fma, from_bits
+from worker.engines.primitives.memory import call_loop, locate
+
+#: So far from the number it is rounded to, in units of its last place, a cube is known to be rounded by pow as well:
+#: the GNU C library's pow is wrong by less than 0.513 of a unit where it returns what lies between these.
+_SURE = 0.48
+_SMALLEST, _LARGEST = 2.0**-64, 2.0**64
+_EXPONENT = np.uint64(0x7FF0000000000000)
+
+
+@inlined
+def sure(high, low, room):
+    """The sum of two numbers, the second far smaller, rounded to one; NaN where it is further than `room` from that.
+
+    Parameters
+    ----------
+    room : less than half, in units of the last place
+    """
+    nearest = high + low
+    away = (high - nearest) + low
+    # The smaller unit where the number is a power of two.
+    unit = from_bits((bits_of(nearest) - np.uint64(1)) & _EXPONENT) * 2.0**-52
+    size = abs(nearest)
+    is_sure = (abs(away) < room * unit) & (size > _SMALLEST) & (size < _LARGEST)
+    return nearest if is_sure else math.nan
+
+
+@inlined
+def sure_cube(x):
+    """`x ** 3` where the result of pow is certain, else NaN."""
+    square = x * x
+    cube = square * x
+    return sure(cube, fma(square, x, -cube) + fma(x, x, -square) * x, _SURE)
+
+
+@jit
+def sure_cubes(x):
+    """`sure_cube` of each number."""
+    out = np.empty_like(x)
+    for i in range(x.size):
+        out[i] = sure_cube(x[i])
+    return out
+
+
+@jit
+def cubes(function, data, x, exponent, out, n):
+    """`x ** 3` of n numbers, by NumPy's loop where pow may round either way.
+
+    Parameters
+    ----------
+    function, data, exponent : as `call_loop` takes them
+    x, out : pointers to numbers that lie apart
+    """
+    for i in range(n):
+        out[i] = sure_cube(x[i])
+    for i in range(n):
+        if out[i] != out[i]:
+            call_loop(function, data, locate(x, i, 1), 8, exponent, 0, locate(out, i, 1), 8, 1)

@@ -1,0 +1,254 @@
+"""Third roots of complex numbers, and turns by angles, with the bits of the C library, mostly without a call.
+
+What pow, atan2, cos and sin approximate is computed to more than a number's precision, several nodes at once, and
+rounded where the C library cannot round it otherwise; see `powers`. The rest is left to its functions.
+"""
+
+# mypy: ignore-errors
+import math
+
+import numpy as np
+
+from worker.engines.keeping import inlined, jit
+from worker.engines.primitives.exponential import bits_of, fma, from_bits
+from worker.engines.primitives.powers import sure
+
+THIRD = 1.0 / 3.0
+#: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2), 0.549 (cos, sin) of the last place.
+_POWER, _ANGLE, _CIRCLE = 0.48, 0.47, 0.45
+_SMALLEST, _LARGEST = 2.0**-60, 2.0**60
+#: Adding it rounds a number below 2**51 to a whole one, which is then in its last bits.
+_SHIFT = 1.5 * 2.0**52
+_STEPS = 32
+_HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145c07p-54"))
+
+
+def _twofold(numerator, bits):
+    """numerator / 2**bits as a number and what it lacks."""
+    high = numerator / (1 << bits)
+    return high, (numerator - int(high * 2.0**bits)) / (1 << bits)
+
+
+def _table():
+    """For k / 32: atan, cos and sin, each as two numbers, from their series in whole numbers."""
+    bits, table = 140, np.zeros((64, 6))
+    for k in range(64):
+        x = (k << bits) // _STEPS
+        cosine, sine, term = 0, 0, 1 << bits
+        for n in range(1, 60):
+            (cosine, sine) = (cosine + term, sine) if n % 2 else (cosine, sine + term)
+            term = (term * x >> bits) // n * (1 if n % 2 else -1)
+        table[k, 2:4], table[k, 4:6] = _twofold(cosine, bits), _twofold(sine, bits)
+        if k > _STEPS:
+            continue
+        angle, square = 0, (x * x >> bits) + (1 << bits)
+        term = (x << bits) // square
+        for n in range(160):  # Euler's series: its terms halve at least.
+            angle += term
+            term = (term * x >> bits) * x // square * (2 * n + 2) // (2 * n + 3)
+        table[k, 0:2] = _twofold(angle, bits)
+    return table.ravel()
+
+
+_TABLE = _table()
+_ROW = np.uint64(6)
+
+
+@inlined
+def quick_length(x, y):
+    """`hypot(x, y)` by the steps of the GNU C library, for x, y >= 0; NaN where these are others.
+
+    Right only on C libraries tried before.
+    """
+    wide, narrow = max(x, y), min(x, y)
+    length = math.sqrt(wide * wide + narrow * narrow)
+    # What the square of the root lacks of the sum of squares, in one of two forms.
+    over, less = length - narrow, length - wide
+    near = wide * (2.0 * over - wide) + (over - 2.0 * (wide - narrow)) * over
+    far = 2.0 * less * (wide - 2.0 * narrow) + ((4.0 * less - narrow) * narrow + less * less)
+    length -= (near if length <= 2.0 * narrow else far) / (2.0 * length)
+    length = wide + narrow if narrow <= wide * 2.0**-54 else length
+    usual = (x < 2.0**511) & (y < 2.0**511) & ((narrow > 2.0**-459) | (narrow == 0.0))
+    return length if usual else math.nan
+
+
+@inlined
+def sure_root(x):
+    """`x ** (1.0 / 3.0)` where the result of pow is certain, else NaN."""
+    top = from_bits((bits_of(x) >> np.uint64(32)) | np.uint64(0x4330000000000000)) - 2.0**52
+    # The inverse by a third of the exponent and of the first bits: right to 4 %, then to 2e-5 and to the last bits.
+    guess = 1430188164.0 - top * (1.0 / 3.0)
+    z = from_bits(bits_of(guess + 2.0**52) << np.uint64(32))
+    for _ in range(2):
+        h = 1.0 - x * z * (z * z)
+        z = z + z * h * (1.0 / 3.0 + h * (2.0 / 9.0 + h * (14.0 / 81.0)))
+    z2 = z * z
+    y = x * z2
+    square = y * y
+    cube = square * y
+    left = (x - cube) - (fma(square, y, -cube) + fma(y, y, -square) * y)
+    # 1.0 / 3.0 is less than a third by 2**-54 / 3, which the logarithm needs no more than three digits for.
+    part = from_bits((bits_of(x) & np.uint64(0xFFFFFFFFFFFFF)) | np.uint64(0x3FF0000000000000)) - 1.0
+    logarithm = (top * 2.0**-20 - 1023.0 + 0.343 * part * (1.0 - part)) * math.log(2.0)
+    found = sure(y, left * (z2 * (1.0 / 3.0)) - y * logarithm * (2.0**-54 / 3.0), _POWER)
+    return found if (x > _SMALLEST) & (x < _LARGEST) else math.nan
+
+
+@inlined
+def sure_angle(y, x):
+    """`atan2(y, x)` for y >= 0 where its result is certain, else NaN."""
+    wide = abs(x)
+    steep = y > wide
+    little, big = (wide, y) if steep else (y, wide)
+    # little / big as c, a multiple of 1/32, and a rest, whose arc tangent is a short series.
+    shifted = little / big * _STEPS + _SHIFT
+    c = (shifted - _SHIFT) * (1.0 / _STEPS)
+    at = (bits_of(shifted) & np.uint64(63)) * _ROW
+    near, beside = c * big, c * little
+    above, above_rest = little - near, -fma(c, big, -near)
+    below = big + beside
+    below_rest = (big - below) + beside + fma(c, little, -beside)
+    inverse = 1.0 / below
+    t = above * inverse
+    rest = (fma(-t, below, above) + (above_rest - t * below_rest)) * inverse
+    t2 = t * t
+    series = t * t2 * (-1.0 / 3.0 + t2 * (1.0 / 5.0 + t2 * (-1.0 / 7.0 + t2 * (1.0 / 9.0))))
+    high = _TABLE[at] + t
+    low = ((_TABLE[at] - high) + t) + (_TABLE[at + np.uint64(1)] + (rest + series))
+    turns = (1.0 if steep else 0.0) + (2.0 if (not steep) & (x < 0.0) else 0.0)
+    sign = -1.0 if steep != (x < 0.0) else 1.0
+    base, high = turns * _HALF_PI[0], sign * high
+    total = base + high
+    found = sure(total, ((base - total) + high) + (turns * _HALF_PI[1] + sign * low), _ANGLE)
+    found = found if (big > _SMALLEST) & (big < _LARGEST) else math.nan
+    return 0.0 if (y == 0.0) & (x > 0.0) else found
+
+
+@inlined
+def _near(x):
+    """Where the row of the nearest multiple of 1/32 begins in the table, how far it is, and cos - 1 and sin of that."""
+    shifted = x * _STEPS + _SHIFT
+    at = (bits_of(shifted) & np.uint64(63)) * _ROW
+    d = x - (shifted - _SHIFT) * (1.0 / _STEPS)
+    d2 = d * d
+    less = d2 * (-1.0 / 2.0 + d2 * (1.0 / 24.0 + d2 * (-1.0 / 720.0 + d2 * (1.0 / 40320.0))))
+    more = d * d2 * (-1.0 / 6.0 + d2 * (1.0 / 120.0 + d2 * (-1.0 / 5040.0 + d2 * (1.0 / 362880.0))))
+    return at, d, less, more
+
+
+@inlined
+def sure_cosine(x):
+    """`cos(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
+    at, d, less, more = _near(x)
+    cosine, sine = _TABLE[at + np.uint64(2)], _TABLE[at + np.uint64(4)]
+    step = sine * d
+    high = cosine - step
+    rest = _TABLE[at + np.uint64(3)] - (fma(sine, d, -step) + _TABLE[at + np.uint64(5)] * d)
+    found = sure(high, ((cosine - high) - step) + (rest + cosine * less - sine * more), _CIRCLE)
+    return found if (x >= 0.0) & (x < 1.5) else math.nan
+
+
+@inlined
+def sure_sine(x):
+    """`sin(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
+    at, d, less, more = _near(x)
+    cosine, sine = _TABLE[at + np.uint64(2)], _TABLE[at + np.uint64(4)]
+    step = cosine * d
+    high = sine + step
+    rest = _TABLE[at + np.uint64(5)] + (fma(cosine, d, -step) + _TABLE[at + np.uint64(3)] * d)
+    found = sure(high, ((sine - high) + step) + (rest + sine * less + cosine * more), _CIRCLE)
+    found = found if (x > 0.0) & (x < 1.5) else math.nan
+    return 0.0 if x == 0.0 else found
+
+
+@jit
+def sure_roots(real, size):
+    """`sure_root` of sizes, `sure_angle`, of a third of it `sure_cosine` and `sure_sine`; `quick_length`: (5, n)."""
+    out = np.empty((5, size.size))
+    for i in range(size.size):
+        out[0, i], out[1, i] = sure_root(size[i]), sure_angle(size[i], real[i])
+        phase = math.atan2(size[i], real[i]) * THIRD
+        out[2, i], out[3, i] = sure_cosine(phase), sure_sine(phase)
+        out[4, i] = quick_length(abs(real[i]), size[i])
+    return out
+
+
+@jit
+def third_roots(real, size):
+    """What the C library says of the same."""
+    out = np.empty((5, size.size))
+    for i in range(size.size):
+        out[0, i], out[1, i] = math.pow(size[i], THIRD), math.atan2(size[i], real[i])
+        out[2, i], out[3, i] = math.cos(out[1, i] * THIRD), math.sin(out[1, i] * THIRD)
+        out[4, i] = math.hypot(real[i], size[i])
+    return out
+
+
+@jit
+def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2, some_real, some_size):
+    """Third roots of two complex numbers of each node, by the steps of Python's own power of complex numbers.
+
+    Parameters
+    ----------
+    quick : whether the functions above are right on this machine
+    real, size : the real part and the size of the imaginary part; pointers to n numbers
+    re, im : for the roots, of which the imaginary part has the sign of the number's
+    room, some : for n numbers
+    """
+    _roots(quick, n, real1, size1, re1, im1, room1, room2)
+    others = 0
+    for i in range(n):
+        some_real[others], some_size[others] = real2[i], size2[i]
+        others += 0 if (real1[i] == real2[i]) & (size1[i] == size2[i]) else 1
+    _roots(quick, others, some_real, some_size, re2, im2, room1, room2)
+    for i in range(n - 1, -1, -1):
+        is_same = (real1[i] == real2[i]) & (size1[i] == size2[i])
+        others -= 0 if is_same else 1
+        re2[i], im2[i] = (re1[i], im1[i]) if is_same else (re2[others], im2[others])
+
+
+@jit
+def turns(quick, n, x, cosine, sine):
+    """The cosine and the sine of n numbers; all are pointers."""
+    for i in range(n):
+        cosine[i] = sure_cosine(abs(x[i])) if quick else math.nan
+    for i in range(n):
+        sine[i] = math.copysign(sure_sine(abs(x[i])), x[i]) if quick else math.nan
+    for i in range(n):
+        if cosine[i] != cosine[i]:
+            cosine[i] = math.cos(x[i])
+        if sine[i] != sine[i]:
+            sine[i] = math.sin(x[i])
+
+
+@jit
+def _roots(quick, n, real, size, re, im, lengths, phases):
+    # The lengths lie where the real parts of the roots will.
+    for i in range(n):
+        re[i] = quick_length(abs(real[i]), size[i]) if quick else math.nan
+    for i in range(n):
+        if re[i] != re[i]:
+            re[i] = math.hypot(real[i], size[i])
+    for i in range(n):
+        lengths[i] = sure_root(re[i]) if quick else math.nan
+    for i in range(n):
+        phases[i] = sure_angle(size[i], real[i]) if quick else math.nan
+    for i in range(n):
+        if lengths[i] != lengths[i]:
+            lengths[i] = math.pow(re[i], THIRD)
+        if phases[i] != phases[i]:
+            phases[i] = math.atan2(size[i], real[i])
+        phases[i] *= THIRD
+    for i in range(n):
+        re[i] = sure_cosine(phases[i]) if quick else math.nan
+    for i in range(n):
+        im[i] = sure_sine(phases[i]) if quick else math.nan
+    for i in range(n):
+        if re[i] != re[i]:
+            re[i] = math.cos(phases[i])
+        if im[i] != im[i]:
+            im[i] = math.sin(phases[i])
+        re[i] *= lengths[i]
+        im[i] *= lengths[i]
+        if real[i] == 0.0 and size[i] == 0.0:
+            re[i], im[i] = 0.0, 0.0

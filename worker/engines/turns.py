@@ -1,0 +1,52 @@
+"""Cosines and sines of a function's arguments, made before its body. Called by `worker.engines.gufuncs`.
+
+TVB's epileptors turn by angles that are state variables; `primitives.roots` does that for all nodes at once.
+"""
+
+import ast
+
+_FUNCTIONS = {f"{module}.{name}": name for module in ("numpy", "np", "math") for name in ("cos", "sin")}
+
+
+def names_of_turn(name: str) -> tuple[str, str]:
+    """What the cosine and the sine of an argument are called in the body."""
+    return f"cos_of_{name}", f"sin_of_{name}"
+
+
+def take_turns(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, ...]:
+    """Put names in the place of cosines and sines of inputs; give these inputs in order.
+
+    Parameters
+    ----------
+    inputs : names of float64
+    """
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    known = {name: name for name in inputs if name not in stored and used.isdisjoint(names_of_turn(name))}
+    for statement in statements:
+        # `z = state_variables[2]` gives an input another name.
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Name):
+            continue
+        for target in statement.targets:
+            if isinstance(target, ast.Name) and stored.count(target.id) == 1 and statement.value.id in known:
+                known[target.id] = known[statement.value.id]
+    turns = _Turns(known)
+    for statement in statements:
+        turns.visit(statement)
+    return tuple(sorted(turns.found))
+
+
+class _Turns(ast.NodeTransformer):
+    def __init__(self, known: dict[str, str]) -> None:
+        self._known = known
+        self.found: set[str] = set()
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = _FUNCTIONS.get(ast.unparse(node.func))
+        argument = node.args[0] if len(node.args) == 1 else None
+        if name is None or not isinstance(argument, ast.Name) or argument.id not in self._known:
+            return self.generic_visit(node)
+        angle = self._known[argument.id]
+        self.found.add(angle)
+        return ast.Name(names_of_turn(angle)[name == "sin"], ast.Load())

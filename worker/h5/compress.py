@@ -1,0 +1,59 @@
+"""Writes the series of a finished file again, compressed. Called by `worker.outputs`.
+
+Not while the simulation runs: a compressed chunk that grows moves within the file, and a crash would damage what a
+checkpoint stands on.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from models.errors import OutputError
+from models.paths import part
+from models.settings import Compression
+from worker.h5.verify import BLOCK, as_output_error
+from worker.h5.writer import reserve
+
+#: What every h5py reads, the GUI's too. Shuffled bytes shrink further; gzip's higher levels cost more than they save.
+FILTERS: dict[Compression, dict[str, Any]] = {
+    "lzf": {"compression": "lzf", "shuffle": True},
+    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+}
+
+
+def compress(path: Path, compression: Compression) -> None:
+    """Replace the file at `path` by one with equal content whose chunked datasets are compressed.
+
+    Raises
+    ------
+    OutputError
+        The disk refused it, or the file is damaged; it is as before.
+    """
+    if compression == "none":
+        return
+    unfinished = part(path)
+    try:
+        with as_output_error(path, ""):
+            # No larger than it was, whatever becomes of it.
+            reserve(unfinished, path.stat().st_size)
+            with h5py.File(path) as file, h5py.File(unfinished, "w") as again:
+                again.attrs.update(file.attrs)
+                for item in file.values():
+                    if isinstance(item, h5py.Dataset) and item.chunks:
+                        _copy(item, again, FILTERS[compression])
+                    else:
+                        file.copy(item, again)
+            unfinished.replace(path)
+    except OutputError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: h5py.Dataset, target: h5py.File, options: dict[str, Any]) -> None:
+    copy = target.create_dataset_like(source.name, source, **options)
+    copy.attrs.update(source.attrs)
+    rows = source.chunks[0] * max(1, BLOCK // (source.dtype.itemsize * math.prod(source.chunks)))
+    for start in range(0, len(source), rows):
+        copy[start : start + rows] = source[start : start + rows]
