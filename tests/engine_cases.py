@@ -23,7 +23,9 @@ class Case:
     monitors: Callable[[], list[Any]] | None = None
     model_parameters: dict[str, Any] = field(default_factory=dict)
     coupling_parameters: dict[str, Any] = field(default_factory=dict)
-    stimulus: Callable[[Any], Any] | None = None
+    #: Made for a connectivity, and a stimulus for the surface too where there is one.
+    surface: Callable[[Any], Any] | None = None
+    stimulus: Callable[..., Any] | None = None
     connectivity: str = "connectivity_76.zip"
     speed: float = 3.0
     dt: float = 0.1
@@ -40,7 +42,13 @@ class Case:
         own: dict[str, Any] = {"dt": self.dt}
         if "Stochastic" in self.integrator:
             own["noise"] = self.noise() if self.noise else noise.Additive(nsig=np.array([1e-4]))
-        extra = {"stimulus": self.stimulus(connectivity)} if self.stimulus else {}
+        places = [connectivity]
+        extra: dict[str, Any] = {}
+        if self.surface:
+            places.append(self.surface(connectivity))
+            extra["surface"] = places[1]
+        if self.stimulus:
+            extra["stimulus"] = self.stimulus(*places)
         return simulator.Simulator(
             model=getattr(models, self.model)(**self.model_parameters),
             connectivity=connectivity,

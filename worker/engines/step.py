@@ -127,6 +127,8 @@ class _Dfun:
         if getattr(function, "__self__", None) is not model:
             raise UntraceableError("a dfun that is no method of its model")
         self._function, self._model, self._tracer = tracer.retarget(function.__func__), model, tracer
+        #: One for all calls of a step: some models give out an array of their own, and fill it again at the next call.
+        self._proxy = Proxy(model, tracer)
         self._block: Block | None = None
         #: Which of the state variables and of what enters the block takes.
         self._places: list[int] = []
@@ -137,14 +139,14 @@ class _Dfun:
         graph = self._tracer.graph
         if self._block not in graph.blocks:
             # Also on a surface, where the step is cut wherever neighbours are summed.
-            return self._trace(state, coupling, local_coupling)
+            return self._trace(self._proxy, state, coupling, local_coupling)
         given = [*refs_of(graph, state), *coupling.refs]
         arguments = [given[place] for place in self._places]
         results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
         return stack_of(graph, results, state.inner)
 
-    def _trace(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
-        found = self._function(Proxy(self._model, self._tracer), state, coupling, local_coupling)
+    def _trace(self, proxy: Proxy, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
+        found = self._function(proxy, state, coupling, local_coupling)
         if not isinstance(found, Stack) or found.shape != state.shape:
             raise UntraceableError("a dfun that returns something else than derivatives")
         return found
@@ -154,7 +156,7 @@ class _Dfun:
         # A coupling without a `post` hands on float32.
         y = inputs(graph, "y", "d", len(state.items), state.inner)
         c = inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
-        outputs = refs_of(graph, self._trace(y, c, local_coupling))
+        outputs = refs_of(graph, self._trace(Proxy(self._model, self._tracer), y, c, local_coupling))
         names, read = (*y.refs, *c.refs), graph.names_read(outputs)
         self._places = [place for place, ref in enumerate(names) if ref.name in read]
         block = Block(f"dfun_{len(graph.blocks)}", tuple(names[place] for place in self._places), outputs)
