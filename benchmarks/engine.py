@@ -38,9 +38,9 @@ from worker.run import run_job
 from worker.simulator import build_simulator
 
 TURNS = 5
-#: Steps of a case, of one of many regions, and of a whole job.
-STEPS, FEW_STEPS, JOB_STEPS = 1_500, 500, 16_000
-JOB = "whole job"
+#: Steps of a case, of one of many regions, of a surface, and of a whole job.
+STEPS, FEW_STEPS, SURFACE_STEPS, JOB_STEPS = 1_500, 500, 400, 16_000
+SURFACE, JOB = "surface", "whole job"
 
 SEED: dict[str, Any] = {
     "model": {"class": "JansenRit", "mu": 0.0, "v0": 6.0},
@@ -69,6 +69,11 @@ MODELS = (
     *("ZerlautAdaptationSecondOrder", "ZetterbergJansen"),
 )
 _G2D = {**SEED, **_PLAIN, "model": "Generic2dOscillator"}
+_CORTEX = {
+    "region_mapping_data": {"from_file": "regionMapping_16k_76.txt", "surface": "cortex_16384.zip"},
+    "local_connectivity": "local_connectivity_16384.mat", "coupling_strength": 0.00001,
+}  # fmt: skip
+_NOISY = {"class": "HeunStochastic", "dt": 0.25, "noise": {"class": "Additive", "nsig": [0.0001]}}
 CASES: dict[str, dict[str, Any]] = {
     "seed simulation": SEED,
     **{f"model {name}": {**SEED, **(_FAST if name in _STIFF else _PLAIN), "model": name} for name in MODELS},
@@ -86,6 +91,10 @@ CASES: dict[str, dict[str, Any]] = {
         }.items()
     },
     "192 regions": {**SEED, "connectivity": "connectivity_192.zip"},
+    **{
+        f"{SURFACE} {name}": {**SEED, "model": name, "coupling": "Linear", "surface": _CORTEX, "integrator": _NOISY}
+        for name in ("Epileptor", "Generic2dOscillator", "JansenRit")
+    },
 }  # fmt: skip
 
 
@@ -133,7 +142,9 @@ def _dt(case: Mapping[str, Any]) -> float:
 
 
 def _steps(case: Mapping[str, Any]) -> int:
-    return JOB_STEPS // 4 if case is SEED else FEW_STEPS if "connectivity" in case else STEPS
+    if case is SEED:
+        return JOB_STEPS // 4
+    return SURFACE_STEPS if "surface" in case else FEW_STEPS if "connectivity" in case else STEPS
 
 
 def main() -> None:
@@ -159,10 +170,10 @@ def main() -> None:
             ratio = statistics.median(turn[0] / turn[1] for turn in turns)
             whole = statistics.median(turn[0] / (turn[1] + turn[2]) for turn in turns)
             print(f"| {name} | {turns[0][3]} | {tvb:.3f} | {run:.4f} | {ratio:.1f}x | {whole:.1f}x |", flush=True)
-            if name != JOB:
+            if name != JOB and not name.startswith(SURFACE):
                 ratios.append(ratio)
         if ratios:
-            print(f"{len(ratios)} cases: worst {min(ratios):.1f}x, median {statistics.median(ratios):.1f}x")
+            print(f"{len(ratios)} cases of regions: worst {min(ratios):.1f}x, median {statistics.median(ratios):.1f}x")
 
 
 if __name__ == "__main__":

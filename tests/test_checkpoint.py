@@ -57,15 +57,16 @@ def test_a_saved_simulation_goes_on_with_tvbs_bits(case, kernels, tmp_path) -> N
     assert_goes_on_as_tvb(case, kernels, tmp_path, "reference", 23)
 
 
-@pytest.mark.parametrize("case", PARTS, ids=str)
+@pytest.mark.parametrize("case", [case for case in PARTS if not case.is_slow], ids=str)
 def test_a_saved_simulation_goes_on_in_the_engine_that_is_chosen(case, kernels, tmp_path) -> None:
     assert_goes_on_as_tvb(case, kernels, tmp_path, "auto", 29)
 
 
-def test_a_saved_surface_simulation_goes_on_with_tvbs_bits(kernels, tmp_path) -> None:
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_a_saved_surface_simulation_goes_on_with_tvbs_bits(engine, kernels, tmp_path) -> None:
     case = next(case for case in CASES if case.is_slow)
 
-    assert_goes_on_as_tvb(case, kernels, tmp_path, "reference", 8)
+    assert_goes_on_as_tvb(case, kernels, tmp_path, engine, 8)
 
 
 def test_one_engine_goes_on_where_another_stopped(kernels, tmp_path) -> None:

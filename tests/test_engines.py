@@ -64,8 +64,8 @@ def assert_equal_to_tvb(case: Case, cache: Path, chunk_steps: int, **changes: An
 
 #: These have kernels of their own, compiled and compared over 2000 steps in test_compiled.py.
 ELSEWHERE = ("model ", "coupling ", "noise ", "integrator ")
-PARTS = [case for case in CASES if not case.is_slow and not case.name.startswith(ELSEWHERE)]
-PARTS += [case for case in CASES if case.name in LEFT_TO_TVB and not case.is_slow]
+PARTS = [case for case in CASES if not case.name.startswith(ELSEWHERE)]
+PARTS += [case for case in CASES if case.name in LEFT_TO_TVB]
 
 
 @pytest.mark.parametrize("case", PARTS, ids=str)
@@ -108,6 +108,15 @@ def test_few_steps_are_not_worth_compiling_for(tmp_path) -> None:
 
     assert (engine.name, "not worth compiling" in engine.reason) == (reference.NAME, True)
     assert not (tmp_path / "kernels").exists()
+
+
+def test_a_step_of_a_surface_counts_as_many(kernels) -> None:
+    case = next(case for case in CASES if case.name == "surface, all monitors")
+    made = configured(case)
+    steps = reference.count_steps(made)
+
+    assert choose(made, "auto", kernels, WORTH_COMPILING // (17 * steps)).name == reference.NAME
+    assert choose(made, "auto", kernels, WORTH_COMPILING // (15 * steps)).name == compiled.NAME
 
 
 def test_what_cannot_be_compiled_says_why_and_is_left_as_it_was(tmp_path, kernels) -> None:

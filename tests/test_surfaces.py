@@ -17,9 +17,7 @@ VERTICES = 611
 STEPS = 300
 
 
-def cortex(
-    *, many: int = 12, strength: Any = 0.02, regions: int = 76, form: str = "csc"
-) -> Callable[[Any], Any]:
+def cortex(*, many: int = 12, strength: Any = 0.02, regions: int = 76, form: str = "csc") -> Callable[[Any], Any]:
     """Makes cortices of vertices in a row.
 
     Parameters

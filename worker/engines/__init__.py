@@ -20,7 +20,8 @@ class Choice:
     stream: Callable[..., Iterator[Chunk]]
 
 
-#: Fewer steps are done by TVB in the time that compiling takes: about 5 s.
+#: Fewer steps of a region simulation, or steps times thousands of vertices, are done by TVB in the time that compiling
+#: takes: about 5 s.
 WORTH_COMPILING = 10_000
 
 
@@ -36,7 +37,8 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jo
     if engine == "reference":
         return Choice(reference.NAME, "asked for", reference.stream)
     steps = reference.count_steps(simulator) * jobs
-    if steps < WORTH_COMPILING:
+    thousands = 1 if simulator.surface is None else max(1, simulator.number_of_nodes // 1000)
+    if steps * thousands < WORTH_COMPILING:
         return Choice(reference.NAME, f"{steps:,} steps are not worth compiling for", reference.stream)
     reasons: list[str] = []
     for one in (compiled, hybrid):

@@ -47,7 +47,8 @@ def supports(simulator: Any, cache: Path) -> str | None:
     except UntraceableError as exc:
         return f"cannot compile {exc}"
     primitives = load_primitives(cache)
-    difference = find_difference(simulator, lambda: _Steps(simulator, coupling, primitives), 2 * BLOCK + 1)
+    n_steps = min(2 * BLOCK + 1, count_steps(simulator))
+    difference = find_difference(simulator, lambda: _Steps(simulator, coupling, primitives), n_steps)
     if difference is not None:
         return f"compiled sums differ from TVB's in {difference}"
     _PREPARED[simulator] = coupling, primitives, simulator.history
