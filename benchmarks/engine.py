@@ -92,8 +92,10 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "192 regions": {**SEED, "connectivity": "connectivity_192.zip"},
     **{
-        f"{SURFACE} {name}": {**SEED, "model": name, "coupling": "Linear", "surface": _CORTEX, "integrator": _NOISY}
-        for name in ("Epileptor", "Generic2dOscillator", "JansenRit")
+        f"{SURFACE} {name}": {**SEED, "model": name, "coupling": coupling, "surface": _CORTEX, "integrator": _NOISY}
+        for name, coupling in (
+            ("Epileptor", "Difference"), ("Generic2dOscillator", "Linear"), ("JansenRit", "SigmoidalJansenRit"),
+        )
     },
 }  # fmt: skip
 

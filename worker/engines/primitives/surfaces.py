@@ -182,6 +182,7 @@ def run_surface(n, first, column, modes, rows, draws, history, cvar, window, tab
     means, mean = np.empty((cvar.size, regions)), np.empty((cvar.size, regions), np.float32)
     sent = np.empty((sources, regions), window.dtype)
     made = np.empty((arrays[4].shape[1], wide)), np.empty((observed.shape[1], wide))
+    is_far = quick.size == 0
     recall(history[(first - 1) % history.shape[0]], modes, mean)
     for s in range(n):
         at = column + s
@@ -205,7 +206,9 @@ def run_surface(n, first, column, modes, rows, draws, history, cvar, window, tab
             draw(normals, twister, modes, nodes, room, tried, kept)
         source = normals if draws else drawn[s if drawn.shape[0] > 1 else 0]
         left = (source, entering, sent, means, region, cvar, neighbours, made, arrays)
-        if quick.size == 0 or advance_stages(s, quick, quick_sums, *left) != 0:
+        if is_far or advance_stages(s, quick, quick_sums, *left) != 0:
+            # What was not allowed at one step is not tried at the next ones.
+            is_far = True
             advance_stages(s, exact, sums, *left)
         divide(means, sizes)
         note(means, modes, history[(first + s) % history.shape[0]], mean)
