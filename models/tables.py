@@ -88,7 +88,7 @@ class Job(Base):
     __table_args__ = (
         # In the order of every list, newest sweep first: a page reads no rows but its own.
         Index("ix_job_sweep_id_number_id", text("sweep_id DESC"), "number", "id"),
-        Index(None, "sweep_id", "status"),
+        Index("ix_job_status_sweep_id_number_id", "status", text("sweep_id DESC"), "number", "id"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
         Index(
