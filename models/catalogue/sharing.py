@@ -58,7 +58,7 @@ class Sharing(Working):
             for sweep in _active(session):
                 if sweep.queue == queue and len(found) < limit:
                     query = select(Job.gid).where(Job.sweep_id == sweep.id, Job.status == Status.PENDING)
-                    query = query.where(wanted, is_due(moment)).order_by(Job.id)
+                    query = query.where(wanted, is_due(moment)).order_by(Job.number)
                     found += session.scalars(query.limit(limit - len(found)))
             return found
 
@@ -117,7 +117,7 @@ class Sharing(Working):
             if hint is not None and session.scalar(select(Job.sweep_id).where(Job.gid == hint)) == first.id:
                 return []
             query = select(Job.gid).where(Job.sweep_id == first.id, Job.status == Status.PENDING)
-            return list(session.scalars(query.where(is_due(moment)).order_by(Job.id).limit(CHOICE)))
+            return list(session.scalars(query.where(is_due(moment)).order_by(Job.number).limit(CHOICE)))
 
         found = self._read(work)
         random.shuffle(found)
