@@ -88,6 +88,7 @@ class Job(Base):
     __table_args__ = (
         # In the order of every list, newest sweep first: a page reads no rows but its own.
         Index("ix_job_sweep_id_number_id", text("sweep_id DESC"), "number", "id"),
+        Index(None, "sweep_id", "status"),
         Index("ix_job_status_sweep_id_number_id", "status", text("sweep_id DESC"), "number", "id"),
         Index(None, "status", "published_at"),
         Index(None, "status", "lease_until"),
@@ -98,7 +99,7 @@ class Job(Base):
             postgresql_where=text("source_id IS NOT NULL"),
         ),
         # Whose files and metrics are the job's.
-        Index("ix_job_owner", text("CAST(coalesce(source_id, id) AS INTEGER)")),
+        Index("ix_job_owner_sweep_id", text("CAST(coalesce(source_id, id) AS INTEGER)"), "sweep_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -135,7 +135,9 @@ def in_order(
     return query.order_by(*order, Job.sweep_id.desc(), Job.number)
 
 
-def along_index(keys: Sequence[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], sweep: UUID | None) -> Any:
+def along_index(
+    session: Session, keys: Sequence[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], sweep: UUID | None
+) -> Any:
     """All jobs that have a number for the first key, in the order of `in_order`, as an index already has them.
 
     None where their values are in more than one table, or in the jobs' own rows.
@@ -151,8 +153,9 @@ def along_index(keys: Sequence[tuple[str, bool]], tables: Mapping[str, tuple[Tab
     number = table.number.desc() if is_down else table.number.asc()
     rows = select(Job.id).join(table, _owner(table, table)).where(table.name == name, table.number.is_not(None))
     if sweep is not None:
-        # Not by the sweep's own index: its jobs would then have to be sorted.
-        rows = rows.where(Job.sweep_id + 0 == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
+        # SQLite would find the jobs by the sweep's own index, and have to sort them.
+        own = Job.sweep_id + 0 if session.get_bind().dialect.name == "sqlite" else Job.sweep_id
+        rows = rows.where(own == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
     return in_order(rows, rest, tables, number)
 
 

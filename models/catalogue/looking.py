@@ -75,7 +75,7 @@ class Looking(Database):
         def work(session: Session) -> list[Job]:
             tables = tables_of(session, [name for name, _ in keys])
             if keys and fits.are_many(session, limit + offset):
-                ordered = along_index(keys, tables, sweep)
+                ordered = along_index(session, keys, tables, sweep)
                 ids = [] if ordered is None else list(session.scalars(ordered.limit(limit).offset(offset)))
                 # Jobs without a value come after these.
                 if ids and len(ids) == limit:

@@ -100,10 +100,12 @@ def upgrade() -> None:
         )  # fmt: skip
         batch_op.create_index(batch_op.f("ix_job_status_lease_until"), ["status", "lease_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_status_published_at"), ["status", "published_at"], unique=False)
-    in_order = [sa.text("sweep_id DESC"), "number", "id"]
-    op.create_index("ix_job_sweep_id_number_id", "job", in_order, unique=False)
-    op.create_index("ix_job_status_sweep_id_number_id", "job", ["status", *in_order], unique=False)
-    op.create_index("ix_job_owner", "job", [sa.text("CAST(coalesce(source_id, id) AS INTEGER)")], unique=False)
+        batch_op.create_index(batch_op.f("ix_job_sweep_id_status"), ["sweep_id", "status"], unique=False)
+    down = sa.text("sweep_id DESC")
+    op.create_index("ix_job_sweep_id_number_id", "job", [down, "number", "id"], unique=False)
+    op.create_index("ix_job_status_sweep_id_number_id", "job", ["status", down, "number", "id"], unique=False)
+    owner = sa.text("CAST(coalesce(source_id, id) AS INTEGER)")
+    op.create_index("ix_job_owner_sweep_id", "job", [owner, "sweep_id"], unique=False)
 
     op.create_table(
         "attempt",
@@ -219,9 +221,10 @@ def downgrade() -> None:
 
     op.drop_table("attempt")
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_sweep_id_status"))
         batch_op.drop_index("ix_job_sweep_id_number_id")
         batch_op.drop_index("ix_job_status_sweep_id_number_id")
-        batch_op.drop_index("ix_job_owner")
+        batch_op.drop_index("ix_job_owner_sweep_id")
         batch_op.drop_index(batch_op.f("ix_job_status_published_at"))
         batch_op.drop_index(batch_op.f("ix_job_status_lease_until"))
         batch_op.drop_index(batch_op.f("ix_job_source_id"))
