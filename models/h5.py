@@ -15,7 +15,7 @@ _HEAP = b"GCOL\1\0\0\0"
 #: Bytes of a heap's head, and of each object's.
 _HEAD = 16
 #: Bytes looked through at once.
-_BLOCK = 4 * 2**20
+_BLOCK = 2**18
 
 
 def open_h5(path: Path) -> h5py.File:
