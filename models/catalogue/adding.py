@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Table, and_, func, insert, select
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import BATCH, Database, now
+from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from models.catalogue.filtering import TEXT_LETTERS
 from models.database import transact
 from models.spec import ANNOTATION
@@ -17,7 +17,7 @@ from models.status import Status
 from models.sweep import SweepSpec
 from models.tables import Job, JobParameter, Sweep, SweepParameter
 
-_JOB, _JOB_PARAMETER = cast("Table", Job.__table__), cast("Table", JobParameter.__table__)
+_JOB_PARAMETER = cast("Table", JobParameter.__table__)
 
 #: Steps of a long job: from about ten seconds in the compiled engine, and ten minutes in TVB's own loop.
 LONG_STEPS = 1_000_000
@@ -104,7 +104,7 @@ def _is_alike(job: Job, sweep: Sweep, library: str) -> bool:
 def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     # With their ids known beforehand the statement stays that of one row, which drivers parse once.
     ids = _next_ids(session, len(batch))
-    _insert(session, _JOB, [{"id": job_id, **row} for job_id, (row, _) in zip(ids, batch, strict=True)])
+    _insert(session, JOB, [{"id": job_id, **row} for job_id, (row, _) in zip(ids, batch, strict=True)])
     rows = [
         {"job_id": job_id, "name": name, "number": number, "text": text}
         for job_id, (_, parameters) in zip(ids, batch, strict=True)
@@ -118,7 +118,7 @@ def _insert(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -
     if not rows:
         return
     connection = session.connection()
-    if connection.dialect.name == "sqlite":
+    if is_sqlite(session):
         connection.execute(insert(table), rows)
         return
     kinds = [table.c[name].type.dialect_impl(connection.dialect) for name in rows[0]]
@@ -135,7 +135,7 @@ def _as_it_is(value: Any) -> Any:
 
 def _next_ids(session: Session, count: int) -> Sequence[int]:
     """Ids of rows to be inserted, which nobody else will take; the transaction has begun to write."""
-    if session.get_bind().dialect.name == "sqlite":
+    if is_sqlite(session):
         last = session.scalar(select(func.max(Job.id))) or 0
         return range(last + 1, last + 1 + count)
     taken = func.nextval(func.pg_get_serial_sequence("job", "id"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, Integer, func, or_, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, Integer, Table, func, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 #: The job whose files and metrics a job has. As a number: SQLite compares an untyped expression without its index.
 OWNER = sql_cast(func.coalesce(Job.source_id, Job.id), Integer)
+
+#: For statements without a session.
+JOB = cast("Table", Job.__table__)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000
@@ -95,6 +98,10 @@ class Database:
                 return int(cast("CursorResult[Any]", result).rowcount)
 
         return transact(self._engine, transaction)
+
+
+def is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
 
 
 def now() -> datetime:

@@ -116,14 +116,12 @@ class Control(Database):
                 _hand_over(session, doomed)
                 files = list(session.scalars(select(Output.path).where(Output.job_id.in_(doomed))))
                 session.execute(delete(Job).where(target), execution_options={"synchronize_session": False})
-                if job is not None:
-                    session.execute(
-                        update(Sweep)
-                        .where(Sweep.id.in_({sweep_id for *_, sweep_id in found}))
-                        .values(size=Sweep.size - 1)
-                    )
-                left = select(Job.id).where(Job.sweep_id == Sweep.id)
                 emptied = Sweep.gid == sweep if sweep else Sweep.id.in_({sweep_id for *_, sweep_id in found})
+                session.execute(
+                    update(Sweep).where(emptied).values(size=Sweep.size - len(found)),
+                    execution_options={"synchronize_session": False},
+                )
+                left = select(Job.id).where(Job.sweep_id == Sweep.id)
                 session.execute(
                     delete(Sweep).where(emptied, ~exists(left)), execution_options={"synchronize_session": False}
                 )

@@ -27,7 +27,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
-from models.catalogue.base import OWNER, now
+from models.catalogue.base import OWNER, is_sqlite, now
 from models.filters import (
     FIELDS,
     All,
@@ -154,7 +154,7 @@ def along_index(
     rows = select(Job.id).join(table, _owner(table, table)).where(table.name == name, table.number.is_not(None))
     if sweep is not None:
         # SQLite would find the jobs by the sweep's own index, and have to sort them.
-        own = Job.sweep_id + 0 if session.get_bind().dialect.name == "sqlite" else Job.sweep_id
+        own = Job.sweep_id + 0 if is_sqlite(session) else Job.sweep_id
         rows = rows.where(own == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
     return in_order(rows, rest, tables, number)
 

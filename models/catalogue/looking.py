@@ -47,12 +47,7 @@ class Looking(Database):
 
     def counts(self, sweep: UUID) -> dict[Status, int]:
         """How many jobs of a sweep are in which state."""
-
-        def work(session: Session) -> dict[Status, int]:
-            found = session.scalars(select(Sweep).where(Sweep.gid == sweep)).all()
-            return next(iter(_counts(session, found)), {})
-
-        return self._read(work)
+        return self._read(lambda session: _counts_of(session, sweep))
 
     def jobs(
         self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None,
@@ -222,6 +217,11 @@ def _counts(session: Session, sweeps: Sequence[Sweep]) -> list[dict[Status, int]
     return list(counts.values())
 
 
+def _counts_of(session: Session, sweep: UUID) -> dict[Status, int]:
+    found = session.scalars(select(Sweep).where(Sweep.gid == sweep)).all()
+    return next(iter(_counts(session, found)), {})
+
+
 def _in_turn(session: Session, ids: Sequence[int]) -> list[Job]:
     found: dict[int, Job] = {}
     for start in range(0, len(ids), BATCH):
@@ -243,8 +243,7 @@ class _Fits:
             return False
         if self.sweep is None:
             return True
-        [found] = _counts(session, session.scalars(select(Sweep).where(Sweep.gid == self.sweep)).all()) or [{}]
-        return wanted <= FEW // 20 and found.get(Status.FINISHED, 0) > FEW
+        return wanted <= FEW // 20 and _counts_of(session, self.sweep).get(Status.FINISHED, 0) > FEW
 
     def narrow(self, session: Session, query: Select[Any]) -> Select[Any]:
         if self.sweep is not None:

@@ -4,23 +4,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, bindparam, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, insert, literal, select, update
 
-from models.catalogue.base import Database, is_due, may_start
+from models.catalogue.base import JOB, Database, is_due, may_start
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec, simulation
 from models.status import Status
 from models.tables import Attempt, Job, JobMetric, Output, Sweep
 
-_JOB: Table = cast("Table", Job.__table__)
 #: What a claim tells of its row.
 _CLAIMED = select(
-    *(_JOB.c.id, _JOB.c.number, _JOB.c.attempt, _JOB.c.saved_attempt, _JOB.c.seed, _JOB.c.parameters),
+    *(JOB.c.id, JOB.c.number, JOB.c.attempt, JOB.c.saved_attempt, JOB.c.seed, JOB.c.parameters),
     Sweep.gid.label("sweep"),
-).where(_JOB.c.gid == bindparam("wanted"), _JOB.c.sweep_id == Sweep.id)
+).where(JOB.c.gid == bindparam("wanted"), JOB.c.sweep_id == Sweep.id)
 #: Sweeps whose base a worker process remembers.
 MOST_SWEEPS = 64
 
@@ -110,10 +109,10 @@ class Working(Database):
         """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
         token, start = uuid4(), self._moment()
         taking = (
-            update(_JOB)
-            .where(_JOB.c.gid == gid, _JOB.c.status == Status.PENDING, is_due(start), may_start())
+            update(JOB)
+            .where(JOB.c.gid == gid, JOB.c.status == Status.PENDING, is_due(start), may_start())
             .values(
-                status=Status.STARTED, attempt=_JOB.c.attempt + 1, claim_token=token, worker=worker, started_at=start,
+                status=Status.STARTED, attempt=JOB.c.attempt + 1, claim_token=token, worker=worker, started_at=start,
                 not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
             )
         )  # fmt: skip
@@ -148,7 +147,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        wanted = select(_JOB.c.cancel_requested).where(_JOB.c.id == claim.id)
+        wanted = select(JOB.c.cancel_requested).where(JOB.c.id == claim.id)
 
         def work(connection: Connection) -> bool:
             _change(connection, claim, progress=progress, lease_until=self._moment() + lease)
@@ -191,7 +190,7 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        self._write(lambda connection: _change(connection, claim, saved_attempt=_JOB.c.attempt))
+        self._write(lambda connection: _change(connection, claim, saved_attempt=JOB.c.attempt))
 
     def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
         """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
@@ -242,7 +241,7 @@ class Working(Database):
 
 
 def _change(connection: Connection, claim: Claim, **values: Any) -> None:
-    if connection.execute(update(_JOB).where(_is_held(claim)).values(**values)).rowcount != 1:
+    if connection.execute(update(JOB).where(_is_held(claim)).values(**values)).rowcount != 1:
         raise LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
 
 
@@ -269,4 +268,4 @@ def note_attempts(which: ColumnElement[bool], outcome: str, error: str | None, m
 
 
 def _is_held(claim: Claim) -> ColumnElement[bool]:
-    return and_(_JOB.c.id == claim.id, _JOB.c.claim_token == claim.token, _JOB.c.status == Status.STARTED)
+    return and_(JOB.c.id == claim.id, JOB.c.claim_token == claim.token, JOB.c.status == Status.STARTED)
