@@ -59,8 +59,6 @@ def supports(simulator: Any, cache: Path) -> str | None:
         key = (program.kernel.name, program.network, _kinds(simulator))
         times = _TRUSTED.get(key, 0)
         n_steps = CHECKED_STEPS if not times else 0 if times % AGAIN_EVERY else CHECKED_AGAIN
-        # TVB makes a stimulus no longer than the simulation.
-        n_steps = min(n_steps, count_steps(simulator))
         difference = find_difference(simulator, lambda: _Steps(simulator, program), n_steps) if n_steps else None
     except UntraceableError as exc:
         return f"cannot compile {exc}"

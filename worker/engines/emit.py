@@ -30,6 +30,12 @@ _BYTES = {"work": 8, "work32": 4}
 SHARED = ("scalars", "fields", "loops", "work", "work32")
 
 
+#: A row of an array: its name and the row; and what is stored there.
+Row = tuple[str, int]
+Store = tuple[str, int, str]
+Sums = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class Function:
     """Source of a function that is called with the number of nodes and the addresses of arrays."""
@@ -40,13 +46,9 @@ class Function:
     arguments: tuple[str, ...]
     #: Rows of `work` and of `work32` that it needs.
     rooms: tuple[int, int]
-
-
-#: A row of an array: its name and the row; and what is stored there.
-Row = tuple[str, int]
-Store = tuple[str, int, str]
-#: Rows of `work`: of values, and of the sums of their neighbours.
-Sums = tuple[tuple[int, int], ...]
+    #: What is to be made after it, before the next function is called: rows of `work` with values, and for the sums of
+    #: their neighbours.
+    sums: Sums = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def emit_function(
     *,
     quick: Quick = NEVER,
 ) -> list[Function]:
-    """A function that works on nodes 0 .. n - 1, after the functions it calls.
+    """A function that works on nodes 0 .. n - 1, after the functions it calls; where neighbours are summed, several.
+
+    These are to be called one after the other; there must be no blocks then.
 
     Parameters
     ----------
@@ -100,24 +104,7 @@ def emit_function(
     arguments : names of the arrays
     quick : what to do without a call; the function returns how often `quick_exp` was not allowed
     """
-    functions, _ = _Emitter(name, graph, inputs, outputs, arguments, quick).stages()
-    return functions
-
-
-def emit_stages(
-    name: str,
-    graph: Graph,
-    inputs: Mapping[str, Row],
-    outputs: Sequence[tuple[Row, Ref]],
-    arguments: Sequence[str],
-    *,
-    quick: Quick = NEVER,
-) -> tuple[list[Function], list[Sums]]:
-    """Functions to be called one after the other, and the sums of neighbours to be made after all but the last.
-
-    Parameters are those of `emit_function`; what it would call is not part of the result, there must be no blocks.
-    """
-    return _Emitter(name, graph, inputs, outputs, arguments, quick).stages()
+    return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
 
 
 class _Emitter:
@@ -143,7 +130,7 @@ class _Emitter:
         self._sums: list[tuple[int, int]] = []
         self._phases = self._divide()
 
-    def stages(self) -> tuple[list[Function], list[Sums]]:
+    def functions(self) -> list[Function]:
         bodies: list[list[str]] = [[]]
         sums: list[Sums] = []
         for number, phase in enumerate(self._phases):
@@ -154,14 +141,13 @@ class _Emitter:
                 self._sums = []
                 bodies.append([])
         names = [self._name, *(f"{self._name}_{k}" for k in range(1, len(bodies)))]
-        functions = [self._function(name, body) for name, body in zip(names, bodies, strict=True)]
-        return [*self._called, *functions], sums
+        return [*self._called, *map(self._function, names, bodies, [*sums, ()])]
 
-    def _function(self, name: str, body: list[str]) -> Function:
+    def _function(self, name: str, body: list[str], sums: Sums) -> Function:
         arguments = (*self._arguments, *SHARED)
         lines = [f"def {name}({', '.join(['n', *arguments])}):", "    far = 0", *body, "    return far"]
         text = ("\n".join(lines) + "\n").replace("@SCOPES@", str(len(self._scopes) + 1))
-        return Function(name, text, arguments, (self._count["work"], self._count["work32"]))
+        return Function(name, text, arguments, (self._count["work"], self._count["work32"]), sums)
 
     def _divide(self) -> list[_Phase]:
         """Put every operation into the first phase that has what it needs."""
@@ -180,9 +166,9 @@ class _Emitter:
             phase.used |= {ref.name: ref for ref in operation.arguments}
             if not later:
                 phase.made |= {ref.name for ref in operation.results}
+        whole = {operation.results[0].name: operation for operation in operations if _is_shared(operation)}
         for phase in phases[1:]:
             # An integer that all nodes share is made anew, so that a choice by it is made once for all of them.
-            whole = {operation.results[0].name: operation for operation in operations if _is_shared(operation)}
             for name in sorted(whole.keys() & phase.used.keys() - phase.made):
                 phase.statements.insert(0, whole[name])
                 phase.used |= {ref.name: ref for ref in whole[name].arguments}

@@ -134,22 +134,24 @@ class Run:
         -------
         (n, variables of interest, nodes, modes) what monitors see; valid until the next call
         """
-        program, normals = self._program, self._normals
         self._past.make_room(n)
+        self._do(n, np.zeros((1, self._simulator.number_of_nodes)) if pulses is None else pulses)
+        self._step += n
+        self._past.column += n
+        return self._as_tvb(self._observed[:n])
+
+    def _do(self, n: int, pulses: NDArray[np.float64]) -> None:
+        program, normals = self._program, self._normals
         self._run(
             *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
             *(self._noise is not None and program.draws, self._functions, self._history, self._cvar),
             *(self._past.window, self._past.tables),
             (normals.key, normals.words, normals.used, normals.spare, normals.free),
             (
-                *(self._states, self._draw(n), self._colours),
-                np.zeros((1, self._states.shape[2])) if pulses is None else pulses,
+                *(self._states, self._draw(n), self._colours, pulses),
                 *(self._afferents, self._observed, program.scalars, program.fields, program.loops, *self._work),
             ),
         )
-        self._step += n
-        self._past.column += n
-        return self._as_tvb(self._observed[:n])
 
     def _as_tvb(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, variables x modes, nodes) as (n, variables, nodes, modes)."""

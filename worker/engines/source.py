@@ -6,7 +6,7 @@ A kernel holds one to three functions with the calls of C, whose addresses the l
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from worker.engines.emit import Function, Quick, Row, Sums, emit_function, emit_stages
+from worker.engines.emit import Function, Quick, Row, Sums, emit_function
 from worker.engines.graph import Ref
 from worker.engines.step import Step
 
@@ -30,10 +30,10 @@ class Source:
 class SurfaceSource(Source):
     """The text of a kernel for a surface; its functions are for edges, for regions, then each stage for vertices."""
 
-    #: Sums of neighbours after each stage but the last.
+    #: Sums of neighbours after each stage.
     sums: tuple[Sums, ...]
-    #: The same for the stages of the quick form, which follow; None without.
-    quick_sums: tuple[Sums, ...] | None
+    #: The same for the stages of the quick form, which follow; empty without.
+    quick_sums: tuple[Sums, ...]
 
 
 #: Sources that this process has made, by all that they are made of: the jobs of a sweep differ in their numbers alone.
@@ -84,62 +84,62 @@ def _rows_of(step: Step) -> tuple[dict[str, Row], list[tuple[Row, Ref]]]:
 
 
 def _make_source(step: Step, allowed: Quick) -> Source:
-    graph, (inputs, outputs) = step.graph, _rows_of(step)
-    exact = emit_function("advance", graph, inputs, outputs, _NAMES, quick=_without_exp(allowed))
-    quick = emit_function("advance_quickly", graph, inputs, outputs, _NAMES, quick=allowed)
-    is_quicker = any("quick_exp" in function.source for function in quick)
-    edges = _edge_functions(step) if step.coupling.by_edge else []
-    types = _types(step)
-    texts = [
-        _compile(*functions, types=types) for functions in (exact, quick if is_quicker else [], edges) if functions
-    ]
+    inputs, outputs = _rows_of(step)
+    exact, quick = _forms(step, inputs, outputs, allowed)
+    edges = _edge_functions(step)
     return Source(
-        text="\n\n".join([*_imports(step), *texts]),
-        functions=("advance", "advance_quickly" if is_quicker else "", "combine" if edges else ""),
-        rooms=(max(exact[-1].rooms[0], quick[-1].rooms[0]), max(exact[-1].rooms[1], quick[-1].rooms[1])),
-        edge_rooms=edges[-1].rooms if edges else (0, 0),
+        text=_text(step, [exact, quick, edges]),
+        functions=("advance", "advance_quickly" if quick else "", "combine" if edges else ""),
+        rooms=_rooms([*exact, *quick]),
+        edge_rooms=_rooms(edges),
     )
-
-
-def _without_exp(allowed: Quick) -> Quick:
-    return replace(allowed, c_library=False, numpy=False)
 
 
 def _make_surface_source(step: Step, allowed: Quick) -> SurfaceSource:
-    graph, (inputs, outputs) = step.graph, _rows_of(step)
+    inputs, outputs = _rows_of(step)
     sent = [output for output in outputs if output[0][0] == "sent"]
-    outputs = [output for output in outputs if output[0][0] != "sent"]
-    exact, sums = emit_stages("advance", graph, inputs, outputs, _NAMES, quick=_without_exp(allowed))
-    quick, quick_sums = emit_stages("advance_quickly", graph, inputs, outputs, _NAMES, quick=allowed)
-    is_quicker = any("quick_exp" in function.source for function in quick)
-    stages = [*exact, *(quick if is_quicker else [])]
-    edges = _edge_functions(step) if step.coupling.by_edge else []
+    exact, quick = _forms(step, inputs, [output for output in outputs if output not in sent], allowed)
+    edges = _edge_functions(step)
     means = {f"k{k}": ("kept", k) for k in range(len(step.state))}
-    regions = emit_function("send", graph, means, sent, ("kept", "sent"))
-    types = _types(step)
-    texts = [_compile(*functions, types=types) for functions in (edges, regions) if functions]
-    texts += [_compile(stage, types=types) for stage in stages]
-    others = [functions[-1].rooms for functions in (edges, regions) if functions]
+    regions = emit_function("send", step.graph, means, sent, ("kept", "sent"))
     return SurfaceSource(
-        text="\n\n".join([*_imports(step), *texts]),
-        functions=("combine" if edges else "", "send", *(stage.name for stage in stages)),
-        rooms=(max(stage.rooms[0] for stage in stages), max(stage.rooms[1] for stage in stages)),
-        edge_rooms=(max(room for room, _ in others), max(room for _, room in others)),
-        sums=tuple(sums),
-        quick_sums=tuple(quick_sums) if is_quicker else None,
+        text=_text(step, [edges, regions, *([stage] for stage in (*exact, *quick))]),
+        functions=("combine" if edges else "", "send", *(stage.name for stage in (*exact, *quick))),
+        rooms=_rooms([*exact, *quick]),
+        edge_rooms=_rooms([*edges, *regions]),
+        sums=tuple(stage.sums for stage in exact),
+        quick_sums=tuple(stage.sums for stage in quick),
     )
 
 
-def _types(step: Step) -> dict[str, str]:
+def _forms(
+    step: Step, inputs: dict[str, Row], outputs: list[tuple[Row, Ref]], allowed: Quick
+) -> tuple[list[Function], list[Function]]:
+    """What is done to the nodes, without and with `quick_exp`; the second is empty where it would be the same."""
+    without_exp = replace(allowed, c_library=False, numpy=False)
+    exact = emit_function("advance", step.graph, inputs, outputs, _NAMES, quick=without_exp)
+    quick = emit_function("advance_quickly", step.graph, inputs, outputs, _NAMES, quick=allowed)
+    return exact, quick if any("quick_exp" in function.source for function in quick) else []
+
+
+def _rooms(functions: list[Function]) -> tuple[int, int]:
+    """Rows that are enough for each."""
+    works, works32 = zip((0, 0), *(function.rooms for function in functions), strict=True)
+    return max(works), max(works32)
+
+
+def _text(step: Step, groups: list[list[Function]]) -> str:
+    """Of groups of functions, of each of which the last is called from outside."""
     own = {"total": step.coupling.kind, "product": step.coupling.kind, "sent": step.source[0].kind}
-    return _TYPES | {name: "float64" if kind == "d" else "float32" for name, kind in own.items()}
-
-
-def _imports(step: Step) -> list[str]:
-    return list(dict.fromkeys(line for function in step.graph.functions for line in function.imports))
+    types = _TYPES | {name: "float64" if kind == "d" else "float32" for name, kind in own.items()}
+    imports = dict.fromkeys(line for function in step.graph.functions for line in function.imports)
+    return "\n\n".join([*imports, *(_compile(*group, types=types) for group in groups if group)])
 
 
 def _edge_functions(step: Step) -> list[Function]:
+    """What is done to the edges; empty where each sends what its source sends."""
+    if not step.coupling.by_edge:
+        return []
     inputs: dict[str, tuple[str, int]] = {}
     for k in range(len(step.source)):
         inputs |= {f"j{k}": ("delayed", k), f"i{k}": ("present", k)}

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from worker.engines import state
+from worker.engines.reference import count_steps
 
 
 class Steps(Protocol):
@@ -22,7 +23,9 @@ def find_difference(simulator: Any, begin: Callable[[], Steps], n_steps: int) ->
     Parameters
     ----------
     begin : makes the engine's steps from where the simulator stands
+    n_steps : no more than the simulation has: TVB makes a stimulus no longer than it
     """
+    n_steps = min(n_steps, count_steps(simulator))
     before = state.take(simulator)
     with np.errstate(all="ignore"):
         outputs = list(simulator(n_steps=n_steps))

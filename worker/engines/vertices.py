@@ -26,28 +26,23 @@ class SurfaceRun(Run):
         assert isinstance(source, SurfaceSource)
         tiles = self._states.shape[1]
         wide, wide32 = (max(rooms, 1) for rooms in source.rooms)
-        others = max(len(sheet.sizes), len(self._past.tables[6]))
+        size = max(len(sheet.sizes), len(self._past.tables[6]))
         self._work = np.zeros((tiles, wide, TILE)), np.zeros((tiles, wide32, TILE), dtype=np.float32)
         self._other_work = (
-            np.empty(source.edge_rooms[0] * others),
-            np.empty(source.edge_rooms[1] * others, dtype=np.float32),
+            np.empty(source.edge_rooms[0] * size),
+            np.empty(source.edge_rooms[1] * size, dtype=np.float32),
         )
         self._fields = self._lay(program.fields)
         vertices, begins, columns, weights, rests, rest_columns, rest_weights = sheet.groups
 
         def place(vertex: NDArray[Any]) -> NDArray[np.int32]:
             """Where a vertex's number lies, from the first vertex's number of a row on."""
-            places: NDArray[np.int32] = ((vertex.astype(np.int64) // TILE) * (wide * TILE) + vertex % TILE).astype(
-                np.int32
-            )
-            return places
+            return np.asarray(vertex // TILE * (wide * TILE) + vertex % TILE, dtype=np.int32)
 
         neighbours = (begins, place(columns), weights, rests, place(rest_columns), rest_weights, place(vertices))
-        stages = len(source.sums) + 1
-        quick = source.quick_sums
+        others, exact, quick = np.split(self._functions, [2, 2 + len(source.sums)])
         self._sheet = (
-            *(self._functions[:2], self._functions[2 : 2 + stages], _table(source.sums)),
-            *(self._functions[2 + stages :], _table(quick if quick is not None else ())),
+            *(others, exact, _table(source.sums), quick, _table(source.quick_sums)),
             *(sheet.region, sheet.sizes, neighbours),
         )
 
@@ -61,12 +56,8 @@ class SurfaceRun(Run):
         flat = rows.transpose(1, 0, 2).reshape(rows.shape[1], -1)
         return np.ascontiguousarray(flat[:, : self._simulator.number_of_nodes])
 
-    def advance(self, n: int, pulses: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Do n steps, at most `steps`; see `Run.advance`."""
+    def _do(self, n: int, pulses: NDArray[np.float64]) -> None:
         program, normals = self._program, self._normals
-        self._past.make_room(n)
-        if pulses is None:
-            pulses = np.zeros((1, 1))
         program.kernel.primitives.run_surface(
             *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
             *(self._noise is not None and program.draws, self._history, self._cvar, self._past.window),
@@ -79,9 +70,6 @@ class SurfaceRun(Run):
                 *(self._work, self._other_work),
             ),
         )
-        self._step += n
-        self._past.column += n
-        return self._as_tvb(self._observed[:n])
 
 
 def _table(sums: Any) -> NDArray[np.int64]:
