@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from worker.engines.graph import Block, Graph, Operation, Ref, UntraceableError
-from worker.engines.inline import inline
+from worker.engines.inline import count_far, inline
 
 _TEMPLATES = {
     "neg": "-{0}",
@@ -55,7 +55,7 @@ class Function:
 class Quick:
     """What on this machine may be done without a call."""
 
-    #: Whose exp `quick_exp` equals.
+    #: Whose exp is made here.
     c_library: bool = False
     numpy: bool = False
     #: Whether NumPy's power is as exact as `cubes` takes it for.
@@ -64,11 +64,8 @@ class Quick:
     roots: bool = False
     #: Whether BLAS is as exact as `quick_norm` takes it for.
     norms: bool = False
-
-    @property
-    def exp(self) -> bool:
-        """Whether any exp is replaced."""
-        return self.c_library or self.numpy
+    #: Whether numbers are taken to be near zero, where `quick_exp` does, and those that are not are counted.
+    near: bool = False
 
 
 NEVER = Quick()
@@ -102,7 +99,7 @@ def emit_function(
     inputs : for a name of the graph where it is read
     outputs : where a value goes
     arguments : names of the arrays
-    quick : what to do without a call; the function returns how often `quick_exp` was not allowed
+    quick : what to do without a call; the function returns how many numbers were not near
     """
     return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
 
@@ -179,7 +176,7 @@ class _Emitter:
         return phases
 
     def _is_quick(self, operation: Operation) -> bool:
-        """Whether a loop of NumPy is replaced by `quick_exp`."""
+        """Whether a loop of NumPy is replaced by an exp without a call."""
         if not self._quick.numpy or not operation.code.startswith("loop"):
             return False
         loop = self._graph.loops[int(operation.code.split()[1])]
@@ -242,11 +239,14 @@ class _Emitter:
     def _statement(self, operation: Operation) -> list[str]:
         results, arguments = [ref.name for ref in operation.results], [ref.name for ref in operation.arguments]
         if self._is_quick(operation):
-            return [f"far += 0 if abs({arguments[0]}) < FAR else 1", f"{results[0]} = quick_exp({arguments[0]})"]
+            if not self._quick.near:
+                return [f"{results[0]} = whole_exp({arguments[0]})"]
+            return [count_far(arguments[0]), f"{results[0]} = quick_exp({arguments[0]})"]
         if operation.code.startswith("call "):
             self._bodies += 1
             function = self._graph.functions[int(operation.code.split()[1])]
-            return inline(function, arguments, results, f"_{self._bodies}", self._quick.c_library, self._quick.norms)
+            exp = "" if not self._quick.c_library else "quick_exp" if self._quick.near else "whole_exp"
+            return inline(function, arguments, results, f"_{self._bodies}", exp=exp, quick_norm=self._quick.norms)
         if operation.code in _TEMPLATES:
             return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
         return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
@@ -306,7 +306,7 @@ class _Emitter:
         return f"{room}, {row}, n", _BYTES[room]
 
     def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
-        name = block.name + ("_quickly" if self._quick.exp else "")
+        name = block.name + ("_quickly" if self._quick.near else "")
         if name not in self._begins:
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]

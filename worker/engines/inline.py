@@ -8,13 +8,14 @@ from worker.engines.graph import Scalar
 
 
 def inline(
-    function: Scalar, arguments: list[str], results: list[str], suffix: str, quick_exp: bool, quick_norm: bool
+    function: Scalar, arguments: list[str], results: list[str], suffix: str, *, exp: str, quick_norm: bool
 ) -> list[str]:
     """The statements of a function, with names of their own.
 
     Parameters
     ----------
-    quick_exp, quick_norm : whether these are done without a call
+    exp : what is called in its place, empty for none; of `quick_exp` the numbers that it is not for are counted
+    quick_norm : whether norms are done without a call
     """
     names = dict(zip(function.inputs, arguments, strict=True)) | dict(zip(function.results, results, strict=True))
     tree = ast.parse(function.body)
@@ -28,8 +29,8 @@ def inline(
     first = [f"{fresh[name]} = {names[name]}" for name in sorted(fresh)]
     if quick_norm:
         renamed = _QuickNorm().visit(renamed)
-    if quick_exp:
-        renamed = _QuickExp(suffix).visit(renamed)
+    if exp:
+        renamed = _Exp(exp, suffix).visit(renamed)
     return [*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()]
 
 
@@ -52,22 +53,28 @@ class _QuickNorm(ast.NodeTransformer):
         return node
 
 
-class _QuickExp(ast.NodeTransformer):
-    """`exp(x)` becomes `e = x`, `far += not |e| < FAR`, `quick_exp(e)`."""
+def count_far(name: str) -> str:
+    """The statement that counts a number which `quick_exp` is not for."""
+    return f"far += 0 if abs({name}) < FAR else 1"
 
-    def __init__(self, suffix: str) -> None:
-        self._suffix, self._count = suffix, 0
+
+class _Exp(ast.NodeTransformer):
+    """`exp(x)` becomes `e = x`, `far += not |e| < FAR`, `quick_exp(e)`; or `whole_exp(x)`."""
+
+    def __init__(self, exp: str, suffix: str) -> None:
+        self._exp, self._suffix, self._count = exp, suffix, 0
         self._before: list[ast.stmt] = []
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         node = self.generic_visit(node)  # type: ignore[assignment]
         if ast.unparse(node.func) not in ("math.exp", "numpy.exp", "np.exp", "exp"):
             return node
+        if self._exp == "whole_exp":
+            return ast.Call(ast.Name(self._exp, ast.Load()), node.args, [])
         self._count += 1
         name = f"e{self._count}{self._suffix}"
-        lines = f"{name} = {ast.unparse(node.args[0])}\nfar += 0 if abs({name}) < FAR else 1"
-        self._before += ast.parse(lines).body
-        return ast.parse(f"quick_exp({name})", mode="eval").body
+        self._before += ast.parse(f"{name} = {ast.unparse(node.args[0])}\n{count_far(name)}").body
+        return ast.parse(f"{self._exp}({name})", mode="eval").body
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         node.test = self.visit(node.test)

@@ -21,11 +21,19 @@ from numba.core.serialize import dumps
 _HEAD = 32
 
 
-def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """The function compiled by Numba for what it is called with; divisions by zero are NumPy's."""
-    made = nb.njit(error_model="numpy", **options)(function)
+def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> Any:
+    """The function compiled by Numba for what it is called with; divisions by zero are NumPy's.
+
+    It makes no arrays: so arrays need not be counted, which would take as long as the short functions themselves.
+    """
+    made = nb.njit(error_model="numpy", _nrt=_nrt, **options)(function)
     made._cache = _Cache(function)
     return made
+
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """The same for a function that makes arrays."""
+    return jit(function, _nrt=True)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

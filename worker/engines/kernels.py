@@ -30,7 +30,7 @@ _PRIMITIVES = (
     "arithmetic",
     "normals",
     "stocks",
-    "leaves",
+    "eights",
     "sums",
     "running",
     "surfaces",

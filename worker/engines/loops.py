@@ -66,10 +66,13 @@ def quick_of(primitives: ModuleType) -> Quick:
     """What the primitives give in the place of functions of the C library and of NumPy, tried on many numbers."""
     spread = np.random.RandomState(0)
     x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.FAR)])
-    x = x[np.abs(x) < primitives.FAR]
+    large = spread.uniform(-800.0, 800.0, 20_000)
+    wide = np.concatenate([x, large, spread.uniform(-746.0, -708.0, 20_000), [np.inf, -np.inf, np.nan, 1e300, -1e300]])
+    with np.errstate(over="ignore"):
+        numpy = np.array_equal(primitives.quick_exps(wide), np.exp(wide), equal_nan=True)
     return Quick(
-        c_library=primitives.compare_exp(x) == 0,
-        numpy=bool(np.array_equal(primitives.quick_exps(x), np.exp(x))),
+        c_library=primitives.compare_exp(wide) == 0,
+        numpy=bool(numpy),
         cubes=_are_cubes_sure(primitives, x),
         roots=_are_roots_sure(primitives, x),
         norms=primitives.compare_norms(x[: x.size // 3 * 3].reshape(-1, 3)) == 0,

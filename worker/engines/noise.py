@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Of the state of NumPy's MT19937.
+WORDS = 624
+
 
 class NormalStream:
     """A RandomState's Mersenne Twister, taken out for a while and put back where the kernel left it."""
@@ -15,20 +18,32 @@ class NormalStream:
         """Take out the state of `stream`; of the normals of a step only those that are `needed` must be written."""
         name, key, used, has_spare, spare = stream.get_state()
         assert name == "MT19937"
-        self.key, self.words = key.copy(), np.empty(624, dtype=np.uint32)
+        self.key, self.words = key.copy(), np.empty(WORDS, dtype=np.uint32)
         primitives.temper(self.key, self.words)
         self.used = np.array([used], dtype=np.int64)
         self.spare = np.array([float(has_spare), spare])
         self.free = _free(needed)
 
+    def twister(self) -> tuple[NDArray[Any], ...]:
+        """As the primitives take it."""
+        return self.key, self.words, self.used, self.spare, self.free
+
     def fill(self, primitives: ModuleType, out: NDArray[np.float64]) -> None:
         """Draw the next normals."""
-        room = np.empty((5, 156)), np.empty(157, dtype=np.int64)
-        primitives.fill_normals(self.key, self.words, self.used, self.spare, out, self.free, *room)
+        primitives.fill_normals(self.twister(), out, make_room())
 
     def put_back(self, stream: Any) -> None:
         """`stream` goes on where the kernel ended."""
         stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
+
+
+def make_room() -> tuple[NDArray[Any], ...]:
+    """Where pairs are tried: points and what is made of them, numbers of those kept, which lie inside, four words."""
+    pairs = WORDS // 4
+    return (
+        *(np.empty((5, pairs)), np.empty(pairs + 1, dtype=np.int32)),
+        *(np.empty(pairs, dtype=np.uint8), np.empty(4, dtype=np.uint32)),
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ it slides when it is full. Edges whose delay is long enough are gathered or summ
 
 from collections import OrderedDict
 from hashlib import sha256
+from itertools import groupby
 from types import ModuleType
 from typing import Any
 
@@ -14,34 +15,40 @@ from numpy.typing import NDArray
 
 from worker.engines.coupling import Coupling
 from worker.engines.graph import UntraceableError
-from worker.engines.sums import BLOCK, DEPTH, Edges, Order, Table, split_rows
+from worker.engines.sums import BLOCK, LANES, Edges, Order, Sums, make_sums
 
-#: With more than this part of short delays, edges are gathered one step at a time.
-_MOSTLY_LATE = 0.5
 #: Room for at least so many steps, so that the window slides seldom.
 _LEAST_ROOM = 256
 
-_TABLES: OrderedDict[bytes, tuple[Table, Table]] = OrderedDict()
+_SUMS: OrderedDict[bytes, Sums] = OrderedDict()
 
 
-def network_tables(simulator: Any, coupling: Coupling) -> tuple[bytes, tuple[Table, Table]]:
-    """A name for the network, and its tables; jobs of a sweep share the last ones."""
+def network_sums(simulator: Any, coupling: Coupling) -> tuple[bytes, Sums]:
+    """A name for the network, and how it is summed; jobs of a sweep share the last ones."""
     history, modes = simulator.history, simulator.model.number_of_modes
     order: Order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
-    ahead = not coupling.by_edge
     parts = (history.nnz_mask, history.nnz_weights, history.nnz_idelays)
-    text = f"{order} {ahead}".encode()
+    text = f"{order} {coupling.by_edge}".encode()
     key = sha256(text + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
-    if key not in _TABLES:
+    if key not in _SUMS:
         target, source = np.nonzero(history.nnz_mask)
         weight = history.nnz_weights.astype(np.float32)
-        edges = Edges(
-            target, source, history.nnz_idelays.astype(np.int64), weight, simulator.connectivity.number_of_regions
-        )
-        _TABLES[key] = split_rows(edges, order=order, ahead=ahead)
-        if len(_TABLES) > 4:
-            _TABLES.popitem(last=False)
-    return key, _TABLES[key]
+        delay = history.nnz_idelays.astype(np.int64)
+        edges = Edges(target, source, delay, weight, simulator.connectivity.number_of_regions)
+        late = np.flatnonzero(delay < BLOCK - 1)
+        _SUMS[key] = make_sums(edges, _in_groups(target) if coupling.by_edge else late, order)
+        if len(_SUMS) > 4:
+            _SUMS.popitem(last=False)
+    return key, _SUMS[key]
+
+
+def _in_groups(target: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All edges, those of each target in groups of eight; -1 where one is not full."""
+    places: list[int] = []
+    for _, edges in groupby(range(len(target)), key=lambda edge: target[edge]):
+        places += edges
+        places += [-1] * (-len(places) % LANES)
+    return np.array(places, dtype=np.int64)
 
 
 def check_silence(simulator: Any) -> None:
@@ -72,7 +79,7 @@ class Past:
 
     def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, steps: int) -> None:
         """Begin at the simulator's current step; `steps` is how many are done at most before `make_room`."""
-        self._primitives, self._steps = primitives, steps
+        self._primitives, self._by_edge = primitives, coupling.by_edge
         self._horizon = int(simulator.history.n_time)
         nodes = simulator.connectivity.number_of_regions
         dtype = np.dtype(np.float64 if coupling.kind == "d" else np.float32)
@@ -94,16 +101,42 @@ class Past:
         #: Of the step to come.
         self.column = self._horizon
         primitives.slide(self.window, 0, 0)  # Compiled now, not in the middle of a run.
-        _, (ahead, now) = network_tables(simulator, coupling)
-        late = np.flatnonzero((now.delay < BLOCK - 1) & (now.source < nodes))
-        early = len(now.source)
-        if len(late) > _MOSTLY_LATE * early:
-            early, late = 0, np.arange(early)
-        #: As the kernel's `run` takes them: rows summed ahead, then rows summed now.
+        _, sums = network_sums(simulator, coupling)
+        early, late, sums_of = sums.early_edges, sums.late_edges, len(coupling.product)
+        soon = np.flatnonzero((late.delay < BLOCK - 1) & (late.source < nodes))
+        #: As the kernel's `run` takes them: of early sums, of late ones, how late edges are gathered where that is
+        #: asked for, and the array and the lines of each row.
         self.tables = (
-            *(ahead.rows, ahead.leaves, ahead.offset(columns), ahead.weight.astype(sent_dtype)),
-            *(now.rows, now.leaves, now.offset(columns), now.weight.astype(dtype), now.target, early, late),
+            (
+                *(sums.early_groups, sums.early_places, sums.early_parts),
+                *(early.offset(columns), early.weight.astype(sent_dtype), sums.line_parts),
+            ),
+            (
+                (late.source, late.delay, late.weight.astype(dtype), sums.late_places),
+                (sums.late_groups, sums.copies, sums.totals, sums.late_sums),
+            ),
+            (late.target, late.offset(columns), soon, late.source[soon], late.delay[soon]),
+            np.tile(sums.array.astype(sent_dtype), (sums_of, 1)),
+            np.tile(sums.line.astype(dtype), (sums_of, BLOCK if len(sums.line_parts) else 1, 1)),
         )
+
+    @property
+    def edges(self) -> int:
+        """How many edges are late, with gaps."""
+        return len(self.tables[2][0])
+
+    def rooms(self) -> tuple[NDArray[Any], ...]:
+        """For the sums of a step, for what was sent at the last eight steps, and where each of these begins."""
+        lines, (rows, nodes, _) = self.tables[4], self.window.shape
+        recent = np.zeros((BLOCK, rows, nodes - 1), dtype=self.window.dtype)
+        total = np.zeros((len(lines), nodes - 1), dtype=lines.dtype)
+        return total, recent, np.arange(BLOCK) * recent[0].size
+
+    def rooms_of_edges(self) -> tuple[NDArray[Any], ...]:
+        """For what arrives along edges, also of eight steps, what is at their targets, and what is made of both."""
+        rows, lines, edges = len(self.window), self.tables[4], self.edges if self._by_edge else 0
+        arriving = (np.zeros(shape, dtype=self.window.dtype) for shape in ((rows, BLOCK, edges), (rows, edges)))
+        return (*arriving, np.zeros((rows, edges), np.float32), np.zeros((len(lines), edges), dtype=lines.dtype))
 
     def make_room(self, n: int) -> None:
         """Slide when the window is too full for n more steps."""
@@ -115,52 +148,43 @@ class Past:
 class Arrivals:
     """The sums of the past, a step at a time."""
 
-    def __init__(self, past: Past, primitives: ModuleType, rows: int) -> None:
+    def __init__(self, past: Past, primitives: ModuleType) -> None:
         self._past, self._primitives, self._asked = past, primitives, 0
-        _, _, _, _, _, _, offset, weight, self._target, _, _ = past.tables
-        sources, nodes, _ = past.window.shape
-        self._ahead = np.zeros((sources, nodes - 1, BLOCK), dtype=past.window.dtype)
-        self._gathered = np.zeros((sources, BLOCK, offset.size), dtype=past.window.dtype)
-        self._parts = np.zeros(DEPTH * BLOCK, dtype=past.window.dtype)
-        self._part = np.zeros(DEPTH, dtype=weight.dtype)
-        self.total = np.zeros((rows, nodes - 1), dtype=weight.dtype)
+        self.total, self._recent, _ = past.rooms()
+        self._of_edges = past.rooms_of_edges()
 
     def sum_sources(self) -> None:
         """Sum what arrives at the coming step into `total`."""
-        flat, plane, at, b = self._look_ahead()
-        ahead_rows, _, _, _, rows, leaves, offset, weight, _, _, late = self._past.tables
-        self._primitives.sum_sources(
-            *(flat, plane, at, b, ahead_rows, self._ahead, rows, offset, weight, leaves, late),
-            *(self._gathered, self.total, self._part),
-        )
+        flat, plane, column, b = self._begin()
+        early, late, _, array, lines = self._past.tables
+        if b == 0:
+            self._primitives.sum_early(flat, plane, column, early, array, lines)
+        self._primitives.sum_sources(self._recent, b, late, lines, self.total)
 
     def gather(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """What arrives along each edge, (rows, edges), and the edges' targets."""
-        flat, plane, at, b = self._look_ahead()
-        _, _, _, _, _, _, offset, _, target, _, late = self._past.tables
-        self._primitives.gather_now(flat, plane, at, b, offset, late, self._gathered)
-        return self._gathered[:, b], target
+        flat, plane, column, b = self._begin()
+        edges = self._past.tables[2]
+        self._primitives.gather(flat, plane, column, b, self._recent, edges, self._of_edges)
+        return self._of_edges[1], edges[0]
 
     def sum_edges(self, products: NDArray[Any]) -> None:
         """Sum what `pre` made of each edge, (rows, edges), into `total`."""
-        _, _, _, _, rows, leaves, _, weight, _, _, _ = self._past.tables
-        for row, product in enumerate(products):
-            self._primitives.sum_now(product, 0, rows, leaves, weight, self.total[row], self._part)
+        _, late, _, _, lines = self._past.tables
+        self._primitives.sum_edges((*self._of_edges[:3], products), late, lines, self.total)
 
     def send(self, values: NDArray[Any]) -> None:
         """What the nodes send at the coming step, (rows, nodes); the step after it is the coming one then."""
         past = self._past
         past.window[:, : values.shape[1], past.column] = values
         past.column += 1
+        self._recent[(self._asked - 1) % BLOCK] = values
 
-    def _look_ahead(self) -> tuple[NDArray[Any], int, int, int]:
+    def _begin(self) -> tuple[NDArray[Any], int, int, int]:
+        """The window, flat, how much of it is a row's, the coming step's column, and which of eight steps it is."""
         past, b = self._past, self._asked % BLOCK
         self._asked += 1
         if b == 0:
             past.make_room(BLOCK)
-        flat, plane, at = past.window.reshape(-1), past.window[0].size, past.column
-        if b == 0:
-            rows, leaves, offset, weight, _, _, now_offset, _, _, early, _ = past.tables
-            self._primitives.sum_ahead(flat, plane, at, rows, leaves, offset, weight, self._ahead, self._parts)
-            self._primitives.gather_ahead(flat, plane, at, now_offset, early, self._gathered)
-        return flat, plane, at, b
+            self._primitives.take_recent(past.window, past.column, self._recent)
+        return past.window.reshape(-1), past.window[0].size, past.column, b

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from worker.engines.kernels import Kernel, load_kernel, load_primitives
 from worker.engines.loops import address, quick_of
 from worker.engines.neighbours import Sheet, make_sheet
-from worker.engines.noise import NormalStream, draws_normals
-from worker.engines.past import Past, check_silence, network_tables
+from worker.engines.noise import NormalStream, draws_normals, make_room
+from worker.engines.past import Past, check_silence, network_sums
 from worker.engines.source import Source, make_source
 from worker.engines.step import Step, trace_step
 from worker.engines.sums import BLOCK
@@ -58,7 +58,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     graph, nodes = step.graph, simulator.number_of_nodes
     if step.coupling.dense:
         check_silence(simulator)
-    network, _ = network_tables(simulator, step.coupling)
+    network, _ = network_sums(simulator, step.coupling)
     return Program(
         step=step,
         source=source,
@@ -99,8 +99,10 @@ class Run:
 
     def _prepare(self) -> None:
         program, primitives = self._program, self._program.kernel.primitives
-        self._work = _room(program, self._simulator.number_of_nodes, len(self._past.tables[6]))
+        self._work = _room(program, self._simulator.number_of_nodes, self._past.edges)
         self._run = primitives.run_edges if program.step.coupling.by_edge else primitives.run_sources
+        normals, turned = np.zeros((BLOCK, *self._states.shape[1:])), np.zeros((1, *self._states.shape[1:]))
+        self._rooms = (*self._past.rooms(), normals, turned, make_room(), self._past.rooms_of_edges())
 
     def _lay(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(variables x modes, nodes) as the kernel wants it."""
@@ -141,12 +143,11 @@ class Run:
         return self._as_tvb(self._observed[:n])
 
     def _do(self, n: int, pulses: NDArray[np.float64]) -> None:
-        program, normals = self._program, self._normals
+        program = self._program
         self._run(
-            *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
-            *(self._noise is not None and program.draws, self._functions, self._history, self._cvar),
-            *(self._past.window, self._past.tables),
-            (normals.key, normals.words, normals.used, normals.spare, normals.free),
+            *(n, self._step + 1, self._past.column, self._modes, self._noise is not None and program.draws),
+            *(self._functions, self._history, self._cvar, self._past.window, self._past.tables),
+            *(self._normals.twister(), self._rooms),
             (
                 *(self._states, self._draw(n), self._colours, pulses),
                 *(self._afferents, self._observed, program.scalars, program.fields, program.loops, *self._work),

@@ -115,10 +115,9 @@ def _make_surface_source(step: Step, allowed: Quick) -> SurfaceSource:
 def _forms(
     step: Step, inputs: dict[str, Row], outputs: list[tuple[Row, Ref]], allowed: Quick
 ) -> tuple[list[Function], list[Function]]:
-    """What is done to the nodes, without and with `quick_exp`; the second is empty where it would be the same."""
-    without_exp = replace(allowed, c_library=False, numpy=False)
-    exact = emit_function("advance", step.graph, inputs, outputs, _NAMES, quick=without_exp)
-    quick = emit_function("advance_quickly", step.graph, inputs, outputs, _NAMES, quick=allowed)
+    """What is done to the nodes, for any numbers and for those near zero; the second is empty where it is the same."""
+    exact = emit_function("advance", step.graph, inputs, outputs, _NAMES, quick=allowed)
+    quick = emit_function("advance_quickly", step.graph, inputs, outputs, _NAMES, quick=replace(allowed, near=True))
     return exact, quick if any("quick_exp" in function.source for function in quick) else []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engines.noise import make_room
 from worker.engines.program import Run
 from worker.engines.source import SurfaceSource
 
@@ -26,7 +27,7 @@ class SurfaceRun(Run):
         assert isinstance(source, SurfaceSource)
         tiles = self._states.shape[1]
         wide, wide32 = (max(rooms, 1) for rooms in source.rooms)
-        size = max(len(sheet.sizes), len(self._past.tables[6]))
+        size = max(len(sheet.sizes), self._past.edges)
         self._work = np.zeros((tiles, wide, TILE)), np.zeros((tiles, wide32, TILE), dtype=np.float32)
         self._other_work = (
             np.empty(source.edge_rooms[0] * size),
@@ -46,6 +47,16 @@ class SurfaceRun(Run):
             *(sheet.region, sheet.sizes, neighbours),
         )
 
+        normals, random = np.zeros(self._states.shape[1:]), np.zeros(self._simulator.current_state.size)
+        regions, coupled = len(sheet.sizes), len(self._cvar)
+        total, recent, steps = self._past.rooms()
+        entering = np.zeros((tiles, len(total), TILE), dtype=total.dtype)
+        means = np.zeros((coupled, regions)), np.zeros((coupled, regions), dtype=np.float32)
+        made = np.zeros((self._afferents.shape[1], TILE)), np.zeros((self._observed.shape[1], TILE))
+        self._rooms = (
+            *(total, recent, steps, normals, random, make_room(), self._past.rooms_of_edges(), entering, means, made),
+        )
+
     def _lay(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(rows, nodes) as (tiles, rows, TILE); the last vertex fills up the last tile."""
         tiles = -(-rows.shape[1] // TILE)
@@ -57,13 +68,11 @@ class SurfaceRun(Run):
         return np.ascontiguousarray(flat[:, : self._simulator.number_of_nodes])
 
     def _do(self, n: int, pulses: NDArray[np.float64]) -> None:
-        program, normals = self._program, self._normals
+        program = self._program
         program.kernel.primitives.run_surface(
-            *(n, self._step + 1, self._past.column, self._modes, len(program.step.coupling.product)),
-            *(self._noise is not None and program.draws, self._history, self._cvar, self._past.window),
-            self._past.tables,
-            (normals.key, normals.words, normals.used, normals.spare, normals.free),
-            self._sheet,
+            *(n, self._step + 1, self._past.column, self._modes, self._noise is not None and program.draws),
+            *(self._history, self._cvar, self._past.window, self._past.tables),
+            *(self._normals.twister(), self._rooms, self._sheet),
             (
                 *(self._states, self._draw(n), self._colours, self._lay(pulses)),
                 *(self._afferents, self._observed, program.scalars, self._fields, program.loops),

@@ -11,12 +11,13 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from worker.engines.primitives.exponential import FAR, quick_exp
+from worker.engines.primitives.exponential import FAR, quick_exp, whole_exp
 from worker.engines.primitives.memory import element, separate
 
 _DOUBLE, _SINGLE, _WORD, _TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
 _BINARY = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _COMPARED = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+_EXPS = {"quick_exp": quick_exp, "whole_exp": whole_exp}
 _CASTS = {"float64": _DOUBLE, "float32": _SINGLE, "int64": _WORD}
 
 
@@ -93,9 +94,9 @@ class _Lowering:
             return self._cast(values[0], _CASTS[name])
         if name == "fma":
             return self.builder.fma(*values)
-        if name == "quick_exp":
+        if name in _EXPS:
             signature = types.float64(types.float64)
-            return self.context.compile_internal(self.builder, quick_exp.py_func, signature, values)
+            return self.context.compile_internal(self.builder, _EXPS[name].py_func, signature, values)
         return self._intrinsic({"sqrt": "llvm.sqrt", "abs": "llvm.fabs"}[name], values[0])
 
     def _intrinsic(self, name, value):

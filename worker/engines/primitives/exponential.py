@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from worker.engines.keeping import jit
+from worker.engines.keeping import allocating, inlined, jit
 
 
 @intrinsic
@@ -55,38 +55,67 @@ _SHIFT = float.fromhex("0x1.8p52")
 _LN2_HIGH, _LN2_LOW = float.fromhex("-0x1.62e42fefa0000p-8"), float.fromhex("-0x1.cf79abc9e3b39p-47")
 _C2, _C3 = float.fromhex("0x1.ffffffffffdbdp-2"), float.fromhex("0x1.555555555543cp-3")
 _C4, _C5 = float.fromhex("0x1.55555cf172b91p-5"), float.fromhex("0x1.1111167a4d017p-7")
-#: Beyond it the C library takes another path.
+#: From there on the C library takes another path: powers of two beyond what an exponent can say are made in two steps.
 FAR = 512.0
+#: So large numbers have no exp but infinity and zero.
+_MOST = 1024.0
+_RAISED, _LOWERED = np.uint64(1022 << 52), np.uint64(1009 << 52)
+_SMALL, _LARGE = 2.0**-1022, 2.0**1009
 
 
-@jit
-def quick_exp(x):
-    """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
+@inlined
+def _parts(x):
+    """The bits of the power of two that is nearest to exp(x), and the rest: exp(x) is power + power * rest."""
     shifted = fma(_INVERSE, x, _SHIFT)
     whole = bits_of(shifted)
     k = shifted - _SHIFT
     r = fma(k, _LN2_LOW, fma(k, _LN2_HIGH, x))
     at = (whole & np.uint64(127)) << np.uint64(1)
-    scale = from_bits(_POWERS[at + np.uint64(1)] + (whole << np.uint64(45)))
     r2 = r * r
     rest = fma(r2, fma(r, _C3, _C2), from_bits(_POWERS[at]) + r)
-    rest = fma(r2 * r2, fma(r, _C5, _C4), rest)
-    return fma(scale, rest, scale)
+    return _POWERS[at + np.uint64(1)] + (whole << np.uint64(45)), fma(r2 * r2, fma(r, _C5, _C4), rest)
 
 
-@jit
+@inlined
+def quick_exp(x):
+    """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
+    bits, rest = _parts(x)
+    power = from_bits(bits)
+    return fma(power, rest, power)
+
+
+@inlined
+def whole_exp(x):
+    """The same for any number, at half as much again."""
+    bits, rest = _parts(x)
+    is_negative = x < 0.0
+    power = from_bits(bits + _RAISED if is_negative else bits - _LOWERED)
+    product = power * rest
+    y = power + product if x <= -FAR else fma(power, rest, power)
+    # What will have fewer digits is rounded to them before.
+    one = 1.0 + y
+    few = (one + (1.0 - one + y + (power - y + product))) - 1.0
+    y = few if is_negative & (y < 1.0) else y
+    y *= _SMALL if is_negative else _LARGE
+    y = math.inf if x >= _MOST else y
+    return 0.0 if x <= -_MOST else y
+
+
+@allocating
 def quick_exps(x):
-    """`quick_exp` of each number."""
+    """`quick_exp` where it may be asked, `whole_exp` elsewhere."""
     out = np.empty_like(x)
     for i in range(x.size):
-        out[i] = quick_exp(x[i])
+        out[i] = quick_exp(x[i]) if abs(x[i]) < FAR else whole_exp(x[i])
     return out
 
 
 @jit
 def compare_exp(x):
-    """How often `quick_exp` is not the C library's exp."""
+    """How often one of them is not the C library's exp."""
     wrong = 0
     for i in range(x.size):
-        wrong += quick_exp(x[i]) != math.exp(x[i])
+        expected, near = math.exp(x[i]), abs(x[i]) < FAR
+        for found in (whole_exp(x[i]), quick_exp(x[i]) if near else expected):
+            wrong += (found != expected) & ((found == found) | (expected == expected))
     return wrong

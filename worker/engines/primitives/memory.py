@@ -45,6 +45,18 @@ def put(typingctx, rows, row, n, i, value, scope, scopes):
 
 
 @intrinsic
+def at(typingctx, array, k):
+    """An element of a flat array, counted from the first one: without a question about negative numbers."""
+    signature = array.dtype(array, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return signature, generate
+
+
+@intrinsic
 def skip(typingctx, rows, row, n):
     """The same memory from a row of `n` on."""
     signature = rows(rows, types.intp, types.intp)

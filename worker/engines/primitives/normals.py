@@ -49,19 +49,17 @@ def _double(a, b):
 
 
 @jit
-def fill_normals(key, words, state, spare, out, free, tried, kept):
+def fill_normals(twister, out, room):
     """The next `out.size` normals of a legacy RandomState, bit for bit: Marsaglia's polar method, two at a time.
 
     Parameters
     ----------
-    key, words : (624,) uint32, MT19937's state and what it gives out
-    state : (1,) int64, words that were used
-    spare : (2,) whether a normal is left over, and the normal
-    free : (period,) int64, how many pairs from a position (modulo the period) on are not needed: they are drawn, but
-        `out` is left as it is; a negative number says how many are needed
-    tried : (5, 156) float64, room
-    kept : (157,) int64, room
+    twister : (624,) uint32 of MT19937's state and (624,) of what it gives out; (1,) int64, words that were used; (2,)
+        whether a normal is left over, and the normal; (period,) int64, how many pairs from a position (modulo the
+        period) on are not needed: they are drawn, but `out` is left as it is; if negative, how many are needed
+    room : see `worker.engines.noise.make_room`
     """
+    (_, _, _, spare, free), (tried, kept, _, _) = twister, room
     n, period = out.size, free.size
     done = 0
     if n and spare[0] != 0.0:
@@ -70,7 +68,7 @@ def fill_normals(key, words, state, spare, out, free, tried, kept):
         done = 1
     phase = done % period
     while done < n:
-        found = _try_pairs(key, words, state, tried, kept, (n - done + 1) // 2)
+        found = _try_pairs(twister, room, (n - done + 1) // 2)
         i = 0
         while i < found:
             pairs = min(abs(free[phase]), found - i, (n - done) // 2)
@@ -104,33 +102,35 @@ def _normals(tried, kept, out):
 
 
 @jit
-def _try_pairs(key, words, state, tried, kept, wanted):
+def _try_pairs(twister, room, wanted):
     """Try as many pairs as the words at hand allow; return how many lie in the circle, at most `wanted`."""
-    if state[0] >= _WORDS:
+    key, words, used, _, _ = twister
+    tried, kept, inside, four = room
+    if used[0] >= _WORDS:
         next_words(key, words)
-        state[0] = 0
-    pairs = (_WORDS - state[0]) // 4
+        used[0] = 0
+    pairs = (_WORDS - used[0]) // 4
     if pairs == 0:
-        _polar(_straddle(key, words, state), tried)
+        _straddle(key, words, used, four)
+        _polar(four, tried, inside)
         pairs = 1
     else:
-        first = state[0]
-        state[0] += 4 * pairs
-        _polar(words[first : first + 4 * pairs], tried)
-    found = 0
+        first = used[0]
+        used[0] += 4 * pairs
+        _polar(words[first : first + 4 * pairs], tried, inside)
+    found = np.uint64(0)
     for i in range(pairs):
         kept[found] = i
-        r2 = tried[2, i]
-        found += (r2 < 1.0) & (r2 != 0.0)
-    if found >= wanted:
-        found = wanted
-        state[0] -= 4 * (pairs - 1 - kept[found - 1])
-    return found
+        found += np.uint64(inside[i])
+    if found < wanted:
+        return np.int64(found)
+    used[0] -= 4 * (pairs - 1 - kept[wanted - 1])
+    return wanted
 
 
 @jit
-def _polar(words, tried):
-    """Points of the square, and the squares of their distances from its middle."""
+def _polar(words, tried, inside):
+    """Points of the square, the squares of their distances from its middle, and whether each lies in the circle."""
     x, y, r2 = tried[0], tried[1], tried[2]
     for i in range(words.size // 4):
         a = _double(words[4 * i], words[4 * i + 1])
@@ -138,19 +138,19 @@ def _polar(words, tried):
         x[i] = a
         y[i] = b
         r2[i] = a * a + b * b
+    for i in range(words.size // 4):
+        inside[i] = (r2[i] < 1.0) & (r2[i] != 0.0)
 
 
 @jit
-def _straddle(key, words, state):
+def _straddle(key, words, used, four):
     """Four words that lie on both sides of a refill."""
-    four = np.empty(4, np.uint32)
     for k in range(4):
-        if state[0] >= _WORDS:
+        if used[0] >= _WORDS:
             next_words(key, words)
-            state[0] = 0
-        four[k] = words[state[0]]
-        state[0] += 1
-    return four
+            used[0] = 0
+        four[k] = words[used[0]]
+        used[0] += 1
 
 
 @jit

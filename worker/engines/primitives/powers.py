@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import inlined, jit
+from worker.engines.keeping import allocating, inlined, jit
 from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.memory import call_loop, locate
 
@@ -46,7 +46,7 @@ def sure_cube(x):
     return sure(cube, fma(square, x, -cube) + fma(x, x, -square) * x, _SURE)
 
 
-@jit
+@allocating
 def sure_cubes(x):
     """`sure_cube` of each number."""
     out = np.empty_like(x)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import inlined, jit
+from worker.engines.keeping import allocating, inlined, jit
 from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.powers import sure
 
@@ -161,7 +161,7 @@ def sure_sine(x):
     return 0.0 if x == 0.0 else found
 
 
-@jit
+@allocating
 def sure_roots(real, size):
     """`sure_root` of sizes, `sure_angle`, of a third of it `sure_cosine` and `sure_sine`; `quick_length`: (5, n)."""
     out = np.empty((5, size.size))
@@ -173,7 +173,7 @@ def sure_roots(real, size):
     return out
 
 
-@jit
+@allocating
 def third_roots(real, size):
     """What the C library says of the same."""
     out = np.empty((5, size.size))

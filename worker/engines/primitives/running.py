@@ -11,10 +11,10 @@ from numba.extending import intrinsic
 
 from worker.engines.keeping import jit
 from worker.engines.primitives.normals import fill_normals, turn
-from worker.engines.primitives.sums import gather_ahead, gather_now, spread, sum_ahead, sum_now, sum_sources
+from worker.engines.primitives.sums import gather, put_recent, spread, sum_early, sum_edges, sum_sources, take_recent
 
-#: Steps that are looked at ahead, and partial sums that a row may need at a time; as in `worker.engines.sums`.
-_BLOCK, _DEPTH = 8, 16
+#: Steps that are looked at together; as in `worker.engines.sums`.
+_BLOCK = 8
 
 
 @intrinsic
@@ -35,21 +35,15 @@ def call_kernel(typingctx, function, n, arrays, offsets):
 
 
 @jit
-def look_ahead(s, n, at, draws, window, tables, ahead, gathered, parts, normals, twister, tried, kept):
-    """At the first of eight steps: what is known of them already."""
-    ahead_rows, ahead_leaves, ahead_offset, ahead_weight, _, _, now_offset, _, _, early, _ = tables
+def draw_ahead(s, n, normals, twister, tries):
+    """At the first of eight steps: the normals of all."""
     if s % _BLOCK == 0:
-        flat, plane = window.reshape(-1), window.shape[1] * window.shape[2]
-        sum_ahead(flat, plane, at, ahead_rows, ahead_leaves, ahead_offset, ahead_weight, ahead, parts)
-        gather_ahead(flat, plane, at, now_offset, early, gathered)
-        if draws:
-            key, words, used, spare, free = twister
-            fill_normals(key, words, used, spare, normals[: min(_BLOCK, n - s)].reshape(-1), free, tried, kept)
+        fill_normals(twister, normals[: min(_BLOCK, n - s)].reshape(-1), tries)
 
 
 @jit
-def advance(s, functions, modes, draws, normals, turned, total, sent, arrays):
-    """Do step s for all nodes: quickly where the kernel can and the numbers allow it, else as it stands."""
+def advance(s, functions, is_far, modes, draws, normals, turned, total, recent, arrays):
+    """Do step s for all nodes: as for numbers near zero unless `is_far`; return whether some were not."""
     states, drawn, colours, pulses, afferents, observed, scalars, fields, loops, work, work32 = arrays
     source, at = drawn, s
     if draws:
@@ -70,97 +64,104 @@ def advance(s, functions, modes, draws, normals, turned, total, sent, arrays):
         new * coloured,
         (s if afferents.shape[0] > 1 else 0) * afferents.shape[1] * nodes,
         s * observed.shape[1] * nodes,
-        *(0, 0, 0, 0, 0, 0),
+        (s % _BLOCK) * recent.shape[1] * nodes,
+        *(0, 0, 0, 0, 0),
     )
-    given = (states, total, source, colours, pulses, states, colours, afferents, observed, sent)
+    given = (states, total, source, colours, pulses, states, colours, afferents, observed, recent)
     given = (*given, scalars, fields, loops, work, work32)
-    if functions[1] == 0 or call_kernel(functions[1], nodes, given, offsets) != 0:
+    if is_far or call_kernel(functions[1], nodes, given, offsets) != 0:
         call_kernel(functions[0], nodes, given, offsets)
-    return new
+        return True
+    return False
 
 
 @jit
-def remember(step, at, modes, state, history, cvar, sent, window):
-    """What TVB's history keeps of a step, and what the nodes send."""
-    past = history[step % history.shape[0]]
+def remember(s, first, modes, state, history, cvar):
+    """What TVB's history keeps of step s."""
+    past = history[(first + s) % history.shape[0]]
     for k in range(cvar.size):
+        kept, mode = past[k // modes], k % modes
         for i in range(state.shape[1]):
-            past[k // modes, modes * i + k % modes] = np.float32(state[cvar[k], i])
-    for r in range(sent.shape[0]):
-        for i in range(sent.shape[1]):
-            window[r, i, at] = sent[r, i]
+            kept[modes * i + mode] = np.float32(state[cvar[k], i])
+
+
+@jit
+def pass_on(s, n, recent, steps, window, column):
+    """After eight steps, or the last one, put what the nodes have sent into the window."""
+    b = s % _BLOCK
+    if b == _BLOCK - 1 or s == n - 1:
+        put_recent(recent, steps, b + 1, window, column + s - b)
 
 
 @jit
 def finish(n, states, colours):
     """The last state lies first."""
     if n % 2:
-        states[0] = states[1]
-        colours[0] = colours[1]
+        take_second(states)
+        take_second(colours)
 
 
 @jit
-def run_sources(n, first, column, modes, rows, draws, functions, history, cvar, window, tables, twister, arrays):
+def take_second(both):
+    flat, size = both.reshape(-1), both[0].size
+    for k in range(size):
+        flat[k] = flat[size + k]
+
+
+@jit
+def run_sources(n, first, column, modes, draws, functions, history, cvar, window, tables, twister, room, arrays):
     """Do n steps, where the coupling's `pre` needs the sources alone.
 
     Parameters
     ----------
     first : number of the first step; `column` is its place in the window
-    rows : sums of each node
     draws : whether normals are drawn here
-    functions : (3,) addresses of a kernel's functions: for nodes, for nodes quickly or 0, for edges or 0
+    functions : (3,) addresses of a kernel's functions: for nodes, for nodes near zero or 0, for edges or 0
     window, tables : see `worker.engines.past`
     twister : see `worker.engines.noise`
+    room : see `worker.engines.program`
     arrays : see `advance`
     """
-    states, colours = arrays[0], arrays[2]
-    ahead_rows, _, _, _, now_rows, now_leaves, now_offset, now_weight, _, _, late = tables
+    (early, late, _, array, lines), (total, recent, steps, normals, turned, tries, _) = tables, room
     flat, plane = window.reshape(-1), window.shape[1] * window.shape[2]
-    sources, nodes = window.shape[0], states.shape[2]
-    ahead = np.zeros((sources, nodes, _BLOCK), window.dtype)
-    gathered = np.zeros((sources, _BLOCK, now_offset.size), window.dtype)
-    parts, part = np.empty(_DEPTH * _BLOCK, window.dtype), np.empty(_DEPTH, now_weight.dtype)
-    total, sent = np.zeros((rows, nodes), now_weight.dtype), np.empty((sources, nodes), window.dtype)
-    normals, turned = np.zeros((_BLOCK, *states.shape[1:])), np.zeros((1, *states.shape[1:]))
-    tried, kept = np.empty((5, 156)), np.empty(157, np.int64)
+    is_far = functions[1] == 0
+    take_recent(window, column, recent)
     for s in range(n):
-        at = column + s
-        look_ahead(s, n, at, draws, window, tables, ahead, gathered, parts, normals, twister, tried, kept)
-        sum_sources(
-            *(flat, plane, at, s % _BLOCK, ahead_rows, ahead, now_rows, now_offset, now_weight, now_leaves, late),
-            *(gathered, total, part),
-        )
-        new = advance(s, functions, modes, draws, normals, turned, total, sent, arrays)
-        remember(first + s, at, modes, states[new], history, cvar, sent, window)
-    finish(n, states, colours)
+        if draws:
+            draw_ahead(s, n, normals, twister, tries)
+        if s % _BLOCK == 0:
+            sum_early(flat, plane, column + s, early, array, lines)
+        sum_sources(recent, s, late, lines, total)
+        is_far = advance(s, functions, is_far, modes, draws, normals, turned, total, recent, arrays)
+        remember(s, first, modes, arrays[0][1 - s % 2], history, cvar)
+        pass_on(s, n, recent, steps, window, column)
+    finish(n, arrays[0], arrays[2])
 
 
 @jit
-def run_edges(n, first, column, modes, rows, draws, functions, history, cvar, window, tables, twister, arrays):
+def run_edges(n, first, column, modes, draws, functions, history, cvar, window, tables, twister, room, arrays):
     """Do n steps, where the coupling's `pre` is done for each edge; see `run_sources`."""
-    states, colours, scalars, fields, loops, work, work32 = arrays[0], arrays[2], *arrays[6:]
-    _, _, _, _, now_rows, now_leaves, now_offset, now_weight, now_target, _, late = tables
-    flat, plane, edges = window.reshape(-1), window.shape[1] * window.shape[2], now_offset.size
-    sources, nodes = window.shape[0], states.shape[2]
-    ahead = np.zeros((sources, nodes, _BLOCK), window.dtype)
-    gathered = np.zeros((sources, _BLOCK, edges), window.dtype)
-    parts, part = np.empty(_DEPTH * _BLOCK, window.dtype), np.empty(_DEPTH, now_weight.dtype)
-    total, sent = np.zeros((rows, nodes), now_weight.dtype), np.empty((sources, nodes), window.dtype)
-    normals, turned = np.zeros((_BLOCK, *states.shape[1:])), np.zeros((1, *states.shape[1:]))
-    tried, kept = np.empty((5, 156)), np.empty(157, np.int64)
-    delayed, present = np.empty((sources, edges), np.float32), np.empty((sources, edges), np.float32)
-    product = np.empty((rows, edges), now_weight.dtype)
-    given = (delayed, present, product, scalars, fields, loops, work, work32)
+    (_, late, edges, _, lines), (total, recent, steps, normals, turned, tries, of_edges) = tables, room
+    states, scalars, fields, loops, work, work32 = arrays[0], *arrays[6:]
+    flat, plane = window.reshape(-1), window.shape[1] * window.shape[2]
+    is_far = functions[1] == 0
+    take_recent(window, column, recent)
     for s in range(n):
-        at = column + s
-        look_ahead(s, n, at, draws, window, tables, ahead, gathered, parts, normals, twister, tried, kept)
-        gather_now(flat, plane, at, s % _BLOCK, now_offset, late, gathered)
-        for k in range(sources):
-            delayed[k] = gathered[k, s % _BLOCK]
-            spread(states[s % 2, cvar[k]], now_target, present[k])
-        call_kernel(functions[2], edges, given, (0, 0, 0, 0, 0, 0, 0, 0))
-        for r in range(rows):
-            sum_now(product[r], 0, now_rows, now_leaves, now_weight, total[r], part)
-        new = advance(s, functions, modes, draws, normals, turned, total, sent, arrays)
-        remember(first + s, at, modes, states[new], history, cvar, sent, window)
-    finish(n, states, colours)
+        if draws:
+            draw_ahead(s, n, normals, twister, tries)
+        gather(flat, plane, column + s, s, recent, edges, of_edges)
+        for k in range(recent.shape[1]):
+            spread(states[s % 2, cvar[k]], edges, k, of_edges)
+        combine(functions[2], edges, of_edges, (scalars, fields, loops, work, work32))
+        sum_edges(of_edges, late, lines, total)
+        is_far = advance(s, functions, is_far, modes, draws, normals, turned, total, recent, arrays)
+        remember(s, first, modes, states[1 - s % 2], history, cvar)
+        pass_on(s, n, recent, steps, window, column)
+    finish(n, states, arrays[2])
+
+
+@jit
+def combine(function, edges, of_edges, shared):
+    """What the coupling's `pre` makes of all edges."""
+    _, delayed, present, product = of_edges
+    call_kernel(function, edges[0].size, (delayed, present, product, *shared), (0, 0, 0, 0, 0, 0, 0, 0))

@@ -32,7 +32,9 @@ def stock_up(stock, first, rows, wanted, out, period):
 @jit
 def mean(stock, out):
     """NumPy's mean of the first axis: one row after the other."""
-    out[:] = stock[0]
+    for variable in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[variable, i] = stock[0, variable, i]
     for k in range(1, stock.shape[0]):
         for variable in range(out.shape[0]):
             for i in range(out.shape[1]):

@@ -5,27 +5,14 @@ Called by `worker.engines.vertices`, which tells what tiles are; `worker.engines
 
 # mypy: ignore-errors
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 
 from worker.engines.keeping import jit
+from worker.engines.primitives.memory import at
 from worker.engines.primitives.normals import fill_normals
-from worker.engines.primitives.running import call_kernel, finish, look_ahead
-from worker.engines.primitives.sums import gather_now, spread, sum_now, sum_sources
+from worker.engines.primitives.running import call_kernel, combine, finish, pass_on
+from worker.engines.primitives.sums import gather, spread, sum_early, sum_edges, sum_sources, take_recent
 
-_BLOCK, _DEPTH, _LANES = 8, 16, 8
-
-
-@intrinsic
-def at(typingctx, array, k):
-    """An element of a flat array, counted from the first one: without a question about negative numbers."""
-    signature = array.dtype(array, types.intp)
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.load(builder.gep(data, [arguments[1]]))
-
-    return signature, generate
+_BLOCK, _LANES = 8, 8
 
 
 @jit
@@ -58,22 +45,6 @@ def sum_neighbours(values, out, neighbours):
 
 
 @jit
-def average(rows, region, sizes, out):
-    """The mean of each region's vertices, added up in their order.
-
-    Parameters
-    ----------
-    rows : (n, vertices)
-    out : (n, regions)
-    """
-    out[:] = 0.0
-    for i in range(region.size):
-        for k in range(rows.shape[0]):
-            out[k, region[i]] += rows[k, i]
-    divide(out, sizes)
-
-
-@jit
 def divide(sums, sizes):
     """Means of sums."""
     for k in range(sums.shape[0]):
@@ -82,10 +53,9 @@ def divide(sums, sizes):
 
 
 @jit
-def draw(normals, twister, modes, nodes, room, tried, kept):
+def draw(normals, twister, modes, nodes, room, tries):
     """The normals of a step, in tiles."""
-    key, words, used, spare, free = twister
-    fill_normals(key, words, used, spare, room, free, tried, kept)
+    fill_normals(twister, room, tries)
     wide = normals.shape[2]
     for tile in range(normals.shape[0]):
         start = tile * wide
@@ -107,7 +77,15 @@ def deliver(total, region, entering):
 
 
 @jit
-def advance_stages(s, stages, sums, source, entering, sent, means, region, cvar, neighbours, made, arrays):
+def show(tile, many, rows, start):
+    """Put the numbers of a tile where monitors see them."""
+    for k in range(rows.shape[0]):
+        for i in range(many):
+            rows[k, start + i] = tile[k, i]
+
+
+@jit
+def advance_stages(s, stages, sums, source, entering, recent, means, region, cvar, neighbours, made, arrays):
     """Do step s for all vertices; return how often a quick form was not allowed, after which nothing is valid.
 
     Parameters
@@ -122,10 +100,12 @@ def advance_stages(s, stages, sums, source, entering, sent, means, region, cvar,
     size, coloured = states[0].size, colours[0].size
     old, new = s % 2, 1 - s % 2
     pulse = s if pulses.shape[1] > 1 else 0
-    given = (states, entering, source, colours, pulses, states, colours, afferent, seen, sent)
+    given = (states, entering, source, colours, pulses, states, colours, afferent, seen, recent)
     given = (*given, scalars, fields, loops, work, work32)
     flat, row = work.reshape(-1), wide
-    means[:] = 0.0
+    for k in range(means.shape[0]):
+        for r in range(means.shape[1]):
+            means[k, r] = 0.0
     far = 0
     for stage in range(stages.size):
         for tile in range(tiles):
@@ -147,11 +127,9 @@ def advance_stages(s, stages, sums, source, entering, sent, means, region, cvar,
             if stage == stages.size - 1:
                 start = tile * wide
                 many = min(wide, region.size - start)
-                for k in range(observed.shape[1]):
-                    observed[s, k, start : start + many] = seen[k, :many]
+                show(seen, many, observed[s], start)
                 if afferents.shape[0] > 1:
-                    for k in range(afferents.shape[1]):
-                        afferents[s, k, start : start + many] = afferent[k, :many]
+                    show(afferent, many, afferents[s], start)
                 for k in range(cvar.size):
                     coupled = states[new, tile, cvar[k]]
                     for i in range(many):
@@ -163,60 +141,42 @@ def advance_stages(s, stages, sums, source, entering, sent, means, region, cvar,
 
 
 @jit
-def run_surface(n, first, column, modes, rows, draws, history, cvar, window, tables, twister, sheet, arrays):
+def run_surface(n, first, column, modes, draws, history, cvar, window, tables, twister, room, sheet, arrays):
     """Do n steps; see `running.run_sources`."""
     others, exact, sums, quick, quick_sums, region, sizes, neighbours = sheet
-    states, drawn, colours, _, _, observed, scalars, _, loops, _, (work, work32) = arrays
-    ahead_rows, _, _, _, now_rows, now_leaves, now_offset, now_weight, now_target, _, late = tables
-    flat, plane, edges = window.reshape(-1), window.shape[1] * window.shape[2], now_offset.size
-    sources, nodes, regions = window.shape[0], region.size, sizes.size
-    tiles, wide = states.shape[1], states.shape[3]
-    ahead = np.zeros((sources, regions, _BLOCK), window.dtype)
-    gathered = np.zeros((sources, _BLOCK, edges), window.dtype)
-    parts, part = np.empty(_DEPTH * _BLOCK, window.dtype), np.empty(_DEPTH, now_weight.dtype)
-    total, entering = np.zeros((rows, regions), now_weight.dtype), np.zeros((tiles, rows, wide), now_weight.dtype)
-    normals, room = np.zeros(states.shape[1:]), np.zeros(states.shape[2] * nodes if draws else 0)
-    tried, kept = np.empty((5, 156)), np.empty(157, np.int64)
-    delayed, present = np.empty((sources, edges), np.float32), np.empty((sources, edges), np.float32)
-    product = np.empty((rows, edges), now_weight.dtype)
-    means, mean = np.empty((cvar.size, regions)), np.empty((cvar.size, regions), np.float32)
-    sent = np.empty((sources, regions), window.dtype)
-    made = np.empty((arrays[4].shape[1], wide)), np.empty((observed.shape[1], wide))
+    states, drawn, _, _, _, _, scalars, _, loops, _, (work, work32) = arrays
+    early, late, edges, array, lines = tables
+    total, recent, steps, normals, random, tries, of_edges, entering, (means, mean), made = room
+    flat, plane = window.reshape(-1), window.shape[1] * window.shape[2]
     is_far = quick.size == 0
     recall(history[(first - 1) % history.shape[0]], modes, mean)
+    take_recent(window, column, recent)
     for s in range(n):
-        at = column + s
-        look_ahead(s, n, at, False, window, tables, ahead, gathered, parts, normals, twister, tried, kept)
         if others[0] != 0:
-            gather_now(flat, plane, at, s % _BLOCK, now_offset, late, gathered)
-            for k in range(sources):
-                delayed[k] = gathered[k, s % _BLOCK]
-                spread(mean[k], now_target, present[k])
-            given = (delayed, present, product, scalars, work, loops, work, work32)
-            call_kernel(others[0], edges, given, (0, 0, 0, 0, 0, 0, 0, 0))
-            for r in range(rows):
-                sum_now(product[r], 0, now_rows, now_leaves, now_weight, total[r], part)
+            gather(flat, plane, column + s, s, recent, edges, of_edges)
+            for k in range(recent.shape[1]):
+                spread(mean[k], edges, k, of_edges)
+            combine(others[0], edges, of_edges, (scalars, work, loops, work, work32))
+            sum_edges(of_edges, late, lines, total)
         else:
-            sum_sources(
-                *(flat, plane, at, s % _BLOCK, ahead_rows, ahead, now_rows, now_offset, now_weight, now_leaves, late),
-                *(gathered, total, part),
-            )
+            if s % _BLOCK == 0:
+                sum_early(flat, plane, column + s, early, array, lines)
+            sum_sources(recent, s, late, lines, total)
         deliver(total, region, entering)
         if draws:
-            draw(normals, twister, modes, nodes, room, tried, kept)
+            draw(normals, twister, modes, region.size, random, tries)
         source = normals if draws else drawn[s if drawn.shape[0] > 1 else 0]
-        left = (source, entering, sent, means, region, cvar, neighbours, made, arrays)
+        left = (source, entering, recent, means, region, cvar, neighbours, made, arrays)
         if is_far or advance_stages(s, quick, quick_sums, *left) != 0:
             # What was not allowed at one step is not tried at the next ones.
             is_far = True
             advance_stages(s, exact, sums, *left)
         divide(means, sizes)
         note(means, modes, history[(first + s) % history.shape[0]], mean)
-        call_kernel(others[1], regions, (mean, sent, scalars, work, loops, work, work32), (0, 0, 0, 0, 0, 0, 0))
-        for r in range(sources):
-            for i in range(regions):
-                window[r, i, at] = sent[r, i]
-    finish(n, states, colours)
+        offsets = (0, (s % _BLOCK) * recent[0].size, 0, 0, 0, 0, 0)
+        call_kernel(others[1], sizes.size, (mean, recent, scalars, work, loops, work, work32), offsets)
+        pass_on(s, n, recent, steps, window, column)
+    finish(n, states, arrays[2])
 
 
 @jit
