@@ -9,6 +9,7 @@ import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
 from worker.engines import choose, compiled, reference, state
+from worker.engines.parameters import NoRecord
 from worker.engines.step import trace_step
 
 MODELS = [
@@ -228,7 +229,7 @@ def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
     ids=["unread", "watched", "each edge", "one mode", "all read"],
 )
 def test_sums_that_nothing_reads_are_not_made(case: Case, rows: tuple[int, ...]) -> None:
-    assert trace_step(case.configure()).coupling.rows == rows
+    assert trace_step(case.configure(), NoRecord()).coupling.rows == rows
 
 
 def test_the_reference_can_be_asked_for(kernels: Path) -> None:

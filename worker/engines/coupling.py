@@ -11,6 +11,7 @@ import numpy as np
 from worker.engines.graph import Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
 from worker.engines.naming import inputs, refs_of, stack_of
+from worker.engines.parameters import NoRecord
 from worker.engines.standins import Stack
 from worker.engines.tracing import FAULTS, Proxy, Tracer
 
@@ -74,14 +75,14 @@ def trace_coupling(simulator: Any) -> Coupling:
         It is not understood.
     """
     try:
-        return trace_pre_of(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc))
+        return trace_pre_of(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc, NoRecord()))
     except FAULTS as exc:
         raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
 def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
     fields = len(tracer.graph.fields)
-    found = tracer.retarget(type(coupling).pre)(Proxy(coupling, tracer), i, j)
+    found = tracer.retarget(type(coupling).pre)(Proxy(coupling, tracer, "coupling"), i, j)
     if not isinstance(found, Stack) or found.axis != j.axis or found.inner != j.inner:
         raise UntraceableError(f"the pre of {type(coupling).__name__}")
     if len(tracer.graph.fields) != fields:
@@ -109,7 +110,7 @@ def trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
     axis = 1 if coupling.dense else 0
     stack = stack_of(graph, sums, (nodes, modes), axis)
     fields = len(graph.fields)
-    found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer), stack)
+    found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer, "coupling"), stack)
     if not isinstance(found, Stack) or found.axis != axis or len(found.items) != rows or len(graph.fields) != fields:
         raise UntraceableError(f"the post of {type(simulator.coupling).__name__}")
     return Stack(found.items)

@@ -30,6 +30,8 @@ _BYTES = {"work": 8, "work32": 4}
 SHARED = ("scalars", "fields", "loops", "work", "work32")
 
 
+_LITERALS: dict[str, float] = {}
+
 #: A row of an array: its name and the row; and what is stored there.
 Row = tuple[str, int]
 Store = tuple[str, int, str]
@@ -295,7 +297,8 @@ class _Emitter:
     def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
         """Where an operand of a NumPy loop lies: rows, row, and numbers in a row; and its stride."""
         if ref.kind == "d" and ref.name[0] == "(":
-            ref = self._graph.scalar(float(ref.name[1:-1]), _literal_source(ref.name))
+            # One object for each literal, so that it takes one slot.
+            ref = self._graph.scalar(_LITERALS.setdefault(ref.name, float(ref.name[1:-1])))
         if _is_slot(ref.name, "s"):
             return f"scalars, {ref.name[1:]}, 1", 0
         if _is_slot(ref.name, "n"):
@@ -350,11 +353,3 @@ def _is_shared(operation: Operation) -> bool:
 
 def _is_slot(name: str, letter: str) -> bool:
     return name[0] == letter and name[1:].isdigit()
-
-
-_LITERALS: dict[str, object] = {}
-
-
-def _literal_source(text: str) -> object:
-    """One object for each literal, so that it takes one slot."""
-    return _LITERALS.setdefault(text, object())

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.engines.graph import Graph, UntraceableError
 from worker.engines.operands import cast
+from worker.engines.parameters import Parameter
 from worker.engines.standins import Stack, Value
 
 
@@ -29,11 +30,11 @@ def array_function(graph: Graph, function: Callable[..., Any], arguments: Any, k
 
 def _dot(graph: Graph, left: Stack, right: Any) -> Stack:
     """(nodes, modes) times (modes, modes), in the order in which BLAS adds fused products up."""
-    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray) or right.ndim != 2:
+    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray | Parameter) or right.ndim != 2:
         raise UntraceableError("a product of these matrices")
     columns = []
     for column in right.T:
-        factors = [graph.scalar(factor, factor) for factor in column]
+        factors = [graph.scalar(factor) for factor in column]
         total = graph.apply("*", (left.refs[0], factors[0]), "d")[0]
         for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
             total = graph.apply("fma", (ref, factor, total), "d")[0]

@@ -71,16 +71,15 @@ class Graph:
     """Operations, and what they need from outside."""
 
     operations: list[Operation] = field(default_factory=list)
-    #: One number for all nodes.
-    scalars: list[float] = field(default_factory=list)
-    #: (nodes,) float64, a number for each.
-    fields: list[NDArray[np.float64]] = field(default_factory=list)
+    #: One number for all nodes, or the parameter that it is.
+    scalars: list[Any] = field(default_factory=list)
+    #: (nodes,) float64, a number for each; or the parameter that it is made of.
+    fields: list[Any] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     functions: list[Scalar] = field(default_factory=list)
     _known: dict[Any, tuple[Ref, ...]] = field(default_factory=dict)
-    #: Keeps the arrays alive whose `id` is a key.
-    _kept: list[Any] = field(default_factory=list)
+    _floats: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def apply(self, code: str, arguments: Iterable[Ref], kinds: str) -> tuple[Ref, ...]:
         """The results of an operation; asked twice for the same, it is done once."""
@@ -92,20 +91,24 @@ class Graph:
             self._known[key] = results
         return self._known[key]
 
-    def scalar(self, value: Any, source: Any) -> Ref:
-        """A slot for one number that belongs to the object `source`."""
-        return self._slot("s", self.scalars, float(value), source)
+    def scalar(self, source: Any) -> Ref:
+        """A slot for one number, for each object that it comes from."""
+        return self._slot("s", self.scalars, source)
 
-    def field(self, value: NDArray[Any], source: Any) -> Ref:
+    def field(self, source: Any) -> Ref:
         """A slot for a number for each node."""
-        return self._slot("n", self.fields, np.ascontiguousarray(value, dtype=np.float64), source)
+        return self._slot("n", self.fields, source)
 
-    def _slot(self, letter: str, slots: list[Any], value: Any, source: Any) -> Ref:
+    def as_floats(self, array: NDArray[Any]) -> Any:
+        """`array` as float64, the same object each time, so that it takes one slot."""
+        return self._floats.setdefault(id(array), (array, array.astype(np.float64)))[1]
+
+    def _slot(self, letter: str, slots: list[Any], source: Any) -> Ref:
         key = (letter, id(source))
         if key not in self._known:
             self._known[key] = (Ref(f"{letter}{len(slots)}", "d"),)
-            slots.append(value)
-            self._kept.append(source)
+            # Kept, so that no other object has the same `id`.
+            slots.append(source)
         return self._known[key][0]
 
     def loop(self, ufunc: np.ufunc, signature: str) -> int:

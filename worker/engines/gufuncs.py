@@ -77,21 +77,11 @@ def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> R
             raise UntraceableError(f"a gufunc's argument of shape {argument.shape}")
         return cast(graph, argument.ref, "d")
     if isinstance(argument, np.ndarray) and argument.dtype.kind == "b":
-        ref = operand(graph, _float_of(graph, argument), nodes)
+        ref = operand(graph, graph.as_floats(argument), nodes)
     else:
         ref = operand(graph, argument, nodes)
     # TVB's gufuncs take every number as float64, but for a few choices, which are integers.
     return graph.apply("int64", [ref], "i")[0] if kind == "i" else cast(graph, ref, "d")
-
-
-def _float_of(graph: Graph, argument: Any) -> Any:
-    """`argument` as float64, the same object each time, so that it takes one slot."""
-    key = ("float", id(argument))
-    if key not in graph._known:
-        converted = argument.astype(np.float64)
-        graph._kept.append((argument, converted))
-        graph._known[key] = converted
-    return graph._known[key]
 
 
 def _dimensions(signature: str) -> tuple[list[str], str]:

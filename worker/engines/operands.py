@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from worker.engines.graph import Graph, Ref, UntraceableError, literal
+from worker.engines.parameters import value_of
 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"}
 _COMPARISONS = {
@@ -22,16 +23,16 @@ def operand(graph: Graph, value: Any, shape: tuple[int, ...]) -> Ref:
     """A number or an array of parameters that meets values of `shape`."""
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return literal(value)
-    array = np.asarray(value)
+    array = np.asarray(value_of(value))
     if array.dtype.kind not in "fi" or (array.dtype.kind == "f" and array.dtype != np.float64):
         raise UntraceableError(f"an operand of type {array.dtype}")
     if not fits(array.shape, shape):
         raise UntraceableError(f"shapes {array.shape} and {shape} together")
     if array.size == 1:
-        return graph.scalar(array.reshape(()), value)
+        return graph.scalar(value)
     if shape not in ((shape[0],), (shape[0], 1)):
         raise UntraceableError("a parameter for each edge")
-    return graph.field(np.broadcast_to(array, shape).reshape(-1), value)
+    return graph.field(value)
 
 
 def fits(part: tuple[int, ...], whole: tuple[int, ...]) -> bool:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engines.kernels import Kernel, load_kernel, load_primitives
-from worker.engines.loops import address, quick_of
+from worker.engines.loops import quick_of
 from worker.engines.neighbours import Sheet, make_sheet
 from worker.engines.noise import NormalStream, draws_normals, make_room
 from worker.engines.past import Past, check_silence, network_sums
-from worker.engines.source import Source, make_source
-from worker.engines.step import Step, trace_step
+from worker.engines.source import Source
+from worker.engines.step import Step
 from worker.engines.sums import BLOCK
+from worker.engines.traces import Numbers, Trace, find_trace
 
 #: What a call of the kernel may fill with observed states, so that they stay in the processor's cache. Bytes.
 _CALL_BYTES = 2**19
@@ -28,18 +29,23 @@ _CALL_BYTES = 2**19
 class Program:
     """What is the same for all simulators of one shape, and the numbers of one of them."""
 
-    step: Step
-    source: Source
+    trace: Trace
     kernel: Kernel
-    scalars: NDArray[np.float64]
-    fields: NDArray[np.float64]
-    loops: NDArray[np.int64]
+    numbers: Numbers
     #: Tells networks apart, and surfaces.
     network: bytes
     #: The kernel draws normals itself; else NumPy draws them for it.
     draws: bool
     #: Where the nodes are vertices of a surface.
     sheet: Sheet | None
+
+    @property
+    def step(self) -> Step:
+        return self.trace.step
+
+    @property
+    def source(self) -> Source:
+        return self.trace.source
 
 
 def make_program(simulator: Any, directory: Path) -> Program:
@@ -51,23 +57,18 @@ def make_program(simulator: Any, directory: Path) -> Program:
         Something in it is not understood.
     """
     sheet = make_sheet(simulator)
-    step = trace_step(simulator)
     primitives = load_primitives(directory)
-    draws = draws_normals(primitives)
-    source = make_source(step, quick_of(primitives))
-    graph, nodes = step.graph, simulator.number_of_nodes
-    if step.coupling.dense:
+    trace, numbers = find_trace(simulator, quick_of(primitives))
+    coupling = trace.step.coupling
+    if coupling.dense:
         check_silence(simulator)
-    network, _ = network_sums(simulator, step.coupling)
+    network, _ = network_sums(simulator, coupling)
     return Program(
-        step=step,
-        source=source,
-        kernel=load_kernel(source.text, directory),
-        scalars=np.array(graph.scalars, dtype=np.float64),
-        fields=np.array(graph.fields, dtype=np.float64).reshape(-1, nodes),
-        loops=np.array([address(loop) for loop in graph.loops], dtype=np.int64).ravel(),
+        trace=trace,
+        kernel=load_kernel(trace.source.text, directory),
+        numbers=numbers,
         network=network + (sheet.digest if sheet else b""),
-        draws=draws,
+        draws=draws_normals(primitives),
         sheet=sheet,
     )
 
@@ -150,7 +151,8 @@ class Run:
             *(self._normals.twister(), self._rooms),
             (
                 *(self._states, self._draw(n), self._colours, pulses),
-                *(self._afferents, self._observed, program.scalars, program.fields, program.loops, *self._work),
+                *(self._afferents, self._observed, program.numbers.scalars, program.numbers.fields),
+                *(program.trace.loops, *self._work),
             ),
         )
 

@@ -1,5 +1,6 @@
 """TVB's noise as operations on a node. Called by `worker.engines.step`."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,14 @@ class TracedNoise:
         noise = getattr(simulator.integrator, "noise", None)
         if noise is None:
             return
-        if type(noise.random_stream) is not np.random.RandomState or not _is_twister(noise.random_stream):
+        if not is_twister(noise.random_stream):
             raise UntraceableError("a random stream of another kind than RandomState")
         remembered = {}
         if noise.ntau > 0.0:
             remembered["_eta"] = self._stack("e")
         self._coloured = noise.ntau > 0.0
-        bounds = {"b": _Equation(noise.b)} if hasattr(noise, "b") else {}
-        self.proxy = Proxy(noise, tracer, random_stream=self, **remembered, **bounds)
+        bounds = {"b": _Equation(noise.b, tracer)} if hasattr(noise, "b") else {}
+        self.proxy = Proxy(noise, tracer, "noise", random_stream=self, **remembered, **bounds)
 
     def _stack(self, letter: str) -> Stack:
         return inputs(self._tracer.graph, letter, "d", self._shape[0], self._shape[1:])
@@ -44,20 +45,29 @@ class TracedNoise:
         return refs_of(graph, self.proxy._eta)
 
 
-def _is_twister(stream: np.random.RandomState) -> bool:
-    return bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
+def is_twister(stream: Any) -> bool:
+    """Whether a random stream is NumPy's old one, whose normals the primitives can draw."""
+    is_old = type(stream) is np.random.RandomState
+    return is_old and bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
+
+
+def parts_of(equation: Any) -> SimpleNamespace:
+    """What an equation is made of: its text, and its parameters as NumPy's numbers."""
+    parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
+    return SimpleNamespace(equation=equation.equation, type=type(equation).__name__, **parameters)
 
 
 class _Equation:
     """An equation of TVB as a function of traced values: its text with its parameters."""
 
-    def __init__(self, equation: Any) -> None:
+    def __init__(self, equation: Any, tracer: Tracer) -> None:
         from tvb.datatypes.equations import Equation
 
         if type(equation).evaluate is not Equation.evaluate:
             raise UntraceableError(f"the equation {type(equation).__name__}")
-        self._text = equation.equation
-        self._parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
+        parts = {name: tracer.record.read("b", name, value) for name, value in vars(parts_of(equation)).items()}
+        self._text, _ = parts.pop("equation"), parts.pop("type")
+        self._parameters = parts
 
     def evaluate(self, var: Any) -> Any:
         functions = {name: getattr(np, name) for name in ("exp", "sin", "cos", "tan", "log", "sqrt", "tanh", "where")}

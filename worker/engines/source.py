@@ -3,7 +3,6 @@
 A kernel holds one to three functions with the calls of C, whose addresses the loop of `primitives.running` is given.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from worker.engines.emit import Function, Quick, Row, Sums, emit_function
@@ -36,29 +35,14 @@ class SurfaceSource(Source):
     quick_sums: tuple[Sums, ...]
 
 
-#: Sources that this process has made, by all that they are made of: the jobs of a sweep differ in their numbers alone.
-_MADE: dict[Hashable, Source] = {}
-
-
 def make_source(step: Step, allowed: Quick) -> Source:
-    """The source for a step.
+    """The source for a step; making it may give the step's graph further slots.
 
     Parameters
     ----------
     allowed : what may be done without a call
     """
-    graph = step.graph
-    refs = (step.state, step.coloured, step.afferent, step.observed, step.source, step.coupling)
-    parts = (tuple(graph.operations), tuple(graph.loops), tuple(graph.blocks), tuple(graph.functions))
-    key = (*refs, *parts, step.by_region, allowed)
-    if key in _MADE:
-        return _MADE[key]
-    slots = len(graph.scalars)
-    source = (_make_surface_source if step.by_region else _make_source)(step, allowed)
-    if len(graph.scalars) == slots:
-        # Else making it has given the graph a slot, which the next graph needs too.
-        _MADE[key] = source
-    return source
+    return (_make_surface_source if step.by_region else _make_source)(step, allowed)
 
 
 #: Arrays that the functions for nodes are given.

@@ -14,6 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from worker.engines.graph import Graph, Ref, UntraceableError
 from worker.engines.operands import apply, cast, fits, is_whole, operand
+from worker.engines.parameters import Parameter
 
 #: NumPy's short cuts for `array ** python_number`.
 _POWERS = {1.0, 2.0, 0.5, -1.0}
@@ -109,7 +110,8 @@ class Value(NDArrayOperatorsMixin):
         if method != "__call__" or keywords:
             raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
         modes = max(
-            (value.shape[1] for value in inputs if isinstance(value, np.ndarray) and value.ndim == 2), default=1
+            (value.shape[1] for value in inputs if isinstance(value, np.ndarray | Parameter) and value.ndim == 2),
+            default=1,
         )
         if modes > 1 and self.shape[1:] == (1,) and out is None:
             # (nodes, 1) with a parameter (1, modes) makes (nodes, modes).
@@ -294,7 +296,7 @@ def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
         if axis == ndim - 1 and value.shape[1:] == (1,):
             return value[:, 0]
         raise UntraceableError("a value and a stack of this shape together")
-    if not isinstance(value, np.ndarray) or value.ndim < ndim - axis:
+    if not isinstance(value, np.ndarray | Parameter) or value.ndim < ndim - axis:
         return value
     position = axis - (ndim - value.ndim)
     return value.take(0 if value.shape[position] == 1 else k, axis=position)

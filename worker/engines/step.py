@@ -15,6 +15,7 @@ from worker.engines.graph import Block, Graph, Ref, UntraceableError
 from worker.engines.gufuncs import call_gufunc
 from worker.engines.naming import inputs, refs_of, stack_of
 from worker.engines.neighbours import LocalCoupling
+from worker.engines.parameters import NoRecord, Record
 from worker.engines.randomness import TracedNoise
 from worker.engines.standins import Stack, Value
 from worker.engines.tracing import FAULTS, Proxy, Tracer
@@ -44,8 +45,12 @@ class Step:
     by_region: bool
 
 
-def trace_step(simulator: Any) -> Step:
+def trace_step(simulator: Any, record: Record | NoRecord) -> Step:
     """The step of a configured simulator.
+
+    Parameters
+    ----------
+    record : of what is read of the simulator's model, coupling, integrator and noise
 
     Raises
     ------
@@ -53,18 +58,18 @@ def trace_step(simulator: Any) -> Step:
         A part of it is not understood.
     """
     try:
-        return _trace_step(simulator)
+        return _trace_step(simulator, record)
     except FAULTS as exc:
         raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
-def _trace_step(simulator: Any) -> Step:
+def _trace_step(simulator: Any, record: Record | NoRecord) -> Step:
     model, integrator = simulator.model, simulator.integrator
     nodes, modes = simulator.number_of_nodes, model.number_of_modes
     if simulator.integrate_next_step != integrator.integrate or not np.all(model.state_variable_mask):
         raise UntraceableError("state variables that are not integrated")
     graph, shape = Graph(), (nodes, modes)
-    tracer = Tracer(graph, shape, call_gufunc)
+    tracer = Tracer(graph, shape, call_gufunc, record)
     coupling = trace_pre_of(simulator, tracer)
     afferent = trace_post(simulator, tracer, coupling)
     state = inputs(graph, "x", "d", model.nvar, shape)
@@ -73,7 +78,7 @@ def _trace_step(simulator: Any) -> Step:
     if simulator.stimulus is not None:
         stimulus = Stack([_stimulus(graph, k, model, (nodes, 1)) for k in range(model.nvar)])
     own = {"noise": noise.proxy} if noise.proxy is not None else {}
-    proxy = Proxy(integrator, tracer, **own)
+    proxy = Proxy(integrator, tracer, "integrator", **own)
     dfun = _Dfun(model, tracer)
     local = LocalCoupling(graph, nodes) if simulator.surface is not None else 0.0
     following = tracer.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, local, stimulus)
@@ -128,7 +133,7 @@ class _Dfun:
             raise UntraceableError("a dfun that is no method of its model")
         self._function, self._model, self._tracer = tracer.retarget(function.__func__), model, tracer
         #: One for all calls of a step: some models give out an array of their own, and fill it again at the next call.
-        self._proxy = Proxy(model, tracer)
+        self._proxy = Proxy(model, tracer, "model")
         self._block: Block | None = None
         #: Which of the state variables and of what enters the block takes.
         self._places: list[int] = []
@@ -156,7 +161,7 @@ class _Dfun:
         # A coupling without a `post` hands on float32.
         y = inputs(graph, "y", "d", len(state.items), state.inner)
         c = inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
-        outputs = refs_of(graph, self._trace(Proxy(self._model, self._tracer), y, c, local_coupling))
+        outputs = refs_of(graph, self._trace(Proxy(self._model, self._tracer, "model"), y, c, local_coupling))
         names, read = (*y.refs, *c.refs), graph.names_read(outputs)
         self._places = [place for place, ref in enumerate(names) if ref.name in read]
         block = Block(f"dfun_{len(graph.blocks)}", tuple(names[place] for place in self._places), outputs)

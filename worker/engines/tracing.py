@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from worker.engines.graph import Graph, UntraceableError
+from worker.engines.parameters import ABSENT, NoRecord, Parameter, Record
 from worker.engines.standins import Stack, Value, as_value
 
 #: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
@@ -46,26 +47,27 @@ class NumPy:
 class Proxy:
     """A TVB object as traced code sees it through `self`: methods are traced, what is set stays here."""
 
-    def __init__(self, target: Any, tracer: "Tracer", **replaced: Any) -> None:
-        object.__setattr__(self, "_target", target)
+    def __init__(self, target: Any, tracer: "Tracer", part: str, **replaced: Any) -> None:
+        """`part` says which of the simulator's parts it is."""
+        object.__setattr__(self, "_target", (target, part))
         object.__setattr__(self, "_tracer", tracer)
         for name, value in replaced.items():
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        target, tracer = object.__getattribute__(self, "_target"), object.__getattribute__(self, "_tracer")
-        value = getattr(target, name)
-        if isinstance(value, types.MethodType):
+        (target, part), tracer = object.__getattribute__(self, "_target"), object.__getattribute__(self, "_tracer")
+        value = getattr(target, name, ABSENT)
+        if isinstance(value, np.ndarray) and not hasattr(type(target), name) and value.ndim == 3:
+            raise AttributeError(name)  # A buffer that TVB keeps from its last call.
+        value = tracer.record.read(part, name, value)
+        if value is ABSENT:
+            raise AttributeError(name)
+        if isinstance(value, Parameter):
+            pass
+        elif isinstance(value, types.MethodType):
             value = types.MethodType(tracer.retarget(value.__func__), self)
         elif isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
             value = tracer.retarget(value)
-        elif isinstance(value, float) and not isinstance(value, np.generic):
-            # A number of the spec, not of the source: it must not become part of the text.
-            value = np.float64(value)
-        elif isinstance(value, np.ndarray) and not hasattr(type(target), name) and value.ndim == 3:
-            raise AttributeError(name)  # A buffer that TVB keeps from its last call.
-        else:
-            return value
         object.__setattr__(self, name, value)
         return value
 
@@ -73,8 +75,11 @@ class Proxy:
 class Tracer:
     """Runs TVB's functions on stand-ins."""
 
-    def __init__(self, graph: Graph, shape: tuple[int, ...], call_gufunc: Callable[..., Any]) -> None:
-        self.graph, self._numpy, self._call_gufunc = graph, NumPy(shape), call_gufunc
+    def __init__(
+        self, graph: Graph, shape: tuple[int, ...], call_gufunc: Callable[..., Any], record: "Record | NoRecord"
+    ) -> None:
+        self.graph, self.record = graph, record
+        self._numpy, self._call_gufunc = NumPy(shape), call_gufunc
 
     def retarget(self, function: Any) -> Callable[..., Any]:
         """The same function with NumPy and compiled functions replaced by stand-ins."""

@@ -33,7 +33,7 @@ class SurfaceRun(Run):
             np.empty(source.edge_rooms[0] * size),
             np.empty(source.edge_rooms[1] * size, dtype=np.float32),
         )
-        self._fields = self._lay(program.fields)
+        self._fields = self._lay(program.numbers.fields)
         vertices, begins, columns, weights, rests, rest_columns, rest_weights = sheet.groups
 
         def place(vertex: NDArray[Any]) -> NDArray[np.int32]:
@@ -75,7 +75,7 @@ class SurfaceRun(Run):
             *(self._normals.twister(), self._rooms, self._sheet),
             (
                 *(self._states, self._draw(n), self._colours, self._lay(pulses)),
-                *(self._afferents, self._observed, program.scalars, self._fields, program.loops),
+                *(self._afferents, self._observed, program.numbers.scalars, self._fields, program.trace.loops),
                 *(self._work, self._other_work),
             ),
         )

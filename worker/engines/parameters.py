@@ -1,0 +1,231 @@
+"""Numbers of a simulator as traced code sees them, with how they are made of what the simulator holds.
+
+So a step that was traced for one simulator serves the next one of its kind, which differs in numbers alone: they are
+read and computed anew, without tracing. Called by `worker.engines.tracing`, and kept by `worker.engines.traces`.
+"""
+
+import types
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+
+class UnrecordedError(Exception):
+    """Traced code asks for more of a parameter than can be computed anew."""
+
+
+class _Result(NamedTuple):
+    """What an entry of a record gives."""
+
+    entry: int
+
+
+class _Read(NamedTuple):
+    """An attribute of a part of the simulator, such as `model` and `a`."""
+
+    owner: str
+    name: str
+
+
+class _Call(NamedTuple):
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: tuple[tuple[str, Any], ...]
+
+
+#: Stands for an attribute that is not there.
+ABSENT = object()
+
+
+@dataclass
+class Record:
+    """What a trace has read of a simulator's parts, and what it has computed of that."""
+
+    _entries: list[_Read | _Call] = field(default_factory=list)
+    #: What was read: of numbers their type and shape, of everything else all that traced code can see.
+    _kinds: dict[_Read, Hashable] = field(default_factory=dict)
+    #: Which way traced code went, where it asked a parameter.
+    _truths: dict[int, bool] = field(default_factory=dict)
+    #: One parameter for all who ask for the same.
+    _known: dict[Hashable, "Parameter"] = field(default_factory=dict)
+
+    def read(self, owner: str, name: str, value: Any) -> Any:
+        """An attribute that traced code asks for; floating-point numbers may be others the next time.
+
+        Raises
+        ------
+        UnrecordedError
+            It is an object of its own, which may hold anything.
+        """
+        place = _Read(owner, name)
+        self._kinds[place] = _kind_of(value)
+        return self._parameter(place, _as_numpy(value)) if _is_number(value) else value
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> "Parameter":
+        """What `function` makes of arguments of which some are parameters."""
+        given = tuple(_Result(one.entry) if isinstance(one, Parameter) else one for one in arguments)
+        call = _Call(function, given, tuple(keywords.items()))
+        return self._parameter(call, function(*map(value_of, arguments), **keywords))
+
+    def _parameter(self, entry: _Read | _Call, value: Any) -> "Parameter":
+        try:
+            known = self._known.get(entry)
+        except TypeError:  # An array is among the arguments.
+            known = None
+        if known is None:
+            self._entries.append(entry)
+            known = Parameter(self, len(self._entries) - 1, value)
+            with suppress(TypeError):
+                self._known[entry] = known
+        return known
+
+    def ask(self, entry: int, value: Any) -> bool:
+        """Whether an entry holds, on which traced code depends from here on."""
+        self._truths[entry] = bool(value)
+        return self._truths[entry]
+
+    def values(self, parts: Mapping[str, Any]) -> list[Any] | None:
+        """What each entry gives for other parts; None where traced code would not do the same with them."""
+        try:
+            if any(kind != _kind_of(_get(parts, place)) for place, kind in self._kinds.items()):
+                return None
+        except UnrecordedError:
+            return None
+        found: list[Any] = []
+        for entry in self._entries:
+            if isinstance(entry, _Read):
+                found.append(_as_numpy(_get(parts, entry)))
+            else:
+                given = (found[one.entry] if isinstance(one, _Result) else one for one in entry.arguments)
+                found.append(entry.function(*given, **dict(entry.keywords)))
+        return found if all(bool(found[entry]) == truth for entry, truth in self._truths.items()) else None
+
+
+class NoRecord:
+    """For what is traced for one simulator alone."""
+
+    def read(self, owner: str, name: str, value: Any) -> Any:
+        """The attribute, as NumPy takes it."""
+        return _as_numpy(value)
+
+
+class Parameter(NDArrayOperatorsMixin):
+    """A number or an array of floating-point numbers that an entry of a record gives."""
+
+    def __init__(self, record: Record, entry: int, value: Any) -> None:
+        self.record, self.entry, self.value = record, entry, value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @property
+    def ndim(self) -> int:
+        return np.ndim(self.value)
+
+    @property
+    def size(self) -> int:
+        return int(np.size(self.value))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.asarray(self.value).dtype
+
+    @property
+    def T(self) -> "Parameter":  # noqa: N802 - NumPy's name
+        return self.record.call(np.transpose, self)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator["Parameter"]:
+        return (self[k] for k in range(len(self)))
+
+    def __getitem__(self, index: Any) -> "Parameter":
+        if isinstance(index, Parameter):
+            raise UnrecordedError
+        return self.record.call(_get_item, self, index)
+
+    def take(self, which: int, axis: int) -> "Parameter":
+        return self.record.call(np.take, self, which, axis=axis)
+
+    def reshape(self, *shape: Any) -> "Parameter":
+        return self.record.call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # NumPy asks for these to see what it got.
+        raise UnrecordedError
+
+    def __bool__(self) -> bool:
+        return self.record.ask(self.entry, self.value)
+
+    def __float__(self) -> float:
+        raise UnrecordedError
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise UnrecordedError
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if not all(isinstance(one, Parameter | np.ndarray | np.generic | int | float) for one in inputs):
+            return NotImplemented
+        if method != "__call__" or keywords or ufunc.nout != 1:
+            raise UnrecordedError
+        return self.record.call(ufunc, *inputs)
+
+    def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
+        if not all(issubclass(kind, Parameter | np.ndarray) for kind in kinds):
+            return NotImplemented
+        if any(isinstance(one, list | tuple) for one in arguments) or any(map(_is_parameter, keywords.values())):
+            raise UnrecordedError
+        return self.record.call(function, *arguments, **keywords)
+
+
+def value_of(one: Any) -> Any:
+    """The value of a parameter; anything else as it is."""
+    return one.value if isinstance(one, Parameter) else one
+
+
+def _is_parameter(one: Any) -> bool:
+    return isinstance(one, Parameter)
+
+
+def _get_item(value: Any, index: Any) -> Any:
+    return value[index]
+
+
+def _get(parts: Mapping[str, Any], place: _Read) -> Any:
+    return getattr(parts[place.owner], place.name, ABSENT)
+
+
+def _as_numpy(value: Any) -> Any:
+    """A number of the simulator, not of the source: it takes part in NumPy's choice of a type."""
+    return np.float64(value) if type(value) is float else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f")
+
+
+def _kind_of(value: Any) -> Hashable:
+    """What must be the same where traced code is to do the same."""
+    if _is_number(value):
+        return type(value), np.shape(value), np.asarray(value).dtype
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype, value.tobytes()
+    if isinstance(value, types.MethodType):
+        return value.__func__
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_kind_of, value))
+    if (
+        value is None
+        or value is ABSENT
+        or isinstance(value, str | int | np.generic | types.FunctionType)
+        or hasattr(value, "py_func")
+    ):
+        return type(value), value
+    raise UnrecordedError

@@ -1,0 +1,114 @@
+"""Steps that were traced and written out before: simulators of a kind differ in numbers alone. Called by `program`."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines.emit import Quick
+from worker.engines.loops import address
+from worker.engines.parameters import NoRecord, Parameter, Record, UnrecordedError
+from worker.engines.randomness import is_twister, parts_of
+from worker.engines.source import Source, make_source
+from worker.engines.step import Step, trace_step
+from worker.engines.watchers import watches_afferents
+
+#: Traces that a process remembers.
+_MOST = 64
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of one simulator for the slots of a step."""
+
+    scalars: NDArray[np.float64]
+    #: (slots, nodes)
+    fields: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step, and the kernel's source for it."""
+
+    step: Step
+    source: Source
+    #: Addresses of the inner loops that the kernel calls.
+    loops: NDArray[np.int64]
+    record: Record | NoRecord
+
+    def numbers(self, simulator: Any) -> Numbers | None:
+        """Those of a simulator of its kind, or None where tracing it would give something else."""
+        graph, nodes = self.step.graph, simulator.number_of_nodes
+        values = self.record.values(_parts(simulator)) if isinstance(self.record, Record) else []
+        if values is None:
+            return None
+
+        def of(slot: Any) -> NDArray[np.float64]:
+            value = values[slot.entry] if isinstance(slot, Parameter) else slot
+            return np.asarray(value, dtype=np.float64).reshape(-1)
+
+        scalars, fields = map(of, graph.scalars), map(of, graph.fields)
+        return Numbers(np.array([value[0] for value in scalars]), np.array([*fields]).reshape(-1, nodes))
+
+
+_KNOWN: OrderedDict[Hashable, Trace] = OrderedDict()
+
+
+def find_trace(simulator: Any, allowed: Quick) -> tuple[Trace, Numbers]:
+    """The trace of a configured simulator, or an earlier one where they would be the same; and the simulator's numbers.
+
+    Raises
+    ------
+    UntraceableError
+        A part of it is not understood.
+    """
+    key = (allowed, *_kind_of(simulator))
+    known = _KNOWN.get(key)
+    numbers = known.numbers(simulator) if known is not None else None
+    if known is None or numbers is None:
+        known = _trace(simulator, allowed)
+        numbers = known.numbers(simulator)
+        assert numbers is not None, "a trace fits what it was traced for"
+        if isinstance(known.record, Record):
+            _KNOWN[key] = known
+            if len(_KNOWN) > _MOST:
+                _KNOWN.popitem(last=False)
+    return known, numbers
+
+
+def _trace(simulator: Any, allowed: Quick) -> Trace:
+    record: Record | NoRecord = Record() if simulator.surface is None else NoRecord()
+    try:
+        step = trace_step(simulator, record)
+    except UnrecordedError:
+        record = NoRecord()
+        step = trace_step(simulator, record)
+    source = make_source(step, allowed)
+    loops = np.array([address(loop) for loop in step.graph.loops], dtype=np.int64).ravel()
+    return Trace(step, source, loops, record)
+
+
+def _parts(simulator: Any) -> dict[str, Any]:
+    integrator = simulator.integrator
+    noise = getattr(integrator, "noise", None)
+    parts = {"model": simulator.model, "coupling": simulator.coupling, "integrator": integrator, "noise": noise}
+    bound = getattr(noise, "b", None)
+    return {**parts, "b": None if bound is None else parts_of(bound)}
+
+
+def _kind_of(simulator: Any) -> tuple[Hashable, ...]:
+    """What tracing looks at beside what it reads of the parts."""
+    model, integrator, network = simulator.model, simulator.integrator, simulator.connectivity
+    noise = getattr(integrator, "noise", None)
+    shapes = (simulator.number_of_nodes, network.number_of_regions, int(np.count_nonzero(network.weights)))
+    return (
+        *map(type, _parts(simulator).values()),
+        *(model.dfun.__func__, simulator.integrate_next_step == integrator.integrate),
+        *(shapes, model.number_of_modes, model.nvar, tuple(model.state_variables), tuple(model.variables_of_interest)),
+        *(tuple(map(int, model.cvar)), tuple(map(int, model.stvar)), np.asarray(model.state_variable_mask).tobytes()),
+        *(simulator.stimulus is None, any(map(watches_afferents, simulator.monitors))),
+        None if noise is None else (is_twister(noise.random_stream), bool(noise.ntau > 0.0)),
+    )
