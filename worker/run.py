@@ -19,7 +19,7 @@ from models.settings import Settings
 from models.spec import SimulationSpec
 from worker import checkpoint
 from worker.checkpoint import Checkpoint
-from worker.engines import choose, reference, state
+from worker.engines import choose, is_worth_compiling, reference, state
 from worker.h5.writer import DamagedError
 from worker.outputs import Outputs, clear
 from worker.pulse import Pulse, StoppedError
@@ -50,10 +50,13 @@ def run_job(
     spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
     with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_overrun) as pulse:
-        simulator = build_simulator(spec, Inputs(settings.storage))
         # Should an engine have taken its worker with it, TVB's own loop is tried next.
         wanted = spec.engine if claim.attempt - claim.saved_attempt <= 1 else "reference"
-        engine = choose(simulator, wanted, settings.cache_dir / "kernels", claim.shared.size)
+        kernels, jobs = settings.cache_dir / "kernels", claim.shared.size
+        steps = reference.steps_of(spec.simulation_length, spec.integrator["dt"])
+        is_compiled = wanted == "auto" and is_worth_compiling(steps * jobs)
+        simulator = build_simulator(spec, Inputs(settings.storage), kernels if is_compiled else None)
+        engine = choose(simulator, wanted, kernels, jobs)
         outputs = Outputs(settings.storage, claim, spec, simulator, engine.name)
         progress = _Progress(catalogue, settings, claim, spec, simulator, outputs, pulse)
         try:

@@ -1,6 +1,9 @@
 """From a SimulationSpec to a configured TVB Simulator. Called by `worker.run`; writes nothing."""
 
+import json
+from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +14,20 @@ from models.readers import read_array
 from models.spec import SimulationSpec
 from models.traits import build, fill_references
 
+#: Connectivities of the last simulations, as nobody changes them: by their section, speed and time step.
+_CONNECTIVITIES: OrderedDict[str, Any] = OrderedDict()
+_MOST = 4
 
-def build_simulator(spec: SimulationSpec, inputs: Inputs) -> Any:
+
+def build_simulator(spec: SimulationSpec, inputs: Inputs, kernels: Path | None = None) -> Any:
     """A configured `tvb.simulator.simulator.Simulator` that differs from a script's in nothing.
 
     The spec's seed goes to the noise's `noise_seed`, and to NumPy's global generator, from which TVB draws the initial
     conditions of a simulation without noise.
+
+    Parameters
+    ----------
+    kernels : the directory of compiled kernels; with them it is configured in less time
 
     Raises
     ------
@@ -27,7 +38,7 @@ def build_simulator(spec: SimulationSpec, inputs: Inputs) -> Any:
     """
     parts: dict[str, Any] = {}
     try:
-        return _build(spec, inputs, parts)
+        return _build(spec, inputs, parts, kernels)
     except TvbBatchError:
         raise
     except Exception as exc:
@@ -37,16 +48,12 @@ def build_simulator(spec: SimulationSpec, inputs: Inputs) -> Any:
         raise ConfigureError(f"{place}: TVB refuses it ({type(exc).__name__}: {reason})") from exc
 
 
-def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any]) -> Any:
+def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels: Path | None) -> Any:
     """The Simulator; notes in `parts` what it is made of, by the place in the spec."""
     from tvb.simulator.simulator import Simulator
 
     np.random.seed(spec.seed)  # noqa: NPY002 - TVB draws from the global generator
-    parts["connectivity"] = connectivity = build("connectivity", spec.connectivity, inputs)
-    if "speed" not in spec.connectivity:
-        # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from connectivity.speed.
-        connectivity.speed = np.array([spec.conduction_speed])
-    connectivity.configure()
+    parts["connectivity"] = connectivity = _connectivity(spec, inputs)
     for name, role, section in (
         ("surface", "cortex", spec.surface), ("model", "model", spec.model), ("coupling", "coupling", spec.coupling),
         ("stimulus", "stimulus", spec.stimulus),
@@ -77,7 +84,29 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any]) -> Any:
         given = spec.initial_conditions
         values = read_array(inputs, given["from_file"]) if isinstance(given, dict) else given
         simulator.initial_conditions = np.array(values, dtype=float)
-    return simulator.configure()
+    if kernels is None:
+        return simulator.configure()
+    # They need Numba, which takes a second to import.
+    from worker.engines.initial import configure
+    from worker.engines.kernels import load_primitives
+
+    return configure(simulator, load_primitives(kernels))
+
+
+def _connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
+    """The configured connectivity, of an earlier simulation where that has the same delays."""
+    key = json.dumps([spec.connectivity, spec.conduction_speed, spec.integrator["dt"]], sort_keys=True)
+    if key not in _CONNECTIVITIES:
+        connectivity = build("connectivity", spec.connectivity, inputs)
+        if "speed" not in spec.connectivity:
+            # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from
+            # connectivity.speed.
+            connectivity.speed = np.array([spec.conduction_speed])
+        connectivity.configure()
+        _CONNECTIVITIES[key] = connectivity
+        if len(_CONNECTIVITIES) > _MOST:
+            _CONNECTIVITIES.popitem(last=False)
+    return _CONNECTIVITIES[key]
 
 
 def _integrator(spec: SimulationSpec, inputs: Inputs) -> Any:

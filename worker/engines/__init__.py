@@ -25,6 +25,11 @@ class Choice:
 WORTH_COMPILING = 10_000
 
 
+def is_worth_compiling(steps: int) -> bool:
+    """Whether so many steps of a region simulation, or steps times thousands of vertices, are worth a compilation."""
+    return steps >= WORTH_COMPILING
+
+
 def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jobs: int = 1) -> Choice:
     """The fastest engine that runs the configured simulator as TVB would.
 
@@ -38,7 +43,7 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jo
         return Choice(reference.NAME, "asked for", reference.stream)
     steps = reference.count_steps(simulator) * jobs
     thousands = 1 if simulator.surface is None else max(1, simulator.number_of_nodes // 1000)
-    if steps * thousands < WORTH_COMPILING:
+    if not is_worth_compiling(steps * thousands):
         return Choice(reference.NAME, f"{steps:,} steps are not worth compiling for", reference.stream)
     reasons: list[str] = []
     for one in (compiled, hybrid):

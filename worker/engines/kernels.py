@@ -28,6 +28,7 @@ _PRIMITIVES = (
     "exponential",
     "memory",
     "arithmetic",
+    "twister",
     "normals",
     "stocks",
     "eights",

@@ -11,17 +11,29 @@ from numpy.typing import NDArray
 WORDS = 624
 
 
-class NormalStream:
-    """A RandomState's Mersenne Twister, taken out for a while and put back where the kernel left it."""
+class Twister:
+    """A RandomState's Mersenne Twister, taken out for a while and put back where the primitives left it."""
 
-    def __init__(self, primitives: ModuleType, stream: Any, needed: NDArray[np.bool_]) -> None:
-        """Take out the state of `stream`; of the normals of a step only those that are `needed` must be written."""
-        name, key, used, has_spare, spare = stream.get_state()
-        assert name == "MT19937"
-        self.key, self.words = key.copy(), np.empty(WORDS, dtype=np.uint32)
-        primitives.temper(self.key, self.words)
+    def __init__(self, primitives: ModuleType, stream: Any) -> None:
+        """Take out the state of `stream`, where there is one."""
+        _, key, used, has_spare, spare = stream.get_state() if stream else ("", np.zeros(WORDS, np.uint32), 0, 0, 0.0)
+        self.key, self.words = key.copy(), np.zeros(WORDS, dtype=np.uint32)
+        if stream:
+            primitives.temper(self.key, self.words)
         self.used = np.array([used], dtype=np.int64)
         self.spare = np.array([float(has_spare), spare])
+
+    def put_back(self, stream: Any) -> None:
+        """`stream` goes on where the primitives ended."""
+        stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
+
+
+class NormalStream(Twister):
+    """The same for normals."""
+
+    def __init__(self, primitives: ModuleType, stream: Any, needed: NDArray[np.bool_]) -> None:
+        """Of the normals of a step those that are `needed` must be written."""
+        super().__init__(primitives, stream)
         self.free = _free(needed)
 
     def twister(self) -> tuple[NDArray[Any], ...]:
@@ -31,10 +43,6 @@ class NormalStream:
     def fill(self, primitives: ModuleType, out: NDArray[np.float64]) -> None:
         """Draw the next normals."""
         primitives.fill_normals(self.twister(), out, make_room())
-
-    def put_back(self, stream: Any) -> None:
-        """`stream` goes on where the kernel ended."""
-        stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
 
 
 def make_room() -> tuple[NDArray[Any], ...]:
@@ -54,6 +62,17 @@ def draws_normals(primitives: ModuleType) -> bool:
     out = np.empty(20_001)
     own.fill(primitives, out)
     return np.array_equal(out, numpy.normal(size=out.size))
+
+
+@cache
+def draws_uniforms(primitives: ModuleType) -> bool:
+    """The same for numbers between two others."""
+    numpy = np.random.RandomState(1)
+    # An odd number of words is used, so that some pairs lie on both sides of a refill.
+    numpy.randint(2**32, dtype=np.uint32)
+    own, out, (low, high) = Twister(primitives, numpy), np.empty(5_001), (-0.3, 0.4)
+    primitives.fill_uniforms(own.key, own.words, own.used, low, high - low, out)
+    return np.array_equal(out, numpy.uniform(low, high, out.size))
 
 
 def _free(needed: NDArray[np.bool_]) -> NDArray[np.int64]:

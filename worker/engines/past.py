@@ -18,7 +18,7 @@ from worker.engines.graph import UntraceableError
 from worker.engines.sums import BLOCK, LANES, Edges, Order, Sums, make_sums
 
 #: Room for at least so many steps, so that the window slides seldom.
-_LEAST_ROOM = 256
+_LEAST_ROOM = 1024
 
 _SUMS: OrderedDict[bytes, Sums] = OrderedDict()
 
@@ -88,7 +88,7 @@ class Past:
         sent = simulator.history.buffer[order]
         if not coupling.by_edge:
             sent = send(simulator.coupling, sent, dense=coupling.dense)
-        columns = self._horizon + max(steps, self._horizon // 2, _LEAST_ROOM) + BLOCK
+        columns = self._horizon + max(steps, self._horizon, _LEAST_ROOM) + BLOCK
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * sent_dtype.itemsize % 4096 < 128 else 0
         every = range(sent.shape[1] * sent.shape[3])

@@ -117,7 +117,7 @@ class Run:
         self._shape = self._simulator.current_state.shape
         self._colours = np.zeros((2, 1, 1))
         self._noise = noise
-        stream = noise.random_stream if noise is not None else np.random.RandomState(0)
+        stream = noise.random_stream if noise is not None else None
         needed = np.ones(self._shape, dtype=bool)
         if noise is not None and self._program.step.coloured:
             self._colours = np.zeros_like(self._states)

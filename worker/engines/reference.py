@@ -47,7 +47,11 @@ class Chunk:
 
 def count_steps(simulator: Any) -> int:
     """How many steps TVB makes for the simulator's `simulation_length`."""
-    length, dt = float(simulator.simulation_length), float(simulator.integrator.dt)
+    return steps_of(float(simulator.simulation_length), float(simulator.integrator.dt))
+
+
+def steps_of(length: float, dt: float) -> int:
+    """How many steps of `dt` ms TVB makes for a length in ms."""
     return math.ceil(length / dt)
 
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from worker.engines import choose
+from worker.engines.kernels import load_primitives
 
 #: How long a worker waits for another one of this host that compiles; it takes 15 s. Seconds.
 PATIENCE = 120.0
@@ -35,7 +36,9 @@ def warm(cache: Path) -> list[str]:
 
 
 def _run(coupling: str, cache: Path) -> str:
-    simulator = _small(coupling)
+    from worker.engines.initial import configure  # It imports TVB.
+
+    simulator = configure(_small(coupling), load_primitives(cache))
     engine = choose(simulator, "auto", cache, 10**6)
     for _ in engine.stream(simulator, 16):
         pass
@@ -43,7 +46,7 @@ def _run(coupling: str, cache: Path) -> str:
 
 
 def _small(coupling: str) -> Any:
-    """Two nodes for a few steps, with noise."""
+    """Two nodes for a few steps, with noise; not configured yet."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator import coupling as couplings
     from tvb.simulator import integrators, models, monitors, noise, simulator
@@ -63,7 +66,7 @@ def _small(coupling: str) -> Any:
         integrator=integrators.HeunStochastic(dt=0.5, noise=noise.Additive(nsig=np.array([1e-3]))),
         monitors=[monitors.TemporalAverage(period=1.0)],
         simulation_length=16.0,
-    ).configure()
+    )
 
 
 @contextmanager

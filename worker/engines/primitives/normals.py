@@ -6,46 +6,7 @@ import math
 import numpy as np
 
 from worker.engines.keeping import jit
-
-#: Words of the state of NumPy's MT19937, all made at once.
-_WORDS = 624
-_UPPER, _LOWER, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
-_ONE = np.uint32(1)
-
-
-@jit
-def _twist(high, low, far):
-    y = (high & _UPPER) | (low & _LOWER)
-    return far ^ (y >> _ONE) ^ ((np.uint32(0) - (y & _ONE)) & _MATRIX)
-
-
-@jit
-def next_words(key, words):
-    """Make the next 624 words of MT19937: `key` is its state, `words` what the state gives out."""
-    for i in range(227):
-        key[i] = _twist(key[i], key[i + 1], key[i + 397])
-    for i in range(227, 623):
-        key[i] = _twist(key[i], key[i + 1], key[i - 227])
-    key[623] = _twist(key[623], key[0], key[396])
-    temper(key, words)
-
-
-@jit
-def temper(key, words):
-    """What the state gives out."""
-    for i in range(_WORDS):
-        y = key[i]
-        y ^= y >> np.uint32(11)
-        y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
-        y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
-        words[i] = y ^ (y >> np.uint32(18))
-
-
-@jit
-def _double(a, b):
-    """53 bits of two words, from -1 to 1."""
-    whole = np.float64(np.int32(a >> np.uint32(5))) * 67108864.0 + np.float64(np.int32(b >> np.uint32(6)))
-    return 2.0 * (whole / 9007199254740992.0) - 1.0
+from worker.engines.primitives.twister import WORDS, next_words, unit
 
 
 @jit
@@ -106,10 +67,10 @@ def _try_pairs(twister, room, wanted):
     """Try as many pairs as the words at hand allow; return how many lie in the circle, at most `wanted`."""
     key, words, used, _, _ = twister
     tried, kept, inside, four = room
-    if used[0] >= _WORDS:
+    if used[0] >= WORDS:
         next_words(key, words)
         used[0] = 0
-    pairs = (_WORDS - used[0]) // 4
+    pairs = (WORDS - used[0]) // 4
     if pairs == 0:
         _straddle(key, words, used, four)
         _polar(four, tried, inside)
@@ -133,8 +94,8 @@ def _polar(words, tried, inside):
     """Points of the square, the squares of their distances from its middle, and whether each lies in the circle."""
     x, y, r2 = tried[0], tried[1], tried[2]
     for i in range(words.size // 4):
-        a = _double(words[4 * i], words[4 * i + 1])
-        b = _double(words[4 * i + 2], words[4 * i + 3])
+        a = 2.0 * unit(words[4 * i], words[4 * i + 1]) - 1.0
+        b = 2.0 * unit(words[4 * i + 2], words[4 * i + 3]) - 1.0
         x[i] = a
         y[i] = b
         r2[i] = a * a + b * b
@@ -146,7 +107,7 @@ def _polar(words, tried, inside):
 def _straddle(key, words, used, four):
     """Four words that lie on both sides of a refill."""
     for k in range(4):
-        if used[0] >= _WORDS:
+        if used[0] >= WORDS:
             next_words(key, words)
             used[0] = 0
         four[k] = words[used[0]]

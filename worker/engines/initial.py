@@ -1,0 +1,120 @@
+"""TVB's `Simulator.configure` with the same numbers in less time. Called by `worker.simulator`.
+
+Most of TVB's time goes into a past that nobody will see: random numbers for every state variable at every step of the
+longest delay, of which coupling variables alone, and one state, are kept. Here the others are passed over. What of a
+history is the same for all simulations on a network is kept from the last ones.
+"""
+
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tvb.simulator.descriptors import Final
+from tvb.simulator.descriptors import NDArray as Described
+from tvb.simulator.history import SparseHistory
+from tvb.simulator.models.base import Model
+
+from worker.engines.noise import Twister, draws_uniforms
+from worker.engines.randomness import is_twister
+
+#: Histories of the last networks, before anything was in them.
+_EMPTY: list[Any] = []
+_MOST = 4
+
+
+def configure(simulator: Any, primitives: ModuleType) -> Any:
+    """The simulator, configured as `simulator.configure()` would; it may be configured again by TVB itself."""
+    own = {
+        "_configure_history": partial(_configure_history, simulator, primitives),
+        # What TVB says of memory goes to a log that nobody reads.
+        "_guesstimate_memory_requirement": lambda: None,
+        "_census_memory_requirement": lambda: None,
+    }
+    vars(simulator).update(own)
+    try:
+        return simulator.configure()
+    finally:
+        for name in own:
+            del vars(simulator)[name]
+
+
+def _configure_history(simulator: Any, primitives: ModuleType, initial_conditions: Any = None) -> None:
+    stream = _stream_of(simulator, primitives)
+    given = simulator.initial_conditions if initial_conditions is None else initial_conditions
+    if stream is None or given is not None or simulator.surface is not None or not _is_plain(simulator):
+        type(simulator)._configure_history(simulator, initial_conditions)
+        return
+    first, past = _draw(simulator, Twister(primitives, stream), stream, primitives)
+    simulator.current_state = first
+    simulator.history = _empty_history(simulator)
+    for place, variable in enumerate(simulator.model.cvar):
+        simulator.history.buffer[:, place] = past[int(variable)]
+
+
+def _stream_of(simulator: Any, primitives: ModuleType) -> Any:
+    """The stream that TVB draws initial conditions from, where the primitives can do so."""
+    noise = getattr(simulator.integrator, "noise", None)
+    # Without noise TVB draws from NumPy's global stream.
+    stream = np.random.uniform.__self__ if noise is None else noise.random_stream  # type: ignore[attr-defined]
+    return stream if is_twister(stream) and draws_uniforms(primitives) else None
+
+
+def _is_plain(simulator: Any) -> bool:
+    """Whether TVB does no more than draw, and keep what it drew within boundaries."""
+    model, kind = simulator.model, type(simulator.model)
+    if kind.initial is not Model.initial or kind.initial_for_simulator is not Model.initial_for_simulator:
+        return False
+    ranges = (model.state_variable_range[name] for name in model.state_variables)
+    if not all(np.shape(ends) == (2,) and np.isfinite(ends[1] - ends[0]) for ends in ranges):
+        return False
+    return simulator.integrator.clamped_state_variable_values is None and simulator.current_step == 0
+
+
+def _draw(
+    simulator: Any, twister: Twister, stream: Any, primitives: ModuleType
+) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
+    """(variables, nodes, modes) the first state, and of each coupling variable its past (times, nodes, modes)."""
+    times, _, nodes, modes = simulator.good_history_shape
+    model, integrator = simulator.model, simulator.integrator
+    kept = {int(variable) for variable in model.cvar}
+    drawn: list[NDArray[np.float64]] = []
+    for variable, name in enumerate(model.state_variables):
+        low, high = map(float, model.state_variable_range[name])
+        values = np.empty((times if variable in kept else 1, nodes, modes))
+        primitives.fill_uniforms(twister.key, twister.words, twister.used, low, high - low, values.reshape(-1))
+        primitives.skip_uniforms(twister.key, twister.words, twister.used, (times - len(values)) * nodes * modes)
+        drawn.append(values)
+    twister.put_back(stream)
+    if integrator.state_variable_boundaries is not None:
+        integrator.bound_state(drawn)
+    return np.array([values[0] for values in drawn]), {variable: drawn[variable] for variable in kept}
+
+
+def _empty_history(simulator: Any) -> Any:
+    """TVB's history for the simulator's network, with nothing in it yet."""
+    network, model = simulator.connectivity, simulator.model
+    parts = (network.weights, network.idelays, np.asarray(model.cvar), model.number_of_modes)
+    for known, history in _EMPTY:
+        if all(np.array_equal(one, other) for one, other in zip(known, parts, strict=True)):
+            return _copy(history)
+    history = SparseHistory(network.weights, network.idelays, model.cvar, model.number_of_modes)
+    _EMPTY.append((tuple(np.copy(part) for part in parts), history))
+    del _EMPTY[:-_MOST]
+    return _copy(history)
+
+
+def _copy(history: Any) -> Any:
+    """Another one with arrays of its own, where these are written to; TVB keeps them in descriptors of the class."""
+    made = object.__new__(type(history))
+    for cls in type(history).__mro__:
+        for descriptor in vars(cls).values():
+            if not isinstance(descriptor, Described | Final):
+                continue
+            known = descriptor.instance_state.get(history)
+            if isinstance(descriptor, Described) and known is not None and not descriptor.read_only:
+                known = Described.State(known.array.copy(), known.initialized)
+            if known is not None:
+                descriptor.instance_state[made] = known
+    return made

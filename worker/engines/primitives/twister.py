@@ -1,0 +1,93 @@
+"""NumPy's MT19937, and the numbers from 0 to 1 that its legacy RandomState makes of it, bit for bit."""
+
+# mypy: ignore-errors
+import numpy as np
+
+from worker.engines.keeping import jit
+
+#: Of the state, all made at once.
+WORDS = 624
+_UPPER, _LOWER, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
+_ONE = np.uint32(1)
+
+
+@jit
+def _twist(high, low, far):
+    y = (high & _UPPER) | (low & _LOWER)
+    return far ^ (y >> _ONE) ^ ((np.uint32(0) - (y & _ONE)) & _MATRIX)
+
+
+@jit
+def next_key(key):
+    """Make the next 624 words of the state."""
+    for i in range(227):
+        key[i] = _twist(key[i], key[i + 1], key[i + 397])
+    for i in range(227, 623):
+        key[i] = _twist(key[i], key[i + 1], key[i - 227])
+    key[623] = _twist(key[623], key[0], key[396])
+
+
+@jit
+def temper(key, words):
+    """What the state gives out."""
+    for i in range(WORDS):
+        y = key[i]
+        y ^= y >> np.uint32(11)
+        y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
+        y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
+        words[i] = y ^ (y >> np.uint32(18))
+
+
+@jit
+def next_words(key, words):
+    """Make the next 624 words of the state, and what they give out."""
+    next_key(key)
+    temper(key, words)
+
+
+@jit
+def unit(a, b):
+    """53 bits of two words, from 0 to 1."""
+    whole = np.float64(np.int32(a >> np.uint32(5))) * 67108864.0 + np.float64(np.int32(b >> np.uint32(6)))
+    return whole / 9007199254740992.0
+
+
+@jit
+def fill_uniforms(key, words, used, low, width, out):
+    """The next `out.size` numbers of `RandomState.uniform(low, low + width)`.
+
+    Parameters
+    ----------
+    key, words : (624,) uint32, the state and what it gives out
+    used : (1,) int64, words that were used
+    """
+    done = 0
+    while done < out.size:
+        pairs = min((WORDS - used[0]) // 2, out.size - done)
+        first = used[0]
+        for k in range(pairs):
+            out[done + k] = low + width * unit(words[first + 2 * k], words[first + 2 * k + 1])
+        used[0] += 2 * pairs
+        done += pairs
+        if done < out.size:
+            last = words[WORDS - 1]
+            is_odd = used[0] < WORDS
+            next_words(key, words)
+            used[0] = 0
+            if is_odd:
+                out[done] = low + width * unit(last, words[0])
+                used[0] = 1
+                done += 1
+
+
+@jit
+def skip_uniforms(key, words, used, n):
+    """Let n numbers go by."""
+    used[0] += 2 * n
+    # The last word of a state is used before the next state is made.
+    refills = max(0, (used[0] - 1) // WORDS)
+    for _ in range(refills):
+        next_key(key)
+    used[0] -= refills * WORDS
+    if refills:
+        temper(key, words)
