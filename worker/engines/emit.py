@@ -7,6 +7,7 @@ phase, and nothing but the inputs and the outputs touches memory.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from worker.engines.graph import Block, Graph, Operation, Ref, UntraceableError
 from worker.engines.inline import count_far, inline
@@ -60,8 +61,8 @@ class Quick:
     #: Whose exp is made here.
     c_library: bool = False
     numpy: bool = False
-    #: Whether NumPy's power is as exact as `cubes` takes it for.
-    cubes: bool = False
+    #: Of which numbers NumPy's power is as exact as `cubes` takes it for.
+    cubes: Literal["none", "negative", "all"] = "none"
     #: Whether the C library's functions are as exact as `roots` takes them for.
     roots: bool = False
     #: Whether BLAS is as exact as `quick_norm` takes it for.
@@ -270,7 +271,8 @@ class _Emitter:
         room, row = self._row(operation.results[0])
         loop, out = f"loops[{2 * int(index)}], loops[{2 * int(index) + 1}]", f"{room}, {row}, n"
         if self._is_cube(operation):
-            call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n)"
+            everywhere = self._quick.cubes == "all"
+            call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n, {everywhere})"
             return [call], stores
         operands = [f"locate({place}), {step}" for place, step in places]
         operands += ["0, 0"] * (2 - len(operands))
@@ -289,7 +291,7 @@ class _Emitter:
     def _is_cube(self, operation: Operation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""
         loop = self._graph.loops[int(operation.code.split()[1])]
-        if not self._quick.cubes or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
+        if self._quick.cubes == "none" or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
             return False
         base, exponent = operation.arguments
         return exponent.name == "(3.0)" and not _is_slot(base.name, "s")

@@ -142,7 +142,7 @@ def make_body(
     scalars = _Scalars(set(names))
     body = [scalars.visit(statement) for statement in body]
     module = ast.Module(body, [])
-    if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "quick_norm"}):
+    if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "root_of_real", "quick_norm"}):
         # Names of `primitives.vectors`.
         write_out(module)
         write_roots(module)

@@ -3,6 +3,7 @@
 import ctypes
 from functools import cache
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,17 +74,17 @@ def quick_of(primitives: ModuleType) -> Quick:
     return Quick(
         c_library=primitives.compare_exp(wide) == 0,
         numpy=bool(numpy),
-        cubes=_are_cubes_sure(primitives, x),
+        cubes=_sure_cubes(primitives, x),
         roots=_are_roots_sure(primitives, x),
         norms=primitives.compare_norms(x[: x.size // 3 * 3].reshape(-1, 3)) == 0,
     )
 
 
-def _are_cubes_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
-    """Whether `sure_cube` is right about numbers of which one in twelve is as doubtful as it allows."""
+def _sure_cubes(primitives: ModuleType, x: NDArray[np.float64]) -> Literal["none", "negative", "all"]:
+    """About which numbers `sure_cube` is right, of which one in twelve is as doubtful as it allows."""
     cubes = primitives.sure_cubes(x)
-    sure = ~np.isnan(cubes)
-    return bool(np.array_equal(cubes[sure], np.power(x, 3.0)[sure]))
+    wrong = ~np.isnan(cubes) & (cubes != np.power(x, 3.0))
+    return "all" if not wrong.any() else "negative" if not wrong[x < 0.0].any() else "none"
 
 
 def _are_roots_sure(primitives: ModuleType, x: NDArray[np.float64]) -> bool:

@@ -94,7 +94,11 @@ class _Roots(ast.NodeTransformer):
         self.generic_visit(node)
         if ast.unparse(node.func) not in ("numpy.sqrt", "np.sqrt") or not _is_complex(node):
             return node
-        return self._name("square", f"square_root({ast.unparse(node.args[0])})")
+        argument = ast.unparse(node.args[0])
+        real = argument.removesuffix(" + 0 * 1j")
+        if real != argument and not _is_complex(ast.parse(real)):
+            return self._name("square", f"root_of_real({real})")
+        return self._name("square", f"square_root({argument})")
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         exponent = _fraction(node.right) if isinstance(node.op, ast.Pow) and _is_complex(node.left) else None
@@ -177,7 +181,7 @@ def _is_whole(node: ast.AST) -> bool:
     """Whether something of an expression may be an integer or a boolean that its operands do not tell of."""
     whole = (ast.Compare, ast.BoolOp, ast.Not, ast.FloorDiv)
     names = {ast.unparse(part.func).split(".")[-1] for part in ast.walk(node) if isinstance(part, ast.Call)}
-    known = {"sin", "cos", "tan", "exp", "log", "sqrt", "abs", "square_root", "norm"}
+    known = {"sin", "cos", "tan", "exp", "log", "sqrt", "abs", "square_root", "root_of_real", "norm"}
     return any(isinstance(part, whole) for part in ast.walk(node)) or not names <= known
 
 

@@ -56,16 +56,21 @@ def sure_cubes(x):
 
 
 @jit
-def cubes(function, data, x, exponent, out, n):
+def cubes(function, data, x, exponent, out, n, everywhere):
     """`x ** 3` of n numbers, by NumPy's loop where pow may round either way.
 
     Parameters
     ----------
     function, data, exponent : as `call_loop` takes them
     x, out : pointers to numbers that lie apart
+    everywhere : whether `sure_cube` is right; else it is so for negative numbers, which NumPy does one by one
     """
+    if not everywhere:
+        for i in range(n):
+            out[i] = 1.0 if x[i] < 0.0 else x[i]
+        call_loop(function, data, locate(out, 0, 1), 8, exponent, 0, locate(out, 0, 1), 8, n)
     for i in range(n):
-        out[i] = sure_cube(x[i])
+        out[i] = sure_cube(x[i]) if everywhere or x[i] < 0.0 else out[i]
     for i in range(n):
-        if out[i] != out[i]:
+        if out[i] != out[i] and x[i] == x[i]:
             call_loop(function, data, locate(x, i, 1), 8, exponent, 0, locate(out, i, 1), 8, 1)

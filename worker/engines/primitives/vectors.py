@@ -72,14 +72,21 @@ def compare_norms(vectors):
     return wrong
 
 
+@inlined
+def root_of_real(x):
+    """Numba's `numpy.sqrt` of a complex number whose imaginary part is 0, without a branch."""
+    size = math.sqrt(abs(x))
+    # Numba scales what might overflow, and forgets it for these.
+    size = size * 0.5 if x <= -_HUGE else size
+    return complex(0.0 if x <= 0.0 else size, 0.0 if x > 0.0 else size)
+
+
 @jit
 def square_root(x):
     """Numba's `numpy.sqrt` of a complex number; of one without an imaginary part, without what that would need."""
     if x.imag == 0.0:
-        size = math.sqrt(abs(x.real))
-        # Numba scales what might overflow, and forgets it for these.
-        size = size * 0.5 if x.real <= -_HUGE else size
-        return complex(0.0 if x.real <= 0.0 else size, x.imag if x.real > 0.0 else math.copysign(size, x.imag))
+        found = root_of_real(x.real)
+        return complex(found.real, math.copysign(found.imag, x.imag))
     return np.sqrt(x)
 
 
