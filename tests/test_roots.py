@@ -14,11 +14,12 @@ from numba import njit
 from test_vectors import THIRD, numbers, same_bits
 
 from worker.engines.emit import emit_function
-from worker.engines.graph import Graph, UntraceableError
+from worker.engines.graph import Graph
 from worker.engines.kernels import load_kernel, load_primitives
 from worker.engines.loops import quick_of
 from worker.engines.primitives.roots import sure_roots, third_roots
 from worker.engines.roots import split_at_roots, write_roots
+from worker.engines.source import _compile
 from worker.engines.turns import take_turns
 
 KERNEL = """
@@ -178,9 +179,17 @@ def test_an_angle_that_changes_stays_a_call(text: str) -> None:
     assert ast.unparse(module) == text
 
 
-def test_an_angle_that_all_nodes_share_is_not_taken() -> None:
+def test_an_angle_that_all_nodes_share_is_turned_by(kernels: Path) -> None:
     graph = Graph()
-    cosine, _ = graph.apply("turns", [graph.scalar(0.5, object())], "dd")
+    cosine, sine = graph.apply("turns", [graph.scalar(0.5)], "dd")
+    outputs = [(("out", k), ref) for k, ref in enumerate((cosine, sine))]
+    text = _compile(
+        *emit_function("turn_all", graph, {}, outputs, ("out",)), types={"loops": "int64", "work32": "float32"}
+    )
+    address = load_kernel(text, kernels).address("turn_all")
+    out, work = np.zeros((2, 5)), np.zeros((9, 5))
 
-    with pytest.raises(UntraceableError, match="all nodes share"):
-        emit_function("f", graph, {}, [(("out", 0), cosine)], ("out",))
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 6)(address)
+    call(5, *(array.ctypes.data for array in (out, np.array(graph.scalars), work, work, work, work)))
+
+    assert out.tolist() == [[math.cos(0.5)] * 5, [math.sin(0.5)] * 5]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from worker.engines.graph import Block, Graph, Operation, Ref, UntraceableError
+from worker.engines.graph import Block, Graph, Operation, Ref
 from worker.engines.inline import count_far, inline
 
 _TEMPLATES = {
@@ -25,7 +25,7 @@ _TEMPLATES = {
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
 #: Functions of `primitives.roots`, which are done for all nodes at once.
-_ROWS = ("roots", "turns")
+ROWS = ("roots", "turns", "norms")
 _BYTES = {"work": 8, "work32": 4}
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
 SHARED = ("scalars", "fields", "loops", "work", "work32")
@@ -156,7 +156,7 @@ class _Emitter:
         phases = [_Phase()]
         for operation in operations:
             number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block", "local", *_ROWS)) and not self._is_quick(operation)
+            later = operation.code.startswith(("loop", "block", "local", *ROWS)) and not self._is_quick(operation)
             for ref in operation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -256,7 +256,7 @@ class _Emitter:
 
     def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         """The lines that call a whole-array operation, and what each node must store where before."""
-        if operation.code in _ROWS:
+        if operation.code in ROWS:
             return self._rows_call(operation, phase)
         kind, index = operation.code.split()
         if kind == "block":
@@ -280,13 +280,18 @@ class _Emitter:
 
     def _rows_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
         stores: list[Store] = []
-        operands = [self._operand(ref, phase, stores) for ref in operation.arguments]
-        if any(step == 0 for _, step in operands):
-            raise UntraceableError("an angle that all nodes share")
-        places = [place for place, _ in operands]
+        places: list[str] = []
+        for ref in operation.arguments:
+            place, step = self._operand(ref, phase, stores)
+            if step == 0:  # All nodes share it.
+                room, row = self._row(Ref(f"row of {ref.name}", "d"))
+                stores.append((room, row, ref.name))
+                place = f"{room}, {row}, n"
+            places.append(place)
         rows = [self._row(ref) for ref in operation.results]
         places += [f"{room}, {row}, n" for room, row in rows]
-        return [f"{operation.code}({self._quick.roots}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+        quick = self._quick.norms if operation.code == "norms" else self._quick.roots
+        return [f"{operation.code}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
 
     def _is_cube(self, operation: Operation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""

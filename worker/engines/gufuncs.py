@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
+from worker.engines.lengths import cut_at_lengths, names_in
 from worker.engines.operands import cast, operand
 from worker.engines.roots import FOUND, GIVEN, split_at_roots, write_roots
 from worker.engines.standins import Stack, Value
@@ -52,23 +53,21 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
     whole = tuple(kind == "i" for kind in kinds)
     body = make_body(builder.py_func, tuple(widths), sizes[output], whole)
     known = dict(zip(body.inputs, refs, strict=True))
-    for name in body.angles:
-        known |= zip(names_of_turn(name), graph.apply("turns", [known[name]], "dd"), strict=True)
-    _call(graph, body.first, known)
-    if body.second is not None:
-        found = graph.apply("roots", [known[name] for name in GIVEN], "d" * (len(FOUND) + 4))
-        known |= zip(FOUND, found, strict=False)
-        _call(graph, body.second, known)
+    for piece in body.pieces:
+        _add(graph, piece, known)
     return Stack([Value(graph, known[name], nodes) for name in body.results], axis=1)
 
 
-def _call(graph: Graph, function: Scalar, known: dict[str, Ref]) -> None:
-    """Add what a function makes to what is known."""
-    if function not in graph.functions:
-        graph.functions.append(function)
-    read = [known[name] for name in function.inputs]
-    results = graph.apply(f"call {graph.functions.index(function)}", read, "d" * len(function.results))
-    known |= zip(function.results, results, strict=True)
+def _add(graph: Graph, piece: "Scalar | Rows", known: dict[str, Ref]) -> None:
+    """Add what a piece makes to what is known."""
+    if isinstance(piece, Rows):
+        code = piece.code
+    else:
+        if piece not in graph.functions:
+            graph.functions.append(piece)
+        code = f"call {graph.functions.index(piece)}"
+    results = graph.apply(code, [known[name] for name in piece.inputs], "d" * len(piece.results))
+    known |= zip(piece.results, results, strict=True)
 
 
 def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> Ref:
@@ -105,16 +104,22 @@ def _kinds(builder: Any) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """A function of the primitives that is done for all nodes at once: `emit.ROWS`."""
+
+    code: str
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Body:
-    """The body of a function in single numbers, cut in two where it has roots for `primitives.roots`."""
+    """The body of a function in single numbers, cut in pieces where `Rows` do better."""
 
     #: All numbers that it is called with.
     inputs: tuple[str, ...]
     results: tuple[str, ...]
-    #: Inputs whose cosine and sine the first half takes, by `primitives.roots`.
-    angles: tuple[str, ...]
-    first: Scalar
-    second: Scalar | None
+    pieces: tuple[Scalar | Rows, ...]
 
 
 @cache
@@ -154,13 +159,35 @@ def make_body(
     integers = {f"{name}_0" for name, is_whole in zip(names, whole, strict=False) if is_whole}
     halves = split_at_roots(module.body, inputs, results, integers)
     if halves is None:
-        return Body(tuple(inputs), results, (), _scalar_of(module.body, inputs, results, imports), None)
+        return Body(tuple(inputs), results, (_scalar_of(module.body, inputs, results, imports),))
     wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
     angles = take_turns(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
     turned = [name for angle in angles for name in names_of_turn(angle)]
-    first = _scalar_of(halves.before, [*inputs, *turned], (*GIVEN, *halves.carried), imports)
-    second = _scalar_of(halves.after, [*inputs, *halves.carried, *FOUND], results, imports)
-    return Body(tuple(inputs), results, angles, first, second)
+    pieces: list[Scalar | Rows] = [Rows("turns", (angle,), names_of_turn(angle)) for angle in angles]
+    pieces += _at_lengths(halves.before, [*inputs, *turned], (*GIVEN, *halves.carried), imports)
+    pieces.append(Rows("roots", GIVEN, (*FOUND, *(f"room{k}" for k in range(4)))))
+    pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *FOUND], results, imports))
+    return Body(tuple(inputs), results, tuple(pieces))
+
+
+def _at_lengths(
+    body: list[ast.stmt], inputs: list[str], results: tuple[str, ...], imports: tuple[str, ...]
+) -> list[Scalar | Rows]:
+    """The pieces of a body that may have lengths of vectors."""
+    cut = cut_at_lengths(body)
+    if cut is None:
+        return [_scalar_of(body, inputs, results, imports)]
+    made = {name for statement in cut.before for name in names_in(statement)}
+    wanted = {*results, *(name for _, numbers in cut.lengths for name in numbers)}
+    wanted |= {name for statement in cut.after for name in names_in(statement)}
+    early = tuple(sorted((made & wanted) - {*inputs}))
+    lengths = [name for name, _ in cut.lengths]
+    late = tuple(name for name in results if name not in early)
+    return [
+        _scalar_of(cut.before, inputs, early, imports),
+        *(Rows("norms", numbers, (name,)) for name, numbers in cut.lengths),
+        _scalar_of(cut.after, [*inputs, *early, *lengths], late, imports),
+    ]
 
 
 def _scalar_of(

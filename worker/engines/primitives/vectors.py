@@ -63,6 +63,16 @@ def quick_norm(a, b, c):
 
 
 @jit
+def norms(quick, n, a, b, c, lengths):
+    """The lengths of n vectors of three numbers; all are pointers."""
+    for i in range(n):
+        lengths[i] = sure_norm(a[i], b[i], c[i]) if quick else math.nan
+    for i in range(n):
+        if lengths[i] != lengths[i]:
+            lengths[i] = norm(a[i], b[i], c[i])
+
+
+@jit
 def compare_norms(vectors):
     """How many of the norms of (n, 3) numbers are not what `norm` says."""
     wrong = 0
