@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 #: Rows are written no more often than this while a job runs. Seconds.
 HEARTBEAT_EVERY = 1.0
+#: More often where the lease is short: some words may be lost on their way before it runs out.
+HEARTBEATS_OF_A_LEASE = 15
 
 #: How long after its time limit a job that does not come to the end of a chunk is ended with its process. Seconds.
 HARD_AFTER = 60.0
@@ -74,7 +76,7 @@ class Pulse:
             raise StoppedError("the worker was told to stop")
         if self._limit is not None and self.seconds() > self._limit:
             raise self._overrun()
-        if time.monotonic() - self._last >= HEARTBEAT_EVERY:
+        if time.monotonic() - self._last >= min(HEARTBEAT_EVERY, self._lease / HEARTBEATS_OF_A_LEASE):
             self.say()
 
     def say(self) -> None:
