@@ -531,13 +531,21 @@ def test_a_claim_tells_the_same_on_an_sqlite_that_cannot_return_rows(tmp_path, m
 def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
     template = request.getfixturevalue("postgres_server")
     catalogue = Catalogue.open(template.format(name="postgres"), create=True)
-    add(catalogue, 1)
+    job = first(catalogue, add(catalogue, 1))
     killer = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
-    with killer.connect() as connection, contextlib.suppress(Exception):
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
+    def cut() -> None:
+        with killer.connect() as connection, contextlib.suppress(Exception):
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.execute(text(others))
 
+    cut()
     assert catalogue.count() == 1
+    cut()
+    claim = catalogue.claim(job.gid, "w", LEASE)
+    cut()
+    catalogue.finish(claim, [output()], engine="e", versions={})
+    assert len(catalogue.outputs([job.gid])) == 1
     catalogue.dispose()
     killer.dispose()
 
