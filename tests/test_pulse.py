@@ -1,6 +1,7 @@
 """What ends a job before its end: a time limit, soft or hard, NaN where it was to stop there; and what keeps it alive."""
 
 import multiprocessing
+import threading
 import time
 from datetime import timedelta
 
@@ -90,6 +91,36 @@ def test_a_lease_is_extended_while_no_chunk_ends(settings, catalogue) -> None:
         assert catalogue.expire(max_attempts=3) == 0
 
     wait_until(lambda: catalogue.expire(max_attempts=3), seconds=5)
+
+
+def test_one_thread_looks_after_all_jobs_of_a_process_and_another_after_those_of_its_child(catalogue, settings) -> None:
+    gid, threads = add(catalogue), set()
+    for _ in range(3):
+        claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
+        with Pulse(catalogue, claim, 1.0, None, lambda: False):
+            threads.add(threading.active_count())
+        catalogue.release(claim)
+
+    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        process = multiprocessing.get_context("fork").Process(target=hold, args=(settings, gid))
+        process.start()
+        wait_until(lambda: catalogue.find_job(str(gid)).status == Status.STARTED)
+        until = catalogue.find_job(str(gid)).lease_until
+        wait_until(lambda: catalogue.find_job(str(gid)).lease_until > until, seconds=10)
+        process.join(20)
+
+    assert len(threads) == 1
+    assert process.exitcode == 0
+
+
+def hold(settings, gid) -> None:
+    """Be in the middle of a job until its lease was extended twice."""
+    catalogue = Catalogue.open(settings.database)
+    claim = catalogue.claim(gid, "child", timedelta(seconds=1.0))
+    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        for _ in range(2):
+            until = catalogue.find_job(str(gid)).lease_until
+            wait_until(lambda until=until: catalogue.find_job(str(gid)).lease_until > until, seconds=10)
 
 
 @pytest.mark.parametrize(("lease", "every"), [(120.0, 1.0), (3.0, 0.2)])
