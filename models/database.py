@@ -41,7 +41,8 @@ def connect(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(url)
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        # No ping goes before each transaction: `transact` begins one again whose connection turns out to be cut.
+        return create_engine(url, connect_args={"connect_timeout": 10})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
         hint = "; `pip install tvb-batch[postgres]` brings the driver" if isinstance(exc, ModuleNotFoundError) else ""
         raise DatabaseUrlError(f"TVB_BATCH_DATABASE_URL: cannot be used ({_first_line(exc)}){hint}") from exc

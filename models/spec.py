@@ -9,6 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.components import Attribute
+from models.components import Attribute, find
 from models.errors import SpecError
 from models.fit import check_format, check_shapes, check_times, time_warnings
 from models.names import assign, is_section, parameters
@@ -171,12 +172,17 @@ class SimulationSpec(BaseModel):
 
     def canonical_json(self) -> str:
         """The one text of this simulation: sorted, without spaces, every default written out."""
-        return to_json(self.canonical())
+        return _joined(self._texts)
 
     def parameters_hash(self) -> str:
         """sha256 of what decides the data; equal for simulations that TVB cannot tell apart."""
-        decisive = {name: value for name, value in self.canonical().items() if name not in NOT_DECISIVE}
-        return hashlib.sha256(to_json(decisive).encode()).hexdigest()
+        decisive = {name: text for name, text in self._texts.items() if name not in NOT_DECISIVE}
+        return hashlib.sha256(_joined(decisive).encode()).hexdigest()
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The one text of each field, sorted: the jobs of a sweep have most of them in common."""
+        return {name: to_json(value) for name, value in sorted(self.canonical().items())}
 
     def with_parameters(self, values: Mapping[str, Any]) -> "SimulationSpec":
         """The same simulation with other values, such as `{"coupling.a": 5.0, "monitors[0].period": 1.0}`.
@@ -186,6 +192,30 @@ class SimulationSpec(BaseModel):
         SpecError
             There is no such parameter, or the value does not fit it.
         """
+        return self._with_numbers(values) or self._with_any(values)
+
+    def _with_numbers(self, values: Mapping[str, Any]) -> "SimulationSpec | None":
+        """What `_with_any` makes of plain numbers and a seed, in a fifth of its time; None of anything else."""
+        fields = self.model_dump()
+        try:
+            for name, value in values.items():
+                attribute = self.plain(name)
+                if attribute is not None and is_number(value):
+                    section, _, key = name.partition(".")
+                    fields[section][key] = checked(attribute, value, name)
+                elif name == "seed" and type(value) is int and 0 <= value < 2**32:
+                    fields["seed"] = value
+                else:
+                    return None
+        except SpecError:
+            # The other one says which of several faults comes first.
+            return None
+        made = SimulationSpec.model_construct(**fields)
+        changed = {name.partition(".")[0] for name in values}
+        vars(made)["_texts"] = {**self._texts, **{name: to_json(fields[name]) for name in changed}}
+        return made
+
+    def _with_any(self, values: Mapping[str, Any]) -> "SimulationSpec":
         changed = self.canonical()
         # A class or a section comes first: what else is changed may be a parameter of it.
         wholes = {name: value for name, value in values.items() if name.endswith("class") or _is_whole(value)}
@@ -202,6 +232,18 @@ class SimulationSpec(BaseModel):
             if name not in wholes:
                 assign(changed, name, value)
         return simulation(changed)
+
+    def plain(self, name: str) -> Attribute | None:
+        """What TVB declares of a number of model or coupling that fits all else whatever it is; None for any other."""
+        section, _, key = name.partition(".")
+        if section not in ("model", "coupling"):
+            return None
+        values: Section = getattr(self, section)
+        attribute, value = find(section, values["class"], section).attributes.get(key), values.get(key)
+        if attribute is None or attribute.type not in ("array", "float") or attribute.dtype != "f":
+            return None
+        is_one = isinstance(value, list) and len(value) == 1 if attribute.type == "array" else is_number(value)
+        return attribute if is_one else None
 
     def with_files(self, place: Callable[[str, str], str]) -> "SimulationSpec":
         """The same simulation with other places of its files: `place(path in the spec, file)` tells where each is."""
@@ -280,6 +322,16 @@ def spec_error(exc: ValidationError) -> SpecError:
 def to_json(value: Any) -> str:
     """The one text of a JSON value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one, and no truth."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """The one text of a JSON object, of those of its values."""
+    return "{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
 
 def _is_whole(value: Any) -> bool:

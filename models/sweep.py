@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from models.components import did_you_mean, find
+from models.components import did_you_mean
 from models.errors import SpecError
 from models.expressions import ExpressionError
 from models.names import get, is_section, parameters
@@ -21,6 +21,7 @@ from models.spec import (
     NOT_DECISIVE,
     SimulationSpec,
     complete_part,
+    is_number,
     simulation,
     spec_error,
     spec_warnings,
@@ -191,7 +192,7 @@ class SweepSpec(BaseModel):
 
     @cached_property
     def _template(self) -> "_Template | None":
-        if all(_is_number(value) for _, value in values(self.plan)) and self._is_full:
+        if all(is_number(value) for _, value in values(self.plan)) and self._is_full:
             return _Template.of(self.base, self.names)
         return None
 
@@ -209,13 +210,11 @@ class _Template:
 
     def __init__(self, base: SimulationSpec, names: list[str]) -> None:
         canonical = {name: value for name, value in base.canonical().items() if name not in NOT_DECISIVE}
-        self._attributes = {}
+        self._attributes = {name: attribute for name in names if (attribute := base.plain(name))}
         marks = {}
         for name in [*names, "seed"]:
             section, _, key = name.rpartition(".")
             place = canonical[section] if section else canonical
-            if section:
-                self._attributes[name] = find(section, canonical[section]["class"], section).attributes[key]
             marks[name] = f"\0{name}\0"
             place[key] = marks[name]
         text = to_json(canonical)
@@ -230,17 +229,7 @@ class _Template:
     @classmethod
     def of(cls, base: SimulationSpec, names: list[str]) -> "_Template | None":
         """A template, or None when a swept parameter may clash with another one."""
-        for name in names:
-            section, _, key = name.rpartition(".")
-            if section not in ("model", "coupling") or "[" in key or key == "class":
-                return None
-            attribute = find(section, getattr(base, section)["class"], section).attributes.get(key)
-            if attribute is None or attribute.type not in ("array", "float") or attribute.dtype != "f":
-                return None
-            value = getattr(base, section).get(key)
-            if attribute.type == "array" and (not isinstance(value, list) or len(value) != 1):
-                return None
-        return cls(base, names)
+        return cls(base, names) if all(map(base.plain, names)) else None
 
     def check(self, point: Mapping[str, Any]) -> None:
         """Return when every value fits its parameter."""
@@ -257,10 +246,6 @@ class _Template:
 
     def _value(self, name: str, value: Any) -> Any:
         return checked(self._attributes[name], value, name)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _with_whole_sections(plan: dict[str, Any]) -> dict[str, Any]:

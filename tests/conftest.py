@@ -40,6 +40,9 @@ SHORT = {
     "monitors": [{"class": "TemporalAverage", "period": 1.0}],
 }
 
+#: What makes it run until it is taken away, on any machine: TVB's own loop takes minutes for it.
+ENDLESS = {"simulation_length": 600_000.0, "engine": "reference"}
+
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 60.0, every: float = 0.05) -> Any:
     """What `condition` returns once it is true; fails the test after `seconds`."""

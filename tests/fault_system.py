@@ -32,8 +32,13 @@ from worker.h5.verify import verify
 
 #: A worker that is silent for so long is dead. Seconds.
 LEASE = 3.0
-#: TVB's own loop, for two to three seconds; nothing is compiled.
-LONG = {**SHORT, "simulation_length": 3000.0, "engine": "reference"}
+#: TVB's own loop, for one to five seconds: some words of a worker whose lease is so short. Nothing is compiled.
+LONG = {
+    **SHORT,
+    "simulation_length": 6000.0,
+    "monitors": [{"class": "TemporalAverage", "period": 2.0}],
+    "engine": "reference",
+}
 BRIEF = {**SHORT, "engine": "reference"}
 
 

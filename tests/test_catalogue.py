@@ -510,17 +510,42 @@ def test_many_threads_may_share_a_catalogue(catalogue) -> None:
     assert sorted(claimed) == sorted(gids)
 
 
+def test_a_claim_tells_the_same_on_an_sqlite_that_cannot_return_rows(tmp_path, monkeypatch) -> None:
+    usual = Catalogue.open(f"sqlite:///{tmp_path}/c.sqlite", create=True)
+    one, other = usual.jobs(sweep=add(usual, 2).gid)
+    # As before SQLite 3.35.
+    monkeypatch.setattr(usual._engine.dialect, "update_returning", False)
+    old = Catalogue(usual._engine)
+
+    mine, theirs = usual.claim(one.gid, "w", LEASE), old.claim(other.gid, "w", LEASE)
+
+    assert old.claim(one.gid, "w", LEASE) is usual.claim(other.gid, "w", LEASE) is None
+    assert (mine.id, mine.number, mine.parameters["seed"]) == (one.id, 0, one.seed)
+    assert (theirs.id, theirs.number, theirs.parameters["seed"]) == (other.id, 1, other.seed)
+    for name in ("sweep", "attempt", "saved_attempt", "shared"):
+        assert getattr(mine, name) == getattr(theirs, name)
+    usual.dispose()
+
+
 @pytest.mark.postgres
 def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
     template = request.getfixturevalue("postgres_server")
     catalogue = Catalogue.open(template.format(name="postgres"), create=True)
-    add(catalogue, 1)
+    job = first(catalogue, add(catalogue, 1))
     killer = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
-    with killer.connect() as connection, contextlib.suppress(Exception):
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
+    def cut() -> None:
+        with killer.connect() as connection, contextlib.suppress(Exception):
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.execute(text(others))
 
+    cut()
     assert catalogue.count() == 1
+    cut()
+    claim = catalogue.claim(job.gid, "w", LEASE)
+    cut()
+    catalogue.finish(claim, [output()], engine="e", versions={})
+    assert len(catalogue.outputs([job.gid])) == 1
     catalogue.dispose()
     killer.dispose()
 
@@ -556,6 +581,25 @@ def test_without_a_message_any_waiting_job_is_claimed_fairly_and_once(catalogue)
     assert {claim.sweep for claim in claims[:2]} == {claim.sweep for claim in claims[2:4]} == {large.gid, small.gid}
     assert len({claim.gid for claim in claims}) == 7
     assert claim_next(catalogue, None) is None
+
+
+def test_workers_without_messages_take_every_job_once(url, catalogue) -> None:
+    found = add(catalogue, 40)
+    claimed = []
+
+    def work() -> None:
+        own = Catalogue.open(url)
+        while claim := claim_next(own, None):
+            claimed.append(claim.gid)
+        own.dispose()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(claimed) == sorted(job.gid for job in catalogue.jobs(sweep=found.gid))
 
 
 def test_without_a_message_only_what_may_start_in_the_workers_queues_is_claimed(catalogue) -> None:

@@ -259,11 +259,11 @@ def test_messages_that_are_lost_are_sent_again(here, undisturbed, told) -> None:
 def test_a_visibility_timeout_shorter_than_the_job_repeats_nothing(here, undisturbed, told) -> None:
     sweep = here.submit(2)
     for _ in range(2):
-        here.start(visibility_timeout=1)
+        here.start(visibility_timeout=0.2)
     here.wait(sweep)
 
     assert {job.attempt for job in here.jobs(sweep)} == {1}
-    told("visibility timeout of 1 s, jobs of several", here.assert_right(sweep, undisturbed))
+    told("visibility timeout of 0.2 s, longer jobs", here.assert_right(sweep, undisturbed))
 
 
 # ----------------------------------------------------------------------------------------------------- database

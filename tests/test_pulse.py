@@ -1,12 +1,13 @@
 """What ends a job before its end: a time limit, soft or hard, NaN where it was to stop there; and what keeps it alive."""
 
 import multiprocessing
+import threading
 import time
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from conftest import SHORT, wait_until
+from conftest import ENDLESS, SHORT, wait_until
 
 from models.catalogue import Catalogue
 from models.spec import SimulationSpec
@@ -16,7 +17,6 @@ from worker.engines import reference
 from worker.pulse import Pulse
 from worker.tasks import WorkerState, perform
 
-LONG = {"simulation_length": 600_000.0, "engine": "reference"}
 #: Diverges after some milliseconds.
 WILD = {
     "model": {"class": "Generic2dOscillator", "tau": 500.0},
@@ -41,7 +41,7 @@ def done(settings, catalogue, gid):
 
 @pytest.mark.parametrize("where", ["spec", "settings"])
 def test_a_job_that_takes_too_long_ends_in_error(settings, catalogue, where) -> None:
-    gid = add(catalogue, **LONG, **({"time_limit": 1.5} if where == "spec" else {}))
+    gid = add(catalogue, **ENDLESS, **({"time_limit": 1.5} if where == "spec" else {}))
     begun = time.monotonic()
 
     job = done(settings.model_copy(update={"time_limit": 1.5 if where == "settings" else 3600.0}), catalogue, gid)
@@ -53,7 +53,7 @@ def test_a_job_that_takes_too_long_ends_in_error(settings, catalogue, where) -> 
 
 
 def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
-    gid = add(catalogue, **LONG, time_limit=6.0)
+    gid = add(catalogue, **ENDLESS, time_limit=6.0)
     state = WorkerState(settings)
     begun = time.monotonic()
     state.must_stop = lambda: time.monotonic() - begun > 3.5  # type: ignore[method-assign]
@@ -71,7 +71,7 @@ def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
 def test_a_job_that_never_ends_a_chunk_is_ended_with_its_process(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("worker.pulse.HARD_AFTER", 0.5)
     monkeypatch.setattr("tvb.simulator.simulator.Simulator.__call__", lambda *_, **__: time.sleep(600))
-    gid = add(catalogue, **LONG, time_limit=1.0)
+    gid = add(catalogue, **ENDLESS, time_limit=1.0)
     process = multiprocessing.get_context("fork").Process(target=lambda: perform(WorkerState(settings), str(gid)))
 
     process.start()
@@ -91,6 +91,50 @@ def test_a_lease_is_extended_while_no_chunk_ends(settings, catalogue) -> None:
         assert catalogue.expire(max_attempts=3) == 0
 
     wait_until(lambda: catalogue.expire(max_attempts=3), seconds=5)
+
+
+def test_one_thread_looks_after_all_jobs_of_a_process_and_another_after_those_of_its_child(catalogue, settings) -> None:
+    gid, threads = add(catalogue), set()
+    for _ in range(3):
+        claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
+        with Pulse(catalogue, claim, 1.0, None, lambda: False):
+            threads.add(threading.active_count())
+        catalogue.release(claim)
+
+    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        process = multiprocessing.get_context("fork").Process(target=hold, args=(settings, gid))
+        process.start()
+        wait_until(lambda: catalogue.find_job(str(gid)).status == Status.STARTED)
+        until = catalogue.find_job(str(gid)).lease_until
+        wait_until(lambda: catalogue.find_job(str(gid)).lease_until > until, seconds=10)
+        process.join(20)
+
+    assert len(threads) == 1
+    assert process.exitcode == 0
+
+
+def hold(settings, gid) -> None:
+    """Be in the middle of a job until its lease was extended twice."""
+    catalogue = Catalogue.open(settings.database)
+    claim = catalogue.claim(gid, "child", timedelta(seconds=1.0))
+    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        for _ in range(2):
+            until = catalogue.find_job(str(gid)).lease_until
+            wait_until(lambda until=until: catalogue.find_job(str(gid)).lease_until > until, seconds=10)
+
+
+@pytest.mark.parametrize(("lease", "every"), [(120.0, 1.0), (3.0, 0.2)])
+def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, monkeypatch, lease, every) -> None:
+    now = 0.0
+    monkeypatch.setattr("worker.pulse.time.monotonic", lambda: now)
+    claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=lease))
+    pulse, seen = Pulse(catalogue, claim, lease, None, lambda: False), []
+
+    for now in (0.9 * every, 1.1 * every):
+        pulse.beat(now)
+        seen.append(catalogue.find_job(str(claim.gid)).progress)
+
+    assert seen == [0.0, 1.1 * every]
 
 
 def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catalogue, monkeypatch) -> None:
@@ -115,7 +159,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catal
 
 
 def test_a_job_that_is_to_stop_at_nan_ends_in_error_with_the_time(settings, catalogue) -> None:
-    whole, gid = add(catalogue, **WILD, simulation_length=500.0), add(catalogue, **WILD, stop_on_nan=True, **LONG)
+    whole, gid = add(catalogue, **WILD, simulation_length=500.0), add(catalogue, **WILD, stop_on_nan=True, **ENDLESS)
 
     kept = done(settings, catalogue, whole)
     job = done(settings, catalogue, gid)
@@ -133,7 +177,7 @@ def test_a_job_that_is_to_stop_at_nan_ends_in_error_with_the_time(settings, cata
 
 
 def test_nan_is_seen_before_a_monitor_samples_it(settings, catalogue) -> None:
-    gid = add(catalogue, **{**WILD, "monitors": [{"class": "Bold", "period": 2000.0}]}, stop_on_nan=True, **LONG)
+    gid = add(catalogue, **{**WILD, "monitors": [{"class": "Bold", "period": 2000.0}]}, stop_on_nan=True, **ENDLESS)
 
     job = done(settings, catalogue, gid)
 

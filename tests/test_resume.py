@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import fault_system
 import h5py
 import numpy as np
 import pytest
@@ -354,15 +355,18 @@ def test_nothing_is_left_of_a_job_that_does_not_go_on(settings, catalogue, monke
 
 # ---------------------------------------------------------------------------------------------------------- real workers
 
+#: The row tells of progress a few times a second, on a machine of any speed.
+TOLD_OFTEN = {"lease": fault_system.LEASE, "chunk_bytes": 2**16}
+
 
 def test_a_worker_whose_every_process_is_terminated_gives_its_job_back_and_another_goes_on(
     settings, catalogue, start_worker
 ) -> None:
-    often = settings.model_copy(update={"checkpoint_interval": 3600.0})
-    base = SimulationSpec.model_validate({**SHORT, "engine": "reference", "simulation_length": 4000.0})
+    seldom = settings.model_copy(update={**TOLD_OFTEN, "checkpoint_interval": 3600.0})
+    base = SimulationSpec.model_validate(fault_system.LONG)
     sweep = enqueue(catalogue, make_app(settings), SweepSpec(name="s", base=base, plan={}), settings.storage)
     gid = catalogue.jobs(sweep=sweep.gid)[0].gid
-    worker = start_worker(1, often)
+    worker = start_worker(1, seldom)
     wait_until(lambda: catalogue.find_job(str(gid)).progress > 0.1)
 
     begun = time.monotonic()
@@ -374,9 +378,9 @@ def test_a_worker_whose_every_process_is_terminated_gives_its_job_back_and_anoth
     assert (job.status, job.attempt) == (Status.PENDING, 0)
     assert seconds < 8
     assert {Path(name).suffix for name in files(settings)} == {".npz", ".part"}
-    start_worker(1, often)
+    start_worker(1, seldom)
     wait_until(lambda: catalogue.find_job(str(gid)).status == Status.FINISHED, seconds=90)
-    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(settings, catalogue, base))
+    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(seldom, catalogue, base))
 
 
 def undisturbed_twin(settings, catalogue, base):
@@ -385,8 +389,8 @@ def undisturbed_twin(settings, catalogue, base):
 
 
 def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(settings, catalogue, start_worker) -> None:
-    often = settings.model_copy(update={"checkpoint_interval": 0.2, "lease": 3.0})
-    base = SimulationSpec.model_validate({**SHORT, "engine": "reference", "simulation_length": 4000.0})
+    often = settings.model_copy(update={**TOLD_OFTEN, "checkpoint_interval": 0.2})
+    base = SimulationSpec.model_validate(fault_system.LONG)
     sweep = enqueue(catalogue, make_app(settings), SweepSpec(name="s", base=base, plan={}), settings.storage)
     gid = catalogue.jobs(sweep=sweep.gid)[0].gid
     worker = start_worker(1, often)
@@ -397,4 +401,4 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(settings, catal
     wait_until(lambda: catalogue.find_job(str(gid)).status == Status.FINISHED, seconds=90)
 
     assert catalogue.find_job(str(gid)).attempt == 2
-    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(settings, catalogue, base))
+    assert_same(contents(settings, catalogue.outputs([gid])), undisturbed_twin(often, catalogue, base))

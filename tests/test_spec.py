@@ -171,6 +171,33 @@ def test_other_values_give_another_simulation_and_leave_the_first() -> None:
     assert spec.canonical_json() == before
 
 
+@given(st.data())
+def test_plain_numbers_give_what_a_whole_check_gives(data) -> None:
+    spec = simulation(data.draw(simulations()))
+    names = [f"{role}.{key}" for role in ("model", "coupling") for key in getattr(spec, role)]
+    names = ["seed", "conduction_speed", *filter(spec.plain, names)]
+    any_number = st.floats() | st.integers(-9, 2**32) | st.booleans()
+    values = data.draw(st.dictionaries(st.sampled_from(names), numbers | any_number, min_size=1, max_size=3))
+
+    made, expected = told(spec.with_parameters, values), told(spec._with_any, values)
+
+    assert made == expected
+    if isinstance(made, SimulationSpec):
+        assert made.canonical() == expected.canonical()
+        assert list(made.parameters().items()) == list(expected.parameters().items())
+        assert made.canonical_json() == expected.canonical_json()
+        assert made.parameters_hash() == expected.parameters_hash()
+        assert made.model_fields_set == expected.model_fields_set
+        assert all(getattr(made, name) is not getattr(spec, name) for name in ("model", "integrator", "connectivity"))
+
+
+def told(make: Any, values: Any) -> SimulationSpec | str:
+    try:
+        return make(values)
+    except SpecError as exc:
+        return str(exc)
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "words"),
     [

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, SHORT, wait_until
+from conftest import ENDLESS, EXAMPLES, SHORT, wait_until
+from fault_system import LEASE, LONG
 
 from models.catalogue import Catalogue
-from models.queue import make_app, send
+from models.queue import announced, make_app, send
 from models.settings import Settings
 from models.spec import SimulationSpec
 from models.status import Status
@@ -36,11 +37,13 @@ def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_t
     settings, catalogue, start_worker
 ) -> None:
     app = make_app(settings)
+    # The first one ready would be done with all jobs before the second.
+    start_worker()
+    start_worker()
+    wait_until(lambda: len(announced(app)) == 2)
 
     sweep = enqueue(catalogue, app, sweep_spec("thirty", 30), settings.storage)
     send(app, [job.gid for job in catalogue.jobs(sweep=sweep.gid, limit=30)])
-    start_worker()
-    start_worker()
     wait_until(lambda: catalogue.counts(sweep.gid).get(Status.FINISHED) == 30, seconds=120)
 
     jobs = catalogue.jobs(sweep=sweep.gid, limit=100)
@@ -54,8 +57,8 @@ def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_t
 
 
 def test_a_job_whose_worker_was_killed_is_run_by_another(settings, catalogue, start_worker) -> None:
-    short_lease = settings.model_copy(update={"lease": 3.0})
-    sweep = enqueue(catalogue, make_app(settings), sweep_spec("killed", 1, simulation_length=3000.0), settings.storage)
+    short_lease = settings.model_copy(update={"lease": LEASE, "chunk_bytes": 2**16})
+    sweep = enqueue(catalogue, make_app(settings), sweep_spec("killed", 1, **LONG), settings.storage)
     killed = start_worker(1, short_lease)
     wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)
 
@@ -72,9 +75,7 @@ def test_a_job_whose_worker_was_killed_is_run_by_another(settings, catalogue, st
 def test_a_stopped_worker_gives_its_job_back_and_leaves_what_the_next_one_goes_on_from(
     settings, catalogue, start_worker
 ) -> None:
-    sweep = enqueue(
-        catalogue, make_app(settings), sweep_spec("stopped", 1, simulation_length=600_000.0), settings.storage
-    )
+    sweep = enqueue(catalogue, make_app(settings), sweep_spec("stopped", 1, **ENDLESS), settings.storage)
     worker = start_worker()
     wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)
 
@@ -87,9 +88,7 @@ def test_a_stopped_worker_gives_its_job_back_and_leaves_what_the_next_one_goes_o
 
 
 def test_a_running_job_is_canceled_within_a_chunk(settings, catalogue, start_worker) -> None:
-    sweep = enqueue(
-        catalogue, make_app(settings), sweep_spec("canceled", 2, simulation_length=600_000.0), settings.storage
-    )
+    sweep = enqueue(catalogue, make_app(settings), sweep_spec("canceled", 2, **ENDLESS), settings.storage)
     start_worker()
     wait_until(lambda: any(job.progress > 0 for job in catalogue.jobs(sweep=sweep.gid)))
 
@@ -135,7 +134,7 @@ def test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process(tmp_path: P
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path, how: signal.Signals) -> None:
     spec = tmp_path / "long.json"
-    spec.write_text(json.dumps({"name": "long", **SHORT, "simulation_length": 600_000.0}))
+    spec.write_text(json.dumps({"name": "long", **SHORT, **ENDLESS}))
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_LEASE": "5"}
     process = subprocess.Popen(
         [sys.executable, "-m", "submit", "run", str(spec)],

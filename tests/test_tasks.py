@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from conftest import SHORT, wait_until
+from conftest import ENDLESS, SHORT, wait_until
 from sqlalchemy import update
 
 from models.catalogue import Catalogue
@@ -150,7 +150,7 @@ def test_a_worker_that_is_told_to_stop_takes_no_job(state, catalogue) -> None:
 
 
 def test_a_worker_told_to_stop_while_it_runs_gives_the_job_back(state, catalogue) -> None:
-    job = add(catalogue, simulation_length=600_000.0)
+    job = add(catalogue, **ENDLESS)
     thread = threading.Thread(target=perform, args=(state, str(job.gid)))
     thread.start()
     wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.STARTED)

@@ -48,7 +48,12 @@ def become(order: dict[str, Any]) -> None:
         if order.get("visibility_timeout"):
             from worker.celery import app
 
-            app.conf.broker_transport_options["visibility_timeout"] = order["visibility_timeout"]
+            # Kombu looks for messages to deliver again every hundred seconds, if it is not told otherwise.
+            app.conf.broker_transport_options |= {
+                "visibility_timeout": order["visibility_timeout"],
+                "unacked_restore_interval": order["visibility_timeout"],
+                "unacked_restore_throttle": 1,
+            }
         if order.get("stop_at"):
             sys.addaudithook(stand_still(POINTS[order["stop_at"]](), Path(order["reached"])))
         run(order["arguments"])

@@ -1,5 +1,6 @@
 """Tells the catalogue that a job lives, and hears what it has to say; keeps time limits. Called by `worker.run`."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ log = structlog.get_logger()
 
 #: Rows are written no more often than this while a job runs. Seconds.
 HEARTBEAT_EVERY = 1.0
+#: More often where the lease is short: some words may be lost on their way before it runs out.
+HEARTBEATS_OF_A_LEASE = 15
 
 #: How long after its time limit a job that does not come to the end of a chunk is ended with its process. Seconds.
 HARD_AFTER = 60.0
@@ -28,7 +31,7 @@ class Pulse:
     """The pulse of one job, from its claim to its last word.
 
     `beat` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large
-    file is checked, a thread extends the lease.
+    file is checked, a thread of the process extends the lease.
 
     Parameters
     ----------
@@ -47,16 +50,13 @@ class Pulse:
         #: Wall time of earlier attempts that this one goes on from. Seconds.
         self.before = 0.0
         self._progress = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Pulse":
-        self._thread.start()
+        _WATCH.begin(self, min(1.0, self._lease / 6))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._over.set()
-        self._thread.join()
+        _WATCH.end(self)
 
     def seconds(self) -> float:
         """Wall time of the job so far, with the earlier attempts that it goes on from."""
@@ -74,7 +74,7 @@ class Pulse:
             raise StoppedError("the worker was told to stop")
         if self._limit is not None and self.seconds() > self._limit:
             raise self._overrun()
-        if time.monotonic() - self._last >= HEARTBEAT_EVERY:
+        if time.monotonic() - self._last >= min(HEARTBEAT_EVERY, self._lease / HEARTBEATS_OF_A_LEASE):
             self.say()
 
     def say(self) -> None:
@@ -108,14 +108,57 @@ class Pulse:
             f"{self._limit:g} s; give it more time, or make it shorter"
         )
 
-    def _watch(self) -> None:
-        while not self._over.wait(min(1.0, self._lease / 6)):
-            if time.monotonic() - self._last > self._lease / 3:
-                self._extend()
-            if self._limit is not None and self._on_overrun and self.seconds() > self._limit + HARD_AFTER:
-                self._on_overrun(self._overrun())
+    def look(self) -> None:
+        """What is to be done while no chunk ends; called by the thread."""
+        if time.monotonic() - self._last > self._lease / 3:
+            self._extend()
+        if self._limit is not None and self._on_overrun and self.seconds() > self._limit + HARD_AFTER:
+            self._on_overrun(self._overrun())
 
     def _extend(self) -> None:
         """What is to be heard is heard by the next `beat`."""
         with suppress(LeaseLostError, CanceledError):
             self.say()
+
+
+class _Watch:
+    """The thread that looks after this process' jobs; to start one for each takes longer than all else of a pulse."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of no job and no thread."""
+        self._pulses: set[Pulse] = set()
+        self._thread: threading.Thread | None = None
+        self._every = 1.0
+        self._lock, self._is_sooner = threading.Lock(), threading.Event()
+
+    def begin(self, pulse: Pulse, every: float) -> None:
+        """Look after it, at least every so many seconds."""
+        with self._lock:
+            self._pulses.add(pulse)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+        if every < self._every:
+            self._every = every
+            self._is_sooner.set()
+
+    def end(self, pulse: Pulse) -> None:
+        """Do nothing for it after this."""
+        with self._lock:
+            self._pulses.discard(pulse)
+
+    def _run(self) -> None:
+        while True:
+            self._is_sooner.wait(self._every)
+            self._is_sooner.clear()
+            with self._lock:
+                for pulse in self._pulses:
+                    pulse.look()
+
+
+_WATCH = _Watch()
+# A forked process has neither the thread nor the jobs, and nobody who would open the lock.
+os.register_at_fork(after_in_child=_WATCH.forget)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, DateTime, Engine, Integer, Table, func, or_, select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Integer, Table, func, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        self._is_sqlite = engine.dialect.name == "sqlite"
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Self:
@@ -61,13 +62,16 @@ class Database:
 
     def clock(self) -> datetime:
         """The time that leases are measured with: the server's, where there is one, for a worker's may be wrong."""
-        if self._engine.dialect.name == "sqlite":
+        if self._is_sqlite:
             return now()
         return self._read(lambda session: cast("datetime", session.scalar(select(func.clock_timestamp()))))
 
-    def _moment(self) -> Any:
-        """The same time for a statement, which a server fills in itself."""
-        return now() if self._engine.dialect.name == "sqlite" else func.clock_timestamp(type_=DateTime(timezone=True))
+    def _times(self, lease: timedelta | None = None) -> dict[str, Any]:
+        """What the `statements` are told of the same time, and of a lease that begins now."""
+        if not self._is_sqlite:
+            return {} if lease is None else {"lease": lease}
+        moment = now()
+        return {"moment": moment} if lease is None else {"moment": moment, "until": moment + lease}
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
@@ -114,7 +118,7 @@ def target_of(sweep: UUID | None, job: UUID | None) -> ColumnElement[bool]:
     return Job.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery()
 
 
-def is_due(moment: datetime) -> ColumnElement[bool]:
+def is_due(moment: datetime | ColumnElement[Any]) -> ColumnElement[bool]:
     """Jobs that wait for nothing any more."""
     return or_(Job.not_before.is_(None), Job.not_before <= moment)
 

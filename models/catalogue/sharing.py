@@ -6,7 +6,6 @@ ten jobs does not wait for one of ten thousand whose messages were sent before. 
 the next without a message.
 """
 
-import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,18 +13,17 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, is_due, may_start
+from models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
 from models.catalogue.working import Claim, Working
 from models.status import Status
 from models.tables import Job, Sweep
 
 #: For how long a worker process believes that it knows which sweeps have waiting jobs. Seconds.
 KNOWN_FOR = 1.0
-#: Jobs of a sweep among which a worker picks, so that free workers do not all reach for the same one.
-CHOICE = 16
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,18 @@ class Sharing(Working):
         hint : None without a message: whichever job has the best right
         queues : of the sweeps that this worker serves
         """
-        for gid in self._fairer(hint, queues):
-            claim = self.claim(gid, worker, lease)
-            if claim is not None:
-                if hint is not None:
-                    # The message is spent on another job: this one needs a new one.
-                    again = update(Job).where(Job.gid == hint, Job.status == Status.PENDING)
-                    self._change(again.values(published_at=None))
-                return claim
-        return None if hint is None else self.claim(hint, worker, lease)
+        served = [sweep for sweep in self._known_active() if sweep.queue in queues]
+
+        def work(connection: Connection) -> Claim | None:
+            fairer = self._fairer(connection, hint, served)
+            claim = None if fairer is None else self._take(connection, fairer, worker, lease)
+            return claim if claim or hint is None else self._take(connection, hint, worker, lease)
+
+        claim = self._write(work)
+        if claim is not None and hint not in (None, claim.gid):
+            # The message is spent on another job: this one needs a new one.
+            self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": hint}))
+        return claim
 
     def startable(self) -> int:
         """How many jobs wait in sweeps that are not paused."""
@@ -101,32 +102,26 @@ class Sharing(Working):
         query = select(Sweep.gid).where(Sweep.gid.in_(sweeps), Sweep.is_paused)
         return self._read(lambda session: set(session.scalars(query)))
 
-    def _fairer(self, hint: UUID | None, queues: Collection[str]) -> list[UUID]:
-        """Waiting jobs of the sweep with the best right to a free process, in no order; none when it is the hint's."""
+    def _known_active(self) -> list[_Active]:
         asked, active = self._active
         if time.monotonic() - asked >= KNOWN_FOR:
             active = self._read(_active)
             self._active = (time.monotonic(), active)
-        served = [sweep for sweep in active if sweep.queue in queues]
+        return active
+
+    def _fairer(self, connection: Connection, hint: UUID | None, served: Sequence[_Active]) -> UUID | None:
+        """A waiting job of the sweep with the best right to a free process; None when it is the hint's, or has none."""
         if len(served) <= (hint is not None):
-            return []
-        moment = self.clock()
-
-        def work(session: Session) -> list[UUID]:
-            first = _first(session, served) if len(served) > 1 else served[0]
-            if hint is not None and session.scalar(select(Job.sweep_id).where(Job.gid == hint)) == first.id:
-                return []
-            query = select(Job.gid).where(Job.sweep_id == first.id, Job.status == Status.PENDING)
-            return list(session.scalars(query.where(is_due(moment)).order_by(Job.number).limit(CHOICE)))
-
-        found = self._read(work)
-        random.shuffle(found)
+            return None
+        first = _first(connection, served) if len(served) > 1 else served[0]
+        if hint is not None and connection.scalar(SWEEP_OF, {"wanted": hint}) == first.id:
+            return None
+        found: UUID | None = connection.scalar(self._statements.next, {"sweep": first.id, **self._times()})
         return found
 
 
-def _first(session: Session, served: Sequence[_Active]) -> _Active:
-    counted = select(Job.sweep_id, func.count()).where(Job.status == Status.STARTED).group_by(Job.sweep_id)
-    running: dict[int, int] = dict(session.execute(counted).all())
+def _first(connection: Connection, served: Sequence[_Active]) -> _Active:
+    running: dict[int, int] = dict(connection.execute(RUNNING).all())
     return min(served, key=lambda sweep: (-sweep.priority, running.get(sweep.id, 0), sweep.id))
 
 

@@ -7,19 +7,15 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, and_, insert, literal, select, update
 
-from models.catalogue.base import JOB, Database, is_due, may_start
+from models.catalogue.base import JOB, Database
+from models.catalogue.statements import ADD_METRICS, ADD_OUTPUTS, CANCEL_REQUESTED, CLAIMED, SHARED, statements
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec, simulation
 from models.status import Status
-from models.tables import Attempt, Job, JobMetric, Output, Sweep
+from models.tables import Attempt, Job
 
-#: What a claim tells of its row.
-_CLAIMED = select(
-    *(JOB.c.id, JOB.c.number, JOB.c.attempt, JOB.c.saved_attempt, JOB.c.seed, JOB.c.parameters),
-    Sweep.gid.label("sweep"),
-).where(JOB.c.gid == bindparam("wanted"), JOB.c.sweep_id == Sweep.id)
 #: Sweeps whose base a worker process remembers.
 MOST_SWEEPS = 64
 
@@ -104,35 +100,28 @@ class Working(Database):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._known: dict[UUID, Shared] = {}
+        self._statements = statements(self._is_sqlite, engine.dialect.update_returning)
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
-        token, start = uuid4(), self._moment()
-        taking = (
-            update(JOB)
-            .where(JOB.c.gid == gid, JOB.c.status == Status.PENDING, is_due(start), may_start())
-            .values(
-                status=Status.STARTED, attempt=JOB.c.attempt + 1, claim_token=token, worker=worker, started_at=start,
-                not_before=None, finished_at=None, lease_until=start + lease, progress=0.0, error=None, error_type=None,
-            )
-        )  # fmt: skip
+        return self._write(lambda connection: self._take(connection, gid, worker, lease))
 
-        def work(connection: Connection) -> tuple[Any, Shared] | None:
-            if connection.execute(taking).rowcount != 1:
-                return None
-            row = connection.execute(_CLAIMED, {"wanted": gid}).one()
-            return row, self._shared_by(connection, row.sweep)
-
-        found = self._write(work)
-        if found is None:
+    def _take(self, connection: Connection, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
+        token = uuid4()
+        values = {"wanted": gid, "token": token, "worker": worker, **self._times(lease)}
+        taken = connection.execute(self._statements.take, values)
+        if taken.returns_rows:
+            job = taken.one_or_none()
+        else:
+            job = connection.execute(CLAIMED, {"wanted": gid}).one() if taken.rowcount else None
+        if job is None:
             return None
-        job, shared = found
-        parameters = {**job.parameters, "seed": job.seed}
+        shared, parameters = self._shared_by(connection, job.sweep), {**job.parameters, "seed": job.seed}
         return Claim(gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
 
     def _shared_by(self, connection: Connection, sweep: UUID) -> Shared:
         if sweep not in self._known:
-            size, base = connection.execute(select(Sweep.size, Sweep.base).where(Sweep.gid == sweep)).one()
+            size, base = connection.execute(SHARED, {"wanted": sweep}).one()
             # A worker serves a few sweeps at a time.
             if len(self._known) == MOST_SWEEPS:
                 self._known.clear()
@@ -147,11 +136,11 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's.
         """
-        wanted = select(JOB.c.cancel_requested).where(JOB.c.id == claim.id)
 
         def work(connection: Connection) -> bool:
-            _change(connection, claim, progress=progress, lease_until=self._moment() + lease)
-            return bool(connection.scalar(wanted))
+            values = {"held": claim.id, "token": claim.token, "progress": progress, **self._times(lease)}
+            _check_hit(connection.execute(self._statements.hold, values), claim)
+            return bool(connection.scalar(CANCEL_REQUESTED, {"held": claim.id}))
 
         return self._write(work)
 
@@ -166,19 +155,17 @@ class Working(Database):
         LeaseLostError
             The job is no longer this worker's; nothing was written.
         """
+        said = {"engine": engine, "engine_reason": engine_reason or None, "versions": dict(versions)}
         rows = [_output_row(output, claim.id) for output in outputs]
         metrics = [{"job_id": claim.id, "name": name, "number": value} for name, value in _metrics(outputs)]
 
         def work(connection: Connection) -> None:
-            _change(
-                connection, claim, status=Status.FINISHED, finished_at=self._moment(), progress=1.0, engine=engine,
-                engine_reason=engine_reason or None, versions=dict(versions), claim_token=None, lease_until=None,
-                cancel_requested=False,
-            )  # fmt: skip
+            values = {"held": claim.id, "token": claim.token, **said, **self._times()}
+            _check_hit(connection.execute(self._statements.finish, values), claim)
             if rows:
-                connection.execute(insert(Output), rows)
+                connection.execute(ADD_OUTPUTS, rows)
             if metrics:
-                connection.execute(insert(JobMetric), metrics)
+                connection.execute(ADD_METRICS, metrics)
 
         self._write(work)
 
@@ -241,7 +228,11 @@ class Working(Database):
 
 
 def _change(connection: Connection, claim: Claim, **values: Any) -> None:
-    if connection.execute(update(JOB).where(_is_held(claim)).values(**values)).rowcount != 1:
+    _check_hit(connection.execute(update(JOB).where(_is_held(claim)).values(**values)), claim)
+
+
+def _check_hit(result: CursorResult[Any], claim: Claim) -> None:
+    if result.rowcount != 1:
         raise LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
 
 
