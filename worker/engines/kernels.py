@@ -40,7 +40,7 @@ _PRIMITIVES = (
     "roots",
 )
 #: Those that only some kernels use, and what stands in their sources.
-_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "norms(", "root(", "root_of_real("), "roots": ("roots(",)}
+_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "norms(", "root(", "root_of_real("), "roots": ("roots(", "turns(")}
 
 
 @cache
