@@ -27,7 +27,9 @@ def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> 
     It makes no arrays: so arrays need not be counted, which would take as long as the short functions themselves.
     """
     made = nb.njit(error_model="numpy", _nrt=_nrt, **options)(function)
-    made._cache = _Cache(function)
+    # What is kept is named by its source alone: a file that may change, whatever it calls included, is not kept.
+    if not function.__module__.startswith(__package__):
+        made._cache = _Cache(function)
     return made
 
 

@@ -28,6 +28,8 @@ _PRIMITIVES = (
     "exponential",
     "memory",
     "arithmetic",
+    "powers",
+    "logarithm",
     "twister",
     "normals",
     "stocks",
@@ -35,7 +37,6 @@ _PRIMITIVES = (
     "sums",
     "running",
     "surfaces",
-    "powers",
     "vectors",
     "roots",
 )

@@ -17,7 +17,7 @@ class Twister:
     def __init__(self, primitives: ModuleType, stream: Any) -> None:
         """Take out the state of `stream`, where there is one."""
         _, key, used, has_spare, spare = stream.get_state() if stream else ("", np.zeros(WORDS, np.uint32), 0, 0, 0.0)
-        self.key, self.words = key.copy(), np.zeros(WORDS, dtype=np.uint32)
+        self.key, self.words = key.copy(), np.zeros(2 * WORDS, dtype=np.uint32)
         if stream:
             primitives.temper(self.key, self.words)
         self.used = np.array([used], dtype=np.int64)

@@ -5,8 +5,12 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import jit
+from worker.engines.keeping import inlined, jit
+from worker.engines.primitives.logarithm import sure_log
 from worker.engines.primitives.twister import WORDS, next_words, unit
+
+#: Pairs that the words of a state give.
+_PAIRS = 156
 
 
 @jit
@@ -15,9 +19,9 @@ def fill_normals(twister, out, room):
 
     Parameters
     ----------
-    twister : (624,) uint32 of MT19937's state and (624,) of what it gives out; (1,) int64, words that were used; (2,)
-        whether a normal is left over, and the normal; (period,) int64, how many pairs from a position (modulo the
-        period) on are not needed: they are drawn, but `out` is left as it is; if negative, how many are needed
+    twister : (624,) uint32, the state of MT19937; (1248,) uint32, what it gives out, and room; (1,) int64, words that
+        were used; (2,) whether a normal is left over, and the normal; (period,) int64, how many pairs from a position
+        (modulo the period) on are not needed: they are drawn, but `out` is left as it is; if negative, how many are
     room : see `worker.engines.noise.make_room`
     """
     (_, _, _, spare, free), (tried, kept, _, _) = twister, room
@@ -53,8 +57,12 @@ def _normals(tried, kept, out):
     """Two normals of each point that was kept."""
     logarithm, factor = tried[3], tried[4]
     for i in range(kept.size):
-        logarithm[i] = math.log(tried[2, kept[i]])
         factor[i] = tried[2, kept[i]]
+    for i in range(kept.size):
+        logarithm[i] = sure_log(factor[i])
+    for i in range(kept.size):
+        if logarithm[i] != logarithm[i]:
+            logarithm[i] = math.log(factor[i])
     for i in range(kept.size):
         factor[i] = math.sqrt(-2.0 * logarithm[i] / factor[i])
     for i in range(kept.size):
@@ -73,12 +81,12 @@ def _try_pairs(twister, room, wanted):
     pairs = (WORDS - used[0]) // 4
     if pairs == 0:
         _straddle(key, words, used, four)
-        _polar(four, tried, inside)
+        _polar(four, 1, tried, inside)
         pairs = 1
     else:
-        first = used[0]
+        # Always the same number of pairs, whatever lies behind the words, so that LLVM knows it.
+        _polar(words[used[0] :], _PAIRS, tried, inside)
         used[0] += 4 * pairs
-        _polar(words[first : first + 4 * pairs], tried, inside)
     found = np.uint64(0)
     for i in range(pairs):
         kept[found] = i
@@ -89,18 +97,17 @@ def _try_pairs(twister, room, wanted):
     return wanted
 
 
-@jit
-def _polar(words, tried, inside):
+@inlined
+def _polar(words, pairs, tried, inside):
     """Points of the square, the squares of their distances from its middle, and whether each lies in the circle."""
-    x, y, r2 = tried[0], tried[1], tried[2]
-    for i in range(words.size // 4):
+    for i in range(pairs):
         a = 2.0 * unit(words[4 * i], words[4 * i + 1]) - 1.0
         b = 2.0 * unit(words[4 * i + 2], words[4 * i + 3]) - 1.0
-        x[i] = a
-        y[i] = b
-        r2[i] = a * a + b * b
-    for i in range(words.size // 4):
-        inside[i] = (r2[i] < 1.0) & (r2[i] != 0.0)
+        tried[0, i] = a
+        tried[1, i] = b
+        tried[2, i] = a * a + b * b
+    for i in range(pairs):
+        inside[i] = (tried[2, i] < 1.0) & (tried[2, i] != 0.0)
 
 
 @jit

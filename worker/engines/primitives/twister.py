@@ -22,7 +22,10 @@ def next_key(key):
     """Make the next 624 words of the state."""
     for i in range(227):
         key[i] = _twist(key[i], key[i + 1], key[i + 397])
-    for i in range(227, 623):
+    # Two loops, none of which reads what it has written: LLVM does many words at once.
+    for i in range(227, 454):
+        key[i] = _twist(key[i], key[i + 1], key[i - 227])
+    for i in range(454, 623):
         key[i] = _twist(key[i], key[i + 1], key[i - 227])
     key[623] = _twist(key[623], key[0], key[396])
 
