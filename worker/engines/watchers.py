@@ -56,6 +56,8 @@ def join(parts: list[Any]) -> Samples | None:
     parts = [part for part in parts if part is not None and len(part[0])]
     if not parts:
         return None
+    if len(parts) == 1:
+        return Samples(*parts[0])
     return Samples(np.concatenate([time for time, _ in parts]), np.concatenate([data for _, data in parts]))
 
 
