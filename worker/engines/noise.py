@@ -1,6 +1,6 @@
 """The state of TVB's noise outside of NumPy, where a kernel draws from it. Called by `worker.engines.program`."""
 
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +34,7 @@ class NormalStream(Twister):
     def __init__(self, primitives: ModuleType, stream: Any, needed: NDArray[np.bool_]) -> None:
         """Of the normals of a step those that are `needed` must be written."""
         super().__init__(primitives, stream)
-        self.free = _free(needed)
+        self.free = _free(needed.tobytes())
 
     def twister(self) -> tuple[NDArray[Any], ...]:
         """As the primitives take it."""
@@ -75,11 +75,13 @@ def draws_uniforms(primitives: ModuleType) -> bool:
     return np.array_equal(out, numpy.uniform(low, high, out.size))
 
 
-def _free(needed: NDArray[np.bool_]) -> NDArray[np.int64]:
+@lru_cache(maxsize=16)
+def _free(flags: bytes) -> NDArray[np.int64]:
     """How many pairs of numbers from each position on nobody needs; see `primitives.fill_normals`.
 
     Where one of the next two is needed: how many pairs until two are not, as a negative number.
     """
+    needed = np.frombuffer(flags, dtype=np.bool_)
     period = len(needed)
     if needed.all():
         return np.full(period, -(2**30), dtype=np.int64)
