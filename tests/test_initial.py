@@ -84,8 +84,14 @@ def bounded(simulator: Any) -> None:
     vars(simulator.model)["state_variable_boundaries"] = {"V": np.array([-0.5, np.inf]), "W": np.array([-np.inf, 1.0])}
 
 
+def of_range(simulator: Any, low: float, high: float) -> None:
+    # TVB gives all models the same one, and sets it for good.
+    ranges = {**simulator.model.state_variable_range, "V": np.array([low, high])}
+    vars(simulator.model)["state_variable_range"] = ranges
+
+
 def own_range(simulator: Any) -> None:
-    simulator.model.state_variable_range["V"] = np.array([3.0, 3.0])
+    of_range(simulator, 3.0, 3.0)
 
 
 @pytest.mark.parametrize("change", [given_conditions, clamped, bounded, own_range])
@@ -107,7 +113,7 @@ def test_a_history_is_nobody_elses(kernels: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_range_that_tvb_refuses_is_refused(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(simulator: Any) -> None:
-        simulator.model.state_variable_range["V"] = np.array([-np.inf, 1.0])
+        of_range(simulator, -np.inf, 1.0)
 
     with pytest.raises(OverflowError, match="Range exceeds"):
         configure(Raw(Case(steps=10), endless).make(monkeypatch), load_primitives(kernels))
