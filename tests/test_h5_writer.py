@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from models.errors import OutputError
 from worker.h5.formats import LABELS_ORDERING
-from worker.h5.tvb2 import Header, Statistics, encode
+from worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
 from worker.h5.verify import verify
 from worker.h5.writer import TimeSeriesWriter
 
@@ -191,6 +191,41 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize(
+    "value", ["", "text", "ä" * 9, "x" * 100_000, np.float64(np.nan), np.float64(-1.5), np.int64(-7)]
+)
+def test_an_attribute_is_read_as_it_was_written(tmp_path, value) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        put(file, "name", value)
+        found, by_h5py = get(file, "name"), file.attrs["name"]
+
+    np.testing.assert_equal(found, value)
+    np.testing.assert_equal(by_h5py, value)
+    assert type(found) is type(by_h5py) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1.0, 2.0], [1.0], ["a", "b"], ["a"], np.bytes_(b"x" * 16), np.float32(0.5), np.int8(3), True, h5py.Empty("f8")],
+    ids=str,
+)
+def test_an_attribute_that_we_do_not_write_is_read_as_h5py_reads_it(tmp_path, value) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["name"] = value
+        found, by_h5py = get(file, "name"), file.attrs["name"]
+
+    assert type(found) is type(by_h5py)
+    np.testing.assert_equal(found, by_h5py)
+
+
+def test_attributes_are_written_in_the_place_of_others(tmp_path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_attributes(file, {"gid": UUID(int=1), "kept": 1})
+        write_attributes(file, {"gid": UUID(int=2), "absent": None})
+
+        assert dict(file.attrs) == {"TVB_gid": UUID(int=2).urn, "TVB_kept": 1}
+
+
 def test_a_short_series_does_not_pay_for_long_ones(tmp_path) -> None:
     writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}, samples=20)
     writer.append(np.arange(1.0, 21.0), np.zeros((20, 1, 1, 1)))
@@ -215,4 +250,4 @@ def test_values_are_encoded_as_tvb_encodes_them(value, text: str) -> None:
 
 
 def test_statistics_of_nothing_are_finite() -> None:
-    assert np.isfinite(Statistics().attributes(np.dtype("f8"))["TVB_Mean"])
+    assert np.isfinite(Statistics().attributes()["TVB_Mean"])

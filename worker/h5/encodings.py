@@ -109,7 +109,7 @@ def statistics_faults(dataset: h5py.Dataset, names: tuple[str, ...]) -> Iterator
     except DAMAGE as exc:
         yield f"{key}: cannot be read ({reason(exc)})"
         return
-    for name, value in statistics.attributes(dataset.dtype).items():
+    for name, value in statistics.attributes().items():
         if name not in names:
             continue
         found = dataset.attrs.get(name)

@@ -235,7 +235,7 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
         copy[first : first + rows] = block
         statistics.add(block)
     if dataset.size:
-        found = statistics.attributes(dataset.dtype)
+        found = statistics.attributes()
         copy.attrs.update({name: found[name] for name in STATISTICS})
 
 

@@ -210,7 +210,7 @@ def statistics_faults(place: object, dataset: h5py.Dataset) -> Iterator[str]:
         yield f"{key}: cannot be read ({exc})"
         return
     said = dataset.attrs
-    for name, value in statistics.attributes(dataset.dtype).items():
+    for name, value in statistics.attributes().items():
         found = said.get(name)
         if found is None:
             yield f"{key}@{name}: missing"
