@@ -1,5 +1,6 @@
 """Files as TVB 2 writes them: attribute for attribute, and whole though they were streamed."""
 
+import errno
 import json
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.errors import OutputError
+from models.errors import OutputError, StorageError
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
 from worker.h5.verify import verify
-from worker.h5.writer import TimeSeriesWriter
+from worker.h5.writer import TimeSeriesWriter, has_lost_files
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -189,6 +190,29 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
 
     assert "\n" not in str(caught.value)
     assert caught.value.retryable
+
+
+def test_room_that_is_refused_leaves_no_file_that_cannot_be_closed(tmp_path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("worker.h5.writer.reserve", refuse)
+
+    with pytest.raises(StorageError, match=r"x\.h5: cannot be written .*quota"):
+        write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))
+
+    assert not has_lost_files()
+    monkeypatch.undo()
+    write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))
+
+
+def test_room_is_claimed_for_all_samples_before_the_first(tmp_path) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (2, 76, 1), {}, samples=20_000)
+
+    claimed = (tmp_path / "x.h5").stat().st_blocks * 512
+
+    writer.abort()
+    assert claimed >= 20_000 * 8 * (2 * 76 + 1)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_compressed_is_kept_as_it_is(settings, catalogue, 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("worker.h5.compress.reserve", refuse)
+    monkeypatch.setattr("worker.h5.compress.check_room", refuse)
 
     [output] = run_job(catalogue, settings.model_copy(update={"compression": "gzip"}), claimed(catalogue))
 

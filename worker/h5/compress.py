@@ -13,8 +13,8 @@ import h5py
 from models.errors import OutputError
 from models.paths import part
 from models.settings import Compression
+from worker.h5.disk import check_room
 from worker.h5.verify import BLOCK, as_output_error
-from worker.h5.writer import reserve
 
 #: What every h5py reads, the GUI's too. Shuffled bytes shrink further; gzip's higher levels cost more than they save.
 FILTERS: dict[Compression, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def compress(path: Path, compression: Compression) -> None:
     try:
         with as_output_error(path, ""):
             # No larger than it was, whatever becomes of it.
-            reserve(unfinished, path.stat().st_size)
+            check_room(path.parent, path.stat().st_size)
             with h5py.File(path) as file, h5py.File(unfinished, "w") as again:
                 again.attrs.update(file.attrs)
                 for item in file.values():
