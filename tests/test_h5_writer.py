@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from test_h5 import damage
 
 from models.errors import OutputError, StorageError
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
-from worker.h5.verify import verify
+from worker.h5.verify import verified, verify
 from worker.h5.writer import TimeSeriesWriter, has_lost_files
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -213,6 +214,30 @@ def test_room_is_claimed_for_all_samples_before_the_first(tmp_path) -> None:
 
     writer.abort()
     assert claimed >= 20_000 * 8 * (2 * 76 + 1)
+
+
+@pytest.mark.parametrize(("planned", "written"), [(1000, 1000), (1000, 700), (700, 1000), (None, 1000)])
+def test_the_writer_tells_where_samples_are_and_nothing_else(tmp_path, planned, written: int) -> None:
+    path, data = tmp_path / "x.h5", np.random.default_rng(0).normal(size=(written, 2, 76, 1))
+    head, time = header(), 0.25 * np.arange(written) + 0.125
+    writer = TimeSeriesWriter(path, head, (2, 76, 1), {"spec": "x" * 900}, planned)
+    for first in range(0, written, 130):
+        writer.append(time[first : first + 130], data[first : first + 130])
+
+    places = writer.close()
+
+    content = path.read_bytes()
+    held = b"".join(content[start:end] for start, end in places)
+    assert held.startswith(data.tobytes()[: 431 * data[0].nbytes])
+    assert time.tobytes()[:1000] in held
+    assert b"GCOL" not in held
+    # What was planned and did not come leaves a hole.
+    assert len(content) - len(held) < 100_000 or planned > written
+    with verified(path, head.gid, places) as found:
+        np.testing.assert_array_equal(found.numbers[()], data)
+    damage(path, 8, 0)
+    with pytest.raises(OutputError, match="heap of texts is damaged"), verified(path, head.gid, places):
+        pass
 
 
 @pytest.mark.parametrize(

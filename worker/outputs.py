@@ -32,7 +32,7 @@ from worker.h5.datatypes import file_prefix, write_datatype
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb1 import as_tvb1, write_connectivity
 from worker.h5.tvb2 import Header
-from worker.h5.verify import publish, sha256, verify
+from worker.h5.verify import publish, sha256, verified, verify
 from worker.h5.writer import DamagedError, TimeSeriesWriter
 from worker.metrics import compute
 from worker.series import Series, series_of
@@ -196,16 +196,16 @@ class Outputs:
 
     def _publish(self, output: _Output, compression: Compression) -> OutputRecord:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
-        output.writer.close()
-        unfinished = output.unfinished
-        metrics = compute(unfinished)
-        if self._format == "tvb2":
-            _compress(unfinished, compression)
-        verified = verify(unfinished, output.gid)
+        unfinished, samples = output.unfinished, output.writer.close()
+        with verified(unfinished, output.gid, samples) as found:
+            metrics = compute(found.numbers, output.header.sample_period)
         if self._format == "tvb1":
             unfinished = as_tvb1(unfinished)
             _compress(unfinished, compression)
-            verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
+            found = replace(found, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
+        elif compression != "none":
+            _compress(unfinished, compression)
+            found = verify(unfinished, output.gid)
         publish(unfinished, output.final)
         return OutputRecord(
             gid=output.gid,
@@ -213,10 +213,10 @@ class Outputs:
             datatype=output.header.datatype,
             path=self._storage.relative(output.final),
             format=self._format,
-            bytes=verified.bytes,
-            sha256=verified.sha256,
-            shape=verified.shape,
-            is_nan=verified.is_nan,
+            bytes=found.bytes,
+            sha256=found.sha256,
+            shape=found.shape,
+            is_nan=found.is_nan,
             metrics=metrics,
             refers_to=output.refers_to,
         )
