@@ -46,6 +46,29 @@ def test_a_heap_without_end_is_a_fault_and_no_hang(path, length: int) -> None:
         verify_datatype(path, None)
 
 
+def test_a_damaged_heap_is_found_where_parts_of_the_file_need_no_search(path) -> None:
+    size, heap = path.stat().st_size, path.read_bytes().index(b"GCOL")
+    damage(path, 8, 0)
+
+    for apart_from in ([(0, heap)], [(heap + 8, size)], [(heap + 8, size), (0, 8), (4, heap - 3)], [(size, 2 * size)]):
+        with pytest.raises(OSError, match="heap of texts is damaged"):
+            open_h5(path, apart_from)
+    open_h5(path, [(0, size)]).close()
+
+
+def test_a_long_heap_is_walked_to_its_end(path) -> None:
+    # A heap as HDF5 makes it for long texts: 20,000 bytes of objects, and free room behind them.
+    objects = b"".join((1 + n).to_bytes(8, "little") + (984).to_bytes(8, "little") + b"x" * 984 for n in range(20))
+    heap = b"GCOL\1\0\0\0" + (16 + len(objects) + 64).to_bytes(8, "little") + objects + bytes(8)
+    whole = path.read_bytes()
+
+    path.write_bytes(whole + heap + (64).to_bytes(8, "little") + bytes(48))
+    open_h5(path).close()
+    path.write_bytes(whole + heap + bytes(56))
+    with pytest.raises(OSError, match="heap of texts is damaged"):
+        open_h5(path)
+
+
 def test_what_is_no_hdf5_is_said_by_h5py(tmp_path) -> None:
     (tmp_path / "x.h5").write_bytes(b"")
 

@@ -18,7 +18,7 @@ from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from models.errors import InputError, OutputError
-from worker.h5 import check, encodings, tvb1
+from worker.h5 import check, verify
 from worker.h5.datatypes import write_datatype
 from worker.h5.tvb1 import convert
 from worker.h5.tvb1_check import file_faults
@@ -208,11 +208,9 @@ def test_any_series_is_the_same_whatever_the_blocks(tmp_path_factory, data, fram
     text = text.replace("\0", "")  # HDF5's texts end there.
     labels = {"State Variable": [text]}
     write(directory / "x.h5", data, title=text, subject=text, sample_period=period, labels_dimensions=labels)
-    before, tvb1.BLOCK = tvb1.BLOCK, frames * 8 * int(np.prod(data.shape[1:]))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "BLOCK", frames * 8 * int(np.prod(data.shape[1:])))
         convert(directory / "x.h5", directory / "y.h5")
-    finally:
-        tvb1.BLOCK = before
 
     found = understood(directory / "y.h5")
     assert (found["Title"], found["Sample_period"], found["Labels_dimensions"]) == (text, period, labels)
@@ -228,9 +226,7 @@ def test_texts_come_as_near_to_ascii_as_they_can(text: str, expected: str) -> No
     assert as_ascii(text) == expected
 
 
-def test_memory_is_bounded_by_the_block(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(tvb1, "BLOCK", 2**20)
-    monkeypatch.setattr(encodings, "BLOCK", 2**20)
+def test_memory_is_bounded_by_the_block(tmp_path) -> None:
     write(tmp_path / "x.h5", np.random.default_rng(1).normal(size=(20_000, 2, 76, 1)), chunks=50)
     convert(tmp_path / "x.h5", tmp_path / "y.h5")
 

@@ -9,8 +9,9 @@ import pytest
 from test_h5_writer import write
 
 from models.errors import OutputError
+from worker.h5 import verify as module
 from worker.h5.formats import REQUIRED, REQUIRED_TIME_SERIES
-from worker.h5.verify import publish, sha256, verify, verify_datatype
+from worker.h5.verify import portions, publish, sha256, verified, verify, verify_datatype
 
 NOW = datetime.now(UTC)
 
@@ -81,6 +82,60 @@ def test_wrong_content_is_named(series, change, words: str) -> None:
 
     with pytest.raises(OutputError, match=words):
         verify(path, gid)
+
+
+@pytest.mark.parametrize("wrong", ["1.0", [0.0], np.bytes_(b"0.0")], ids=str)
+def test_statistics_of_another_type_are_named(series, wrong) -> None:
+    path, gid = series
+    damage(path, lambda file: file["data"].attrs.__setitem__("TVB_Minimum", wrong))
+
+    with pytest.raises(OutputError, match=r"data@TVB_Minimum: .*, expected 0\.0"):
+        verify(path, gid)
+
+
+def test_a_series_may_be_longer_than_what_is_read_at_once(tmp_path, monkeypatch) -> None:
+    data = np.random.default_rng(0).normal(size=(900, 2, 7, 1))
+    head = write(tmp_path / "x.h5", data)
+    short = verify(tmp_path / "x.h5", head.gid)
+    monkeypatch.setattr(module, "BLOCK", 2000)
+
+    with verified(tmp_path / "x.h5", head.gid) as found:
+        assert found == short
+        assert isinstance(short.numbers, np.ndarray)
+        assert isinstance(found.numbers, h5py.Dataset)
+        np.testing.assert_array_equal(found.numbers[()], data)
+        blocks = [data[rows] for rows in portions(found.numbers)]
+    np.testing.assert_array_equal(np.concatenate(blocks), data)
+    assert len(blocks) > 1
+
+
+@pytest.mark.parametrize("first", [3, 250, 499])
+def test_times_that_do_not_rise_are_found_wherever_they_are(tmp_path, monkeypatch, first: int) -> None:
+    head = write(tmp_path / "x.h5", np.ones((500, 1, 1, 1)))
+    monkeypatch.setattr(module, "BLOCK", 2000)  # 250 times
+
+    def change(file: h5py.File) -> None:
+        times = file["time"][()]
+        times[first] = times[first - 1]
+        attributes = {"TVB_Maximum": times.max(), "TVB_Mean": times.mean()}
+        replaced("time", times, **attributes)(file)
+
+    damage(tmp_path / "x.h5", change)
+
+    with pytest.raises(OutputError, match="time: not strictly increasing"):
+        verify(tmp_path / "x.h5", head.gid)
+
+
+@pytest.mark.parametrize(("frames", "rows"), [(10, 50), (7, 56), (60, 58), (None, 58)])
+def test_a_file_is_read_in_whole_chunks_where_they_are_small(tmp_path, monkeypatch, frames, rows: int) -> None:
+    monkeypatch.setattr(module, "BLOCK", 58 * 8 * 6)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset("data", (200, 2, 3), "f8", chunks=frames and (frames, 2, 3))
+
+        found = list(portions(dataset))
+
+    assert {part.stop - part.start for part in found} == {rows}
+    assert [part.start for part in found] == list(range(0, 200, rows))
 
 
 def test_another_gid_is_refused(series) -> None:

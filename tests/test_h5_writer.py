@@ -1,5 +1,6 @@
 """Files as TVB 2 writes them: attribute for attribute, and whole though they were streamed."""
 
+import errno
 import json
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from test_h5 import damage
 
-from models.errors import OutputError
+from models.errors import OutputError, StorageError
 from worker.h5.formats import LABELS_ORDERING
-from worker.h5.tvb2 import Header, Statistics, encode
-from worker.h5.verify import verify
-from worker.h5.writer import TimeSeriesWriter
+from worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
+from worker.h5.verify import verified, verify
+from worker.h5.writer import TimeSeriesWriter, has_lost_files
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -191,6 +193,88 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
     assert caught.value.retryable
 
 
+def test_room_that_is_refused_leaves_no_file_that_cannot_be_closed(tmp_path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("worker.h5.writer.reserve", refuse)
+
+    with pytest.raises(StorageError, match=r"x\.h5: cannot be written .*quota"):
+        write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))
+
+    assert not has_lost_files()
+    monkeypatch.undo()
+    write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))
+
+
+def test_room_is_claimed_for_all_samples_before_the_first(tmp_path) -> None:
+    writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (2, 76, 1), {}, samples=20_000)
+
+    claimed = (tmp_path / "x.h5").stat().st_blocks * 512
+
+    writer.abort()
+    assert claimed >= 20_000 * 8 * (2 * 76 + 1)
+
+
+@pytest.mark.parametrize(("planned", "written"), [(1000, 1000), (1000, 700), (700, 1000), (None, 1000)])
+def test_the_writer_tells_where_samples_are_and_nothing_else(tmp_path, planned, written: int) -> None:
+    path, data = tmp_path / "x.h5", np.random.default_rng(0).normal(size=(written, 2, 76, 1))
+    head, time = header(), 0.25 * np.arange(written) + 0.125
+    writer = TimeSeriesWriter(path, head, (2, 76, 1), {"spec": "x" * 900}, planned)
+    for first in range(0, written, 130):
+        writer.append(time[first : first + 130], data[first : first + 130])
+
+    places = writer.close()
+
+    content = path.read_bytes()
+    held = b"".join(content[start:end] for start, end in places)
+    assert held.startswith(data.tobytes()[: 431 * data[0].nbytes])
+    assert time.tobytes()[:1000] in held
+    assert b"GCOL" not in held
+    # What was planned and did not come leaves a hole.
+    assert len(content) - len(held) < 100_000 or planned > written
+    with verified(path, head.gid, places) as found:
+        np.testing.assert_array_equal(found.numbers[()], data)
+    damage(path, 8, 0)
+    with pytest.raises(OutputError, match="heap of texts is damaged"), verified(path, head.gid, places):
+        pass
+
+
+@pytest.mark.parametrize(
+    "value", ["", "text", "ä" * 9, "x" * 100_000, np.float64(np.nan), np.float64(-1.5), np.int64(-7)]
+)
+def test_an_attribute_is_read_as_it_was_written(tmp_path, value) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        put(file, "name", value)
+        found, by_h5py = get(file, "name"), file.attrs["name"]
+
+    np.testing.assert_equal(found, value)
+    np.testing.assert_equal(by_h5py, value)
+    assert type(found) is type(by_h5py) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1.0, 2.0], [1.0], ["a", "b"], ["a"], np.bytes_(b"x" * 16), np.float32(0.5), np.int8(3), True, h5py.Empty("f8")],
+    ids=str,
+)
+def test_an_attribute_that_we_do_not_write_is_read_as_h5py_reads_it(tmp_path, value) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["name"] = value
+        found, by_h5py = get(file, "name"), file.attrs["name"]
+
+    assert type(found) is type(by_h5py)
+    np.testing.assert_equal(found, by_h5py)
+
+
+def test_attributes_are_written_in_the_place_of_others(tmp_path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_attributes(file, {"gid": UUID(int=1), "kept": 1})
+        write_attributes(file, {"gid": UUID(int=2), "absent": None})
+
+        assert dict(file.attrs) == {"TVB_gid": UUID(int=2).urn, "TVB_kept": 1}
+
+
 def test_a_short_series_does_not_pay_for_long_ones(tmp_path) -> None:
     writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}, samples=20)
     writer.append(np.arange(1.0, 21.0), np.zeros((20, 1, 1, 1)))
@@ -215,4 +299,4 @@ def test_values_are_encoded_as_tvb_encodes_them(value, text: str) -> None:
 
 
 def test_statistics_of_nothing_are_finite() -> None:
-    assert np.isfinite(Statistics().attributes(np.dtype("f8"))["TVB_Mean"])
+    assert np.isfinite(Statistics().attributes()["TVB_Mean"])

@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_compressed_is_kept_as_it_is(settings, catalogue, 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("worker.h5.compress.reserve", refuse)
+    monkeypatch.setattr("worker.h5.compress.check_room", refuse)
 
     [output] = run_job(catalogue, settings.model_copy(update={"compression": "gzip"}), claimed(catalogue))
 
@@ -269,7 +269,6 @@ def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, cata
     # Bounded too, by more than this simulation gives.
     monkeypatch.setattr("worker.metrics.WINDOW", 200_000)
     monkeypatch.setattr("worker.metrics.CHUNK", 200_000)
-    monkeypatch.setattr("worker.metrics.MOST_KEPT", 200_000)
     small_chunks = settings.model_copy(update={"chunk_bytes": 200_000})
 
     def peak(simulation_length: float) -> int:

@@ -72,7 +72,8 @@ def undisturbed_twin(settings, catalogue):
 
 def test_a_disk_that_is_full_in_the_middle_costs_no_work(small, catalogue, monkeypatch) -> None:
     # As on a file system that reserves no room.
-    monkeypatch.setattr("worker.h5.writer.reserve", lambda *_: None)
+    for name in ("check_room", "reserve"):
+        monkeypatch.setattr(f"worker.h5.writer.{name}", lambda *_: None)
     gid = add(catalogue, **LARGE)
 
     perform_elsewhere(small, gid)

@@ -4,12 +4,14 @@ They are derived from the content, so that all jobs on one connectivity refer to
 """
 
 import hashlib
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
 
-from models.components import find
+from models.components import Attribute, find
 from models.introspect import role_of
 
 CONTENT_NAMESPACE = UUID("6ba2c4a4-8f2a-5f6e-9f61-6d0a5d3c7a11")
@@ -25,10 +27,9 @@ def content_gid(instance: Any) -> UUID:
     ----------
     instance : a configured TVB datatype; what it refers to has its own gid already
     """
-    digest = hashlib.sha256(type(instance).__name__.encode())
-    role = role_of(type(instance))
-    assert role is not None, "only datatypes of TVB are written"
-    for name, attribute in find(role, type(instance).__name__, role).attributes.items():
+    cls: Any = type(instance)
+    digest = hashlib.sha256(cls.__name__.encode())
+    for name, attribute in _attributes(cls).items():
         value = getattr(instance, name, None)
         if value is None or name in _NOT_CONTENT:
             continue
@@ -47,7 +48,14 @@ def content_gid(instance: Any) -> UUID:
     return uuid5(CONTENT_NAMESPACE, digest.hexdigest())
 
 
+@cache
+def _attributes(cls: type) -> Mapping[str, Attribute]:
+    role = role_of(cls)
+    assert role is not None, "only datatypes of TVB are written"
+    return find(role, cls.__name__, role).attributes
+
+
 def _add_array(digest: Any, array: Any) -> None:
     array = np.ascontiguousarray(array)
     digest.update(f"{array.shape} {array.dtype.kind}".encode())
-    digest.update("\0".join(array.ravel().tolist()).encode() if array.dtype.kind in "US" else array.tobytes())
+    digest.update("\0".join(array.ravel().tolist()).encode() if array.dtype.kind in "US" else array)

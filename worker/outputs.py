@@ -28,11 +28,11 @@ from worker.checkpoint import SavedSeries
 from worker.engines import reference
 from worker.gids import content_gid
 from worker.h5.compress import compress
-from worker.h5.datatypes import file_prefix, references, write_datatype
+from worker.h5.datatypes import file_prefix, write_datatype
 from worker.h5.formats import LABELS_ORDERING
 from worker.h5.tvb1 import as_tvb1, write_connectivity
 from worker.h5.tvb2 import Header
-from worker.h5.verify import publish, sha256, verify
+from worker.h5.verify import publish, sha256, verified, verify
 from worker.h5.writer import DamagedError, TimeSeriesWriter
 from worker.metrics import compute
 from worker.series import Series, series_of
@@ -54,6 +54,8 @@ class _Output:
     #: Files of what the series refers to, written before the simulation starts: what cannot be written costs nothing.
     refers_to: tuple[str, ...]
     final: Path
+    #: Where it is being written.
+    unfinished: Path
     #: How many are expected.
     samples: int
     writer: TimeSeriesWriter | None = None
@@ -67,9 +69,10 @@ class Outputs:
         self.directory = storage.job_directory(claim.sweep, claim.gid)
         self._provenance = provenance(claim, spec, engine)
         self._inputs = embedded(spec, Inputs(storage))
-        for datatype in references(simulator):
+        series = [series_of(simulator, monitor) for monitor in simulator.monitors]
+        for datatype in {id(datatype): datatype for one in series for datatype in one.datatypes}.values():
             datatype.gid = content_gid(datatype)
-        self._outputs = [self._plan(index, monitor, spec) for index, monitor in enumerate(simulator.monitors)]
+        self._outputs = [self._plan(index, one, spec) for index, one in enumerate(series)]
 
     def append(self, samples: Iterable[reference.Samples | None]) -> None:
         """Append a chunk to each file."""
@@ -88,7 +91,7 @@ class Outputs:
                 saved.append(None)
                 continue
             samples, checksum = output.writer.flush()
-            saved.append(SavedSeries(part(output.final).name, samples, checksum, output.writer.sample_shape))
+            saved.append(SavedSeries(output.unfinished.name, samples, checksum, output.writer.sample_shape))
         return tuple(saved)
 
     def take_over(self, series: Sequence[SavedSeries | None], between: Callable[[], object]) -> None:
@@ -120,7 +123,7 @@ class Outputs:
 
     def unfinished(self) -> set[Path]:
         """Where this job's files are being written."""
-        return {part(output.final) for output in self._outputs}
+        return {output.unfinished for output in self._outputs}
 
     def publish(self, compression: Compression = "none") -> list[OutputRecord]:
         """Annotate, close, verify and rename every file."""
@@ -136,7 +139,7 @@ class Outputs:
     def abort(self, keep: Collection[Path] = ()) -> None:
         """Let go of the files, and remove all but those of `keep`; what was published already is unfinished again."""
         for output in self._outputs:
-            unfinished = part(output.final)
+            unfinished = output.unfinished
             if output.writer is not None:
                 output.writer.abort()
                 output.writer = None
@@ -149,14 +152,14 @@ class Outputs:
             if unfinished not in keep:
                 _remove(unfinished)
 
-    def _plan(self, index: int, monitor: Any, spec: SimulationSpec) -> _Output:
+    def _plan(self, index: int, series: Series, spec: SimulationSpec) -> _Output:
         # The gid depends on the claim: a worker that lost its lease can never replace the winner's file.
-        gid = uuid5(self._claim.token, str(index))
-        name, series = type(monitor).__name__, series_of(self._simulator, monitor)
+        gid, monitor = uuid5(self._claim.token, str(index)), self._simulator.monitors[index]
+        name = type(monitor).__name__
         header = Header(
             gid=gid,
             datatype=series.datatype,
-            title=fill(spec.title, spec.parameters())
+            title=(spec.title and fill(spec.title, spec.parameters()))
             or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
             sample_period=float(monitor.period),
             start_time=0.0,
@@ -171,19 +174,17 @@ class Outputs:
         final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)
         first, every = int(self._simulator.current_step), max(1, int(monitor.istep))
         samples = (first + reference.count_steps(self._simulator)) // every - first // every
-        return _Output(gid, name, header, self._write_references(series), final, samples)
+        return _Output(gid, name, header, self._write_references(series), final, part(final), samples)
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
         provenance = {**self._provenance, "monitor": str(self._outputs.index(output))}
-        path = part(output.final)
-        return TimeSeriesWriter(path, output.header, sample_shape, provenance, output.samples, self._inputs)
+        path, header = output.unfinished, output.header
+        return TimeSeriesWriter(path, header, sample_shape, provenance, output.samples, self._inputs)
 
     def _write_references(self, series: Series) -> tuple[str, ...]:
         """The files of what the series refers to, what they refer to themselves first."""
-        datatypes = (*series.references.values(), *series.companions)
-        named = [part for datatype in datatypes for part in (*references(datatype), datatype)]
         paths = []
-        for datatype in named:
+        for datatype in (*series.datatypes, *series.companions):
             if self._format == "tvb1" and file_prefix(datatype) != "Connectivity":
                 continue  # TVB 1's files refer to nothing else.
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)
@@ -195,16 +196,16 @@ class Outputs:
 
     def _publish(self, output: _Output, compression: Compression) -> OutputRecord:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
-        output.writer.close()
-        unfinished = part(output.final)
-        metrics = compute(unfinished)
-        if self._format == "tvb2":
-            _compress(unfinished, compression)
-        verified = verify(unfinished, output.gid)
+        unfinished, samples = output.unfinished, output.writer.close()
+        with verified(unfinished, output.gid, samples) as found:
+            metrics = compute(found.numbers, output.header.sample_period)
         if self._format == "tvb1":
             unfinished = as_tvb1(unfinished)
             _compress(unfinished, compression)
-            verified = replace(verified, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
+            found = replace(found, bytes=unfinished.stat().st_size, sha256=sha256(unfinished))
+        elif compression != "none":
+            _compress(unfinished, compression)
+            found = verify(unfinished, output.gid)
         publish(unfinished, output.final)
         return OutputRecord(
             gid=output.gid,
@@ -212,10 +213,10 @@ class Outputs:
             datatype=output.header.datatype,
             path=self._storage.relative(output.final),
             format=self._format,
-            bytes=verified.bytes,
-            sha256=verified.sha256,
-            shape=verified.shape,
-            is_nan=verified.is_nan,
+            bytes=found.bytes,
+            sha256=found.sha256,
+            shape=found.shape,
+            is_nan=found.is_nan,
             metrics=metrics,
             refers_to=output.refers_to,
         )

@@ -4,11 +4,12 @@ The table follows what TVB's own monitors make (`Monitor.create_time_series`).
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from models.fit import OF_NODES, OF_SENSORS
 from worker.gids import content_gid
+from worker.h5.datatypes import references
 from worker.h5.formats import LABELS_ORDERING
 
 
@@ -24,6 +25,11 @@ class Series:
     references: dict[str, Any]
     #: TVB objects that no attribute names, and the GUI's viewers of the series want nevertheless.
     companions: tuple[Any, ...] = ()
+
+    @cached_property
+    def datatypes(self) -> tuple[Any, ...]:
+        """What the series names and what that refers to, each after what it refers to itself."""
+        return tuple(part for one in self.references.values() for part in (*references(one), one))
 
 
 def series_of(simulator: Any, monitor: Any) -> Series:

@@ -4,7 +4,6 @@ Not while the simulation runs: a compressed chunk that grows moves within the fi
 checkpoint stands on.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import h5py
 from models.errors import OutputError
 from models.paths import part
 from models.settings import Compression
-from worker.h5.verify import BLOCK, as_output_error
-from worker.h5.writer import reserve
+from worker.h5.disk import check_room
+from worker.h5.verify import as_output_error, portions
 
 #: What every h5py reads, the GUI's too. Shuffled bytes shrink further; gzip's higher levels cost more than they save.
 FILTERS: dict[Compression, dict[str, Any]] = {
@@ -37,7 +36,7 @@ def compress(path: Path, compression: Compression) -> None:
     try:
         with as_output_error(path, ""):
             # No larger than it was, whatever becomes of it.
-            reserve(unfinished, path.stat().st_size)
+            check_room(path.parent, path.stat().st_size)
             with h5py.File(path) as file, h5py.File(unfinished, "w") as again:
                 again.attrs.update(file.attrs)
                 for item in file.values():
@@ -54,6 +53,5 @@ def compress(path: Path, compression: Compression) -> None:
 def _copy(source: h5py.Dataset, target: h5py.File, options: dict[str, Any]) -> None:
     copy = target.create_dataset_like(source.name, source, **options)
     copy.attrs.update(source.attrs)
-    rows = source.chunks[0] * max(1, BLOCK // (source.dtype.itemsize * math.prod(source.chunks)))
-    for start in range(0, len(source), rows):
-        copy[start : start + rows] = source[start : start + rows]
+    for rows in portions(source):
+        copy[rows] = source[rows]

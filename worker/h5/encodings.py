@@ -14,7 +14,7 @@ import numpy as np
 
 from worker.h5.faults import DAMAGE, reason
 from worker.h5.tvb2 import Statistics
-from worker.h5.verify import BLOCK
+from worker.h5.verify import portions
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,13 @@ def statistics_faults(dataset: h5py.Dataset, names: tuple[str, ...]) -> Iterator
     """What is wrong with what a dataset says of itself; it is read a block at a time."""
     key = dataset.name[1:]
     statistics = Statistics()
-    rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
     try:
-        for first in range(0, dataset.shape[0], rows):
-            statistics.add(dataset[first : first + rows])
+        for rows in portions(dataset):
+            statistics.add(dataset[rows])
     except DAMAGE as exc:
         yield f"{key}: cannot be read ({reason(exc)})"
         return
-    for name, value in statistics.attributes(dataset.dtype).items():
+    for name, value in statistics.attributes().items():
         if name not in names:
             continue
         found = dataset.attrs.get(name)

@@ -34,7 +34,7 @@ from worker.h5.tvb1_format import (
     write_attributes,
 )
 from worker.h5.tvb1_source import Source, linked, read_tvb1, write_again
-from worker.h5.verify import BLOCK, as_output_error, publish
+from worker.h5.verify import as_output_error, portions, publish
 
 
 def convert(
@@ -228,14 +228,13 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
         dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape, chunks=dataset.chunks,
     )  # fmt: skip
     statistics = tvb2.Statistics()
-    rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
-    for first in range(0, dataset.shape[0], rows):
+    for rows in portions(dataset):
         with _reading(path, dataset.name[1:]):
-            block = dataset[first : first + rows]
-        copy[first : first + rows] = block
+            block = dataset[rows]
+        copy[rows] = block
         statistics.add(block)
     if dataset.size:
-        found = statistics.attributes(dataset.dtype)
+        found = statistics.attributes()
         copy.attrs.update({name: found[name] for name in STATISTICS})
 
 

@@ -4,9 +4,11 @@ What is written here was compared with files of tvb-framework 2.10 (`tvb.core.ne
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +60,8 @@ class Header:
 
 def encode(value: object) -> Any:
     """A value as TVB 2 writes it into an attribute: text, `bool:True`, a urn, a date, JSON, or a 64-bit number."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool | np.bool_):
         return f"bool:{bool(value)}"
     if isinstance(value, UUID):
@@ -74,24 +78,59 @@ def encode(value: object) -> Any:
 
 
 #: What h5py makes of a text, and the shape of one value.
-_TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
+_TEXT = h5py.string_dtype()
 _ONE = h5py.h5s.create(h5py.h5s.SCALAR)
 
 
+@cache
+def _types(kind: np.dtype[Any]) -> tuple[Any, Any]:
+    """HDF5's types of a value, in a file and in memory; to make one takes as long as to write an attribute."""
+    return h5py.h5t.py_create(kind, logical=True), h5py.h5t.py_create(kind)
+
+
 def put(place: h5py.HLObject, name: str, value: str | np.generic) -> None:
-    """Write an attribute in half the time of h5py's own mapping, which writes beside the old one and renames."""
-    array = np.array(value, h5py.string_dtype()) if isinstance(value, str) else np.asarray(value)
-    kind = _TEXT if isinstance(value, str) else h5py.h5t.py_create(array.dtype, logical=True)
-    if h5py.h5a.exists(place.id, name.encode()):
-        h5py.h5a.delete(place.id, name.encode())
-    h5py.h5a.create(place.id, name.encode(), kind, _ONE).write(array)
+    """Write an attribute that is not there yet, in a quarter of the time of h5py's own mapping."""
+    array = np.array(value, _TEXT) if isinstance(value, str) else np.asarray(value)
+    in_file, in_memory = _types(array.dtype)
+    h5py.h5a.create(place.id, name.encode(), in_file, _ONE).write(array, in_memory)
+
+
+def get(place: h5py.HLObject, name: str) -> Any:
+    """An attribute that `put` wrote, in half the time of h5py's own mapping; any other as h5py gives it."""
+    attribute = h5py.h5a.open(place.id, name.encode())
+    kind = attribute.get_type()
+    if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+        return place.attrs[name]
+    if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+        text = np.empty((), _TEXT)
+        attribute.read(text, _types(_TEXT)[1])
+        return bytes(text.item()).decode(errors="surrogateescape")
+    if isinstance(kind, h5py.h5t.TypeFloatID | h5py.h5t.TypeIntegerID) and kind.get_size() == 8:
+        number = np.empty((), np.float64 if isinstance(kind, h5py.h5t.TypeFloatID) else np.int64)
+        attribute.read(number, _types(number.dtype)[1])
+        return number[()]
+    return place.attrs[name]
+
+
+def names_of(place: h5py.HLObject) -> frozenset[str]:
+    """The names of all attributes."""
+    names: list[bytes] = []
+    h5py.h5a.iterate(place.id, names.append)
+    return frozenset(name.decode() for name in names)
 
 
 def write_attributes(place: h5py.HLObject, values: Mapping[str, object]) -> None:
-    """Write `TVB_<name>` for each value; an absent reference (None) is left out, as TVB does."""
+    """Write `TVB_<name>` for each value, in the place of what is there.
+
+    An absent reference (None) is left out, as TVB does.
+    """
+    known = names_of(place)
     for name, value in values.items():
-        if value is not None:
-            put(place, f"TVB_{name}", encode(value))
+        if value is None:
+            continue
+        if f"TVB_{name}" in known:
+            h5py.h5a.delete(place.id, f"TVB_{name}".encode())
+        put(place, f"TVB_{name}", encode(value))
 
 
 def common(
@@ -148,8 +187,17 @@ class Statistics:
     maximum: float = -np.inf
     total: float = 0.0
     count: int = 0
-    is_finite: bool = True
-    is_nan: bool = False
+    dtype: np.dtype[Any] = field(default=np.dtype(np.float64))
+
+    @property
+    def is_nan(self) -> bool:
+        """Whether one of the values is NaN."""
+        return math.isnan(self.minimum)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether none of the values is NaN or infinite."""
+        return not self.count or (math.isfinite(self.minimum) and math.isfinite(self.maximum))
 
     def add(self, values: NDArray[Any]) -> None:
         """Take one more chunk into account."""
@@ -160,17 +208,17 @@ class Statistics:
             self.maximum = float(np.maximum(self.maximum, values.max()))
             # Sample by sample, so that the sum is the same however the series is cut.
             sums = values.reshape(len(values), -1).sum(axis=1, dtype=np.float64)
-            self.total = float(np.cumsum(np.concatenate([[self.total], sums]))[-1])
+            sums[0] += self.total
+            self.total = float(np.cumsum(sums)[-1])
         self.count += values.size
-        self.is_finite = self.is_finite and bool(np.isfinite(values).all())
-        self.is_nan = self.is_nan or (not self.is_finite and bool(np.isnan(values).any()))
+        self.dtype = values.dtype
 
-    def attributes(self, dtype: np.dtype[Any]) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         """The five attributes of the dataset; minimum and maximum in its own type."""
         mean = np.float64(self.total / self.count) if self.count else np.float64(0.0)
         return {
-            "TVB_Minimum": dtype.type(self.minimum),
-            "TVB_Maximum": dtype.type(self.maximum),
+            "TVB_Minimum": self.dtype.type(self.minimum),
+            "TVB_Maximum": self.dtype.type(self.maximum),
             "TVB_Mean": mean,
             "TVB_IsFinite": encode(self.is_finite),
             "TVB_HasComplex": encode(False),
@@ -178,7 +226,7 @@ class Statistics:
 
     def write(self, dataset: h5py.Dataset) -> None:
         """Say all this in the attributes of the dataset it was gathered of."""
-        for name, value in self.attributes(dataset.dtype).items():
+        for name, value in self.attributes().items():
             put(dataset, name, value)
 
 
