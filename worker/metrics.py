@@ -26,6 +26,8 @@ SEGMENTS = 4
 CHUNK = 2**20
 #: Bytes of the longest window whose spectrum is taken: 55 000 samples of 76 regions.
 WINDOW = 32 * 2**20
+#: Bytes of it that are in memory at once: it is read again for other nodes.
+ROOM = 8 * 2**20
 #: Fewer samples have no spectrum worth the name.
 LEAST_SAMPLES = 8
 
@@ -51,8 +53,10 @@ class Series:
         start = START_POINT / self.sample_period
         return (SEGMENTS - 1) * (samples // SEGMENTS) if start > samples else int(start)
 
-    def read(self, first: int, end: int, variables: int | None = None) -> NDArray[np.float64]:
-        """Samples `first` to `end`, in the shape of the data: all state variables, or the first few.
+    def read(
+        self, first: int, end: int, variables: int | None = None, nodes: slice = slice(None)
+    ) -> NDArray[np.float64]:
+        """Samples `first` to `end`, in the shape of the data: all state variables, or the first few, of some nodes.
 
         Raises
         ------
@@ -60,10 +64,12 @@ class Series:
             The file cannot be read.
         """
         end, rows = min(end, self.shape[0]), self._rows()
-        found = np.empty((max(0, end - first), min(self.shape[1], variables or self.shape[1]), *self.shape[2:]))
+        count = len(range(self.shape[2])[nodes])
+        wide = (min(self.shape[1], variables or self.shape[1]), count, self.shape[3])
+        found = np.empty((max(0, end - first), *wide))
         for start in range(first, end, rows):
             stop = min(start + rows, end)
-            found[start - first : stop - first] = self._read(start, stop)[:, :variables]
+            found[start - first : stop - first] = self._read(start, stop)[:, :variables, nodes]
         return found
 
     def chunks(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
@@ -322,8 +328,11 @@ def dominant_frequency(series: Series) -> float:
     length = count // math.ceil(count / most)
     window = np.hanning(length + 1)[:-1]
     power = np.zeros(length // 2 + 1)
+    some = max(1, ROOM // (8 * length * modes))
     for start in range(series.start, samples - length + 1, length):
-        power += _power(series.read(start, start + length, 1).reshape(length, -1), window)
+        for node in range(0, nodes, some):
+            part = series.read(start, start + length, 1, slice(node, node + some))
+            power += _power(part.reshape(length, -1), window)
     # The mean is gone, and with it what a spectrum says at 0 Hz.
     peak = 1 + int(np.argmax(power[1:]))
     return peak / length * 1000.0 / series.sample_period if 0.0 < power[peak] < math.inf else math.nan
