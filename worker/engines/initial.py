@@ -11,10 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tvb.simulator.descriptors import Final
-from tvb.simulator.descriptors import NDArray as Described
-from tvb.simulator.history import SparseHistory
-from tvb.simulator.models.base import Model
 
 from worker.engines.noise import Twister, draws_uniforms
 from worker.engines.randomness import is_twister
@@ -63,6 +59,8 @@ def _stream_of(simulator: Any, primitives: ModuleType) -> Any:
 
 def _is_plain(simulator: Any) -> bool:
     """Whether TVB does no more than draw, and keep what it drew within boundaries."""
+    from tvb.simulator.models.base import Model
+
     model, kind = simulator.model, type(simulator.model)
     if kind.initial is not Model.initial or kind.initial_for_simulator is not Model.initial_for_simulator:
         return False
@@ -94,6 +92,8 @@ def _draw(
 
 def _empty_history(simulator: Any) -> Any:
     """TVB's history for the simulator's network, with nothing in it yet."""
+    from tvb.simulator.history import SparseHistory
+
     network, model = simulator.connectivity, simulator.model
     parts = (network.weights, network.idelays, np.asarray(model.cvar), model.number_of_modes)
     for known, history in _EMPTY:
@@ -107,6 +107,9 @@ def _empty_history(simulator: Any) -> Any:
 
 def _copy(history: Any) -> Any:
     """Another one with arrays of its own, where these are written to; TVB keeps them in descriptors of the class."""
+    from tvb.simulator.descriptors import Final
+    from tvb.simulator.descriptors import NDArray as Described
+
     made = object.__new__(type(history))
     for cls in type(history).__mro__:
         for descriptor in vars(cls).values():

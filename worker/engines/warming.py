@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from worker.engines import choose
+from worker.engines.initial import configure
 from worker.engines.kernels import load_primitives
 
 #: How long a worker waits for another one of this host that compiles; it takes 15 s. Seconds.
@@ -36,7 +37,6 @@ def warm(cache: Path) -> list[str]:
 
 
 def _run(coupling: str, cache: Path) -> str:
-    from worker.engines.initial import configure  # It imports TVB.
 
     simulator = configure(_small(coupling), load_primitives(cache))
     engine = choose(simulator, "auto", cache, 10**6)
