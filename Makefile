@@ -41,8 +41,8 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-bench: $(VENV)/.test  ## Measure engine, catalogue, memory, files, start-up, pages and bundles, each against a baseline of the same run.
-	for name in engine sweep catalogue memory writing startup web bundle; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+bench: $(VENV)/.test  ## Print one table of all benchmarks, each row a ratio against a baseline of the same run.
+	$(BIN)/python -m benchmarks
 
 lint: $(VENV)/.test  ## Run linters and types alone.
 	$(BIN)/ruff check .

@@ -5,18 +5,17 @@ that of the largest process so far: TVB alone takes most of it, and ten times th
 """
 
 import resource
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.table import MEMORY, TIME, Row, show, timed
 from models.catalogue import Catalogue
 from models.settings import Settings, load_settings
 from models.spec import simulation
 from models.sweep import sweep_spec
 from submit.bundle import Wanted, make_bundles
-from worker.log import results_only
 from worker.run import run_job
 from worker.tasks import import_tvb
 
@@ -46,24 +45,28 @@ def run_sweep(settings: Settings, catalogue: Catalogue, rows: int, columns: int)
     return str(sweep.gid)
 
 
-def main() -> None:
-    """Print a row for each size of sweep."""
-    with tempfile.TemporaryDirectory() as directory, results_only() as results:
+def measure(settings: Settings, catalogue: Catalogue, points: int) -> tuple[float, float, str]:
+    """Milliseconds of a bundle, the peak of its process in MB, and what else there is to say of it."""
+    sweep = catalogue.find(run_sweep(settings, catalogue, *_SWEEPS[points]))
+    target = settings.data_dir / "sweep.zip"
+    spent = timed(make_bundles, catalogue, [sweep], settings, target, Wanted("pse"))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return spent, peak, f"a ZIP of {target.stat().st_size / 1e6:.0f} MB"
+
+
+def rows() -> Iterator[Row]:
+    """Time and memory of the larger bundle."""
+    with tempfile.TemporaryDirectory() as directory:
         import_tvb()
         settings = load_settings(data_dir=Path(directory))
         catalogue = Catalogue.open(settings.database, create=True)
-        print("| points | ZIP, MB | seconds | peak memory, MB |\n| --- | --- | --- | --- |", file=results, flush=True)
         # From few to many: what the system tells is the peak of all the processes so far.
-        for points, (rows, columns) in _SWEEPS.items():
-            sweep = catalogue.find(run_sweep(settings, catalogue, rows, columns))
-            start = time.perf_counter()
-            [made] = make_bundles(catalogue, [sweep], settings, Path(directory) / "sweep.zip", Wanted("pse"))
-            seconds = time.perf_counter() - start
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            size = made.path.stat().st_size / 1e6
-            print(f"| {points} | {size:.1f} | {seconds:.1f} | {peak:.0f} |", file=results, flush=True)
+        (few, small), (many, large) = ((points, measure(settings, catalogue, points)) for points in _SWEEPS)
+        measured, baseline = f"an exploration of {many} points", f"one of {few} points"
+        yield Row("bundle", measured, baseline, "ms", [large[0]], [small[0]], TIME, large[2])
+        yield Row("bundle", measured, baseline, "MB", [large[1]], [small[1]], MEMORY)
         catalogue.dispose()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    show(rows())

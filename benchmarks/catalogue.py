@@ -2,35 +2,32 @@
 
 python -m benchmarks.catalogue [JOBS]
 
-Submitting counts all of `add_sweep`: checks, seeds, hashes, rows and the commit. A query's ratio is to the look-up of
-one job by its gid on the same database. Nine jobs in ten are finished, each with a metric.
+Submitting counts all of `add_sweep`: checks, seeds, hashes, rows and the commit. Its rate is compared with that of jobs
+submitted one at a time, a query with the look-up of one job by its gid, both on the same database. Nine jobs in ten are
+finished, each with a metric.
 """
 
 import contextlib
 import math
-import os
-import shutil
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 from sqlalchemy import text
 
 from benchmarks.postgres import Postgres, binaries
+from benchmarks.table import FASTER, TIME, TURNS, Row, in_turns, show, timed
 from models.catalogue import Catalogue
 from models.spec import SimulationSpec
 from models.status import Status
 from models.sweep import SweepSpec
 from models.tables import Job, Sweep
 
-RUNS = 5
+#: Jobs of the submissions.
+SIZES = (10_000, 100_000)
+ONE_BY_ONE = "jobs submitted one at a time"
 SPEC = {
     "simulation_length": 100.0,
     "model": {"class": "Generic2dOscillator"},
@@ -51,35 +48,31 @@ FINISH = (
 
 def sweep(jobs: int, name: str) -> SweepSpec:
     """A plane of two parameters."""
-    side = 100
+    side = min(jobs, 100)
     plan = {"coupling.a": [k / side for k in range(side)], "model.tau": [1 + k / 1e4 for k in range(jobs // side)]}
     return SweepSpec(name=name, base=SimulationSpec.model_validate(SPEC), plan=plan)
 
 
 @contextlib.contextmanager
-def databases() -> Iterator[dict[str, Callable[[], Catalogue]]]:
-    """By name, what opens an empty catalogue."""
-    with tempfile.TemporaryDirectory() as directory:
-        found = {"SQLite": lambda: Catalogue.open(f"sqlite:///{directory}/catalogue.db", create=True)}
-        server = Postgres(Path(directory) / "pg") if binaries() else None
-        try:
-            if server is not None:
-                server.start()
-                url = server.url
-                found["PostgreSQL"] = lambda: Catalogue.open(url, create=True)
+def databases() -> Iterator[dict[str, str]]:
+    """By name, the URL of an empty one."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        found = {"SQLite": f"sqlite:///{directory}/catalogue.db"}
+        if binaries() is None:
+            print("PostgreSQL is not installed: its rows are left out", file=sys.stderr)
             yield found
+            return
+        server = Postgres(Path(directory) / "pg")
+        try:
+            server.start()
+            yield found | {"PostgreSQL": server.url}
         finally:
-            if server is not None:
-                server.kill()
-            shutil.rmtree(Path(directory), ignore_errors=True)
-            Path(directory).mkdir(exist_ok=True)
+            server.kill()
 
 
-def submit(catalogue: Catalogue, jobs: int, name: str) -> float:
-    """Seconds of one submission."""
-    started = time.perf_counter()
-    catalogue.add_sweep(sweep(jobs, name), reuse=True)
-    return time.perf_counter() - started
+def submit(catalogue: Catalogue, jobs: int) -> float:
+    """Jobs a second of one submission."""
+    return 1000 * jobs / timed(catalogue.add_sweep, sweep(jobs, f"{jobs} jobs"))
 
 
 def fill(catalogue: Catalogue, jobs: int) -> None:
@@ -119,13 +112,11 @@ def _columns(table: type[Sweep | Job], *own: str) -> str:
     return ", ".join(column.name for column in table.__table__.columns if column.name not in own)
 
 
-def queries(catalogue: Catalogue) -> dict[str, Callable[[], Any]]:
+def queries(catalogue: Catalogue, job: Job) -> dict[str, Callable[[], object]]:
     """What people and pages ask."""
     newest = catalogue.sweeps(limit=1)[0].sweep
-    job = catalogue.jobs(sweep=newest.gid, limit=1)[0]
     both = "coupling.a >= 0.9 and GlobalVariance > 0.999"
     return {
-        "job by gid (baseline)": lambda: catalogue.find_job(str(job.gid)),
         "sweeps with counts": lambda: catalogue.sweeps(limit=20),
         "counts of a sweep": lambda: catalogue.counts(newest.gid),
         "jobs, first page": lambda: catalogue.jobs(limit=50),
@@ -144,33 +135,24 @@ def queries(catalogue: Catalogue) -> dict[str, Callable[[], Any]]:
     }
 
 
-def main() -> None:
-    """Print the table."""
-    jobs = int(sys.argv[1]) if sys.argv[1:] else 1_000_000
+def rows(jobs: int = 1_000_000, sizes: Sequence[int] = SIZES, turns: int = TURNS) -> Iterator[Row]:
+    """Of each database, a row for each size of a submission and each query."""
     with databases() as found:
-        for name, opened in found.items():
-            catalogue = opened()
-            submit(catalogue, 100, "warm")
-            small = submit(catalogue, 10_000, "small")
-            large = submit(catalogue, 100_000, "large")
-            print(f"\n{name:<34}{'s':>8}{'jobs/s':>10}{'ratio':>8}")
-            for count, seconds in ((10_000, small), (100_000, large)):
-                rate = count / seconds
-                print(f"{f'submit {count:,} jobs':<34}{seconds:>8.2f}{rate:>10,.0f}{rate * small / 10_000:>8.2f}")
-            fill(catalogue, jobs)
-            print(f"{f'{catalogue.count():,} jobs, median of {RUNS}':<34}{'ms':>8}{'ratio':>18}", flush=True)
-            baseline = 0.0
-            for what, ask in queries(catalogue).items():
-                times = []
-                for _ in range(RUNS):
-                    started = time.perf_counter()
-                    ask()
-                    times.append(1000 * (time.perf_counter() - started))
-                median = statistics.median(times)
-                baseline = baseline or median
-                print(f"{what:<34}{median:>8.1f}{median / baseline:>18.1f}", flush=True)
+        for database, url in found.items():
+            catalogue = Catalogue.open(url, create=True)
+            submit(catalogue, 100)  # Warms up.
+            for size in sizes:
+                rates = in_turns(partial(submit, catalogue, size), partial(submit, catalogue, 1), turns)
+                yield Row("catalogue", f"{database}: submit {size:,} jobs", ONE_BY_ONE, "jobs/s", *rates, FASTER)
+            fill(catalogue, jobs)  # With copies of the last large one.
+            job = catalogue.jobs(limit=1)[0]
+            look_up = partial(timed, catalogue.find_job, str(job.gid))
+            note = f"at {catalogue.count():,} jobs"
+            for name, ask in queries(catalogue, job).items():
+                times = in_turns(partial(timed, ask), look_up, turns)
+                yield Row("catalogue", f"{database}: {name}", "one job by its gid", "ms", *times, TIME, note)
             catalogue.dispose()
 
 
 if __name__ == "__main__":
-    main()
+    show(rows(*map(int, sys.argv[1:])))

@@ -1,32 +1,26 @@
 """How many times faster the compiled engine steps than TVB's `sim.run()`, measured in turns in one process.
 
-python -m benchmarks.engine [PART...]      five turns of each case whose name has one of the parts; prints medians
+python -m benchmarks.engine [PART...]      each case whose name has one of the parts; all cases without
 
 The ratio counts the run alone and, as `with checks`, the choice of the engine too; kernels are warm, as they are for
 all jobs of a sweep but the first. Every turn also compares the two outputs bit for bit. Kernels come from the cache of
 this host's workers, so that a second call takes some minutes at most.
 """
 
-import logging
-import os
 import statistics
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import h5py
 import numpy as np
-import structlog
 
+from benchmarks.table import FASTER, TURNS, TVB, Row, number, show
 from models.catalogue import Catalogue
 from models.inputs import Inputs
 from models.paths import Storage
@@ -37,10 +31,9 @@ from worker.engines import choose, reference
 from worker.run import run_job
 from worker.simulator import build_simulator
 
-TURNS = 5
 #: Steps of a case, of one of many regions, of a surface, and of a whole job.
 STEPS, FEW_STEPS, SURFACE_STEPS, JOB_STEPS = 1_500, 500, 400, 16_000
-SURFACE, JOB = "surface", "whole job"
+SURFACE, JOB, JOB_BASELINE = "surface", "whole job", "TVB's configure, run and np.save"
 
 SEED: dict[str, Any] = {
     "model": {"class": "JansenRit", "mu": 0.0, "v0": 6.0},
@@ -58,14 +51,8 @@ MODELS = (
     *("CoombesByrne", "CoombesByrne2D", "DecoBalancedExcInh", "DumontGutkin", "Epileptor", "Epileptor2D"),
     *("EpileptorCodim3", "EpileptorCodim3SlowMod", "EpileptorRestingState", "GastSchmidtKnosche_SD"),
     *("GastSchmidtKnosche_SF", "Generic2dOscillator", "Hopfield", "JansenRit", "KIonEx", "Kuramoto", "Linear"),
-    *(
-        "LarterBreakspear",
-        "MontbrioPazoRoxin",
-        "ReducedSetFitzHughNagumo",
-        "ReducedSetHindmarshRose",
-        "ReducedWongWang",
-    ),
-    *("ReducedWongWangExcInh", "SupHopf", "WilsonCowan", "ZerlautAdaptationFirstOrder"),
+    *("LarterBreakspear", "MontbrioPazoRoxin", "ReducedSetFitzHughNagumo", "ReducedSetHindmarshRose"),
+    *("ReducedWongWang", "ReducedWongWangExcInh", "SupHopf", "WilsonCowan", "ZerlautAdaptationFirstOrder"),
     *("ZerlautAdaptationSecondOrder", "ZetterbergJansen"),
 )
 _G2D = {**SEED, **_PLAIN, "model": "Generic2dOscillator"}
@@ -101,7 +88,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def measure(case: Mapping[str, Any], inputs: Inputs, kernels: Path) -> tuple[float, float, float, str]:
-    """Seconds of TVB, of the engine, and of its choice; and its name."""
+    """Milliseconds of TVB, of the engine, and of its choice; and its name."""
     spec = simulation({**case, "simulation_length": _steps(case) * _dt(case)})
     ours, theirs = build_simulator(spec, inputs), build_simulator(spec, inputs)
     started = time.perf_counter()
@@ -113,11 +100,11 @@ def measure(case: Mapping[str, Any], inputs: Inputs, kernels: Path) -> tuple[flo
     tvb = time.perf_counter() - ended
     found = np.concatenate([chunk.samples[0].data for chunk in chunks if chunk.samples[0] is not None])
     assert np.array_equal(found, data, equal_nan=True), "the bits differ"
-    return tvb, ended - chosen, chosen - started, engine.name
+    return 1000 * tvb, 1000 * (ended - chosen), 1000 * (chosen - started), engine.name
 
 
 def measure_job(root: Path, inputs: Inputs, kernels: Path) -> tuple[float, float, float, str]:
-    """Seconds of TVB's configure, run and `np.save`, and of a whole job: claim to finish, with its H5 and metrics."""
+    """The same of TVB's configure, run and `np.save`, and of a whole job: claim to finish, with its H5 and metrics."""
     directory = root / f"job-{time.monotonic_ns()}"
     directory.mkdir()
     settings = load_settings(data_dir=directory, cache_dir=kernels.parent)
@@ -136,7 +123,7 @@ def measure_job(root: Path, inputs: Inputs, kernels: Path) -> tuple[float, float
     with h5py.File(settings.storage.absolute(output.path)) as file:
         assert np.array_equal(file["data"][()], data), "the bits differ"
     catalogue.dispose()
-    return tvb, ended - started, 0.0, "compiled"
+    return 1000 * tvb, 1000 * (ended - started), 0.0, "compiled"
 
 
 def _dt(case: Mapping[str, Any]) -> float:
@@ -149,34 +136,32 @@ def _steps(case: Mapping[str, Any]) -> int:
     return SURFACE_STEPS if "surface" in case else FEW_STEPS if "connectivity" in case else STEPS
 
 
-def main() -> None:
-    """Print the table."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    wanted = [name for name in (*CASES, JOB) if not sys.argv[1:] or any(part in name for part in sys.argv[1:])]
-    print(f"| case | engine | TVB s | ours s | ratio | with checks |   ({TURNS} turns, medians)")
-    print("|---|---|---|---|---|---|")
+def rows(*parts: str) -> Iterator[Row]:
+    """A row for each case, and one for all of regions together."""
     kernels = load_settings().cache_dir / "kernels"
+    regions = []
     with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
-        inputs = Inputs(Storage(root))
-        ratios = []
-        for name in wanted:
-            turn = partial(
-                partial(measure_job, root) if name == JOB else partial(measure, CASES[name]), inputs, kernels
-            )
-            turn()  # Compiles.
-            turns = [turn() for _ in range(TURNS)]
-            tvb, run = (statistics.median(turn[column] for turn in turns) for column in range(2))
-            ratio = statistics.median(turn[0] / turn[1] for turn in turns)
-            whole = statistics.median(turn[0] / (turn[1] + turn[2]) for turn in turns)
-            print(f"| {name} | {turns[0][3]} | {tvb:.3f} | {run:.4f} | {ratio:.1f}x | {whole:.1f}x |", flush=True)
+        inputs = Inputs(Storage(Path(directory)))
+        for name in (*CASES, JOB):
+            if parts and not any(part in name for part in parts):
+                continue
+            run = partial(measure_job, Path(directory)) if name == JOB else partial(measure, CASES[name])
+            run(inputs, kernels)  # Compiles.
+            tvb, ours, checks, engines = zip(*(run(inputs, kernels) for _ in range(TURNS)), strict=True)
+            whole = statistics.median(a / (b + c) for a, b, c in zip(tvb, ours, checks, strict=True))
+            baseline = JOB_BASELINE if name == JOB else TVB
+            note = f"{engines[0]}, {number(whole)} with checks"
+            row = Row("engine", name, baseline, "ms", ours, tvb, FASTER, note)
+            yield row
             if name != JOB and not name.startswith(SURFACE):
-                ratios.append(ratio)
-        if ratios:
-            print(f"{len(ratios)} cases of regions: worst {min(ratios):.1f}x, median {statistics.median(ratios):.1f}x")
+                regions.append(row)
+    if len(regions) > 1:
+        worst = min(regions, key=lambda row: row.ratio)
+        ours = [turn for row in regions for turn in row.turns]
+        tvb = [turn for row in regions for turn in row.baseline_turns]
+        note = f"{number(worst.ratio)} in the worst, {worst.measured}"
+        yield Row("engine", f"all {len(regions)} cases of regions", TVB, "ms", ours, tvb, FASTER, note)
 
 
 if __name__ == "__main__":
-    main()
+    show(rows(*sys.argv[1:]))

@@ -2,7 +2,8 @@
 
 python -m benchmarks.sweep [JOBS]      200 jobs without, of 50 ms simulated each
 
-The baseline is a pool of `multiprocessing` over TVB's `sim.run()`, which writes no file; joblib where it is installed.
+The baselines are a pool of `multiprocessing` and, where it is installed, joblib over TVB's `sim.run()`, with as many
+processes and no file written; and one worker process, for the scaling.
 Workers are warm: the clock starts when each has had time for two jobs. `ms per job` is the wall time from the claim of
 a job to the line of the worker's log that it has finished; `idle` is the share of the processes' time from such a line
 to the next claim.
@@ -17,14 +18,16 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import worker  # noqa: F401 - pins the threads
 from benchmarks.engine import SEED
+from benchmarks.table import FASTER, TURNS, Row, number, show
 from models.catalogue import Catalogue
 from models.inputs import Inputs
 from models.paths import Storage
@@ -70,7 +73,7 @@ def with_joblib(values: list[float], processes: int) -> float:
         return len(values) / (time.perf_counter() - started)
 
 
-def with_workers(values: list[float], processes: int, kernels: Path) -> tuple[float, float, float]:
+def with_workers(kernels: Path, values: list[float], processes: int) -> tuple[float, float, float]:
     """Jobs a second, the median of milliseconds per job, and the share of time that workers were idle."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory), cache_dir=kernels)
@@ -106,33 +109,38 @@ def _measure(runs: dict[str, list[tuple[float, float]]], first: int) -> tuple[fl
     # The first job of each process loads kernels and connectivity.
     begin, end = ends[first - 1], min(each[-1][1] for each in runs.values())
     counted = {name: [run for run in each if begin <= run[0] and run[1] <= end] for name, each in runs.items()}
-    spent = sorted(after - before for each in counted.values() for before, after in each)
+    spent = [after - before for each in counted.values() for before, after in each]
     gaps = [after[0] - before[1] for each in counted.values() for before, after in pairwise(each)]
-    return len(spent) / (end - begin), 1000 * spent[len(spent) // 2], sum(gaps) / (sum(gaps) + sum(spent))
+    return len(spent) / (end - begin), 1000 * median(spent), sum(gaps) / (sum(gaps) + sum(spent))
 
 
-def main() -> None:
-    """Print the table."""
-    jobs = int(sys.argv[1]) if sys.argv[1:] else 200
+def rows(jobs: int = 200, turns: int = TURNS) -> Iterator[Row]:
+    """For 1, 2 and 4 worker processes, a row for each baseline."""
     values = [k / jobs / 4 for k in range(jobs)]
-    run_tvb(0.0)
     few = values[: max(8, jobs // 5)]
-    print(f"{os.cpu_count()} cores, {jobs} jobs of 50 ms simulated")
-    print(f"{'':<32}{'jobs/s':>8}{'ratio':>8}{'scaling':>9}{'ms per job':>12}{'idle':>8}")
-    baseline = with_pool(few, 4)
-    print(f"{'multiprocessing, 4 (baseline)':<32}{baseline:>8.1f}{1.0:>8.2f}", flush=True)
-    if importlib.util.find_spec("joblib"):
-        rate = with_joblib(few, 4)
-        print(f"{'joblib, 4':<32}{rate:>8.1f}{rate / baseline:>8.2f}", flush=True)
-    first = 0.0
-    with tempfile.TemporaryDirectory() as kernels:
-        with_workers(values[:20], 1, Path(kernels))  # Compiles.
+    loops = {"multiprocessing": with_pool, "joblib": with_joblib}
+    if importlib.util.find_spec("joblib") is None:
+        print("joblib is not installed: its rows are left out", file=sys.stderr)
+        del loops["joblib"]
+    run_tvb(0.0)
+    with tempfile.TemporaryDirectory() as directory:
+        workers = partial(with_workers, Path(directory), values)
+        with_workers(Path(directory), values[:20], 1)  # Compiles.
         for processes in (1, 2, 4):
-            rate, each, idle = with_workers(values, processes, Path(kernels))
-            first = first or rate
-            row = f"{rate:>8.1f}{rate / baseline:>8.2f}{rate / first:>9.2f}{each:>12.1f}{idle:>8.1%}"
-            print(f"{f'workers, {processes}':<32}{row}", flush=True)
+            baselines = {f"{name}, {processes}": partial(loop, few, processes) for name, loop in loops.items()}
+            if processes > 1:
+                baselines["workers, 1"] = lambda: workers(1)[0]
+            theirs: dict[str, list[float]] = {name: [] for name in baselines}
+            ours = []
+            for _ in range(turns):
+                for name, measure in baselines.items():
+                    theirs[name].append(measure())
+                ours.append(workers(processes))
+            rates, spent, idle = zip(*ours, strict=True)
+            note = f"{number(median(spent))} ms per job, {median(idle):.1%} idle, {os.cpu_count()} cores"
+            for name, baseline_rates in theirs.items():
+                yield Row("sweep", f"workers, {processes}", name, "jobs/s", rates, baseline_rates, FASTER, note)
 
 
 if __name__ == "__main__":
-    main()
+    show(rows(*map(int, sys.argv[1:])))

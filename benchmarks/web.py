@@ -3,22 +3,18 @@
 `python -m benchmarks.web`; the baseline of each row is the page of a sweep of one job.
 """
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
-import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import uvicorn
 from sqlalchemy import insert, select, text, update
 
+from benchmarks.table import TIME, Row, in_turns, show, timed
 from models.catalogue import Catalogue
 from models.settings import load_settings
 from models.spec import SimulationSpec
@@ -28,7 +24,6 @@ from models.tables import Job, JobMetric
 from submit.web.app import make_web
 
 JOBS = 100_000
-RUNS = 7
 SPEC = {
     "simulation_length": 100.0,
     "model": {"class": "Generic2dOscillator"},
@@ -54,8 +49,8 @@ def fill(catalogue: Catalogue) -> None:
         session.execute(text("ANALYZE"))
 
 
-def main() -> None:
-    """Print the table."""
+def rows() -> Iterator[Row]:
+    """A row for each page."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory))
         catalogue = Catalogue.open(settings.database, create=True)
@@ -70,8 +65,7 @@ def main() -> None:
         port = server.servers[0].sockets[0].getsockname()[1]
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         client.get("/?token=token")
-        pages: Mapping[str, str] = {
-            "sweep of one job (baseline)": f"/sweeps/{one.gid}",
+        pages = {
             "list of sweeps": "/",
             "sweep": f"/sweeps/{many.gid}",
             "map of the sweep": f"/sweeps/{many.gid}/chart",
@@ -83,21 +77,16 @@ def main() -> None:
             "job": f"/jobs/{job.gid}",
             "workers": "/workers",
         }
-        print(f"{many.size:,} jobs, SQLite, median of {RUNS}\n{'page':<32}{'ms':>8}{'ratio':>8}")
-        baseline = 0.0
+
+        def get(path: str) -> None:
+            client.get(path).raise_for_status()
+
         for name, path in pages.items():
-            times = []
-            for _ in range(RUNS):
-                start = time.perf_counter()
-                answer = client.get(path)
-                times.append(1000 * (time.perf_counter() - start))
-                assert answer.status_code == 200, answer.text
-            median = statistics.median(times)
-            baseline = baseline or median
-            print(f"{name:<32}{median:>8.1f}{median / baseline:>8.1f}")
+            turns = in_turns(partial(timed, get, path), partial(timed, get, f"/sweeps/{one.gid}"))
+            yield Row("web", name, "page of a sweep of one job", "ms", *turns, TIME, f"{many.size:,} jobs, SQLite")
         server.should_exit = True
         catalogue.dispose()
 
 
 if __name__ == "__main__":
-    main()
+    show(rows())

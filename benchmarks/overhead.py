@@ -1,0 +1,99 @@
+"""What a short job costs a warm process of a worker beyond its steps, from the claim to the finished row.
+
+python -m benchmarks.overhead [JOBS]      100 jobs without, of 50 ms simulated each, after 20 that warm the process
+
+The steps are the time inside the engine's stream. The claim, TVB's configure, the choice of the engine, the H5 file and
+its verification, the metrics and the finish are beyond them. Each job's file is compared with TVB's run bit for bit.
+"""
+
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import h5py
+import numpy as np
+
+import worker.run
+from benchmarks.engine import SEED
+from benchmarks.table import FASTER, TIME, TVB, Row, show
+from models.catalogue import Catalogue
+from models.inputs import Inputs
+from models.settings import Settings, load_settings
+from models.spec import simulation
+from models.sweep import SweepSpec
+from worker.engines import Choice, choose
+from worker.engines.reference import Chunk
+from worker.simulator import build_simulator
+
+WARM = 20
+
+
+def time_streams(steps: list[float]) -> None:
+    """From now on, append the milliseconds that each job spends in its engine's stream."""
+
+    def choose_timed(*arguments: Any) -> Choice:
+        choice = choose(*arguments)
+        return dataclasses.replace(choice, stream=partial(_stream, choice.stream, steps))
+
+    worker.run.choose = choose_timed
+
+
+def _stream(stream: Callable[..., Iterator[Chunk]], steps: list[float], *arguments: Any) -> Iterator[Chunk]:
+    chunks = stream(*arguments)
+    steps.append(0.0)
+    while True:
+        started = time.perf_counter()
+        chunk = next(chunks, None)
+        steps[-1] += 1000 * (time.perf_counter() - started)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def run(catalogue: Catalogue, settings: Settings, gid: UUID) -> tuple[float, float]:
+    """Milliseconds of a job from its claim to its finish, and of TVB's `sim.run()` after it."""
+    started = time.perf_counter()
+    claim = catalogue.claim(gid, "benchmark", timedelta(hours=1))
+    assert claim is not None
+    [output] = worker.run.run_job(catalogue, settings, claim)
+    whole = time.perf_counter() - started
+    simulator = build_simulator(claim.spec, Inputs(settings.storage))
+    started = time.perf_counter()
+    [(_, data)] = simulator.run()
+    tvb = time.perf_counter() - started
+    with h5py.File(settings.storage.absolute(output.path)) as file:
+        assert np.array_equal(file["data"][()], data), "the bits differ"
+    return 1000 * whole, 1000 * tvb
+
+
+def rows(jobs: int = 100) -> Iterator[Row]:
+    """What is beyond the steps against the steps, and against TVB; and the whole job against TVB."""
+    steps: list[float] = []
+    time_streams(steps)
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_settings(data_dir=Path(directory))
+        catalogue = Catalogue.open(settings.database, create=True)
+        base = simulation({**SEED, "simulation_length": 50.0})
+        plan = {"model.mu": [k / jobs / 4 for k in range(WARM + jobs)]}
+        sweep = catalogue.add_sweep(SweepSpec(name="short", base=base, plan=plan))
+        waiting = catalogue.jobs(sweep=sweep.gid, limit=sweep.size)
+        whole, tvb = zip(*(run(catalogue, settings, job.gid) for job in waiting), strict=True)
+        engine = catalogue.jobs(sweep=sweep.gid, limit=1)[0].engine
+        catalogue.dispose()
+    whole, tvb, steps = whole[WARM:], tvb[WARM:], steps[WARM:]
+    beyond = [total - inside for total, inside in zip(whole, steps, strict=True)]
+    note = f"{engine}, {jobs} jobs"
+    yield Row("overhead", "a short job beyond its steps", "the job's steps", "ms", beyond, steps, TIME, note)
+    yield Row("overhead", "a short job beyond its steps", TVB, "ms", beyond, tvb, TIME, note)
+    yield Row("overhead", "a short job, steps and all", TVB, "ms", whole, tvb, FASTER, note)
+
+
+if __name__ == "__main__":
+    show(rows(*map(int, sys.argv[1:])))
