@@ -37,7 +37,6 @@ def warm(cache: Path) -> list[str]:
 
 
 def _run(coupling: str, cache: Path) -> str:
-
     simulator = configure(_small(coupling), load_primitives(cache))
     engine = choose(simulator, "auto", cache, 10**6)
     for _ in engine.stream(simulator, 16):
