@@ -29,6 +29,7 @@ _PRIMITIVES = (
     "memory",
     "arithmetic",
     "powers",
+    "circle",
     "logarithm",
     "twister",
     "normals",
@@ -41,7 +42,12 @@ _PRIMITIVES = (
     "roots",
 )
 #: Those that only some kernels use, and what stands in their sources.
-_RARE = {"powers": ("cubes(",), "vectors": ("norm(", "norms(", "root(", "root_of_real("), "roots": ("roots(", "turns(")}
+_RARE = {
+    "powers": ("cubes(",),
+    "circle": ("turns(",),
+    "vectors": ("norm(", "norms(", "root(", "root_of_real("),
+    "roots": ("roots(",),
+}
 
 
 @cache

@@ -1,6 +1,6 @@
-"""Third roots of complex numbers, and turns by angles, with the bits of the C library, mostly without a call.
+"""Third roots of complex numbers with the bits of the C library, mostly without a call.
 
-What pow, atan2, cos and sin approximate is computed to more than a number's precision, several nodes at once, and
+What pow and atan2 approximate is computed to more than a number's precision, several nodes at once, and
 rounded where the C library cannot round it otherwise; see `powers`. The rest is left to its functions.
 """
 
@@ -10,12 +10,13 @@ import math
 import numpy as np
 
 from worker.engines.keeping import allocating, inlined, jit
+from worker.engines.primitives.circle import quick_turn, turns, twofold
 from worker.engines.primitives.exponential import bits_of, fma, from_bits
 from worker.engines.primitives.powers import sure
 
 THIRD = 1.0 / 3.0
-#: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2), 0.549 (cos, sin) of the last place.
-_POWER, _ANGLE, _CIRCLE = 0.48, 0.47, 0.45
+#: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2) of the last place.
+_POWER, _ANGLE = 0.48, 0.47
 _SMALLEST, _LARGEST = 2.0**-60, 2.0**60
 #: Adding it rounds a number below 2**51 to a whole one, which is then in its last bits.
 _SHIFT = 1.5 * 2.0**52
@@ -23,35 +24,22 @@ _STEPS = 32
 _HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145c07p-54"))
 
 
-def _twofold(numerator, bits):
-    """numerator / 2**bits as a number and what it lacks."""
-    high = numerator / (1 << bits)
-    return high, (numerator - int(high * 2.0**bits)) / (1 << bits)
-
-
 def _table():
-    """For k / 32: atan, cos and sin, each as two numbers, from their series in whole numbers."""
-    bits, table = 140, np.zeros((64, 6))
-    for k in range(64):
+    """For k / 32: atan as two numbers, from its series in whole numbers."""
+    bits, table = 140, np.zeros((64, 2))
+    for k in range(_STEPS + 1):
         x = (k << bits) // _STEPS
-        cosine, sine, term = 0, 0, 1 << bits
-        for n in range(1, 60):
-            (cosine, sine) = (cosine + term, sine) if n % 2 else (cosine, sine + term)
-            term = (term * x >> bits) // n * (1 if n % 2 else -1)
-        table[k, 2:4], table[k, 4:6] = _twofold(cosine, bits), _twofold(sine, bits)
-        if k > _STEPS:
-            continue
         angle, square = 0, (x * x >> bits) + (1 << bits)
         term = (x << bits) // square
         for n in range(160):  # Euler's series: its terms halve at least.
             angle += term
             term = (term * x >> bits) * x // square * (2 * n + 2) // (2 * n + 3)
-        table[k, 0:2] = _twofold(angle, bits)
+        table[k] = twofold(angle, bits)
     return table.ravel()
 
 
 _TABLE = _table()
-_ROW = np.uint64(6)
+_ROW = np.uint64(2)
 
 
 @inlined
@@ -124,51 +112,14 @@ def sure_angle(y, x):
     return 0.0 if (y == 0.0) & (x > 0.0) else found
 
 
-@inlined
-def _near(x):
-    """Where the row of the nearest multiple of 1/32 begins in the table, how far it is, and cos - 1 and sin of that."""
-    shifted = x * _STEPS + _SHIFT
-    at = (bits_of(shifted) & np.uint64(63)) * _ROW
-    d = x - (shifted - _SHIFT) * (1.0 / _STEPS)
-    d2 = d * d
-    less = d2 * (-1.0 / 2.0 + d2 * (1.0 / 24.0 + d2 * (-1.0 / 720.0 + d2 * (1.0 / 40320.0))))
-    more = d * d2 * (-1.0 / 6.0 + d2 * (1.0 / 120.0 + d2 * (-1.0 / 5040.0 + d2 * (1.0 / 362880.0))))
-    return at, d, less, more
-
-
-@inlined
-def sure_cosine(x):
-    """`cos(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
-    at, d, less, more = _near(x)
-    cosine, sine = _TABLE[at + np.uint64(2)], _TABLE[at + np.uint64(4)]
-    step = sine * d
-    high = cosine - step
-    rest = _TABLE[at + np.uint64(3)] - (fma(sine, d, -step) + _TABLE[at + np.uint64(5)] * d)
-    found = sure(high, ((cosine - high) - step) + (rest + cosine * less - sine * more), _CIRCLE)
-    return found if (x >= 0.0) & (x < 1.5) else math.nan
-
-
-@inlined
-def sure_sine(x):
-    """`sin(x)` for 0 <= x < 1.5 where its result is certain, else NaN."""
-    at, d, less, more = _near(x)
-    cosine, sine = _TABLE[at + np.uint64(2)], _TABLE[at + np.uint64(4)]
-    step = cosine * d
-    high = sine + step
-    rest = _TABLE[at + np.uint64(5)] + (fma(cosine, d, -step) + _TABLE[at + np.uint64(3)] * d)
-    found = sure(high, ((sine - high) + step) + (rest + sine * less + cosine * more), _CIRCLE)
-    found = found if (x > 0.0) & (x < 1.5) else math.nan
-    return 0.0 if x == 0.0 else found
-
-
 @allocating
 def sure_roots(real, size):
-    """`sure_root` of sizes, `sure_angle`, of a third of it `sure_cosine` and `sure_sine`; `quick_length`: (5, n)."""
+    """`sure_root` of sizes, `sure_angle`, of a third of it `quick_turn`; `quick_length`: (5, n)."""
     out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = sure_root(size[i]), sure_angle(size[i], real[i])
         phase = math.atan2(size[i], real[i]) * THIRD
-        out[2, i], out[3, i] = sure_cosine(phase), sure_sine(phase)
+        out[2, i], out[3, i] = quick_turn(phase)
         out[4, i] = quick_length(abs(real[i]), size[i])
     return out
 
@@ -208,20 +159,6 @@ def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2
 
 
 @jit
-def turns(quick, n, x, cosine, sine):
-    """The cosine and the sine of n numbers; all are pointers."""
-    for i in range(n):
-        cosine[i] = sure_cosine(abs(x[i])) if quick else math.nan
-    for i in range(n):
-        sine[i] = math.copysign(sure_sine(abs(x[i])), x[i]) if quick else math.nan
-    for i in range(n):
-        if cosine[i] != cosine[i]:
-            cosine[i] = math.cos(x[i])
-        if sine[i] != sine[i]:
-            sine[i] = math.sin(x[i])
-
-
-@jit
 def _roots(quick, n, real, size, re, im, lengths, phases):
     # The lengths lie where the real parts of the roots will.
     for i in range(n):
@@ -239,15 +176,8 @@ def _roots(quick, n, real, size, re, im, lengths, phases):
         if phases[i] != phases[i]:
             phases[i] = math.atan2(size[i], real[i])
         phases[i] *= THIRD
+    turns(quick, n, phases, re, im)
     for i in range(n):
-        re[i] = sure_cosine(phases[i]) if quick else math.nan
-    for i in range(n):
-        im[i] = sure_sine(phases[i]) if quick else math.nan
-    for i in range(n):
-        if re[i] != re[i]:
-            re[i] = math.cos(phases[i])
-        if im[i] != im[i]:
-            im[i] = math.sin(phases[i])
         re[i] *= lengths[i]
         im[i] *= lengths[i]
         if real[i] == 0.0 and size[i] == 0.0:
