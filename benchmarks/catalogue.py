@@ -155,4 +155,4 @@ def rows(jobs: int = 1_000_000, sizes: Sequence[int] = SIZES, turns: int = TURNS
 
 
 if __name__ == "__main__":
-    show(rows(*map(int, sys.argv[1:])))
+    show(rows(int(sys.argv[1])) if sys.argv[1:] else rows())

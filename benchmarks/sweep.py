@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -127,7 +127,9 @@ def rows(jobs: int = 200, turns: int = TURNS) -> Iterator[Row]:
         workers = partial(with_workers, Path(directory), values)
         with_workers(Path(directory), values[:20], 1)  # Compiles.
         for processes in (1, 2, 4):
-            baselines = {f"{name}, {processes}": partial(loop, few, processes) for name, loop in loops.items()}
+            baselines: dict[str, Callable[[], float]] = {
+                f"{name}, {processes}": partial(loop, few, processes) for name, loop in loops.items()
+            }
             if processes > 1:
                 baselines["workers, 1"] = lambda: workers(1)[0]
             theirs: dict[str, list[float]] = {name: [] for name in baselines}

@@ -29,13 +29,13 @@ from worker.h5.writer import CHUNK_BYTES
 from worker.simulator import build_simulator
 
 FILTERS: dict[str, dict[str, Any]] = {
-    **OFFERED,
+    **{name: dict(options) for name, options in OFFERED.items()},
     "lzf, no shuffle": {"compression": "lzf"},
     "gzip 4": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
     "gzip 4, no shuffle": {"compression": "gzip", "compression_opts": 4},
 }
 if importlib.util.find_spec("hdf5plugin"):
-    import hdf5plugin
+    import hdf5plugin  # type: ignore[import-not-found, unused-ignore]
 
     FILTERS["blosc lz4"] = dict(hdf5plugin.Blosc(cname="lz4"))
     FILTERS["blosc zstd"] = dict(hdf5plugin.Blosc(cname="zstd"))
@@ -74,8 +74,8 @@ def rows() -> Iterator[Row]:
         for name, options in FILTERS.items():
             turns = in_turns(partial(timed, write, file, data, options), write_plain)
             yield Row("writing", name, "plain H5", "ms", *turns, TIME)
-            sizes = [[path.stat().st_size / 1e6] for path in (file, plain)]
-            yield Row("writing", name, "plain H5", "MB", *sizes, SIZE)
+            own, size_of_plain = ([path.stat().st_size / 1e6] for path in (file, plain))
+            yield Row("writing", name, "plain H5", "MB", own, size_of_plain, SIZE)
 
 
 if __name__ == "__main__":
