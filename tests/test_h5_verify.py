@@ -97,6 +97,7 @@ def test_a_series_may_be_longer_than_what_is_read_at_once(tmp_path, monkeypatch)
     data = np.random.default_rng(0).normal(size=(900, 2, 7, 1))
     head = write(tmp_path / "x.h5", data)
     short = verify(tmp_path / "x.h5", head.gid)
+    monkeypatch.setattr(module, "WHOLE", 2000)
     monkeypatch.setattr(module, "BLOCK", 2000)
 
     with verified(tmp_path / "x.h5", head.gid) as found:
@@ -112,6 +113,7 @@ def test_a_series_may_be_longer_than_what_is_read_at_once(tmp_path, monkeypatch)
 @pytest.mark.parametrize("first", [3, 250, 499])
 def test_times_that_do_not_rise_are_found_wherever_they_are(tmp_path, monkeypatch, first: int) -> None:
     head = write(tmp_path / "x.h5", np.ones((500, 1, 1, 1)))
+    monkeypatch.setattr(module, "WHOLE", 2000)
     monkeypatch.setattr(module, "BLOCK", 2000)  # 250 times
 
     def change(file: h5py.File) -> None:

@@ -267,6 +267,7 @@ def files(settings) -> list[Path]:
 def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("worker.h5.verify.BLOCK", 200_000)
     # Bounded too, by more than this simulation gives.
+    monkeypatch.setattr("worker.h5.verify.WHOLE", 200_000)
     monkeypatch.setattr("worker.metrics.WINDOW", 200_000)
     monkeypatch.setattr("worker.metrics.CHUNK", 200_000)
     small_chunks = settings.model_copy(update={"chunk_bytes": 200_000})

@@ -72,7 +72,7 @@ class _Steps:
 
     def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, done: int = 0) -> None:
         self._simulator, self._coupling = simulator, coupling
-        past = Past(simulator, coupling, primitives, BLOCK)
+        past = Past(simulator, coupling, BLOCK)
         self._arrivals = Arrivals(past, primitives)
         self._watchers = [make_watcher(monitor, primitives) for monitor in simulator.monitors]
         self._entering = simulator._loop_compute_node_coupling(simulator.current_step + 1)

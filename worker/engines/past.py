@@ -77,9 +77,9 @@ def send(coupling: Any, states: NDArray[np.float32], *, dense: bool) -> NDArray[
 class Past:
     """The past of a simulator."""
 
-    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, steps: int) -> None:
+    def __init__(self, simulator: Any, coupling: Coupling, steps: int) -> None:
         """Begin at the simulator's current step; `steps` is how many are done at most before `make_room`."""
-        self._primitives, self._by_edge = primitives, coupling.by_edge
+        self._by_edge = coupling.by_edge
         self._horizon = int(simulator.history.n_time)
         nodes = simulator.connectivity.number_of_regions
         dtype = np.dtype(np.float64 if coupling.kind == "d" else np.float32)
@@ -100,7 +100,6 @@ class Past:
             self.window[place, :nodes, : self._horizon] = sent[:, variable, :, mode].T
         #: Of the step to come.
         self.column = self._horizon
-        primitives.slide(self.window, 0, 0)  # Compiled now, not in the middle of a run.
         _, sums = network_sums(simulator, coupling)
         early, late, sums_of = sums.early_edges, sums.late_edges, len(coupling.product)
         soon = np.flatnonzero((late.delay < BLOCK - 1) & (late.source < nodes))
@@ -141,7 +140,7 @@ class Past:
     def make_room(self, n: int) -> None:
         """Slide when the window is too full for n more steps."""
         if self.column + n + BLOCK > self.window.shape[2]:
-            self._primitives.slide(self.window, self.column - self._horizon, self._horizon)
+            self.window[:, :, : self._horizon] = self.window[:, :, self.column - self._horizon : self.column]
             self.column = self._horizon
 
 

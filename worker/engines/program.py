@@ -91,7 +91,7 @@ class Run:
         self._cvar = (np.asarray(model.cvar)[:, np.newaxis] * self._modes + np.arange(self._modes)).ravel()
         # The same memory as TVB's, with all modes of a node after each other.
         self._history = simulator.history.buffer.reshape(*simulator.history.buffer.shape[:2], -1)
-        self._past = Past(simulator, program.step.coupling, program.kernel.primitives, self.steps)
+        self._past = Past(simulator, program.step.coupling, self.steps)
         noise = getattr(simulator.integrator, "noise", None)
         self._take_noise(noise if program.step.draws_noise else None)
         kernel = program.kernel

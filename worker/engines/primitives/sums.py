@@ -141,13 +141,3 @@ def put_recent(recent, steps, n, window, column):
         for i in range(whole, recent.shape[2]):
             for step in range(n):
                 window[variable, i, column + step] = recent[step, variable, i]
-
-
-@jit
-def slide(window, n, horizon):
-    """Move the last `horizon` of `horizon + n` columns to the front: (variables, sources, columns)."""
-    for variable in range(window.shape[0]):
-        for source in range(window.shape[1]):
-            row = window[variable, source]
-            for k in range(horizon):
-                row[k] = row[k + n]
