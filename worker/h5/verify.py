@@ -258,19 +258,17 @@ def statistics_faults(
 
 
 def _blocks(numbers: h5py.Dataset | NDArray[Any]) -> Iterator[NDArray[Any]]:
-    if isinstance(numbers, np.ndarray):
-        yield numbers
-    else:
-        for rows in portions(numbers):
-            yield numbers[rows]
+    for rows in portions(numbers):
+        yield numbers[rows]
 
 
-def portions(dataset: h5py.Dataset) -> Iterator[slice]:
+def portions(numbers: h5py.Dataset | NDArray[Any]) -> Iterator[slice]:
     """The rows of a dataset, `BLOCK` bytes at a time and in whole chunks of the file where they are smaller."""
-    rows = max(1, BLOCK // max(1, dataset.dtype.itemsize * math.prod(dataset.shape[1:])))
-    if dataset.chunks and dataset.chunks[0] < rows:
-        rows -= rows % dataset.chunks[0]
-    for start in range(0, dataset.shape[0], rows):
+    rows = max(1, BLOCK // max(1, numbers.dtype.itemsize * math.prod(numbers.shape[1:])))
+    chunks = getattr(numbers, "chunks", None)
+    if chunks and chunks[0] < rows:
+        rows -= rows % chunks[0]
+    for start in range(0, numbers.shape[0], rows):
         yield slice(start, start + rows)
 
 
