@@ -73,12 +73,15 @@ class Series:
         return found
 
     def chunks(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """Everything from sample `first` on, a few samples at a time."""
+        """Everything from sample `first` on, a few samples at a time, which the caller may write into."""
+        for piece in self.pieces(first, variables):
+            yield piece.copy() if isinstance(self._data, np.ndarray) else piece
+
+    def pieces(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
+        """The same, not to be written into."""
         rows = self._rows()
         for start in range(first, self.shape[0], rows):
-            found = self._read(start, start + rows)[:, :variables]
-            # Whoever asked may write into it.
-            yield found.astype(np.float64, copy=isinstance(self._data, np.ndarray))
+            yield self._read(start, start + rows)[:, :variables].astype(np.float64, copy=False)
 
     def _rows(self) -> int:
         """How many samples are read at once, and with all their variables: HDF5 takes long to pick."""
@@ -220,23 +223,21 @@ def _in_time(series: Series) -> _InTime:
     own to the last bit. A series at rest, whose deviations are mere rounding, has TVB's variances too.
     """
     total = np.zeros(series.shape[1:])
-    for chunk in series.chunks(series.start):
-        chunk[0] += total
-        total = chunk.sum(axis=0)
+    for piece in series.pieces(series.start):
+        total = np.concatenate((total[np.newaxis], piece)).sum(axis=0)
     mean = total / max(1, series.shape[0] - series.start)
     deviations = Moments()
-    for chunk in series.chunks(series.start):
-        chunk -= mean
-        deviations.add(chunk)
+    for piece in series.pieces(series.start):
+        deviations.add(piece - mean)
     return _InTime(mean, deviations)
 
 
 def _in_space(series: Series) -> Moments:
     """Moments of the mean distance of the nodes from their mean, over time, state variables and modes."""
     moments = Moments()
-    for chunk in series.chunks(series.start):
-        chunk -= chunk.mean(axis=2, keepdims=True)
-        moments.add(np.abs(chunk, out=chunk).mean(axis=2).reshape(-1))
+    for piece in series.pieces(series.start):
+        apart = piece - piece.mean(axis=2, keepdims=True)
+        moments.add(np.abs(apart, out=apart).mean(axis=2).reshape(-1))
     return moments
 
 
@@ -267,15 +268,15 @@ def kuramoto_index(series: Series) -> float:
     if variables < 2 or not samples:
         return math.nan
     total = 0.0
-    for chunk in series.chunks(variables=2):
+    for piece in series.pieces(variables=2):
         # The cosine and the sine of the phase without the phase: ten times as fast.
-        x, y = chunk[:, 0, :, 0], chunk[:, 1, :, 0]
+        x, y = piece[:, 0, :, 0], piece[:, 1, :, 0]
         radius = np.sqrt(x * x + y * y)
         if not 1e-150 < radius.min() <= radius.max() < 1e150:
             # The squares do not fit into a number, or there is no phase to speak of.
             radius = np.hypot(x, y)
             rest = radius == 0.0
-            x[rest], radius[rest] = np.copysign(1.0, x[rest]), 1.0
+            x, radius = np.where(rest, np.copysign(1.0, x), x), np.where(rest, 1.0, radius)
         total += float(np.hypot((x / radius).sum(axis=1), (y / radius).sum(axis=1)).sum())
     return total / (nodes * samples)
 
