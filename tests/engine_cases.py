@@ -26,6 +26,8 @@ class Case:
     #: Made for a connectivity, and a stimulus for the surface too where there is one.
     surface: Callable[[Any], Any] | None = None
     stimulus: Callable[..., Any] | None = None
+    #: (1, state variables, nodes, modes); TVB draws it from the model's ranges where there is none.
+    initial_conditions: Any = None
     connectivity: str = "connectivity_76.zip"
     speed: float = 3.0
     dt: float = 0.1
@@ -49,6 +51,8 @@ class Case:
             extra["surface"] = places[1]
         if self.stimulus:
             extra["stimulus"] = self.stimulus(*places)
+        if self.initial_conditions is not None:
+            extra["initial_conditions"] = self.initial_conditions
         return simulator.Simulator(
             model=getattr(models, self.model)(**self.model_parameters),
             connectivity=connectivity,
@@ -72,8 +76,11 @@ def run_chunks(choice: Choice, simulator: Any, chunk_steps: int) -> list[tuple[A
     return found
 
 
-def assert_same_run(found: list[tuple[Any, Any]], simulator: Any, expected: list[tuple[Any, Any]], tvb: Any) -> None:
-    """Samples, state, history, noise and stocks are the same bits."""
+def assert_same_run(
+    found: list[tuple[Any, Any]], simulator: Any, expected: list[tuple[Any, Any]], tvb: Any, *, is_finite: bool = True
+) -> None:
+    """Samples, state, history, noise and stocks are the same bits, and numbers: a NaN would equal any other."""
+    assert np.isfinite(tvb.current_state).all() == is_finite
     for (time, data), (tvb_time, tvb_data) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(time, tvb_time)
         np.testing.assert_array_equal(data, tvb_data)

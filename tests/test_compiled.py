@@ -112,12 +112,34 @@ MONITORS = {
 
 SYMMETRIC = {"variables_of_interest": ("E", "I")}
 
-CASES: dict[str, Case] = {}
-for _name in MODELS:
-    _coupling = "SigmoidalJansenRit" if _name == "JansenRit" else "Linear"
-    CASES[f"model {_name}"] = Case(model=_name, coupling=_coupling, integrator="HeunStochastic")
+#: These leave their range with the usual step.
+STIFF = {
+    "CoombesByrne": 0.001,
+    "DumontGutkin": 0.01,
+    "GastSchmidtKnosche_SF": 0.01,
+    "ReducedSetFitzHughNagumo": 0.01,
+    "ReducedSetHindmarshRose": 0.01,
+    "SupHopf": 0.01,
+}
+
+
+def of_model(name: str, nodes: int = 76, dt: float = 0.1) -> dict[str, Any]:
+    """What a case of a model takes to stay within numbers."""
+    own: dict[str, Any] = {"model": name, "dt": min(dt, STIFF.get(name, dt)), "integrator": "HeunStochastic"}
+    if name == "JansenRit":
+        own["coupling"] = "SigmoidalJansenRit"
+    if name == "KIonEx":
+        # In a part of its own ranges there is less than no potassium outside of the cells.
+        drawn = np.random.default_rng(0).uniform([0, -90, 0, -10, -20], [1, 10, 1, -8, -5], (nodes, 5))
+        own["initial_conditions"] = drawn.T[np.newaxis, :, :, np.newaxis]
+    return own
+
+
+CASES: dict[str, Case] = {f"model {_name}": Case(**of_model(_name)) for _name in MODELS}
 for _name in ("Linear", "Scaling", "HyperbolicTangent", "Sigmoidal", "Difference", "Kuramoto"):
-    CASES[f"coupling {_name}"] = Case(model="MontbrioPazoRoxin", coupling=_name, dt=0.01)
+    CASES[f"coupling {_name}"] = Case(
+        model="MontbrioPazoRoxin", coupling=_name, dt=0.001 if _name == "HyperbolicTangent" else 0.01
+    )
 CASES["coupling SigmoidalJansenRit"] = Case(model="JansenRit", coupling="SigmoidalJansenRit")
 for _name in ("Euler", "Heun"):
     CASES[f"integrator {_name}Deterministic"] = Case(integrator=f"{_name}Deterministic")
@@ -265,5 +287,4 @@ def test_a_model_that_diverges_gives_tvbs_not_a_numbers(model: str, dt: float, k
 
     found = run_chunks(choose(own, "auto", kernels, 10**6), own, 100)
 
-    assert not np.isfinite(expected[0][1]).all()
-    assert_same_run(found, own, expected, tvb)
+    assert_same_run(found, own, expected, tvb, is_finite=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from engine_cases import Case, assert_same_run, run_chunks
-from test_compiled import MODELS, NOISES, watch
+from test_compiled import MODELS, NOISES, of_model, watch
 
 from worker.engines import choose, compiled, state
 
@@ -78,10 +78,7 @@ def on_a_cortex(**changes: Any) -> Case:
     return Case(**{"surface": cortex(), "steps": STEPS, **changes})
 
 
-CASES: dict[str, Case] = {}
-for _name in MODELS:
-    _coupling = "SigmoidalJansenRit" if _name == "JansenRit" else "Linear"
-    CASES[f"model {_name}"] = on_a_cortex(model=_name, coupling=_coupling, integrator="HeunStochastic", dt=0.01)
+CASES: dict[str, Case] = {f"model {_name}": on_a_cortex(**of_model(_name, VERTICES, 0.01)) for _name in MODELS}
 for _name in ("Scaling", "HyperbolicTangent", "Sigmoidal", "Difference", "Kuramoto"):
     CASES[f"coupling {_name}"] = on_a_cortex(coupling=_name)
 for _name in ("EulerDeterministic", "EulerStochastic", "HeunDeterministic", "RungeKutta4thOrderDeterministic"):
