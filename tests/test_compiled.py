@@ -8,40 +8,13 @@ import numpy as np
 import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
+from benchmarks.engine import STIFF, with_potassium
+from models.components import components
 from worker.engines import choose, compiled, reference, state
 from worker.engines.parameters import NoRecord
 from worker.engines.step import trace_step
 
-MODELS = [
-    "CoombesByrne",
-    "CoombesByrne2D",
-    "DecoBalancedExcInh",
-    "DumontGutkin",
-    "Epileptor",
-    "Epileptor2D",
-    "EpileptorCodim3",
-    "EpileptorCodim3SlowMod",
-    "EpileptorRestingState",
-    "GastSchmidtKnosche_SD",
-    "GastSchmidtKnosche_SF",
-    "Generic2dOscillator",
-    "Hopfield",
-    "JansenRit",
-    "KIonEx",
-    "Kuramoto",
-    "LarterBreakspear",
-    "Linear",
-    "MontbrioPazoRoxin",
-    "ReducedSetFitzHughNagumo",
-    "ReducedSetHindmarshRose",
-    "ReducedWongWang",
-    "ReducedWongWangExcInh",
-    "SupHopf",
-    "WilsonCowan",
-    "ZerlautAdaptationFirstOrder",
-    "ZerlautAdaptationSecondOrder",
-    "ZetterbergJansen",
-]
+MODELS = tuple(components("model"))
 
 
 def additive(**keywords: Any) -> Callable[[], Any]:
@@ -112,16 +85,6 @@ MONITORS = {
 
 SYMMETRIC = {"variables_of_interest": ("E", "I")}
 
-#: These leave their range with the usual step.
-STIFF = {
-    "CoombesByrne": 0.001,
-    "DumontGutkin": 0.01,
-    "GastSchmidtKnosche_SF": 0.01,
-    "ReducedSetFitzHughNagumo": 0.01,
-    "ReducedSetHindmarshRose": 0.01,
-    "SupHopf": 0.01,
-}
-
 
 def of_model(name: str, nodes: int = 76, dt: float = 0.1) -> dict[str, Any]:
     """What a case of a model takes to stay within numbers."""
@@ -129,9 +92,7 @@ def of_model(name: str, nodes: int = 76, dt: float = 0.1) -> dict[str, Any]:
     if name == "JansenRit":
         own["coupling"] = "SigmoidalJansenRit"
     if name == "KIonEx":
-        # In a part of its own ranges there is less than no potassium outside of the cells.
-        drawn = np.random.default_rng(0).uniform([0, -90, 0, -10, -20], [1, 10, 1, -8, -5], (nodes, 5))
-        own["initial_conditions"] = drawn.T[np.newaxis, :, :, np.newaxis]
+        own["initial_conditions"] = with_potassium(nodes)
     return own
 
 
