@@ -49,7 +49,7 @@ SEED: dict[str, Any] = {
 _PLAIN = {"coupling": "Linear", "integrator": {"class": "HeunDeterministic", "dt": 0.1}}
 #: Models that leave their range with that step, and one that is short enough.
 STIFF = {
-    "CoombesByrne": 0.001,
+    "CoombesByrne": 0.02,
     "DumontGutkin": 0.01,
     "GastSchmidtKnosche_SF": 0.01,
     "KIonEx": 0.01,
@@ -60,18 +60,29 @@ STIFF = {
 }
 
 
-def with_potassium(nodes: int) -> NDArray[np.float64]:
-    """Initial conditions of KIonEx, (1, 5, nodes, 1): in a part of its own ranges no potassium is left outside."""
-    drawn = np.random.default_rng(0).uniform([0, -90, 0, -10, -20], [1, 10, 1, -8, -5], (nodes, 5))
-    return drawn.T[np.newaxis, :, :, np.newaxis]
+#: The same for initial conditions: lowest and highest of each state variable.
+STARTS = {
+    "CoombesByrne": ((0.3, -0.5, 0.0, 0.0), (1.0, 0.5, 0.5, 0.5)),
+    # In a part of its own ranges no potassium is left outside.
+    "KIonEx": ((0.0, -90.0, 0.0, -10.0, -20.0), (1.0, 10.0, 1.0, -8.0, -5.0)),
+}
+
+
+def start_of(model: str, nodes: int) -> NDArray[np.float64] | None:
+    """Initial conditions of a model, (1, state variables, nodes, 1), where its own ranges are too wide."""
+    if model not in STARTS:
+        return None
+    return (
+        np.random.default_rng(0).uniform(*STARTS[model], (nodes, len(STARTS[model][0]))).T[np.newaxis, ..., np.newaxis]
+    )
 
 
 def _of_model(name: str) -> dict[str, Any]:
     own: dict[str, Any] = {**SEED, **_PLAIN, "model": name}
     if name in STIFF:
         own["integrator"] = {"class": "HeunDeterministic", "dt": STIFF[name]}
-    if name == "KIonEx":
-        own["initial_conditions"] = with_potassium(76).tolist()
+    if (start := start_of(name, 76)) is not None:
+        own["initial_conditions"] = start.tolist()
     return own
 
 
@@ -80,7 +91,7 @@ _CORTEX = {
     "region_mapping_data": {"from_file": "regionMapping_16k_76.txt", "surface": "cortex_16384.zip"},
     "local_connectivity": "local_connectivity_16384.mat", "coupling_strength": 0.00001,
 }  # fmt: skip
-_NOISY = {"class": "HeunStochastic", "dt": 0.25, "noise": {"class": "Additive", "nsig": [0.0001]}}
+_NOISY = {"class": "HeunStochastic", "dt": 0.0625, "noise": {"class": "Additive", "nsig": [0.0001]}}
 CASES: dict[str, dict[str, Any]] = {
     "seed simulation": SEED,
     **{f"model {name}": _of_model(name) for name in components("model")},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
-from benchmarks.engine import STIFF, with_potassium
+from benchmarks.engine import STIFF, start_of
 from models.components import components
 from worker.engines import choose, compiled, reference, state
 from worker.engines.parameters import NoRecord
@@ -89,10 +89,9 @@ SYMMETRIC = {"variables_of_interest": ("E", "I")}
 def of_model(name: str, nodes: int = 76, dt: float = 0.1) -> dict[str, Any]:
     """What a case of a model takes to stay within numbers."""
     own: dict[str, Any] = {"model": name, "dt": min(dt, STIFF.get(name, dt)), "integrator": "HeunStochastic"}
+    own["initial_conditions"] = start_of(name, nodes)
     if name == "JansenRit":
         own["coupling"] = "SigmoidalJansenRit"
-    if name == "KIonEx":
-        own["initial_conditions"] = with_potassium(nodes)
     return own
 
 
