@@ -22,7 +22,7 @@ from worker.engines.sums import BLOCK
 from worker.engines.traces import Numbers, Trace, find_trace
 
 #: What a call of the kernel may fill with observed states, so that they stay in the processor's cache. Bytes.
-_CALL_BYTES = 2**19
+_CALL_BYTES = 2**20
 
 
 @dataclass(frozen=True)
