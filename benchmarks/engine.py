@@ -58,8 +58,6 @@ STIFF = {
     "ReducedSetHindmarshRose": 0.01,
     "SupHopf": 0.01,
 }
-
-
 #: The same for initial conditions: lowest and highest of each state variable.
 STARTS = {
     "CoombesByrne": ((0.3, -0.5, 0.0, 0.0), (1.0, 0.5, 0.5, 0.5)),
@@ -72,9 +70,9 @@ def start_of(model: str, nodes: int) -> NDArray[np.float64] | None:
     """Initial conditions of a model, (1, state variables, nodes, 1), where its own ranges are too wide."""
     if model not in STARTS:
         return None
-    return (
-        np.random.default_rng(0).uniform(*STARTS[model], (nodes, len(STARTS[model][0]))).T[np.newaxis, ..., np.newaxis]
-    )
+    lowest, highest = STARTS[model]
+    drawn = np.random.default_rng(0).uniform(lowest, highest, (nodes, len(lowest)))
+    return drawn.T[np.newaxis, :, :, np.newaxis]
 
 
 def _of_model(name: str) -> dict[str, Any]:
