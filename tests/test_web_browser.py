@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -66,7 +67,12 @@ def find(browser, selector: str) -> Any:
 
 
 def text(browser) -> str:
-    return str(find(browser, "main").text)
+    """What the page says; asked again where another page took its place meanwhile."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    while True:
+        with suppress(StaleElementReferenceException):
+            return str(find(browser, "main").text)
 
 
 def test_from_the_sweep_to_its_map_to_a_job_to_a_zoomed_series(browser) -> None:
