@@ -74,6 +74,14 @@ class NotFiniteError(TvbBatchError):
     """NaN or infinity in a simulation that was to stop there."""
 
 
+#: Why a series that is_nan lacks a metric.
+NOT_FINITE = "the series holds NaN or infinity"
+
+
+class MissingMetricError(TvbBatchError):
+    """A series has no such metric; the message is the reason, which a person reads."""
+
+
 class BrokerError(TvbBatchError, ConnectionError):
     """Redis cannot be reached or refuses us."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.components import connectivities, find
 from models.errors import SpecError
+from models.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
 
 if TYPE_CHECKING:
     from models.spec import SimulationSpec
@@ -60,6 +61,21 @@ def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]
         if round(min(period / dt, _MOST_STEPS)) > math.ceil(simulation_length / dt):
             hint = "simulate longer, or sample more often"
             raise SpecError(path, f"{period:g} ms", f"at most simulation_length, {simulation_length:g} ms", hint)
+
+
+def check_transient(transient: float | None, simulation_length: float) -> None:
+    """Return when the transient ends before the simulation does.
+
+    Raises
+    ------
+    SpecError
+        It does not.
+    """
+    if transient is not None and transient >= simulation_length:
+        hint = "metrics are made of what comes after it"
+        raise SpecError(
+            "transient", f"{transient:g} ms", f"less than simulation_length, {simulation_length:g} ms", hint
+        )
 
 
 def check_format(spec: "SimulationSpec") -> None:
@@ -129,6 +145,24 @@ def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
         sampled = round(period / dt) * dt
         if not math.isclose(sampled, period, rel_tol=1e-9):
             yield f"monitors[{index}].period: {period:g} ms is no multiple of dt; TVB samples every {sampled:g} ms"
+
+
+def transient_warnings(spec: "SimulationSpec") -> Iterator[str]:
+    """One sentence for each monitor whose series is hardly longer than its transient."""
+    dt = spec.integrator["dt"]
+    for index, monitor in enumerate(spec.monitors):
+        period = dt if monitor["class"] in _SAMPLED_AT_DT else monitor["period"]
+        samples = math.ceil(spec.simulation_length / dt) // max(1, round(period / dt))
+        name = f"monitors[{index}] ({monitor['class']})"
+        if spec.transient is not None:
+            left = samples - transient_of(samples, period, spec.transient).samples
+            if left < LEAST_LEFT:
+                yield f"transient: {spec.transient:g} ms leaves {left} of the {samples} samples of {name}"
+        elif (response := default_transient(monitor)) > START_POINT and samples * period <= response:
+            yield (
+                f"{name}: {samples * period:g} ms are no longer than its haemodynamic transient, {response:g} ms; "
+                "its metrics hold part of it"
+            )
 
 
 def _check_length(path: str, value: Any, lengths: Mapping[int, str], regions: int | None) -> None:

@@ -24,7 +24,7 @@ from pydantic import (
 
 from models.components import Attribute, find
 from models.errors import SpecError
-from models.fit import check_format, check_shapes, check_times, time_warnings
+from models.fit import check_format, check_shapes, check_times, check_transient, time_warnings, transient_warnings
 from models.names import assign, is_section, parameters
 from models.sections import checked, complete, domain_warnings, files_of
 from models.titles import check_title
@@ -32,8 +32,11 @@ from models.titles import check_title
 #: What is written into the files, and how, but decides no number in them.
 ANNOTATION = frozenset({"subject", "title", "operation_tag", "user_tags", "format"})
 
+#: What decides the metrics of a series, but no number in it.
+MEASURING = frozenset({"transient"})
+
 #: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
-NOT_DECISIVE = ANNOTATION | {"engine", "stop_on_nan", "time_limit"}
+NOT_DECISIVE = ANNOTATION | MEASURING | {"engine", "stop_on_nan", "time_limit"}
 
 #: What pydantic says, in the words of a spec.
 _EXPECTED = {
@@ -65,6 +68,7 @@ def _one_line(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_one_line)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Section = dict[str, Any]
 
 
@@ -90,6 +94,8 @@ class SimulationSpec(BaseModel):
     monitors: tuple[Section, ...] = Field(min_length=1)
     #: ms
     simulation_length: Positive
+    #: ms at the beginning that all metrics leave out; None for the rule of `models.transient`. No part of the hash.
+    transient: NotNegative | None = None
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
     #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
@@ -160,6 +166,7 @@ class SimulationSpec(BaseModel):
     @model_validator(mode="after")
     def _sections_fit(self) -> "SimulationSpec":
         check_times(self.integrator["dt"], self.simulation_length, self.monitors)
+        check_transient(self.transient, self.simulation_length)
         check_shapes(self)
         check_format(self)
         if "{" in self.title:
@@ -304,7 +311,7 @@ def spec_warnings(spec: SimulationSpec) -> list[str]:
     if spec.surface is not None:
         sections.append(("cortex", spec.surface, "surface"))
     domains = [warning for role, section, path in sections for warning in domain_warnings(role, section, path)]
-    return [*domains, *time_warnings(spec.integrator["dt"], spec.monitors)]
+    return [*domains, *time_warnings(spec.integrator["dt"], spec.monitors), *transient_warnings(spec)]
 
 
 def spec_error(exc: ValidationError) -> SpecError:

@@ -195,3 +195,5 @@ class Output(Base):
     shape: Mapped[list[Any]] = mapped_column(comment="time, state variable, space, mode")
     is_nan: Mapped[bool] = mapped_column(index=True)
     refers_to: Mapped[list[Any]] = mapped_column(comment="files of the datatypes it refers to, relative")
+    transient: Mapped[float | None] = mapped_column(Float(53), comment="what its metrics leave out, ms")
+    missing: Mapped[dict[str, Any] | None] = mapped_column(comment="why it lacks metrics, by their names in job_metric")

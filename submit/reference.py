@@ -18,6 +18,10 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"type": "string"}, "The sweep's name; the file's by default."),
     "conduction_speed": ({"type": "number", "exclusiveMinimum": 0}, "mm/ms"),
     "simulation_length": ({"type": "number", "exclusiveMinimum": 0}, "ms"),
+    "transient": (
+        {"type": ["number", "null"], "minimum": 0},
+        "ms at the beginning that all metrics leave out; by default 500, and hrf_length (20000) for BOLD.",
+    ),
     "initial_conditions": ({"type": ["array", "object", "null"]}, "(time, state variable, node, mode)"),
     "engine": ({"enum": ["auto", "reference"]}, "reference asks for TVB's own loop"),
     "format": ({"enum": ["tvb2", "tvb1"]}, "tvb1 writes what TVB 1.4 to 1.5 reads"),

@@ -43,6 +43,7 @@ def submit(
     where: str | None = None,
     common_random_numbers: bool = False,
     seed: int | None = None,
+    transient: float | None = None,
     title: str = "",
     subject: str | None = None,
     user_tags: Sequence[str] = (),
@@ -64,6 +65,7 @@ def submit(
     where : only points that fit, such as `coupling.a < model.b`
     common_random_numbers : one seed for all points
     seed : noise_seed, and NumPy's seed where TVB draws initial conditions; the noise's own by default
+    transient : ms at the beginning that all metrics leave out; by default 500, and `hrf_length` (20000) for BOLD
     title, subject, user_tags : annotation of the files
     workers : run here and now on so many processes, with a private Redis, until `Sweep.wait` returns; by default the
         workers of TVB_BATCH_BROKER_URL run it
@@ -81,7 +83,8 @@ def submit(
     check_writable(settings.storage)
     inputs = Inputs(settings.storage)
     annotation: dict[str, Any] = {"title": title, "user_tags": list(user_tags)}
-    annotation |= {key: value for key, value in (("subject", subject), ("seed", seed)) if value is not None}
+    chosen = {"subject": subject, "seed": seed, "transient": _plain(transient, inputs)}
+    annotation |= {key: value for key, value in chosen.items() if value is not None}
     base = describe_simulator(simulator, inputs, **annotation)
     plan = {
         "grid": _values(grid, inputs), "zip": _values(zip, inputs), "list": _points(points, inputs),

@@ -64,7 +64,7 @@ def test_the_migrations_can_be_taken_back(url) -> None:
 
 
 def test_an_empty_database_says_how_to_make_the_tables(url) -> None:
-    with pytest.raises(DatabaseRevisionError, match="revision none, expected 0001; run `tvb-batch db upgrade`"):
+    with pytest.raises(DatabaseRevisionError, match="revision none, expected 0002; run `tvb-batch db upgrade`"):
         Catalogue.open(url)
 
 

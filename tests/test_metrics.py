@@ -13,9 +13,10 @@ from test_h5_writer import write
 from tvb.analyzers import METRICS as TVB_METRICS
 from tvb.datatypes.time_series import TimeSeriesRegion
 
-from models.errors import OutputError, SettingsError
+from models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
+from models.transient import SEGMENTS, START_POINT, Transient, transient_of
 from worker import metrics
-from worker.metrics import METRICS, SEGMENTS, START_POINT, metric
+from worker.metrics import METRICS, Measured, metric
 
 OF_TVB = {"GlobalVariance", "VarianceNodeVariance", "KuramotoIndex", "Metastability", "Synchrony"}
 
@@ -26,8 +27,8 @@ def walk(*shape: int, seed: int = 0, offset: float = 2.0) -> np.ndarray:
     return offset + rng.normal(size=shape).cumsum(axis=0) * rng.uniform(0.05, 0.5, size=shape[1:])
 
 
-def tvbs_own(data: np.ndarray, period: float) -> dict[str, float]:
-    """What TVB's analyzers return with the GUI's defaults, where they return a number."""
+def tvbs_own(data: np.ndarray, period: float, start_point: float = START_POINT) -> dict[str, float]:
+    """What TVB's analyzers return, with the GUI's defaults or another start point, where they return a number."""
     series = TimeSeriesRegion(data=data, sample_period=period)
     found: dict[str, float] = {}
     for name, function in TVB_METRICS.items():
@@ -35,21 +36,28 @@ def tvbs_own(data: np.ndarray, period: float) -> dict[str, float]:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            value = function({"time_series": series, "start_point": START_POINT, "segment": SEGMENTS})
+            value = function({"time_series": series, "start_point": start_point, "segment": SEGMENTS})
         found |= value if isinstance(value, dict) else {name: value}
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
-def compute(path) -> dict[str, float]:
-    """The metrics of a file's series; those of the same numbers in memory are equal to the last bit."""
+def measured(path, transient: Transient | None = None) -> Measured:
+    """What comes of a file's series; that of the same numbers in memory is equal to the last bit."""
     with h5py.File(path) as file, np.errstate(all="ignore"):
         data, period = file["data"], float(file.attrs["TVB_sample_period"])
-        found = metrics.compute(data, period)
-        assert metrics.compute(data[()], period) == found
+        found = metrics.compute(data, period, transient)
+        assert metrics.compute(data[()], period, transient) == found
+    assert {*found.values} | {*found.missing} == {*metrics.METRICS}
     return found
 
 
+def compute(path) -> dict[str, float]:
+    """The metrics that a file's series has, by the default rule."""
+    return measured(path).values
+
+
 def check_equal(data: np.ndarray, period: float, path, rtol: float = 1e-12) -> None:
+    """The metrics are those that TVB's own analyzers find with the GUI's defaults."""
     write(path, data, sample_period=period)
     expected = tvbs_own(data, period)
 
@@ -64,11 +72,10 @@ def check_equal(data: np.ndarray, period: float, path, rtol: float = 1e-12) -> N
     ("shape", "period"),
     [
         ((1000, 4, 76, 1), 1.0),
-        ((600, 2, 76, 1), 0.9765625),
+        ((700, 2, 76, 1), 0.9765625),
+        ((668, 2, 5, 1), 1.0),  # the shortest of which TVB leaves a quarter
         ((300, 3, 10, 2), 1.0),  # shorter than 500 ms: the last of four parts
         ((301, 1, 10, 1), 1.0),  # one state variable: no phase
-        ((501, 2, 5, 1), 1.0),  # one sample is left
-        ((7, 2, 5, 3), 1000.0),  # 500 ms are less than one sample
         ((3, 2, 5, 1), 1.0),  # shorter than four parts
         ((40, 2, 1, 1), 100.0),  # one node has no distance from the mean
         ((200, 6, 2000, 1), 5.0),
@@ -98,12 +105,15 @@ def test_they_are_equal_where_a_series_comes_to_rest_and_only_its_rounding_is_le
 
 @given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 6), st.integers(1, 3), st.sampled_from([1.0, 30.0, 600.0]))
 @settings(max_examples=40, deadline=None)
-def test_any_shape_is_equal_and_the_chunks_do_not_matter(
+def test_any_shape_is_equal_from_the_same_sample_on_and_the_chunks_do_not_matter(
     tmp_path_factory, samples, variables, nodes, modes, period
 ) -> None:
     data = walk(samples, variables, nodes, modes, seed=samples, offset=0.0)
     path = tmp_path_factory.mktemp("any") / "x.h5"
-    check_equal(data, period, path)
+    write(path, data, sample_period=period)
+    start = transient_of(samples, period).samples
+    # Half a sample more is the same sample of TVB's, whatever the division gives.
+    expected = tvbs_own(data, period, (start + 0.5) * period)
     whole = compute(path)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -111,6 +121,11 @@ def test_any_shape_is_equal_and_the_chunks_do_not_matter(
         found = compute(path)
 
     assert found == pytest.approx(whole, rel=1e-9, abs=1e-14)
+    # Of one sample TVB's variances are 0, or only those of the state variables.
+    of_one = {"GlobalVariance", "VarianceNodeVariance", "Metastability"} if samples - start < 2 else set()
+    assert set(whole) & OF_TVB == set(expected) - of_one
+    for name in set(expected) - of_one:
+        assert whole[name] == pytest.approx(expected[name], rel=1e-12, abs=0), name
 
 
 def test_a_simulation_of_tvb_has_the_metrics_that_tvb_finds_in_it(tmp_path) -> None:
@@ -189,7 +204,7 @@ def test_a_constant_has_no_frequency_and_no_variance(tmp_path) -> None:
 
     found = compute(tmp_path / "x.h5")
 
-    assert "dominant_frequency" not in found
+    assert measured(tmp_path / "x.h5").missing["dominant_frequency"] == "the series is constant"
     assert found["mean"] == pytest.approx(0.1)
     assert found["GlobalVariance"] == pytest.approx(0.0, abs=1e-30)
 
@@ -203,6 +218,8 @@ def test_a_nan_takes_only_the_metrics_that_see_it(tmp_path) -> None:
     write(tmp_path / "x.h5", data, sample_period=1.0)
 
     assert set(compute(tmp_path / "x.h5")) == {"KuramotoIndex", "dominant_frequency"}
+    found = metrics.compute(data, 1.0, is_nan=True)
+    assert set(found.missing.values()) == {NOT_FINITE}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
@@ -217,11 +234,63 @@ def test_a_series_that_diverged_is_no_fault(tmp_path, value: float) -> None:
     assert "GlobalVariance" not in found or value == 1e308
 
 
-def test_a_series_that_ends_with_the_transient_has_what_tvb_finds(tmp_path) -> None:
-    # TVB's analyzers return NaN of nothing here, but for the one that leaves no transient out.
-    write(tmp_path / "x.h5", walk(500, 2, 7, 1), sample_period=1.0)
+@pytest.mark.parametrize("samples", [500, 501, 600, 666])
+def test_a_series_that_hardly_outlasts_the_transient_has_metrics_of_its_last_quarter(tmp_path, samples: int) -> None:
+    # TVB's analyzers make them of nothing, one sample, or less than a quarter.
+    data = walk(samples, 2, 7, 1)
+    write(tmp_path / "x.h5", data, sample_period=1.0)
 
-    assert set(compute(tmp_path / "x.h5")) == {"KuramotoIndex"}
+    found = compute(tmp_path / "x.h5")
+
+    assert set(found) == set(METRICS)
+    start = 3 * (samples // 4)
+    assert found["std"] == pytest.approx(data[start:].std(), rel=1e-12)
+    assert found["GlobalVariance"] == pytest.approx(tvbs_own(data, 1.0, float(start))["GlobalVariance"], rel=1e-12)
+
+
+def test_a_transient_that_is_given_is_left_out_of_every_metric(tmp_path) -> None:
+    data = walk(900, 2, 7, 1)
+    write(tmp_path / "x.h5", data, sample_period=1.0)
+    write(tmp_path / "rest.h5", data[321:], sample_period=1.0)
+
+    found = measured(tmp_path / "x.h5", Transient(321, is_given=True))
+
+    expected = measured(tmp_path / "rest.h5", Transient(0, is_given=True)).values
+    assert found.values == pytest.approx(expected, rel=1e-12)
+    assert found.values["KuramotoIndex"] != pytest.approx(compute(tmp_path / "x.h5")["KuramotoIndex"], rel=1e-6)
+    of_tvb = tvbs_own(data, 1.0, 321.0) | tvbs_own(data[321:], 1.0, 0.0)
+    assert {name: found.values[name] for name in OF_TVB} == pytest.approx(of_tvb, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "start", "reasons"),
+    [
+        ((900, 1, 7, 1), 500, {"KuramotoIndex": "it needs two state variables, and one is recorded (variables_of_interest)"}),
+        (
+            (10, 2, 7, 1), 9,
+            dict.fromkeys(
+                ["GlobalVariance", "VarianceNodeVariance", "Metastability", "std"],
+                "1 of 10 samples are left after the transient; a variance needs 2",
+            )
+            | {"dominant_frequency": "1 of 10 samples are left after the transient; a spectrum needs 8"},
+        ),
+        ((900, 2, 1, 1), 500, {"Synchrony": "the nodes do not differ: their distance from their mean is 0"}),
+    ],
+    ids=["one variable", "one sample", "one node"],
+)  # fmt: skip
+def test_a_missing_metric_has_its_reason(shape, start: int, reasons: dict[str, str]) -> None:
+    found = metrics.compute(walk(*shape), 1.0, Transient(start, is_given=True))
+
+    assert found.missing == reasons
+
+
+def test_a_transient_that_leaves_nothing_is_the_reason_of_every_metric() -> None:
+    found = metrics.compute(walk(10, 2, 7, 1), 1.0, Transient(10, is_given=True))
+
+    assert found.values == {}
+    assert {reason.partition(";")[0] for reason in found.missing.values()} == {
+        "0 of 10 samples are left after the transient"
+    }
 
 
 # -------------------------------------------------------------------------------------------------- a metric of a user
@@ -250,10 +319,24 @@ def test_a_users_metric_that_fails_costs_only_itself(monkeypatch) -> None:
     def wordy(series) -> float:
         return "a lot"
 
+    @metric("choosy")
+    def choosy(series) -> float:
+        raise MissingMetricError("no stimulus,\nno response")
+
+    @metric("nan")
+    def nan(series) -> float:
+        return float("nan")
+
     with capture_logs() as logged:
         found = metrics.compute(walk(900, 2, 7, 1), 1.0)
 
-    assert set(found) == set(METRICS) - {"broken", "wordy"}
+    assert set(found.values) == set(METRICS) - {"broken", "wordy", "choosy", "nan"}
+    assert found.missing == {
+        "broken": "ZeroDivisionError: division by zero",
+        "wordy": "ValueError: could not convert string to float: 'a lot'",
+        "choosy": "no stimulus,\\nno response",
+        "nan": "its value is nan",
+    }
     assert [(line["event"], line["metric"]) for line in logged] == [
         ("metric_failed", "broken"),
         ("metric_failed", "wordy"),

@@ -15,12 +15,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.errors import OutputError, SettingsError
-
-#: What TVB leaves out at the beginning, ms: `TimeseriesMetricsAdapterModel.start_point`.
-START_POINT = 500.0
-#: Of a series shorter than that TVB takes the last of so many parts: `TimeseriesMetricsAdapterModel.segment`.
-SEGMENTS = 4
+from models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
+from models.transient import Transient, transient_of
 
 #: Bytes of a chunk; larger ones leave the processor's cache and are slower.
 CHUNK = 2**20
@@ -30,8 +26,16 @@ WINDOW = 32 * 2**20
 ROOM = 8 * 2**20
 #: Fewer samples have no spectrum worth the name.
 LEAST_SAMPLES = 8
+#: Why a variance has none of one sample.
+VARIANCE = "a variance needs 2"
+#: Characters of a reason that are kept.
+MOST_REASON = 200
 
 log = structlog.get_logger()
+
+
+#: Left out of a series unless somebody says otherwise.
+NOTHING = Transient(0)
 
 
 @dataclass(eq=False)
@@ -44,14 +48,26 @@ class Series:
     shape: tuple[int, int, int, int]
     #: ms
     sample_period: float
+    #: What is left out at the beginning; nothing by default.
+    transient: Transient = NOTHING
     _known: dict[object, Any] = field(default_factory=dict)
 
     @property
     def start(self) -> int:
-        """The first sample that counts, once the transient is left out as TVB does."""
-        samples = self.shape[0]
-        start = START_POINT / self.sample_period
-        return (SEGMENTS - 1) * (samples // SEGMENTS) if start > samples else int(start)
+        """The first sample that counts, after the transient."""
+        return self.transient.samples
+
+    def check_left(self, least: int, what: str) -> None:
+        """Return when at least so many samples are left after the transient.
+
+        Raises
+        ------
+        MissingMetricError
+            There are fewer.
+        """
+        left = max(0, self.shape[0] - self.start)
+        if left < least:
+            raise MissingMetricError(f"{left} of {self.shape[0]} samples are left after the transient; {what}")
 
     def read(
         self, first: int, end: int, variables: int | None = None, nodes: slice = slice(None)
@@ -130,8 +146,19 @@ class Moments:
         self.count = total
 
 
-#: A metric: one number of a series. Where it has none, NaN; the series then goes without.
+#: A metric: one number of a series. Where it has none, it raises MissingMetricError, or returns NaN.
 Metric = Callable[[Series], float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of all metrics of one series, each in one of the two."""
+
+    #: By name; finite.
+    values: dict[str, float] = field(default_factory=dict)
+    #: By name, the reason why there is no value: one line.
+    missing: dict[str, str] = field(default_factory=dict)
+
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 
@@ -162,37 +189,49 @@ def metric(name: str) -> Callable[[Metric], Metric]:
     return register
 
 
-def compute(data: h5py.Dataset | NDArray[Any], sample_period: float) -> dict[str, float]:
-    """Every metric that the time series has, by its name in `METRICS`.
-
-    A metric that a series has not (too short, not finite, too few state variables), or whose function fails, is left
-    out; the failure is logged.
+def compute(
+    data: h5py.Dataset | NDArray[Any], sample_period: float, transient: Transient | None = None, *, is_nan: bool = False
+) -> Measured:
+    """Every metric in `METRICS` of a time series, or the reason why it has none.
 
     Parameters
     ----------
     data : numbers by time, state variable, node and mode
     sample_period : ms
+    transient : what is left out at the beginning; by default what `transient_of` leaves out
+    is_nan : whether NaN or infinity is known to be among the data
 
     Raises
     ------
     OutputError
         The file cannot be read.
     """
-    found: dict[str, float] = {}
-    series = Series(data, cast("tuple[int, int, int, int]", data.shape), sample_period)
+    found = Measured()
+    shape = cast("tuple[int, int, int, int]", data.shape)
+    series = Series(data, shape, sample_period, transient or transient_of(shape[0], sample_period))
     with np.errstate(all="ignore"):
         for name, function in METRICS.items():
             try:
                 value = float(function(series))
             except OutputError:
                 raise
+            except MissingMetricError as exc:
+                found.missing[name] = _reason(str(exc))
+                continue
             except Exception as exc:
                 # A user's function may raise anything; the finished job must not pay for it.
-                log.warning("metric_failed", metric=name, reason=f"{type(exc).__name__}: {exc}")
+                found.missing[name] = _reason(f"{type(exc).__name__}: {exc}")
+                log.warning("metric_failed", metric=name, reason=found.missing[name])
                 continue
             if math.isfinite(value):
-                found[name] = value
+                found.values[name] = value
+            else:
+                found.missing[name] = NOT_FINITE if is_nan else f"its value is {value}"
     return found
+
+
+def _reason(text: str) -> str:
+    return " ".join(text.split())[:MOST_REASON]
 
 
 # ----------------------------------------------------------------------------------------------------- what they share
@@ -247,28 +286,32 @@ def _in_space(series: Series) -> Moments:
 @metric("GlobalVariance")
 def global_variance(series: Series) -> float:
     """Variance of all points around the mean of their own series: TVB's `metric_variance_global`."""
-    each = series.once(_in_time)
-    return float(each.variance()) if each.deviations.count else math.nan
+    series.check_left(2, VARIANCE)
+    return float(series.once(_in_time).variance())
 
 
 @metric("VarianceNodeVariance")
 def variance_of_node_variance(series: Series) -> float:
     """How much the nodes differ in their variance: TVB's `metric_variance_of_node_variance`."""
-    each = series.once(_in_time)
-    return float(each.variance(axes=(0, 2)).var()) if each.deviations.count else math.nan
+    series.check_left(2, VARIANCE)
+    return float(series.once(_in_time).variance(axes=(0, 2)).var())
 
 
 @metric("KuramotoIndex")
 def kuramoto_index(series: Series) -> float:
-    """Mean phase coherence of the nodes, 0 to 1; the first two state variables are the plane. No transient is left out.
+    """Mean phase coherence of the nodes, 0 to 1; the first two state variables are the plane.
 
-    TVB's `metric_kuramoto_index`; it needs two state variables.
+    TVB's `metric_kuramoto_index`; it needs two state variables. As there, no transient is left out by default: only
+    one that is given.
     """
     samples, variables, nodes, _ = series.shape
-    if variables < 2 or not samples:
-        return math.nan
+    if variables < 2:
+        raise MissingMetricError("it needs two state variables, and one is recorded (variables_of_interest)")
+    start = series.start if series.transient.is_given else 0
+    if start >= samples:
+        series.check_left(1, "it needs one")
     total = 0.0
-    for piece in series.pieces(variables=2):
+    for piece in series.pieces(start, variables=2):
         # The cosine and the sine of the phase without the phase: ten times as fast.
         x, y = piece[:, 0, :, 0], piece[:, 1, :, 0]
         radius = np.sqrt(x * x + y * y)
@@ -278,21 +321,25 @@ def kuramoto_index(series: Series) -> float:
             rest = radius == 0.0
             x, radius = np.where(rest, np.copysign(1.0, x), x), np.where(rest, 1.0, radius)
         total += float(np.hypot((x / radius).sum(axis=1), (y / radius).sum(axis=1)).sum())
-    return total / (nodes * samples)
+    return total / (nodes * (samples - start))
 
 
 @metric("Metastability")
 def metastability(series: Series) -> float:
     """How much the nodes' distance from their mean varies: the first result of TVB's `metric_proxy_metastability`."""
+    series.check_left(2, VARIANCE)
     distances = series.once(_in_space)
-    return math.sqrt(distances.squares / distances.count) if distances.count else math.nan
+    return math.sqrt(distances.squares / distances.count)
 
 
 @metric("Synchrony")
 def synchrony(series: Series) -> float:
     """One over the nodes' mean distance from their mean: the second result of TVB's `metric_proxy_metastability`."""
+    series.check_left(1, "it needs one")
     distances = series.once(_in_space)
-    return float(1.0 / distances.mean) if distances.count else math.nan
+    if distances.mean == 0.0:
+        raise MissingMetricError("the nodes do not differ: their distance from their mean is 0")
+    return float(1.0 / distances.mean)
 
 
 # --------------------------------------------------------------------------------------------------------------- ours
@@ -301,15 +348,17 @@ def synchrony(series: Series) -> float:
 @metric("mean")
 def mean(series: Series) -> float:
     """Mean of all points after the transient."""
+    series.check_left(1, "it needs one")
     each = series.once(_in_time)
-    return float((each.mean + each.deviations.mean).mean()) if each.deviations.count else math.nan
+    return float((each.mean + each.deviations.mean).mean())
 
 
 @metric("std")
 def std(series: Series) -> float:
     """Standard deviation of all points after the transient."""
+    series.check_left(2, VARIANCE)
     each = series.once(_in_time)
-    return math.sqrt(each.variance(mean=each.mean)) if each.deviations.count else math.nan
+    return math.sqrt(each.variance(mean=each.mean))
 
 
 @metric("dominant_frequency")
@@ -322,9 +371,8 @@ def dominant_frequency(series: Series) -> float:
     exceeds `WINDOW`. The frequencies are multiples of one over the window's length.
     """
     samples, _, nodes, modes = series.shape
+    series.check_left(LEAST_SAMPLES, f"a spectrum needs {LEAST_SAMPLES}")
     count = samples - series.start
-    if count < LEAST_SAMPLES:
-        return math.nan
     most = max(LEAST_SAMPLES, WINDOW // (8 * nodes * modes))
     length = count // math.ceil(count / most)
     window = np.hanning(length + 1)[:-1]
@@ -336,7 +384,9 @@ def dominant_frequency(series: Series) -> float:
             power += _power(part.reshape(length, -1), window)
     # The mean is gone, and with it what a spectrum says at 0 Hz.
     peak = 1 + int(np.argmax(power[1:]))
-    return peak / length * 1000.0 / series.sample_period if 0.0 < power[peak] < math.inf else math.nan
+    if power[peak] == 0.0:
+        raise MissingMetricError("the series is constant")
+    return peak / length * 1000.0 / series.sample_period if power[peak] < math.inf else math.nan
 
 
 def _power(values: NDArray[np.float64], window: NDArray[np.float64]) -> Any:

@@ -24,6 +24,7 @@ from models.paths import Storage, part
 from models.settings import Compression
 from models.spec import SimulationSpec
 from models.titles import fill
+from models.transient import Transient, transient_of
 from worker.checkpoint import SavedSeries
 from worker.engines import reference
 from worker.gids import content_gid
@@ -58,6 +59,8 @@ class _Output:
     unfinished: Path
     #: How many are expected.
     samples: int
+    #: What its metrics leave out.
+    transient: Transient
     writer: TimeSeriesWriter | None = None
 
 
@@ -174,11 +177,13 @@ class Outputs:
         final = self._storage.output(self._claim.sweep, self._claim.gid, series.datatype, gid)
         first, every = int(self._simulator.current_step), max(1, int(monitor.istep))
         samples = (first + reference.count_steps(self._simulator)) // every - first // every
-        return _Output(gid, name, header, self._write_references(series), final, part(final), samples)
+        transient = transient_of(samples, header.sample_period, spec.transient, spec.monitors[index])
+        return _Output(gid, name, header, self._write_references(series), final, part(final), samples, transient)
 
     def _open(self, output: _Output, sample_shape: tuple[int, ...]) -> TimeSeriesWriter:
-        provenance = {**self._provenance, "monitor": str(self._outputs.index(output))}
         path, header = output.unfinished, output.header
+        own = {"monitor": str(self._outputs.index(output)), "transient": repr(_left_out(output))}
+        provenance = {**self._provenance, **own}
         return TimeSeriesWriter(path, header, sample_shape, provenance, output.samples, self._inputs)
 
     def _write_references(self, series: Series) -> tuple[str, ...]:
@@ -198,7 +203,7 @@ class Outputs:
         assert output.writer is not None, "the spec checks that every monitor samples at least once"
         unfinished, samples = output.unfinished, output.writer.close()
         with verified(unfinished, output.gid, samples) as found:
-            metrics = compute(found.numbers, output.header.sample_period)
+            measured = compute(found.numbers, output.header.sample_period, output.transient, is_nan=found.is_nan)
         if self._format == "tvb1":
             unfinished = as_tvb1(unfinished)
             _compress(unfinished, compression)
@@ -217,9 +222,16 @@ class Outputs:
             sha256=found.sha256,
             shape=found.shape,
             is_nan=found.is_nan,
-            metrics=metrics,
+            transient=_left_out(output),
+            metrics=measured.values,
+            missing=measured.missing,
             refers_to=output.refers_to,
         )
+
+
+def _left_out(output: _Output) -> float:
+    """What the metrics leave out, ms."""
+    return output.transient.samples * output.header.sample_period
 
 
 def clear(directory: Path, keep: Collection[Path] = ()) -> None:

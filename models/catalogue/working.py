@@ -90,8 +90,12 @@ class OutputRecord:
     shape: tuple[int, ...]
     is_nan: bool
     refers_to: tuple[str, ...] = ()
+    #: What its metrics leave out at the beginning, ms.
+    transient: float = 0.0
     #: Metrics of its series, by name.
     metrics: Mapping[str, float] = field(default_factory=dict)
+    #: Why it has not the others, by name.
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class Working(Database):
@@ -156,7 +160,7 @@ class Working(Database):
             The job is no longer this worker's; nothing was written.
         """
         said = {"engine": engine, "engine_reason": engine_reason or None, "versions": dict(versions)}
-        rows = [_output_row(output, claim.id) for output in outputs]
+        rows = [_output_row(index, output, claim.id) for index, output in enumerate(outputs)]
         metrics = [{"job_id": claim.id, "name": name, "number": value} for name, value in _metrics(outputs)]
 
         def work(connection: Connection) -> None:
@@ -236,9 +240,12 @@ def _check_hit(result: CursorResult[Any], claim: Claim) -> None:
         raise LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
 
 
-def _output_row(output: OutputRecord, job_id: int | None) -> dict[str, Any]:
+def _output_row(index: int, output: OutputRecord, job_id: int | None) -> dict[str, Any]:
     row = {name: value for name, value in vars(output).items() if name != "metrics"}
-    return {**row, "job_id": job_id, "shape": list(output.shape), "refers_to": list(output.refers_to)}
+    place = f"monitors[{index}]." if index else ""
+    missing = {f"{place}{name}": reason for name, reason in sorted(output.missing.items())}
+    lists = {"shape": list(output.shape), "refers_to": list(output.refers_to)}
+    return {**row, **lists, "job_id": job_id, "missing": missing or None}
 
 
 def _metrics(outputs: Sequence[OutputRecord]) -> Iterator[tuple[str, float]]:

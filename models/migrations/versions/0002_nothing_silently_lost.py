@@ -1,0 +1,24 @@
+"""Outputs tell which transient their metrics leave out, and why metrics are missing."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+
+    op.add_column(
+        "output", sa.Column("transient", sa.Float(53), nullable=True, comment="what its metrics leave out, ms")
+    )
+    op.add_column(
+        "output",
+        sa.Column("missing", sa.JSON(), nullable=True, comment="why it lacks metrics, by their names in job_metric"),
+    )
+
+
+def downgrade() -> None:
+
+    op.drop_column("output", "missing")
+    op.drop_column("output", "transient")

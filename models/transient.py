@@ -1,0 +1,61 @@
+"""How much of the beginning of a time series its metrics, its spectrum and its functional connectivity leave out.
+
+Used by the worker, which computes metrics, and by the client, which draws. Imports no TVB.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: What TVB's analyzers leave out, ms: `TimeseriesMetricsAdapterModel.start_point`.
+START_POINT = 500.0
+#: TVB divides a shorter series into so many parts, and takes the last: `TimeseriesMetricsAdapterModel.segment`.
+SEGMENTS = 4
+#: The default rule leaves at least so many samples: one has no variance.
+LEAST_LEFT = 2
+
+
+@dataclass(frozen=True)
+class Transient:
+    """What is left out at the beginning of one series."""
+
+    samples: int
+    #: Whether `transient:` was given; otherwise the default rule of `transient_of` decided.
+    is_given: bool = False
+
+
+def default_transient(monitor: Mapping[str, Any]) -> float:
+    """Return what a monitor's metrics leave out of a long series, ms.
+
+    That is `START_POINT`, as in TVB's analyzers. A BOLD monitor convolves with the last `hrf_length` ms, of which TVB
+    takes those before the simulation as 0: its first `hrf_length` ms are a ramp, whatever the model does.
+
+    Parameters
+    ----------
+    monitor : a section of a canonical spec
+    """
+    return max(START_POINT, float(monitor.get("hrf_length") or 0.0))
+
+
+def transient_of(
+    samples: int, sample_period: float, given: float | None = None, monitor: Mapping[str, Any] | None = None
+) -> Transient:
+    """Return what is left out of a series.
+
+    With `given` it is that. Otherwise it is `default_transient`, but at most three quarters of the series, and at least
+    `LEAST_LEFT` samples are left. Samples are counted as TVB's analyzers do, `int(transient / sample_period)`; a
+    transient shorter than one sample takes that sample, which holds it.
+
+    Parameters
+    ----------
+    samples : length of the series
+    sample_period : ms
+    given : ms, from 0 on; None where nobody chose one
+    monitor : that made the series, as a section of a canonical spec
+    """
+    wanted = default_transient(monitor or {}) if given is None else given
+    count = max(int(wanted / sample_period), 1 if wanted > 0 else 0)
+    if given is not None:
+        return Transient(min(count, samples), is_given=True)
+    most = min((SEGMENTS - 1) * (samples // SEGMENTS), samples - LEAST_LEFT)
+    return Transient(min(count, max(0, most)))
