@@ -6,11 +6,12 @@ import pytest
 from conftest import SHORT
 from hypothesis import given
 from hypothesis import strategies as st
-from test_run import claimed
+from test_run import LEASE, claimed
 
 from models.errors import SpecError
 from models.fit import check_transient
 from models.spec import simulation, spec_warnings
+from models.status import Status
 from models.sweep import sweep
 from models.transient import LEAST_LEFT, START_POINT, Transient, default_transient, transient_of
 from worker import metrics
@@ -176,3 +177,39 @@ def test_metrics_of_bold_hold_nothing_of_the_haemodynamic_transient(settings, ca
     assert record.metrics["std"] == pytest.approx(data[20:].std(), rel=1e-9)
     # The ramp is far larger than what is left.
     assert np.ptp(data[:20]) > 10 * np.ptp(data[20:])
+
+
+# ------------------------------------------------------------------------------------------------------------ reuse
+
+
+def test_metrics_made_with_another_transient_are_not_handed_out(settings, catalogue) -> None:
+    def submitted(**changes) -> list[Status]:
+        found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"coupling.a": [0.1]}, **changes}))
+        jobs = catalogue.jobs(sweep=found.gid)
+        before = [job.status for job in jobs]
+        for job in jobs:
+            if job.status is Status.PENDING:
+                run_job(catalogue, settings, catalogue.claim(job.gid, "test", LEASE))
+        return before
+
+    assert submitted() == [Status.PENDING]
+    assert submitted() == [Status.FINISHED]
+    assert submitted(transient=5.0) == [Status.PENDING]
+    assert submitted(transient=5.0) == submitted() == [Status.FINISHED]
+    assert submitted(transient=0.0) == [Status.PENDING]
+
+
+def test_a_swept_transient_is_told_apart_too(settings, catalogue) -> None:
+    def submitted() -> dict[float, Status]:
+        plan = {"transient": [2.0, 4], "common_random_numbers": True}
+        found = catalogue.add_sweep(sweep({**SHORT, "sweep": plan}))
+        return {job.parameters["transient"]: job for job in catalogue.jobs(sweep=found.gid)}
+
+    first = submitted()
+    assert len({job.parameters_hash for job in first.values()}) == 1
+    for job in first.values():
+        run_job(catalogue, settings, catalogue.claim(job.gid, "test", LEASE))
+
+    again = submitted()
+
+    assert {value: job.source_id for value, job in again.items()} == {value: job.id for value, job in first.items()}

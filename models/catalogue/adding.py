@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from models.catalogue.filtering import TEXT_LETTERS
 from models.database import transact
-from models.spec import ANNOTATION
+from models.spec import ANNOTATION, MEASURING
 from models.status import Status
 from models.sweep import SweepSpec
 from models.tables import Job, JobParameter, Sweep, SweepParameter
@@ -81,14 +81,18 @@ def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], d
 
 
 def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> None:
-    """Mark the jobs that have finished before, in any sweep that annotates its files alike."""
+    """Mark the jobs that have finished before, in any sweep that annotates and measures its files alike."""
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
-    finished = session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished))
+    finished: dict[str, list[Job]] = {}
+    for job in session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished)):
+        finished.setdefault(job.parameters_hash, []).append(job)
     library = version("tvb-library")
-    sources = {job.parameters_hash: job for job in finished if _is_alike(job, sweep, library)}
     for row in rows:
-        source = sources.get(row["parameters_hash"])
+        if not (candidates := finished.get(row["parameters_hash"])):
+            continue
+        wanted = _besides_data(sweep.base, row["parameters"])
+        source = next((job for job in candidates if _is_alike(job, wanted, library)), None)
         if source is not None:
             row |= {
                 "status": Status.FINISHED, "finished_at": now(), "progress": 1.0, "source_id": source.id,
@@ -96,9 +100,19 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> No
             }  # fmt: skip
 
 
-def _is_alike(job: Job, sweep: Sweep, library: str) -> bool:
+def _is_alike(job: Job, wanted: Mapping[str, Any], library: str) -> bool:
+    """Whether a finished job's files and metrics are those that are wanted, beyond the data."""
     is_same_library = (job.versions or {}).get("tvb-library") == library
-    return is_same_library and all(job.sweep.base[name] == sweep.base[name] for name in ANNOTATION)
+    return is_same_library and _besides_data(job.sweep.base, job.parameters) == wanted
+
+
+def _besides_data(base: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a job's files and metrics, but not the data; swept or not.
+
+    A key that an older program did not know is not there: its rule for the metrics may have been another one.
+    """
+    names = ANNOTATION | MEASURING
+    return {name: value for name, value in {**base, **parameters}.items() if name in names}
 
 
 def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
