@@ -3,6 +3,7 @@
 The client puts files and arrays there; a worker reads nothing else. Imports no TVB when it is imported.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -19,6 +20,8 @@ from models.sections import SUFFIXES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: An input that was kept or asked for since may be of a submission that has not written its rows yet. Seconds.
+YOUNG = 3600.0
 #: A zip whose members are larger when unpacked is no dataset.
 MOST_UNPACKED = 4 * 2**30
 _BLOCK = 2**20
@@ -47,6 +50,16 @@ class Inputs:
         if not path.is_file():
             raise InputError(f"{path}: no such file; submit the spec again where the data directory is mounted")
         return path
+
+    def reserve(self, from_file: str) -> bool:
+        """Have `prune` spare a kept file for the next `YOUNG` seconds; False when it is not there.
+
+        Raises
+        ------
+        OutputError
+            The data directory cannot be written.
+        """
+        return _is_made_young(self._storage.absolute(from_file))
 
     def keep(self, source: Path) -> str:
         """Copy a file under the name of its content, unless it is there; gives the name for a spec.
@@ -90,12 +103,35 @@ class Inputs:
 
     def _keep(self, content: IO[bytes], digest: str, suffix: str) -> str:
         kept = self._storage.input(digest, suffix)
-        if not kept.exists():
+        if not _is_made_young(kept):
             check_writable(self._storage)
             kept.parent.mkdir(parents=True, exist_ok=True)
             content.seek(0)
             _write_whole(content, kept)
         return self._storage.relative(kept)
+
+
+def _is_made_young(kept: Path) -> bool:
+    """Date a kept file anew; False when it is not there.
+
+    Whoever sets it aside looks at its date afterwards (`submit.removal`): either this call is seen there, or it comes
+    later and finds nothing.
+    """
+    try:
+        os.utime(kept)  # By the storage's own clock.
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        # Another user's, in a directory that both may write: a copy of our own takes its place.
+        with contextlib.suppress(FileNotFoundError), kept.open("rb") as file:
+            _write_whole(file, kept)
+            return True
+        return False
+    except OSError as exc:
+        raise OutputError(
+            f"{kept}: cannot be kept ({exc.strerror}); expected a data directory that can be written"
+        ) from exc
+    return True
 
 
 def check_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 Rows hold paths relative to the data directory, so that machines may mount it in different places.
 """
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +109,21 @@ def check_writable(storage: Storage) -> None:
     OutputError
         They cannot; one line with the reason.
     """
+    storage_time(storage)
+
+
+def storage_time(storage: Storage) -> float:
+    """The time on the clock that dates the storage's files, which may be a server's. Seconds, as `time.time` has them.
+
+    Raises
+    ------
+    OutputError
+        No file can be made there; one line with the reason.
+    """
     try:
         storage.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=storage.root, prefix=".writable-"):
-            pass
+        with tempfile.NamedTemporaryFile(dir=storage.root, prefix=".writable-") as file:
+            return os.fstat(file.fileno()).st_mtime
     except OSError as exc:
         raise OutputError(
             f"data directory {storage.root}: {exc.strerror}; expected a directory that can be written; "

@@ -141,6 +141,10 @@ class SweepSpec(BaseModel):
             section["from_file"] = place(path, section["from_file"])
         return sweep_spec(self.name, base, plan)
 
+    def files(self) -> list[str]:
+        """The files that are not tvb-data's, of the base and of swept values."""
+        return [*self.base.files(), *(section["from_file"] for _, section in files_of(self.plan))]
+
     def warnings(self) -> list[str]:
         """What TVB would run but probably nobody means, of the base and of each swept value by itself."""
         found = spec_warnings(self.base)

@@ -4,18 +4,20 @@ Called by the command line's `verify`. Files are read by a worker's process; thi
 """
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from models.catalogue import Catalogue
 from models.errors import OutputError
-from models.paths import Storage
+from models.paths import Storage, storage_time
 from models.settings import Settings
 from models.tables import Job, Output, Sweep
 from submit import view
 from submit.processes import run_worker_module
+from submit.strays import before_rows, names_of
 
 
 @dataclass
@@ -42,11 +44,10 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
         The files could not be compared at all.
     """
     target = {} if found is None else {"sweep" if isinstance(found, Sweep) else "job": found.gid}
-    # Before the rows are read: what appears meanwhile has its row by then, or is a running job's.
-    there = list(stored(settings.storage)) if found is None else []
+    before = before_rows(catalogue, settings.storage, _time(settings.storage)) if found is None else None
     outputs = list(catalogue.output_rows(**target))
     result = Audit()
-    lost = _compare(result, outputs, settings)
+    lost = _compare(result, outputs, settings, lambda: names_of(catalogue.output_rows(**target)))
     for gid in catalogue.without_output(**target):
         lost.add(gid)
         result.faults.append(f"job {view.short(gid)}: FINISHED, but no row names its files")
@@ -60,20 +61,28 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
         result.repairs.append(
             "Repair: remove damaged files of datatypes/ first; the next job that needs one writes it anew"
         )
-    if found is None:
-        inputs = [name for name in sorted(catalogue.input_names()) if not (settings.storage.root / name).is_file()]
+    if before is not None:
+        missing = {name for name in catalogue.input_names() if not (settings.storage.root / name).is_file()}
+        inputs = sorted(missing & catalogue.input_names()) if missing else []
         result.faults += [f"{name}: missing, and a spec names it" for name in inputs]
         if inputs:
             result.repairs.append("Repair: submit specs whose input files are missing again, which copies them")
-        unnamed = strays(catalogue, settings.storage, there, outputs)
-        result.faults += [f"{name}: no row names it" for name in unnamed]
+        unnamed = before.strays(catalogue, outputs)
+        result.faults += [f"{settings.storage.relative(path)}: no row names it" for path in unnamed]
         if unnamed:
             result.repairs.append(f"Repair: {len(unnamed)} files that no row names are removed by `tvb-batch prune`")
     return result
 
 
-def _compare(result: Audit, outputs: list[Output], settings: Settings) -> set[UUID]:
-    """Add the faults of the outputs and of what they refer to; gives the jobs that have one."""
+def _compare(
+    result: Audit, outputs: list[Output], settings: Settings, named_now: Callable[[], set[str]]
+) -> set[UUID]:  # fmt: skip
+    """Add the faults of the outputs and of what they refer to; gives the jobs that have one.
+
+    Parameters
+    ----------
+    named_now : the files that rows name after they were read: what a person has deleted meanwhile is no fault
+    """
     wanted: dict[str, dict[str, object]] = {}
     users: dict[str, set[UUID]] = {}
     for output in outputs:
@@ -89,24 +98,15 @@ def _compare(result: Audit, outputs: list[Output], settings: Settings) -> set[UU
             wanted[name] = {"path": path, "name": name, "bytes": size, "sha256": digest}
     result.files = len(users)
     text = "".join(json.dumps(line) + "\n" for line in wanted.values())
-    result.faults += run_worker_module(settings, "audit", text=text, may_fail=True).splitlines()
+    faults = run_worker_module(settings, "audit", text=text, may_fail=True).splitlines()
+    named = named_now() if faults else set()
+    result.faults += [fault for fault in faults if fault.partition(":")[0] in named]
     return {job for fault in result.faults for job in users.get(fault.partition(":")[0], ())}
 
 
-def stored(storage: Storage) -> Iterator[Path]:
-    """The files of results, of what they refer to, and of inputs."""
-    for folder in ("outputs", "datatypes", "inputs"):
-        yield from (path for path in sorted((storage.root / folder).rglob("*")) if path.is_file())
-
-
-def strays(catalogue: Catalogue, storage: Storage, there: list[Path], outputs: list[Output]) -> list[str]:
-    """Files of the data directory that no row names, but those of jobs that are not done."""
-    named = {output.path for output in outputs} | catalogue.input_names()
-    named |= {name for output in outputs for name in output.refers_to}
-    if any(name.startswith("datatypes/tvb1/") for name in named):
-        # A Connectivity for TVB 1 is made of the one for TVB 2, which stays for the next one.
-        named |= {name.replace("tvb1/", "") for name in named}
-    busy = {gid.hex for gid in catalogue.unfinished()}
-    names = [storage.relative(path) for path in there if path.parent.name not in busy and path.exists()]
-    # What a job refers to is written before its row says so.
-    return [name for name in names if name not in named and not (busy and name.startswith("datatypes/"))]
+def _time(storage: Storage) -> float:
+    """The storage's, or ours where it cannot be written: nothing is removed here."""
+    try:
+        return storage_time(storage)
+    except OutputError:
+        return time.time()

@@ -9,6 +9,7 @@ from celery import Celery
 
 from models.catalogue import Catalogue
 from models.errors import BrokerError
+from models.inputs import Inputs
 from models.paths import Storage
 from models.queue import publish
 from models.sweep import SweepSpec
@@ -31,7 +32,11 @@ def enqueue(
     InputError, OutputError, CatalogueError
         Nothing was added.
     """
-    sweep = catalogue.add_sweep(keep(spec, storage), reuse=reuse, priority=priority)
+    kept, inputs = keep(spec, storage), Inputs(storage)
+    sweep = catalogue.add_sweep(kept, reuse=reuse, priority=priority)
+    # Until a row names them `prune` spares inputs for a while; a very large sweep may have taken longer.
+    if not all(inputs.reserve(file) for file in kept.files()):
+        keep(spec, storage)
     # Should Redis leave just now: the rows are safe, and every worker publishes PENDING rows once it is back.
     with contextlib.suppress(BrokerError):
         publish(catalogue, app)

@@ -58,13 +58,21 @@ def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
     Raises
     ------
     InputError
-        A file cannot be read.
+        A file cannot be read, or was kept and is gone.
     OutputError
         The data directory cannot be written.
     """
     inputs = Inputs(storage)
-    # A file that is kept already is named so, relative to the storage.
-    return spec.with_files(lambda _, file: inputs.keep(Path(file)) if Path(file).is_absolute() else file)
+
+    def place(_: str, file: str) -> str:
+        if Path(file).is_absolute():
+            return inputs.keep(Path(file))
+        # It is kept already, and named relative to the storage.
+        if not inputs.reserve(file):
+            raise InputError(f"{file}: no such file in {storage.root} any more; make the spec again")
+        return file
+
+    return spec.with_files(place)
 
 
 def _check_fit(spec: SimulationSpec) -> None:

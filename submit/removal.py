@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.catalogue import Catalogue
-from models.paths import Storage
+from models.paths import Storage, storage_time
 from models.tables import Job, Sweep
-from submit.audit import stored, strays
+from submit.strays import ASIDE, before_rows, is_input, is_young, names_of
 
 
 def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[int, int]:
@@ -38,11 +38,73 @@ def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[
 
 
 def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> tuple[int, int]:
-    """Remove files that no row names and no unfinished job may need; gives how many, and their bytes."""
-    # Before the rows are read: what appears meanwhile is somebody's.
-    there = list(stored(storage))
-    paths = [storage.root / name for name in strays(catalogue, storage, there, list(catalogue.output_rows()))]
-    return _unlink(paths, dry_run=dry_run)
+    """Remove files that no row names and no unfinished job may need; gives how many, and their bytes.
+
+    Jobs may finish and sweeps be submitted meanwhile: see `submit.strays`.
+
+    Raises
+    ------
+    OutputError
+        The data directory cannot be written.
+    """
+    if not dry_run:
+        _restore_all(storage)
+    time = storage_time(storage)
+    strays = before_rows(catalogue, storage, time).strays(catalogue, catalogue.output_rows())
+    if dry_run:
+        return _unlink(strays, dry_run=True)
+    inputs = {path for path in strays if is_input(storage, path)}
+    shared = {path for path in strays if path.is_relative_to(storage.root / "datatypes")}
+    aside = [
+        *(moved for path in sorted(inputs) if (moved := _unused_input(path, time))),
+        *_unused_datatypes(catalogue, storage, sorted(shared)),
+    ]
+    return _unlink([*(path for path in strays if path not in inputs | shared), *aside])
+
+
+def _unused_input(path: Path, time: float) -> Path | None:
+    """Set an input aside; None when a submission has reserved it meanwhile. One that comes later finds nothing, and
+    keeps it anew."""
+    aside = _set_aside(path)
+    if aside is not None and is_young(aside, time):
+        _restore(aside)
+        return None
+    return aside
+
+
+def _unused_datatypes(catalogue: Catalogue, storage: Storage, paths: list[Path]) -> list[Path]:
+    """Set aside what results may refer to; nothing when a job has come meanwhile that may have met them. One that comes
+    later finds nothing, and writes them anew."""
+    aside = [moved for path in paths if (moved := _set_aside(path))]
+    busy = bool(aside) and bool(catalogue.unfinished())
+    named = names_of(catalogue.output_rows()) if aside and not busy else set()
+    kept = [path for path in aside if busy or storage.relative(_place(path)) in named]
+    for path in kept:
+        _restore(path)
+    return [path for path in aside if path not in kept]
+
+
+def _set_aside(path: Path) -> Path | None:
+    aside = path.with_name(path.name + ASIDE)
+    with contextlib.suppress(FileNotFoundError):
+        return path.rename(aside)
+    return None
+
+
+def _place(aside: Path) -> Path:
+    return aside.with_name(aside.name.removesuffix(ASIDE))
+
+
+def _restore(aside: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        aside.rename(_place(aside))
+
+
+def _restore_all(storage: Storage) -> None:
+    """Put back what a `prune` that was killed has set aside."""
+    for folder in (storage.inputs, storage.root / "datatypes"):
+        for aside in list(folder.rglob(f"*{ASIDE}")):
+            _restore(aside)
 
 
 def _unlink(paths: Iterable[Path], *, dry_run: bool = False) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Deleting and pruning: what goes, and above all what stays."""
 
+import os
+
 import pytest
 from test_audit import made, ran  # noqa: F401 - a fixture
 from test_cli import tvb_batch  # noqa: F401 - a fixture
@@ -57,6 +59,8 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
     for path in (unfinished, stray):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
+    assert prune(catalogue, storage, dry_run=True)[0] == 1  # An input that was kept just now may be of a submission.
+    os.utime(stray, (0, 0))
 
     would = prune(catalogue, storage, dry_run=True)
     assert stray.exists()

@@ -140,6 +140,8 @@ def delete(settings: Settings, key: str, yes: bool) -> None:
 def prune(settings: Settings, dry_run: bool) -> None:
     """Remove files that nobody needs: of jobs that are gone, of attempts that failed, inputs that no spec names.
 
+    Jobs may run and sweeps may be submitted meanwhile. Inputs that were submitted in the last hour stay.
+
     \b
     Example:
       tvb-batch prune --dry-run
