@@ -1,7 +1,8 @@
-"""Opens HDF5 files that others may have made or damaged. Imports h5py inside its function."""
+"""Opens HDF5 files that others may have made or damaged. Imports h5py inside its functions."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,19 +21,32 @@ _COMMON = 4096
 _BLOCK = 2**18
 
 
-def open_h5(path: Path, apart_from: Sequence[tuple[int, int]] = ()) -> h5py.File:
-    """The file, opened for reading, once HDF5 is known to come back from reading its texts.
+#: Filters that HDF5 and h5py bring: deflate, shuffle, fletcher32, szip, nbit, scale-offset, lzf. HDF5 looks for any
+#: other one among its plugins, which are code.
+_FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
+#: Compression makes no file smaller than this part of its content: deflate reaches 1 in 1032.
+_MOST_COMPRESSED = 2000
+#: Objects in one file; results have a handful.
+_MOST_OBJECTS = 10_000
 
+
+def open_h5(
+    path: Path, apart_from: Sequence[tuple[int, int]] = (), *, most_bytes: float = math.inf
+) -> h5py.File:  # fmt: skip
+    """The file, opened for reading, once its content is known to be in it, and HDF5 to come back from reading it.
+
+    HDF5 reads what a file names as if it were its own: other files by external storage, links and virtual datasets.
     HDF5 2.0 walks endlessly over a heap in which a damaged free object has no length.
 
     Parameters
     ----------
-    apart_from : first byte and end of what is known to be no text, and needs no search
+    apart_from : first byte and end of what is known to be no text, and needs no search: the file is our own
+    most_bytes : of all datasets when they are read
 
     Raises
     ------
     OSError
-        It cannot be opened, or is damaged so.
+        It cannot be opened, is damaged so, or names other files.
     """
     import h5py
 
@@ -47,10 +61,58 @@ def open_h5(path: Path, apart_from: Sequence[tuple[int, int]] = ()) -> h5py.File
                     raise OSError("a heap of texts is damaged")
             finally:
                 os.close(descriptor)
+        if not apart_from:
+            check_contained(file, most_bytes)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def check_contained(file: h5py.File, most_bytes: float = math.inf) -> None:
+    """Return when nothing of the content is elsewhere, needs foreign code, or is larger than it can be.
+
+    Raises
+    ------
+    OSError
+        Something is; the message names it.
+    """
+    import h5py
+
+    most_bytes = min(most_bytes, _MOST_COMPRESSED * file.id.get_filesize())
+    seen, size = 0, 0
+    waiting = [(file.id, "")]
+    while waiting:
+        group, place = waiting.pop()
+        for name in group:
+            key = f"{place}/{name.decode(errors='replace')}"
+            seen += 1
+            if seen > _MOST_OBJECTS:  # Or groups that hold each other.
+                raise OSError(f"more than {_MOST_OBJECTS} objects")
+            if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+                raise OSError(f"{key} is a link to another place; expected data that is in the file itself")
+            found = h5py.h5o.open(group, name)
+            if isinstance(found, h5py.h5g.GroupID):
+                waiting.append((found, key))
+            elif isinstance(found, h5py.h5d.DatasetID):
+                size += _contained_bytes(found, key)
+        if size > most_bytes:
+            raise OSError(f"its datasets claim {size / 2**30:,.1f} GiB; more than the file can hold")
+
+
+def _contained_bytes(dataset: h5py.h5d.DatasetID, key: str) -> int:
+    """How many bytes a dataset has when it is read, once it is known to be in the file."""
+    import h5py
+
+    layout = dataset.get_create_plist()
+    if layout.get_external_count():
+        raise OSError(f"{key} is stored in another file; expected data that is in the file itself")
+    if layout.get_layout() == h5py.h5d.VIRTUAL:
+        raise OSError(f"{key} is a view of other datasets; expected data that is in the file itself")
+    foreign = {layout.get_filter(index)[0] for index in range(layout.get_nfilters())} - _FILTERS
+    if foreign:
+        raise OSError(f"{key} is compressed by filter {min(foreign)}; expected gzip, lzf or none")
+    return int(dataset.get_space().get_simple_extent_npoints() * dataset.get_type().get_size())
 
 
 def _heaps(descriptor: int, apart_from: Sequence[tuple[int, int]]) -> Iterator[int]:

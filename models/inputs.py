@@ -8,12 +8,11 @@ import hashlib
 import io
 import os
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from models.errors import InputError, OutputError
+from models.input_files import check_file
 from models.paths import Storage, check_writable
 from models.sections import SUFFIXES
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 #: An input that was kept or asked for since may be of a submission that has not written its rows yet. Seconds.
 YOUNG = 3600.0
-#: A zip whose members are larger when unpacked is no dataset.
-MOST_UNPACKED = 4 * 2**30
 _BLOCK = 2**20
 
 
@@ -39,7 +36,7 @@ class Inputs:
         Raises
         ------
         InputError
-            It is not there, or the name leads outside `inputs/`.
+            It is not there, its content is not what its name says, or the name leads outside `inputs/`.
         """
         try:
             path = self._storage.absolute(from_file)
@@ -49,6 +46,8 @@ class Inputs:
             raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again")
         if not path.is_file():
             raise InputError(f"{path}: no such file; submit the spec again where the data directory is mounted")
+        if not is_whole(path):
+            raise InputError(f"{path}: its content has changed since it was submitted; submit the spec again")
         return path
 
     def reserve(self, from_file: str) -> bool:
@@ -103,12 +102,45 @@ class Inputs:
 
     def _keep(self, content: IO[bytes], digest: str, suffix: str) -> str:
         kept = self._storage.input(digest, suffix)
-        if not _is_made_young(kept):
+        if not (_is_made_young(kept) and is_whole(kept)):
             check_writable(self._storage)
             kept.parent.mkdir(parents=True, exist_ok=True)
             content.seek(0)
             _write_whole(content, kept)
         return self._storage.relative(kept)
+
+
+#: Files that this process has compared with their names, by what changes when anybody writes to them.
+_COMPARED: dict[Path, tuple[int, ...]] = {}
+
+
+def is_whole(kept: Path) -> bool:
+    """Whether the content is what the name says; a file that nobody has touched is read once a process.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is nothing that `keep` takes.
+    """
+    try:
+        found = kept.stat()
+        mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if _COMPARED.get(kept) == mark:
+            return True
+        with kept.open("rb") as file:
+            is_same = hashlib.file_digest(file, "sha256").hexdigest() == digest_of(kept.name)
+        if is_same:
+            check_file(kept)
+    except OSError as exc:
+        raise InputError(f"{kept}: {exc.strerror or exc}") from exc
+    if is_same:
+        _COMPARED[kept] = mark
+    return is_same
+
+
+def digest_of(name: str) -> str:
+    """The sha256 that a kept file has by its name."""
+    return name.rpartition("/")[2].partition(".")[0]
 
 
 def _is_made_young(kept: Path) -> bool:
@@ -132,41 +164,6 @@ def _is_made_young(kept: Path) -> bool:
             f"{kept}: cannot be kept ({exc.strerror}); expected a data directory that can be written"
         ) from exc
     return True
-
-
-def check_file(path: Path) -> None:
-    """Return when the file opens as what its name says.
-
-    Raises
-    ------
-    InputError
-        It does not.
-    """
-    problem = ""
-    with path.open("rb") as file:
-        start = file.read(8)
-    if path.suffix in (".zip", ".npz"):
-        problem = _zip_problem(path)
-    elif path.suffix == ".h5" and start != b"\x89HDF\r\n\x1a\n":
-        problem = "no HDF5 file"
-    elif path.suffix == ".npy" and not start.startswith(b"\x93NUMPY"):
-        problem = "no NumPy array"
-    elif not start:
-        problem = "an empty file"
-    if problem:
-        raise InputError(f"{path}: {problem}; expected a whole {path.suffix[1:]} file of TVB's format")
-
-
-def _zip_problem(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-            if size > MOST_UNPACKED:
-                return f"{size / 2**30:.0f} GiB when unpacked"
-            damaged = archive.testzip()
-            return f"its member {damaged} is damaged" if damaged else ""
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
-        return f"no whole zip ({exc})"
 
 
 def _write_whole(content: IO[bytes], target: Path) -> None:

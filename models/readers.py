@@ -123,7 +123,7 @@ def _from_h5(cls: Any, component: Component, path: Path) -> Any:
         for name, attribute in component.attributes.items():
             if attribute.type == "array" and isinstance(file.get(name), h5py.Dataset):
                 dataset = file[name]
-                values[name] = dataset.asstr()[()].astype(str) if attribute.dtype == "U" else dataset[()]
+                values[name] = _texts(dataset) if attribute.dtype == "U" else dataset[()]
             elif attribute.type == "bool" and f"TVB_{name}" in file.attrs:
                 values[name] = str(file.attrs[f"TVB_{name}"]) == "bool:True"
             elif attribute.type == "float" and f"TVB_{name}" in file.attrs:
@@ -133,6 +133,22 @@ def _from_h5(cls: Any, component: Component, path: Path) -> Any:
             elif attribute.type == "array" and attribute.required and attribute.default is None:
                 raise KeyError(f"no dataset {name}")
     return cls(**values)
+
+
+def _texts(dataset: Any) -> Any:
+    """Labels. A file can say one long text many times, and an array gives each of its texts the room of the longest."""
+    longest = count = 0
+    for start in range(0, len(dataset), _TEXTS):
+        texts = dataset.asstr()[start : start + _TEXTS]
+        longest, count = max([longest, *map(len, texts)]), count + len(texts)
+        if longest * count > _MOST_LETTERS:
+            raise ValueError(f"{count} labels of up to {longest} letters")
+    return dataset.asstr()[()].astype(str)
+
+
+#: Read at once, and most letters of all labels: 16,000 sensors have names of 1,000.
+_TEXTS = 100
+_MOST_LETTERS = 2**24
 
 
 def _sparse(file: Any, name: str) -> Any:

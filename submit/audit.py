@@ -5,14 +5,15 @@ Called by the command line's `verify`. Files are read by a worker's process; thi
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from models.catalogue import Catalogue
 from models.errors import OutputError
+from models.inputs import digest_of
 from models.paths import Storage, storage_time
+from models.sections import files_of
 from models.settings import Settings
 from models.tables import Job, Output, Sweep
 from submit import view
@@ -47,7 +48,14 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     before = before_rows(catalogue, settings.storage, _time(settings.storage)) if found is None else None
     outputs = list(catalogue.output_rows(**target))
     result = Audit()
-    lost = _compare(result, outputs, settings, lambda: names_of(catalogue.output_rows(**target)))
+    inputs = _inputs_of(catalogue, found)
+    faults = _compare(result, outputs, inputs, settings)
+    if faults:
+        # What a person has deleted meanwhile is no fault.
+        named = names_of(catalogue.output_rows(**target)) | _inputs_of(catalogue, found)
+        result.faults += [fault for fault in faults if _name(fault) in named]
+    users = _users(outputs)
+    lost = {job for fault in result.faults for job in users.get(_name(fault), ())}
     for gid in catalogue.without_output(**target):
         lost.add(gid)
         result.faults.append(f"job {view.short(gid)}: FINISHED, but no row names its files")
@@ -61,12 +69,9 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
         result.repairs.append(
             "Repair: remove damaged files of datatypes/ first; the next job that needs one writes it anew"
         )
+    if any(fault.startswith("inputs/") for fault in result.faults):
+        result.repairs.append("Repair: submit specs whose input files are missing or changed again, which copies them")
     if before is not None:
-        missing = {name for name in catalogue.input_names() if not (settings.storage.root / name).is_file()}
-        inputs = sorted(missing & catalogue.input_names()) if missing else []
-        result.faults += [f"{name}: missing, and a spec names it" for name in inputs]
-        if inputs:
-            result.repairs.append("Repair: submit specs whose input files are missing again, which copies them")
         unnamed = before.strays(catalogue, outputs)
         result.faults += [f"{settings.storage.relative(path)}: no row names it" for path in unnamed]
         if unnamed:
@@ -74,34 +79,42 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     return result
 
 
-def _compare(
-    result: Audit, outputs: list[Output], settings: Settings, named_now: Callable[[], set[str]]
-) -> set[UUID]:  # fmt: skip
-    """Add the faults of the outputs and of what they refer to; gives the jobs that have one.
+def _inputs_of(catalogue: Catalogue, found: Job | Sweep | None) -> set[str]:
+    """The input files that the specs of a job, of a sweep, or of all name."""
+    if isinstance(found, Job):
+        return {section["from_file"] for _, section in files_of([found.sweep.base, found.parameters])}
+    return catalogue.input_names(found.gid if found is not None else None)
 
-    Parameters
-    ----------
-    named_now : the files that rows name after they were read: what a person has deleted meanwhile is no fault
-    """
-    wanted: dict[str, dict[str, object]] = {}
+
+def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: Settings) -> list[str]:
+    """The faults of the outputs, of what they refer to, and of inputs; adds how many files they are, and names that
+    lead elsewhere."""
+    wanted: dict[str, dict[str, object]] = {name: {} for output in outputs for name in output.refers_to}
+    wanted |= {output.path: {"bytes": output.bytes, "sha256": output.sha256} for output in outputs}
+    wanted |= {name: {"sha256": digest_of(name), "is_input": True} for name in sorted(inputs)}
+    result.files = len(wanted)
+    lines = []
+    for name, expected in wanted.items():
+        try:
+            path = str(settings.storage.absolute(name))
+        except OutputError as exc:
+            result.faults.append(str(exc))
+            continue
+        lines.append(json.dumps({"path": path, "name": name, **expected}) + "\n")
+    return run_worker_module(settings, "audit", text="".join(lines), may_fail=True).splitlines()
+
+
+def _users(outputs: list[Output]) -> dict[str, set[UUID]]:
+    """The jobs whose results a file is, or is referred to by."""
     users: dict[str, set[UUID]] = {}
     for output in outputs:
-        job = UUID(PurePosixPath(output.path).parent.name)
         for name in (*output.refers_to, output.path):
-            users.setdefault(name, set()).add(job)
-            try:
-                path = str(settings.storage.absolute(name))
-            except OutputError as exc:
-                result.faults.append(str(exc))
-                continue
-            size, digest = (output.bytes, output.sha256) if name == output.path else (None, None)
-            wanted[name] = {"path": path, "name": name, "bytes": size, "sha256": digest}
-    result.files = len(users)
-    text = "".join(json.dumps(line) + "\n" for line in wanted.values())
-    faults = run_worker_module(settings, "audit", text=text, may_fail=True).splitlines()
-    named = named_now() if faults else set()
-    result.faults += [fault for fault in faults if fault.partition(":")[0] in named]
-    return {job for fault in result.faults for job in users.get(fault.partition(":")[0], ())}
+            users.setdefault(name, set()).add(UUID(PurePosixPath(output.path).parent.name))
+    return users
+
+
+def _name(fault: str) -> str:
+    return fault.partition(":")[0]
 
 
 def _time(storage: Storage) -> float:

@@ -13,7 +13,8 @@ from typing import Any
 from models.components import connectivities
 from models.errors import InputError, SpecError
 from models.fit import check_shapes, count_regions
-from models.inputs import Inputs, check_file
+from models.input_files import check_file
+from models.inputs import Inputs
 from models.paths import Storage
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec

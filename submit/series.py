@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import NotFoundError, OutputError
+from models.h5 import check_contained, open_h5
 from submit.html import as_table
 from submit.words import size
 
@@ -129,7 +130,9 @@ def _opened(path: Path) -> "h5py.File":
     import h5py
 
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
+        check_contained(file)
+        return file
     except OSError as exc:
         reason = str(exc).splitlines()[0]
         raise OutputError(f"{path}: cannot be read here ({reason}); is the data directory mounted?") from exc
@@ -137,10 +140,8 @@ def _opened(path: Path) -> "h5py.File":
 
 def node_labels(path: Path) -> list[str]:
     """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path) as file:
             names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])
     except OSError:
         return []

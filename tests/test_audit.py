@@ -119,6 +119,25 @@ def test_a_missing_input_file_is_named_with_all(settings, catalogue) -> None:
     assert "submit" in found.repairs[0]
 
 
+@pytest.mark.parametrize("what", ["job", "sweep", "all"])
+def test_a_flipped_bit_of_an_input_is_found(settings, catalogue, what: str) -> None:
+    path = str(files("tvb_data") / "connectivity" / "connectivity_66.zip")
+    made = ran(settings, catalogue, "c", connectivity=path)
+    [kept] = (settings.data_dir / "inputs").iterdir()
+    content = bytearray(kept.read_bytes())
+    content[1000] ^= 4
+    kept.write_bytes(content)
+    target = {"job": catalogue.jobs(sweep=made.gid)[0], "sweep": made, "all": None}[what]
+
+    found = audit(catalogue, settings, target)
+
+    assert len(found.faults) == 1
+    assert found.faults[0].startswith(f"inputs/{kept.name}: sha256 ")
+    assert "submit specs" in found.repairs[0]
+    keep(sweep({**SHORT, "name": "c", "connectivity": path}), settings.storage)
+    assert audit(catalogue, settings, target).faults == []
+
+
 def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
     strays = [path.with_name("x.h5.part"), settings.data_dir / "inputs" / "y.zip", settings.data_dir / "datatypes/z.h5"]

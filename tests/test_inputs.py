@@ -13,7 +13,8 @@ import pytest
 from scipy import sparse
 
 from models.errors import InputError
-from models.inputs import Inputs, check_file
+from models.input_files import check_file
+from models.inputs import Inputs
 from models.paths import Storage
 from models.sections import complete
 from models.traits import build
@@ -146,7 +147,7 @@ def test_a_zip_with_a_flipped_byte_is_told(tmp_path) -> None:
 
 
 def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("models.inputs.MOST_UNPACKED", 1000)
+    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights.txt", b"0" * 100_000)
 
@@ -169,17 +170,20 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> Non
         ("local_connectivity", "a.npz", None),
     ],
 )
-def test_what_tvb_cannot_read_is_one_line(inputs, storage, role, name, content) -> None:
-    path = storage.inputs / name
+def test_what_tvb_cannot_read_is_one_line(inputs, storage, tmp_path, role, name, content) -> None:
+    path = tmp_path / name
     if content is None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("readme.txt", "nothing here")
     else:
         path.write_bytes(content)
+    # As if an older version had kept it.
+    kept = storage.input(hashlib.sha256(path.read_bytes()).hexdigest(), name.removeprefix("a"))
+    shutil.copy(path, kept)
     choices = {"sensors": "SensorsEEG", "projection": "ProjectionSurfaceEEG", "surface": "CorticalSurface"}
-    section = {"from_file": f"inputs/{name}", **({"class": choices[role]} if role in choices else {})}
+    section = {"from_file": f"inputs/{kept.name}", **({"class": choices[role]} if role in choices else {})}
 
-    with pytest.raises(InputError, match=r"inputs/a\..*cannot read it") as caught:
+    with pytest.raises(InputError, match=rf"inputs/{kept.name}: .*; expected a") as caught:
         build(role, complete(role, section, role), inputs)
 
     assert "\n" not in str(caught.value)
@@ -244,3 +248,180 @@ def test_an_h5_file_of_another_datatype_is_refused(inputs, tmp_path) -> None:
 
     with pytest.raises(InputError, match="no dataset"):
         configured(inputs.keep(tmp_path / "x.h5"), inputs)
+
+
+# ------------------------------------------------------------------------------------------------ bits that have flipped
+
+
+def test_an_input_whose_content_is_not_its_name_is_not_read(inputs, storage) -> None:
+    name = inputs.keep_array(np.linspace(0, 1, 76))
+    path = inputs.path(name)
+    flip_one_bit(path)
+
+    with pytest.raises(InputError, match=r"content has changed since it was submitted; submit the spec again"):
+        inputs.path(name)
+
+
+def test_keeping_a_file_again_repairs_a_damaged_one(inputs, tmp_path) -> None:
+    np.save(tmp_path / "w.npy", np.linspace(0, 1, 76))
+    name = inputs.keep(tmp_path / "w.npy")
+    path = inputs.path(name)
+    flip_one_bit(path)
+
+    assert inputs.keep(tmp_path / "w.npy") == name
+    assert inputs.path(name).read_bytes() == (tmp_path / "w.npy").read_bytes()
+
+
+def test_an_input_is_compared_once_a_process(inputs, monkeypatch) -> None:
+    name = inputs.keep_array(np.linspace(0, 1, 76))
+    inputs.path(name)
+    monkeypatch.setattr(hashlib, "file_digest", None)
+
+    assert inputs.path(name).is_file()
+
+
+def flip_one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 8
+    path.write_bytes(content)
+
+
+# ------------------------------------------------------------------------------- files that hold more, or less, than is said
+
+
+SECRET = np.arange(5776.0).reshape(76, 76)
+
+
+def external(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("weights", (76, 76), "u1", external=[(str(secret.with_suffix(".txt")), 0, 5776)])
+
+
+def external_link(file: h5py.File, secret: Path) -> None:
+    file["weights"] = h5py.ExternalLink(str(secret), "x")
+
+
+def virtual(file: h5py.File, secret: Path) -> None:
+    layout = h5py.VirtualLayout((76, 76), "f8")
+    layout[:] = h5py.VirtualSource(str(secret), "x", shape=(76, 76))
+    file.create_virtual_dataset("weights", layout)
+
+
+def soft_link(file: h5py.File, secret: Path) -> None:
+    file["y"] = SECRET
+    file["weights"] = h5py.SoftLink("/y")
+
+
+def linked_group(file: h5py.File, secret: Path) -> None:
+    file["weights"] = SECRET
+    file.create_group("a/b")["c"] = h5py.ExternalLink(str(secret), "/")
+
+
+def circle(file: h5py.File, secret: Path) -> None:
+    file["weights"] = SECRET
+    file["a/b"] = file["/"]
+
+
+def huge(file: h5py.File, secret: Path) -> None:
+    file.create_dataset("weights", (10**6, 10**6), "f8", chunks=(1000, 1000), compression="gzip")
+
+
+def foreign_filter(file: h5py.File, secret: Path) -> None:
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_chunk((76, 76))
+    layout.set_filter(32015, h5py.h5z.FLAG_OPTIONAL)
+    h5py.h5d.create(file.id, b"weights", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((76, 76)), layout)
+
+
+@pytest.mark.parametrize(
+    "how", [external, external_link, virtual, soft_link, linked_group, circle, huge, foreign_filter]
+)
+def test_an_h5_file_that_names_other_files_is_refused(inputs, storage, tmp_path, how) -> None:
+    from worker.h5.check import faults
+
+    hostile, secret = tmp_path / "mine.h5", tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["x"] = SECRET
+    secret.with_suffix(".txt").write_bytes(b"secret" * 1000)
+    with h5py.File(hostile, "w") as file:
+        how(file, secret)
+        file["tract_lengths"], file["centres"] = SECRET, np.zeros((76, 3))
+    kept = storage.input(hashlib.sha256(hostile.read_bytes()).hexdigest(), ".h5")
+
+    with pytest.raises(InputError) as at_submission:
+        inputs.keep(hostile)
+    shutil.copy(hostile, kept)
+    with pytest.raises(InputError) as in_worker:
+        configured(f"inputs/{kept.name}", inputs)
+
+    for caught in (at_submission, in_worker):
+        assert "the file itself" in str(caught.value) or "expected a whole h5" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert "no readable H5 file" in faults(hostile)[0]
+
+
+def test_a_link_in_an_h5_file_is_found_by_every_reader(tmp_path) -> None:
+    from models.errors import OutputError
+    from submit.series import TimeSeries
+    from worker.gui.members import read_member
+    from worker.h5.tvb1 import read_source
+    from worker.rerun import _opened
+
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = SECRET
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("secret.h5", "x")
+
+    for read in (_opened, read_source, read_member, lambda path: TimeSeries(path).shape):
+        with pytest.raises((InputError, OutputError), match="link"):
+            read(tmp_path / "a.h5")
+
+
+def npy(header: bytes, content: bytes) -> bytes:
+    header = header.ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "a.npy",
+            npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }", b"0" * 80),
+            "of which 80",
+        ),
+        ("a.npy", npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", b"cos\nsystem\n"), "Python objects"),
+        ("a.npy", npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }", b"0" * 80), "NumPy array|80"),
+        ("a.txt.bz2", bz2.compress(b"0" * 1_000_000), "when unpacked"),
+        ("a.txt.bz2", bz2.compress(b"1 2 3")[:-4], "no whole bz2"),
+        ("a.mat", b"MATLAB 7.3 MAT-file, Platform".ljust(512) + b"\x89HDF\r\n\x1a\n", "save it with -v7"),
+    ],
+    ids=["huge npy", "pickle", "negative", "bz2 bomb", "cut bz2", "HDF5 in mat"],
+)
+def test_a_file_that_is_not_what_it_claims_is_refused(inputs, tmp_path, monkeypatch, name, content, words) -> None:
+    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 100_000)
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(InputError, match=words) as caught:
+        inputs.keep(tmp_path / name)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_matlab_file_that_unpacks_to_too_much_is_refused(inputs, tmp_path, monkeypatch) -> None:
+    from scipy.io import savemat
+
+    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 100_000)
+    savemat(tmp_path / "a.mat", {"small": np.zeros(100)}, do_compression=True)
+    inputs.keep(tmp_path / "a.mat")
+    savemat(tmp_path / "a.mat", {"small": np.zeros(100), "large": np.zeros(1_000_000)}, do_compression=True)
+
+    with pytest.raises(InputError, match="when unpacked"):
+        inputs.keep(tmp_path / "a.mat")
+
+
+def test_a_member_of_a_zip_is_looked_into(inputs, tmp_path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("data.npy", npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", b"cos\nsystem\n"))
+
+    with pytest.raises(InputError, match="Python objects"):
+        inputs.keep(tmp_path / "a.npz")

@@ -1,8 +1,8 @@
 """Compares files with what the catalogue's rows say of them: there, as long, of the same sha256, and valid.
 
-`python -m worker.audit` reads one JSON object a line from standard input, `{"path", "name", "bytes", "sha256"}`, the
-last two null where no row has them. It prints one fault a line, and ends with 1 when there was one; the command line's
-`verify` starts it so. Imports no TVB, and writes nothing.
+`python -m worker.audit` reads one JSON object a line from standard input, the fields of `Expected`. It prints one
+fault a line, and ends with 1 when there was one; the command line's `verify` starts it so. Imports no TVB, and writes
+nothing.
 """
 
 import json
@@ -24,6 +24,8 @@ class Expected:
     name: str
     bytes: int | None = None
     sha256: str | None = None
+    #: A file that specs name, of any format; others are H5 files that the GUI imports.
+    is_input: bool = False
 
 
 def file_faults(expected: Expected) -> Iterator[str]:
@@ -36,10 +38,12 @@ def file_faults(expected: Expected) -> Iterator[str]:
         elif expected.sha256 is not None and (digest := sha256(path)) != expected.sha256:
             yield f"{name}: sha256 {digest[:12]}..., expected {expected.sha256[:12]}...: its content has changed"
     except FileNotFoundError:
-        yield f"{name}: missing"
+        yield f"{name}: missing{', and a spec names it' if expected.is_input else ''}"
         return
     except OSError as exc:
         yield f"{name}: cannot be read ({exc.strerror or exc})"
+        return
+    if expected.is_input:
         return
     yield from (fault.replace(str(path), name) for fault in check.faults(path))
 

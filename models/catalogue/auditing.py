@@ -44,15 +44,16 @@ class Auditing(Database):
         query = select(Job.gid).where(Job.status.in_([Status.PENDING, Status.STARTED]))
         return self._read(lambda session: set(session.scalars(query)))
 
-    def input_names(self) -> set[str]:
-        """The input files that specs name, as `inputs/<sha256><suffix>`."""
+    def input_names(self, sweep: UUID | None = None) -> set[str]:
+        """The input files that the spec of a sweep names, or all specs, as `inputs/<sha256><suffix>`."""
         found: set[str] = set()
         last = 0
         while True:
             query = select(Sweep).where(Sweep.id > last).order_by(Sweep.id).limit(BATCH)
+            query = query if sweep is None else query.where(Sweep.gid == sweep)
             page = self._read(lambda session, query=query: list(session.scalars(query)))  # type: ignore[misc]
-            for sweep in page:
-                named = [*files_of(sweep.base), *files_of(sweep.plan)]
+            for one in page:
+                named = [*files_of(one.base), *files_of(one.plan)]
                 found |= {section["from_file"] for _, section in named}
             if len(page) < BATCH:
                 return found
