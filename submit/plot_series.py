@@ -19,8 +19,6 @@ MOST_LINES, MOST_NODES = 76, 400
 PIXELS = 1500
 #: Bytes read at once.
 CHUNK = 16 * 2**20
-#: Left out of spectrum and connectivity, as TVB's metrics do, where the series is twice as long. ms.
-TRANSIENT = 500.0
 #: Samples of the longest window whose spectrum is taken.
 WINDOW = 2**14
 
@@ -36,19 +34,23 @@ class Series(Protocol):
     def attributes(self) -> dict[str, Any]: ...
 
 
-def draw_series(series: Series, title: str) -> Picture:
-    """Time series, spectrum and functional connectivity of the first state variable and mode."""
-    samples, _, nodes, _ = series.data.shape
+def draw_series(series: Series, title: str, skipped: int = 0) -> Picture:
+    """Time series, spectrum and functional connectivity of the first state variable and mode.
+
+    Parameters
+    ----------
+    skipped : samples at the beginning that the latter two leave out
+    """
+    nodes = series.data.shape[2]
     period = float(series.attributes["sample_period"])
     picture = Picture(figsize=(11, 7), layout="constrained")
     picture.suptitle(title, fontsize="medium")
     above, below = picture.subfigures(2, 1, squeeze=False)[:, 0]
-    skipped = int(TRANSIENT / period) if samples * period >= 2 * TRANSIENT else 0
     _draw_time(above.subplots(), series, period, skipped)
     axes = below.subplots(1, 2, width_ratios=(3, 2)) if nodes > 1 else [below.subplots()]
     _draw_spectrum(axes[0], series, period, skipped)
     if nodes > 1:
-        _draw_connectivity(axes[1], series, skipped)
+        _draw_connectivity(axes[1], series, period, skipped)
     return picture
 
 
@@ -80,10 +82,9 @@ def _draw_time(axes: Axes, series: Series, period: float, skipped: int) -> None:
         axes.plot(time, lines.mean(axis=1), color="black", linewidth=0.9, label="mean")
         axes.legend(loc="upper right", frameon=False)
     if skipped:
-        axes.axvline(skipped * period, color="gray", linestyle=":", linewidth=1)
+        axes.axvline(skipped * period, color="gray", linestyle=":", linewidth=1.5)
     axes.set(xlabel="time (ms)", ylabel=_variable(series), xlim=(0, samples * period))
-    rest = f"; spectrum and correlation from {skipped * period:g} ms on" if skipped else ""
-    axes.set_title(_nodes(nodes, shown) + rest, loc="left", fontsize="small")
+    axes.set_title(_nodes(nodes, shown), loc="left", fontsize="small")
 
 
 def _draw_spectrum(axes: Axes, series: Series, period: float, skipped: int) -> None:
@@ -102,15 +103,17 @@ def _draw_spectrum(axes: Axes, series: Series, period: float, skipped: int) -> N
     else:
         axes.text(0.5, 0.5, "no spectrum: too short, at rest, or not finite", ha="center", transform=axes.transAxes)
     axes.set(xlabel="frequency (Hz)", ylabel="power, mean of nodes")
+    axes.set_title(f"spectrum, {_cut(skipped, period)}", loc="left", fontsize="small")
 
 
-def _draw_connectivity(axes: Axes, series: Series, skipped: int) -> None:
+def _draw_connectivity(axes: Axes, series: Series, period: float, skipped: int) -> None:
     nodes = series.data.shape[2]
     matrix, step = functional_connectivity(series, skipped)
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest", extent=(0, nodes, nodes, 0))
     axes.figure.colorbar(image, ax=axes, label="correlation")
     every = f", every {step}th" if step > 1 else ""
     axes.set(xlabel=f"node{every}", ylabel="node")
+    axes.set_title(f"correlation, {_cut(skipped, period)}", loc="left", fontsize="small")
 
 
 def functional_connectivity(series: Series, skipped: int = 0) -> tuple[Array, int]:
@@ -132,6 +135,11 @@ def functional_connectivity(series: Series, skipped: int = 0) -> tuple[Array, in
     deviation = np.sqrt(np.diag(products))
     with np.errstate(all="ignore"):
         return products / np.outer(deviation, deviation), step
+
+
+def _cut(skipped: int, period: float) -> str:
+    """What is left out, for a title."""
+    return f"without the first {skipped * period:g} ms" if skipped else "of the whole series"
 
 
 def _variable(series: Series) -> str:

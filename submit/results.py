@@ -84,17 +84,25 @@ class Job:
         storage, found = self._settings.storage, outputs[index]
         return TimeSeries(storage.absolute(found.path), [storage.absolute(path) for path in found.refers_to])
 
-    def plot(self, monitor: int | str = 0, path: Path | str | None = None) -> "Picture":
+    def plot(
+        self, monitor: int | str = 0, path: Path | str | None = None, *, transient: float | None = None
+    ) -> "Picture":
         """Time series, spectrum and functional connectivity of one monitor; written to `path`, if given.
+
+        Parameters
+        ----------
+        transient : ms that spectrum and connectivity leave out at the beginning; that of the metrics by default
 
         Raises
         ------
         NotFoundError
             There is no such output.
+        SpecError
+            The transient leaves nothing of the series.
         """
         with self.time_series(monitor) as series:
             words = f"{self._row.sweep.name} {view.short(self.gid)}  {parameters(self._row)}".strip()
-            return series.plot(path, title=words)
+            return series.plot(path, title=words, transient=transient)
 
     @property
     def metrics(self) -> dict[str, float]:

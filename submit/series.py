@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import NotFoundError, OutputError
+from models.errors import NotFoundError, OutputError, SpecError
 from models.h5 import check_contained, open_h5
+from models.transient import transient_of
 from submit.html import as_table
 from submit.words import size
 
@@ -85,12 +86,37 @@ class TimeSeries:
             raise NotFoundError("a labelled array needs xarray: pip install 'tvb-batch[notebook]'") from exc
         return as_data_array(self.data, self.time, self.attributes, self.region_labels)
 
-    def plot(self, path: Path | str | None = None, *, title: str = "") -> "Picture":
-        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given."""
+    def left_out(self, transient: float | None = None) -> int:
+        """How many samples at the beginning metrics, spectrum and functional connectivity leave out.
+
+        Parameters
+        ----------
+        transient : ms; by default that of the simulation, or the rule of `docs/spec.md`
+
+        Raises
+        ------
+        SpecError
+            It leaves nothing of the series.
+        """
+        samples, period = self.shape[0], float(self.attributes["sample_period"])
+        if transient is not None and not 0 <= transient < samples * period:
+            expected = f"from 0 on, and less than the series, {samples * period:g} ms"
+            raise SpecError("transient", f"{transient:g} ms", expected)
+        spec, monitor = self.spec, int(self._open()["tvb_batch"].attrs["monitor"])
+        given = spec.get("transient") if transient is None else float(transient)
+        return transient_of(samples, period, given, spec["monitors"][monitor]).samples
+
+    def plot(self, path: Path | str | None = None, *, title: str = "", transient: float | None = None) -> "Picture":
+        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given.
+
+        Parameters
+        ----------
+        transient : ms that the latter two leave out at the beginning; see `left_out`
+        """
         from submit.picture import save
         from submit.plot_series import draw_series
 
-        picture = draw_series(self, title or str(self.attributes["title"]))
+        picture = draw_series(self, title or str(self.attributes["title"]), self.left_out(transient))
         if path is not None:
             save(picture, Path(path))
         return picture

@@ -196,6 +196,16 @@ def test_finished_results_are_measured_and_drawn(tvb_batch, settings, catalogue,
     assert_refused(tvb_batch("plot", "drawn", "-o", "x.txt"), "x.txt", ".png")
     assert_refused(tvb_batch("plot", "drawn", "--metric", "Global", "-o", "x.png"), "did you mean 'GlobalVariance'")
     assert_refused(tvb_batch("plot", "drawn", "--over", "a", "-o", "x.png"), "does not vary it")
+    for key, option, value, kind in (
+        ("drawn", "--transient", "5", "sweep"), ("drawn", "--monitor", "0", "sweep"),
+        (job.gid.hex, "--metric", "mean", "job"), (job.gid.hex, "--over", "a", "job"),
+    ):  # fmt: skip
+        refused = tvb_batch("plot", key, option, value, "-o", "x.png")
+        assert (refused.exit_code, f"{option}: {key} is a {kind}, which has none" in refused.stderr) == (2, True)
+    assert tvb_batch("plot", job.gid.hex, "--transient", "5", "-o", str(tmp_path / "c.png")).exit_code == 0
+    assert_refused(
+        tvb_batch("plot", job.gid.hex, "--transient", "20", "-o", "x.png"), "transient: 20 ms", "series, 20 ms"
+    )
 
 
 def test_a_watch_ends_with_1_when_jobs_failed(tvb_batch, catalogue) -> None:

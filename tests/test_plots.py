@@ -11,7 +11,7 @@ import pytest
 from conftest import SHORT
 
 from models.catalogue import Point
-from models.errors import NotFoundError, OutputError
+from models.errors import NotFoundError, OutputError, SpecError
 from models.status import Status
 from models.sweep import sweep
 from submit import plot_series, plot_sweep
@@ -83,6 +83,24 @@ def test_the_connectivity_is_pearsons_correlation(monkeypatch, nodes: int) -> No
 
     np.testing.assert_allclose(matrix, np.corrcoef(one.data[:, 0, ::step, 0].T), atol=1e-12)
     assert len(matrix) <= plot_series.MOST_NODES
+
+
+def test_spectrum_and_connectivity_leave_the_transient_out_and_say_so() -> None:
+    one = series(600, 5)
+    one.data[:100] += 1000.0 * np.arange(100)[:, None, None, None]
+
+    time, spectrum, connectivity, _ = drawn(plot_series.draw_series(one, "t", 100))
+    whole = drawn(plot_series.draw_series(one, "t"))
+
+    np.testing.assert_allclose(connectivity.images[0].get_array(), np.corrcoef(one.data[100:, 0, :, 0].T), atol=1e-12)
+    assert len(spectrum.lines[0].get_xdata()) == 500 // 2
+    assert [axes.get_title(loc="left") for axes in (spectrum, connectivity)] == [
+        "spectrum, without the first 100 ms", "correlation, without the first 100 ms",
+    ]  # fmt: skip
+    assert time.lines[-1].get_xdata() == [100.0, 100.0]
+    assert [axes.get_title(loc="left") for axes in whole[1:3]] == [
+        "spectrum, of the whole series", "correlation, of the whole series",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -201,6 +219,14 @@ def test_results_are_drawn_and_shown_by_a_notebook(catalogue, settings, tmp_path
     with one.time_series() as series, h5py.File(series.path) as file:
         matrix, _ = plot_series.functional_connectivity(series)
         np.testing.assert_allclose(matrix, np.corrcoef(file["data"][:, 0, :, 0].T), atol=1e-12)
+        # As the metrics: at most three quarters.
+        assert [series.left_out(ms) for ms in (None, 0, 7.5, 19.0)] == [15, 0, 7, 19]
+        for wrong in (-1.0, 20.0, float("nan"), float("inf")):
+            with pytest.raises(
+                SpecError, match=r"transient: .* ms; expected from 0 on, and less than the series, 20 ms"
+            ):
+                one.plot(transient=wrong)
+    assert "without the first 3 ms" in drawn(one.plot(transient=3.0))[1].get_title(loc="left")
     with pytest.raises(NotFoundError, match="did you mean 'GlobalVariance'"):
         all_.plot("GlobalVarianc")
 

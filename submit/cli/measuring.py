@@ -79,9 +79,18 @@ def workers(settings: Settings, form: Form | None) -> None:
 @click.option(
     "--over", metavar="NAMES", help="Of a sweep: one or two swept parameters; the first that vary by default."
 )
-@click.option("--monitor", type=click.IntRange(0), default=0, show_default=True, help="Of a job: which monitor.")
+@click.option("--monitor", type=click.IntRange(0), help="Of a job: which monitor; 0, the first, by default.")
+@click.option(
+    "--transient",
+    type=float,
+    metavar="MS",
+    help="Of a job: what spectrum and connectivity leave out; as its metrics do by default.",
+)
 @click.pass_obj
-def plot(settings: Settings, key: str, output: Path, metric: str | None, over: str | None, monitor: int) -> None:
+def plot(
+    settings: Settings, key: str, output: Path, metric: str | None, over: str | None, monitor: int | None,
+    transient: float | None,
+) -> None:  # fmt: skip
     """Draw a JOB (time series, spectrum, functional connectivity) or a SWEEP (a metric over what was swept).
 
     \b
@@ -93,8 +102,12 @@ def plot(settings: Settings, key: str, output: Path, metric: str | None, over: s
 
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)
+    is_sweep = isinstance(found, SweepRow)
+    others = {"--monitor": monitor, "--transient": transient} if is_sweep else {"--metric": metric, "--over": over}
+    for name in (name for name, value in others.items() if value is not None):
+        raise click.UsageError(f"{name}: {key} is a {'sweep' if is_sweep else 'job'}, which has none")
     if isinstance(found, SweepRow):
         Sweep(found, catalogue, settings).plot(metric, over=over.split(",") if over else None, path=output)
     else:
-        Job(found, catalogue, settings).plot(monitor, path=output)
+        Job(found, catalogue, settings).plot(monitor or 0, path=output, transient=transient)
     click.echo(output)
