@@ -19,6 +19,7 @@ from models.spec import SimulationSpec
 from models.status import Status
 from models.tables import Attempt, Job, Output, Sweep
 from submit.describe import describe_plan
+from submit.remarks import left_out
 from submit.words import (
     COLOURS,
     Counts,
@@ -47,7 +48,7 @@ HINTS = {
 
 def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
     """A job's page."""
-    metrics, outputs = short_metrics(catalogue.metrics([job.gid])[job.gid]), catalogue.outputs([job.gid])
+    outputs = catalogue.outputs([job.gid])
     head = Text.assemble(
         (f"job {job.gid}", "bold"), "  ", (str(job.status), COLOURS.get(job.status, "")),
         f"\nsweep {job.sweep.name} ({short(job.sweep.gid)}), job {job.number} of {job.sweep.size}",
@@ -57,7 +58,7 @@ def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
         head,
         *_section("what it alone has", _pairs(own_parameters(job))),
         *_section("times", _pairs(_times(job))),
-        *_section("metrics", _pairs({name: f"{value:.6g}" for name, value in metrics.items()})),
+        *_section("metrics", _metrics(catalogue, job, outputs)),
         *_section("files", _files(outputs, storage)),
         *_section("error", _error(job)),
         *_section("starts that did not finish it", _attempts(catalogue.attempts(job.gid))),
@@ -128,6 +129,20 @@ def _times(job: Job) -> dict[str, str]:
         "ended": local_time(job.finished_at), "worker": job.worker or "", "attempt": attempt,
         "engine": job.engine or "", "why not faster": job.engine_reason or "",
     }  # fmt: skip
+
+
+def _metrics(catalogue: Catalogue, job: Job, outputs: Sequence[Output]) -> list[RenderableType]:
+    values = short_metrics(catalogue.metrics([job.gid])[job.gid])
+    missing = {name: f"none: {reason}" for name, reason in catalogue.missing_metrics([job.gid])[job.gid].items()}
+    lines = _pairs({**{name: f"{value:.6g}" for name, value in values.items()}, **missing})
+    words = left_out(outputs)
+    return [*lines, Text(f"{words} left out at the beginning{_but_kuramoto(job, values)}", "dim")] if words else lines
+
+
+def _but_kuramoto(job: Job, values: Mapping[str, float]) -> str:
+    """TVB's KuramotoIndex leaves nothing out."""
+    is_given = {**job.sweep.base, **job.parameters}.get("transient") is not None
+    return "" if is_given or "KuramotoIndex" not in values else "; of KuramotoIndex nothing, as in TVB"
 
 
 def _files(outputs: Sequence[Output], storage: Storage) -> list[Text]:

@@ -17,6 +17,7 @@ from models.catalogue import Catalogue, SweepSummary
 from models.filters import FIELDS
 from models.status import Status
 from models.tables import Job
+from submit.remarks import count_lacking, lacking_lines
 from submit.view import job_as_dict, sweep_as_dict
 from submit.words import COLOURS, local_time, note, number, one_line, parameters, ran_for, short, short_metrics
 
@@ -113,19 +114,31 @@ def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str],
             ],
         )
     if form == "json":
-        metrics = catalogue.metrics(gids)
-        return Listing((), [{**job_as_dict(job), "metrics": metrics[job.gid]} for job in jobs])
+        metrics, missing = catalogue.metrics(gids), catalogue.missing_metrics(gids)
+        measured = [{"metrics": metrics[gid], "missing_metrics": missing[gid]} for gid in gids]
+        return Listing((), [{**job_as_dict(job), **one} for job, one in zip(jobs, measured, strict=True)])
     if form == "csv":
-        return _everything(jobs, {gid: short_metrics(found) for gid, found in catalogue.metrics(gids).items()})
+        short = {gid: short_metrics(found) for gid, found in catalogue.metrics(gids).items()}
+        return _everything(jobs, short, catalogue.missing_metrics(gids))
     return Listing(JOB_COLUMNS, [{name: value_of(job, name, {}) for name in JOB_COLUMNS} for job in jobs])
 
 
-def _everything(jobs: Sequence[Job], metrics: Mapping[UUID, Mapping[str, float]]) -> Listing:
+def missing_lines(catalogue: Catalogue, jobs: Sequence[Job], names: Sequence[str]) -> list[str]:
+    """One line for each reason why some of these jobs lack metrics of these names."""
+    missing = catalogue.missing_metrics([job.gid for job in jobs])
+    return lacking_lines(count_lacking(missing.values(), names))
+
+
+def _everything(
+    jobs: Sequence[Job], metrics: Mapping[UUID, Mapping[str, float]], missing: Mapping[UUID, Mapping[str, str]]
+) -> Listing:
     fields = ("gid", "sweep", "number", "repeat", "seed", "status", "attempt", "duration", "engine", "error")
     swept = list(dict.fromkeys(name for job in jobs for name in job.parameters if name not in fields))
     measured = sorted({name for found in metrics.values() for name in found})
-    columns = (*fields, *swept, *measured)
-    rows = [{name: value_of(job, name, {**job.parameters, **metrics[job.gid]}) for name in columns} for job in jobs]
+    reasons = ["missing_metrics"] if any(missing.values()) else []
+    columns = (*fields, *swept, *measured, *reasons)
+    values = {job.gid: {**job.parameters, **metrics[job.gid], "missing_metrics": missing[job.gid]} for job in jobs}
+    rows = [{name: value_of(job, name, values[job.gid]) for name in columns} for job in jobs]
     return Listing(columns, rows)
 
 

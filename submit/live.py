@@ -42,7 +42,12 @@ class _Pace:
 
 
 def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Counts:
-    """Show progress until every job has ended, or waits in a paused sweep; gives how many are in which state.
+    """`follow`; gives how many jobs are in which state."""
+    return follow(catalogue, sweep, on_tick=on_tick).counts
+
+
+def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Snapshot:
+    """Show progress until every job has ended, or waits in a paused sweep; gives how the sweeps stand then.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], No
             paused = catalogue.paused(list(followed))
             asleep = sum(counts[Status.PENDING] for one, counts in seen.sweeps if one.gid in paused)
             if seen.left <= asleep:
-                return seen.counts
+                return seen
             on_tick()
             time.sleep(max(TICK, (time.monotonic() - begin) / SHARE))
 

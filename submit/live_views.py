@@ -36,6 +36,11 @@ class Snapshot:
     rate: float | None = None
 
     @property
+    def all(self) -> list[Sweep]:
+        """The sweeps."""
+        return [sweep for sweep, _ in self.sweeps]
+
+    @property
     def counts(self) -> Counts:
         """Of all sweeps together."""
         return {status: sum(counts[status] for _, counts in self.sweeps) for status in Status}

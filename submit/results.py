@@ -20,6 +20,7 @@ from submit.bundle import Kind, Wanted, make_bundles
 from submit.describe import describe_plan
 from submit.html import as_table
 from submit.live import watch
+from submit.remarks import left_out, remarks
 from submit.series import TimeSeries, node_labels
 from submit.stats import default_metric, points_of
 from submit.words import duration, note, parameters, ran_for, short_metrics
@@ -109,6 +110,11 @@ class Job:
         """Numbers of its series, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
         return self._catalogue.metrics([self.gid])[self.gid]
 
+    @property
+    def missing_metrics(self) -> dict[str, str]:
+        """Why it lacks the other metrics, by their names."""
+        return self._catalogue.missing_metrics([self.gid])[self.gid]
+
     def as_dict(self) -> dict[str, Any]:
         """Everything the catalogue says of it."""
         return view.job_as_dict(self._row)
@@ -117,11 +123,13 @@ class Job:
         return f"<Job {view.short(self.gid)} {self.status} {self.parameters}>"
 
     def _repr_html_(self) -> str:
-        seconds = ran_for(self._row)
+        seconds, missing = ran_for(self._row), self.missing_metrics
         values = {
             "status": str(self.status), **{name: view.number(value) for name, value in self.parameters.items()},
             "ran": duration(seconds) if seconds is not None else "", "error": self.error or "",
             **{name: f"{value:.6g}" for name, value in short_metrics(self.metrics).items()},
+            **{name: f"none: {reason}" for name, reason in missing.items()},
+            "left out of metrics": left_out(self._catalogue.outputs([self.gid])),
         }  # fmt: skip
         return as_table(f"job {view.short(self.gid)} of {self._row.sweep.name}", values)
 
@@ -165,6 +173,8 @@ class Sweep:
         if counts[Status.ERROR]:
             failed = self.jobs(status="ERROR")
             print(f"{view.jobs_word(len(failed))} failed, the first: {failed[0].error}")
+        for line in remarks(self._catalogue, self._row):
+            print(line)
         return self
 
     def jobs(self, status: str | None = None, where: str | None = None) -> list[Job]:

@@ -91,8 +91,10 @@ def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[Point]:
     points = catalogue.points(sweep.gid, metric)
     if all(point.value is None for point in points):
         known = [*catalogue.spreads(sweep.gid), "duration"]
+        reasons = [one.reason for one in catalogue.lacking(sweep.gid) if one.name == metric]
         raise NotFoundError(
-            f"{metric}: no finished job of sweep {sweep.name} has such a metric; {did_you_mean(metric, known)}"
+            f"{metric}: no finished job of sweep {sweep.name} has such a metric; "
+            f"{reasons[0] if reasons else did_you_mean(metric, known)}"
         )
     return points
 

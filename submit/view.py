@@ -3,6 +3,7 @@
 Reads the catalogue and prints; changes nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from models.paths import Storage
 from models.status import Status
 from models.tables import Job, Sweep
 from submit.describe import describe_comparison, describe_estimate, describe_plan, describe_spec
+from submit.remarks import remarks
 from submit.words import Counts, jobs_word, note, number, one_line, parameters, short
 
 __all__ = [
@@ -19,15 +21,27 @@ __all__ = [
 ]  # fmt: skip
 
 
-def print_end(catalogue: Catalogue, sweep: Sweep | None, counts: Counts, storage: Storage) -> None:
-    """What came of it, where the files are, and the next step."""
+def print_end(
+    catalogue: Catalogue, sweep: Sweep | None, counts: Counts, storage: Storage, followed: Sequence[Sweep] = ()
+) -> None:
+    """What came of it, what should be known of the results, where the files are, and the next step.
+
+    Parameters
+    ----------
+    followed : all sweeps that were watched; of several each remark names its own
+    """
     console = Console(highlight=False, markup=False)
     if sweep is None:
         console.print(f"Nothing is waiting any more: {note(counts) or 'nothing ran'}.")
+        for one in followed:
+            for line in remarks(catalogue, one):
+                console.print(f"{one.name} ({short(one.gid)}): {line}", soft_wrap=True)
         return
     console.print(f"{sweep.name} ({short(sweep.gid)}): {note(counts)}")
     for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, limit=3):
         console.print(f"  {short(job.gid)} {parameters(job)}: {one_line(job.error or '')}", soft_wrap=True)
+    for line in remarks(catalogue, sweep):
+        console.print(f"  {line}", soft_wrap=True)
     if counts[Status.FINISHED]:
         directory = storage.job_directory(sweep.gid, sweep.gid).parent
         console.print(f"Files    {directory}", soft_wrap=True)
@@ -106,6 +120,7 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
             "bytes": output.bytes,
             "sha256": output.sha256,
             "is_nan": output.is_nan,
+            "transient": output.transient,
         }
         for output in catalogue.outputs([found.gid])
     ]
@@ -121,7 +136,9 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
         for one in catalogue.attempts(found.gid)
     ]
     metrics = catalogue.metrics([found.gid])[found.gid]
-    return {**job_as_dict(found), "metrics": metrics, "outputs": outputs, "attempts": attempts}
+    missing = catalogue.missing_metrics([found.gid])[found.gid]
+    measured = {"metrics": metrics, "missing_metrics": missing}
+    return {**job_as_dict(found), **measured, "outputs": outputs, "attempts": attempts}
 
 
 def _time(value: Any) -> str | None:

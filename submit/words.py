@@ -24,6 +24,11 @@ def jobs_word(count: int) -> str:
     return f"{count:,} job" + ("" if count == 1 else "s")
 
 
+def results_word(count: int) -> str:
+    """`1 result`, `2 results`."""
+    return f"{count:,} result" + ("" if count == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """`12.3 s`, `4.0 min`, `2.5 h`."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):

@@ -8,11 +8,11 @@ from models.catalogue.adding import Adding
 from models.catalogue.auditing import Auditing
 from models.catalogue.control import Control
 from models.catalogue.looking import Looking, SweepSummary
-from models.catalogue.measuring import Measuring, Point, Spread, WorkerRow
+from models.catalogue.measuring import Lacking, Measuring, Point, Spread, WorkerRow
 from models.catalogue.sharing import Sharing
 from models.catalogue.working import Claim, OutputRecord
 
-__all__ = ["Catalogue", "Claim", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
+__all__ = ["Catalogue", "Claim", "Lacking", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
 
 
 class Catalogue(Adding, Sharing, Control, Looking, Measuring, Auditing):

@@ -1,11 +1,13 @@
 """What is read of sweeps, jobs, files and metrics."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, Text, exists, func, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, OWNER, Database, target_of
@@ -158,6 +160,30 @@ class Looking(Database):
             return found
 
         return self._read(work)
+
+    def missing_metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+        """Why finished jobs lack metrics, by the names that the metrics would have."""
+
+        def work(session: Session) -> dict[UUID, dict[str, str]]:
+            found: dict[UUID, dict[str, str]] = {gid: {} for gid in jobs}
+            for start in range(0, len(jobs), BATCH):
+                query = select(Job.gid, Output.missing).join(Output, Output.job_id == OWNER)
+                query = query.where(Job.gid.in_(jobs[start : start + BATCH]), Output.missing.is_not(None))
+                for gid, missing in session.execute(query.order_by(Output.id)):
+                    found[gid] |= missing
+            return found
+
+        return self._read(work)
+
+    def why_missing(self, name: str) -> str | None:
+        """Why the newest output that lacks a metric of this name does; None where no output of late says so."""
+        # A misspelled name must not read a million rows.
+        of_late = Output.id > select(func.max(Output.id)).scalar_subquery() - FEW
+        holds = sql_cast(Output.missing, Text).contains(json.dumps(name), autoescape=True)
+        query = select(Output.missing).where(of_late, Output.missing.is_not(None), holds)
+        query = query.order_by(Output.id.desc()).limit(1)
+        missing = self._read(lambda session: session.scalar(query))
+        return missing.get(name) if missing else None
 
     def find(self, key: str) -> Job | Sweep:
         """The sweep or the job with this gid, beginning of a gid, or name.

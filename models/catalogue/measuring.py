@@ -1,19 +1,22 @@
 """What is counted and averaged over jobs: durations, metrics, points of a sweep, and who works."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Text, and_, func, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import OWNER, Database, now, target_of
 from models.catalogue.filtering import duration
 from models.filters import FIELDS, Kind
 from models.status import Status
-from models.tables import Job, JobMetric
+from models.tables import Job, JobMetric, Output
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ class Point:
     parameters: Mapping[str, Any]
     #: Of a metric or field; None where the job has none.
     value: float | None
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A metric that some finished jobs of a sweep have not."""
+
+    name: str
+    jobs: int
+    #: Of most of them.
+    reason: str
+    #: How many other reasons there are.
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,21 @@ class Measuring(Database):
         if numbers is not None:
             query = query.where(Job.number.in_(numbers))
         return [Point(*row) for row in self._read(lambda session: session.execute(query).all())]
+
+    def lacking(self, sweep: UUID) -> list[Lacking]:
+        """The metrics that finished jobs of a sweep have not, and why, by name."""
+        # Reasons repeat: they are counted by the database as they are stored, and few are read.
+        text = sql_cast(Output.missing, Text)
+        query = select(text, func.count()).join(Job, Output.job_id == OWNER)
+        query = query.where(target_of(sweep, None), Output.missing.is_not(None)).group_by(text)
+        reasons: dict[str, Counter[str]] = {}
+        for missing, count in self._read(lambda session: session.execute(query).all()):
+            for name, reason in json.loads(missing).items():
+                reasons.setdefault(name, Counter())[reason] += count
+        return [
+            Lacking(name, counted.total(), max(counted, key=lambda one: (counted[one], one)), len(counted) - 1)
+            for name, counted in sorted(reasons.items())
+        ]
 
     def metric_names(self, sweep: UUID) -> list[str]:
         """The metrics that a finished job of the sweep has, by name."""

@@ -53,7 +53,8 @@ def list_(
       tvb-batch list --where "coupling.a >= 5 and status = ERROR" --sort -duration --columns gid,coupling.a,error
     """
     from models.filters import Filter, sort_keys
-    from submit.listing import list_jobs
+    from submit.listing import list_jobs, missing_lines
+    from submit.remarks import lacking_lines
 
     catalogue = catalogue_of(settings)
     wanted, shown = Filter.all_of(*conditions), [name for name, _ in sort_keys(columns)] if columns else []
@@ -65,11 +66,19 @@ def list_(
     jobs = catalogue.jobs(**filters, sort=sort, limit=limit)
     names = {*(wanted.names if wanted else ()), *shown, *(name for name, _ in (sort_keys(sort) if sort else []))}
     for name in catalogue.unknown(names - {"parameters"}):
-        click.echo(f"Warning: no job has a parameter, metric or field {name!r}", err=True)
+        why = f": {reason}" if (reason := catalogue.why_missing(name)) else ""
+        click.echo(f"Warning: no job has a parameter, metric or field {name!r}{why}", err=True)
+    if filters["sweep"] and wanted:
+        # A result without the metric fits no comparison with it.
+        lacking = [one for one in catalogue.lacking(filters["sweep"]) if one.name in wanted.names]
+        for line in lacking_lines(lacking):
+            click.echo(line, err=True)
     if form is None and not jobs:
         click.echo("No jobs fit." if any(filters.values()) else "No jobs yet: tvb-batch run examples/jansen_rit.yaml")
         return
     list_jobs(catalogue, jobs, shown, form or "table").print(form or "table")
+    for line in missing_lines(catalogue, jobs, [name for name in shown if not (wanted and name in wanted.names)]):
+        click.echo(line, err=True)
     if len(jobs) == limit and (total := catalogue.count(**filters)) > limit:
         click.echo(f"{limit:,} of {total:,} jobs; --limit shows more.", err=True)
 

@@ -27,6 +27,7 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
     Example:
       tvb-batch stats sweep --by coupling.a --metric GlobalVariance
     """
+    from submit.remarks import remarks
     from submit.stats import default_metric, stats_by, sweep_stats
     from submit.words import jobs_word, note
 
@@ -43,6 +44,8 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
     listing.print(form or "table")
     if form is None and by is None and (swept := catalogue.jobs(sweep=found.gid, limit=1)[0].parameters):
         click.echo(f"\nmin_at, max_at: {', '.join(swept)}")
+    for line in remarks(catalogue, found) if form is None else ():
+        click.echo(line, err=True)
 
 
 @main.command()

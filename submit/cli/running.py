@@ -65,12 +65,12 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
                 app = make_app(local.settings)
                 sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
             _say_waiting(catalogue, sweep)
-            counts = live.watch(catalogue, sweep, on_tick=local.check)
+            seen = live.follow(catalogue, sweep, on_tick=local.check)
     except KeyboardInterrupt:
         click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
         sys.exit(1)
-    view.print_end(catalogue, sweep, counts, settings.storage)
-    sys.exit(1 if counts[Status.ERROR] else 0)
+    view.print_end(catalogue, sweep, seen.counts, settings.storage, seen.all)
+    sys.exit(1 if seen.counts[Status.ERROR] else 0)
 
 
 def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
@@ -147,10 +147,10 @@ def watch(settings: Settings, sweep: str | None) -> None:
     catalogue = catalogue_of(settings)
     found = catalogue.find_sweep(sweep) if sweep else None
     try:
-        counts = live.watch(catalogue, found)
+        seen = live.follow(catalogue, found)
     except KeyboardInterrupt:
         again = f"tvb-batch watch {view.short(found.gid)}" if found else "tvb-batch watch"
         click.echo(f"\nNo longer watching; the jobs go on. Again: {again}", err=True)
         sys.exit(1)
-    view.print_end(catalogue, found, counts, settings.storage)
-    sys.exit(1 if counts[Status.ERROR] else 0)
+    view.print_end(catalogue, found, seen.counts, settings.storage, seen.all)
+    sys.exit(1 if seen.counts[Status.ERROR] else 0)

@@ -34,6 +34,7 @@ def make_web(catalogue: Catalogue, settings: Settings, token: str, hosts: frozen
         Route("/sweeps-table", pages.sweeps_table),
         Route("/sweeps/{gid:uuid}", pages.sweep),
         Route("/sweeps/{gid:uuid}/progress", pages.sweep_progress),
+        Route("/sweeps/{gid:uuid}/remarks", pages.sweep_remarks),
         Route("/sweeps/{gid:uuid}/chart", pages.sweep_chart),
         Route("/jobs", pages.jobs),
         Route("/jobs/{gid:uuid}", pages.job),

@@ -63,8 +63,13 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 # ----------------------------------------------------------------------------------------------------- time series
 
 
-def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str) -> str:
-    """A time series, the extent of each pixel drawn as a stroke; a line for each node."""
+def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str, transient: float = 0.0) -> str:
+    """A time series, the extent of each pixel drawn as a stroke; a line for each node.
+
+    Parameters
+    ----------
+    transient : what metrics leave out, ms; its end is a dotted line, where it is within the window
+    """
     low, high = _extent(np.concatenate([found.low.ravel(), found.high.ravel()]))
     first, last = float(found.times[0]), float(found.times[-1])
     x, y = _scale(first, last, LEFT, WIDTH - RIGHT), _scale(low, high, HEIGHT - BOTTOM, TOP)
@@ -81,7 +86,10 @@ def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str)
             if most > least:
                 steps.append(f"L{x(float(time)):.1f} {y(float(most)):.1f}")
         lines.append(f'<path class="line c{node % 8}" d="{"".join(steps)}"><title>{escape(name)}</title></path>')
-    body = "".join((*_axes(x, y, (first, last), (low, high), "time (ms)", variable), *lines))
+    end = (
+        f'<path class="transient" d="M{x(transient):.1f} {TOP}V{HEIGHT - BOTTOM}"/>' if first < transient < last else ""
+    )
+    body = "".join((*_axes(x, y, (first, last), (low, high), "time (ms)", variable), *lines, end))
     attributes = f'data-start="{first}" data-stop="{last}" data-left="{LEFT}" data-right="{WIDTH - RIGHT}"'
     return _svg(body, f"{title}: {', '.join(names)}, {first:g} to {last:g} ms", attributes, "series")
 

@@ -20,11 +20,12 @@ from models.spec import simulation
 from models.status import Status
 from models.tables import Job, Output, Sweep
 from submit.describe import describe_plan
+from submit.remarks import count_lacking, lacking_lines, left_out, remarks
 from submit.results import TimeSeries, node_labels
 from submit.view import job_as_dict
 from submit.web.charts import Mark, series_svg, sweep_svg
 from submit.web.decimation import envelope
-from submit.words import number, short
+from submit.words import number, short, short_metrics
 
 #: What colours a map besides the metrics. Seconds.
 DURATION = "duration"
@@ -98,6 +99,12 @@ def sweep_progress(request: Request) -> Response:
     return render(request, "_progress.html", values)
 
 
+def sweep_remarks(request: Request) -> Response:
+    """What to know of its results; all of them are counted, so the page does not wait for it."""
+    found = _sweep(request)
+    return render(request, "_remarks.html", {"sweep": found, "remarks": remarks(catalogue_of(request), found)})
+
+
 def sweep_chart(request: Request) -> Response:
     """The picture of a sweep over the parameters `x` and `y`, or all of them, coloured by a metric."""
     catalogue, found = catalogue_of(request), _sweep(request)
@@ -142,14 +149,17 @@ def jobs(request: Request) -> Response:
         found = catalogue.jobs(**filters, sort=values["sort"], limit=PAGE, offset=PAGE * (page - 1))
     except TvbBatchError as exc:
         fault = str(exc)
-    metrics = catalogue.metrics([job.gid for job in found])
+    gids = [job.gid for job in found]
+    metrics, missing = catalogue.metrics(gids), catalogue.missing_metrics(gids)
     names = list(dict.fromkeys(name for job in found for name in job.parameters))[:6]
     measured = list(dict.fromkeys(name for values in metrics.values() for name in values if "." not in name))[:4]
     pages_ = max(1, -(-total // PAGE))
     return render(
         request, "jobs.html",
         {
-            **values, "jobs": found, "metrics": metrics, "names": names, "measured": measured, "fault": fault,
+            **values, "jobs": found, "metrics": metrics, "missing": missing, "names": names, "measured": measured,
+            "fault": fault,
+            "lacking": lacking_lines(count_lacking(missing.values(), _missing_names(missing))),
             "total": total, "page": page, "pages": pages_, "number": number, "seconds": _seconds,
             "link": lambda **changed: "/jobs?" + urlencode({k: v for k, v in {**values, **changed}.items() if v}),
         },
@@ -190,10 +200,12 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
     everything = base.with_parameters({**found.parameters, "seed": found.seed}).parameters()
     # Those of the first monitor have their names alone, too.
     known, metrics = job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
-    outputs = catalogue.outputs([found.gid])
+    outputs, missing = catalogue.outputs([found.gid]), catalogue.missing_metrics([found.gid])[found.gid]
+    measured = {name: f"{value:.6g}" for name, value in sorted(short_metrics(metrics).items())}
     provenance = {
         "sweep": found.sweep.name, "number": found.number, "seed": found.seed, "attempt": found.attempt,
         "worker": found.worker, "engine": found.engine, "why this engine": found.engine_reason,
+        "left out of metrics": left_out(outputs),
         "created": known["created_at"], "started": known["started_at"], "finished": known["finished_at"],
         "seconds": known["seconds"], "parameters_hash": found.parameters_hash,
         **{f"version of {name}": version for name, version in (found.versions or {}).items()},
@@ -202,7 +214,7 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
         "job": found,
         "swept": {name: number(value) for name, value in found.parameters.items()},
         "parameters": {name: number(value) for name, value in everything.items()},
-        "measured": {name: f"{metrics[name]:.6g}" for name in sorted(metrics) if not name.startswith("monitors[0].")},
+        "measured": measured | {name: f"none: {reason}" for name, reason in sorted(missing.items())},
         "provenance": {name: str(value) for name, value in provenance.items() if value not in (None, "")},
         "outputs": outputs,
         "attempts": catalogue.attempts(found.gid),
@@ -233,11 +245,13 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
         )  # fmt: skip
         title = f"{outputs[at].monitor}, {outputs[at].datatype}"
         variable_names = labels.get(ordering[1]) or [f"variable {number}" for number in range(variables)]
-        svg = series_svg(drawn, [named[node] for node in shown], title, variable_names[variable])
+        transient = outputs[at].transient or 0.0
+        svg = series_svg(drawn, [named[node] for node in shown], title, variable_names[variable], transient)
     return {
         "job": found, "output": outputs[at], "at": at, "title": title, "svg": svg, "drawn": drawn,
         "variables": variable_names, "legend": [named[node] for node in shown],
         "variable": variable, "nodes": _ranges(shown), "count": nodes, "start": start, "stop": stop,
+        "transient": outputs[at].transient,
         "first": first, "last": last, "is_whole": (start, stop) == (first, last),
     }  # fmt: skip
 
@@ -281,6 +295,11 @@ def bundle_file(request: Request) -> Response:
 
 
 # --------------------------------------------------------------------------------------------------------- helpers
+
+
+def _missing_names(missing: Mapping[UUID, Mapping[str, str]]) -> list[str]:
+    """The metrics of the first monitor that some jobs lack."""
+    return sorted({name for one in missing.values() for name in one if "." not in name})
 
 
 def _sweep(request: Request) -> Sweep:

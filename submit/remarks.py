@@ -1,0 +1,52 @@
+"""What a person should know of finished results: which hold NaN, and which metrics are missing, and why.
+
+Called where a sweep ends, and by the pages that show one. Reads the catalogue; changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from models.catalogue import Catalogue, Lacking
+from models.errors import NOT_FINITE
+from models.status import Status
+from models.tables import Output, Sweep
+from submit.words import results_word, short
+
+
+def remarks(catalogue: Catalogue, sweep: Sweep) -> list[str]:
+    """One line for each fact: `3 of 40 results hold NaN ...`, `12 results lack KuramotoIndex: it needs ...`."""
+    found = []
+    if diverged := catalogue.count(sweep=sweep.gid, where="is_nan"):
+        results = results_word(catalogue.count(sweep=sweep.gid, status=Status.FINISHED))
+        look = f"tvb-batch list {short(sweep.gid)} --where is_nan"
+        found.append(f"{diverged:,} of {results} hold{'s' if diverged == 1 else ''} NaN or infinity: {look}")
+    return found + lacking_lines(lacking for lacking in catalogue.lacking(sweep.gid) if lacking.reason != NOT_FINITE)
+
+
+def lacking_lines(found: Iterable[Lacking]) -> list[str]:
+    """One line for all metrics that the same number of results lack for the same reason."""
+    names: dict[tuple[int, str, int], list[str]] = {}
+    for one in found:
+        names.setdefault((one.jobs, one.reason, one.others), []).append(one.name)
+    return [
+        f"{results_word(jobs)} {'lacks' if jobs == 1 else 'lack'} {', '.join(alike)}: {reason}"
+        + (f" (and {others} other reason{'s' if others > 1 else ''})" if others else "")
+        for (jobs, reason, others), alike in names.items()
+    ]
+
+
+def count_lacking(missing: Iterable[Mapping[str, str]], names: Sequence[str]) -> list[Lacking]:
+    """Which of the metrics some results lack, of what `Catalogue.missing_metrics` tells of each."""
+    found = []
+    each = list(missing)
+    for name in names:
+        reasons = [one[name] for one in each if name in one]
+        if reasons:
+            often = max(dict.fromkeys(reasons), key=reasons.count)
+            found.append(Lacking(name, len(reasons), often, len(set(reasons)) - 1))
+    return found
+
+
+def left_out(outputs: Sequence[Output]) -> str:
+    """What metrics leave out at the beginning of each monitor's series: `500 ms, 20000 ms`; empty where unknown."""
+    known = [f"{output.transient:g} ms" for output in outputs if output.transient is not None]
+    return known[0] if len(set(known)) == 1 else ", ".join(known)
