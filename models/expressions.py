@@ -157,5 +157,5 @@ def _value(value: Any) -> Any:
     if isinstance(value, list | tuple) and len(value) == 1:
         return value[0]
     if isinstance(value, dict):
-        return value.get("from_file", value.get("class"))
+        return value.get("file_name") or value.get("from_file") or value.get("class")
     return value

@@ -31,6 +31,8 @@ OF_SENSORS = {"EEG": "TimeSeriesEEG", "MEG": "TimeSeriesMEG", "iEEG": "TimeSerie
 _MOST_STEPS = 2**53
 
 Section = Mapping[str, Any]
+#: Of arrays, by their place in the spec.
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]) -> None:
@@ -95,12 +97,16 @@ def check_format(spec: "SimulationSpec") -> None:
             raise SpecError(f"monitors[{index}].class", found, "a monitor of regions or of their average", hint)
 
 
-def check_shapes(spec: "SimulationSpec", regions: int | None = None) -> None:
+def check_shapes(
+    spec: "SimulationSpec", regions: int | None = None, shapes: Shapes | None = None, nodes: int | None = None
+) -> None:
     """Return when arrays have one element, or one for each thing they belong to.
 
     Parameters
     ----------
     regions : how many the connectivity has, where the spec does not tell; with None, an array may have any length
+    shapes : of arrays that stand in files of their own, by their place in the spec
+    nodes : how many a surface simulation has: vertices, and regions that no vertex maps to
 
     Raises
     ------
@@ -109,20 +115,23 @@ def check_shapes(spec: "SimulationSpec", regions: int | None = None) -> None:
     """
     component = find("model", spec.model["class"], "model")
     regions = count_regions(spec.connectivity) or regions
-    # Nodes of a surface are vertices and regions that no vertex maps to: how many is known once the files are read.
-    nodes = regions if spec.surface is None else None
+    shapes = shapes or {}
+    # A parameter of a surface simulation may have one value for each region, or for each node.
+    own = regions if spec.surface is None else None
+    nodes = regions if spec.surface is None else nodes
     # Some parameters are tables of their own, such as Zerlaut's polynomials: those are as long as their default.
     for name, attribute in component.attributes.items():
         if attribute.type == "array" and attribute.dtype != "i" and len(attribute.default or ()) == 1:
-            _check_length(f"model.{name}", spec.model[name], {1: "one value"}, nodes)
+            _check_length(f"model.{name}", spec.model[name], {1: "one value"}, own, shapes)
     if "noise" in spec.integrator:
         count = len(component.state_variables)
         lengths = {1: "one value", count: f"one for each of the {count} state variables of {component.name}"}
-        _check_length("integrator.noise.nsig", spec.integrator["noise"]["nsig"], lengths, nodes)
+        _check_length("integrator.noise.nsig", spec.integrator["noise"]["nsig"], lengths, own, shapes)
     if spec.stimulus is not None and "weight" in spec.stimulus:
-        _check_length("stimulus.weight", spec.stimulus["weight"], {}, regions)
-    if isinstance(spec.initial_conditions, list):
-        _check_initial_conditions(spec.initial_conditions, len(component.state_variables), nodes)
+        _check_length("stimulus.weight", spec.stimulus["weight"], {}, regions, shapes)
+    shape = shapes.get("initial_conditions") or _shape(spec.initial_conditions)
+    if shape is not None:
+        _check_initial_conditions(shape, len(component.state_variables), nodes)
     count = len(spec.model["variables_of_interest"])
     for index, monitor in enumerate(spec.monitors):
         if monitor["class"] not in _OTHER_VARIABLES:
@@ -165,23 +174,28 @@ def transient_warnings(spec: "SimulationSpec") -> Iterator[str]:
             )
 
 
-def _check_length(path: str, value: Any, lengths: Mapping[int, str], regions: int | None) -> None:
+def _check_length(path: str, value: Any, lengths: Mapping[int, str], regions: int | None, shapes: Shapes) -> None:
     is_plain = isinstance(value, list) and not (value and isinstance(value[0], list))
-    if not is_plain or len(value) in lengths or regions is None or len(value) == regions:
+    shape = (len(value),) if is_plain else shapes.get(path, ())
+    if len(shape) != 1 or shape[0] in lengths or regions is None or shape[0] == regions:
         return
     words = [*lengths.values(), f"{'or ' if lengths else ''}one for each of the {regions} regions"]
-    raise SpecError(path, f"{len(value)} values", ", ".join(words))
+    raise SpecError(path, f"{shape[0]} values", ", ".join(words))
 
 
-def _check_initial_conditions(value: list[Any], variables: int, nodes: int | None) -> None:
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of nested lists; None where there are none."""
     shape = []
-    place: Any = value
-    while isinstance(place, list):
-        shape.append(len(place))
-        place = place[0] if place else None
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return tuple(shape) or None
+
+
+def _check_initial_conditions(shape: tuple[int, ...], variables: int, nodes: int | None) -> None:
     if len(shape) != 4 or shape[1] != variables or (nodes is not None and shape[2] != nodes):
         expected = f"(time, {variables} state variables, {nodes or 'nodes'}, modes)"
-        raise SpecError("initial_conditions", f"shape {tuple(shape)}", expected)
+        raise SpecError("initial_conditions", f"shape {shape}", expected)
 
 
 def _check_indices(path: str, indices: list[int] | None, count: int) -> None:

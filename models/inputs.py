@@ -15,6 +15,7 @@ from models.errors import InputError, OutputError
 from models.input_files import check_file
 from models.paths import Storage, check_writable
 from models.sections import SUFFIXES
+from models.tvb_files import without_marks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,9 +71,12 @@ class Inputs:
         OutputError
             The data directory cannot be written.
         """
-        suffix = next((suffix for suffix in SUFFIXES if source.name.endswith(suffix)), source.suffix)
+        name = source.name.lower()
+        suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), source.suffix)
         try:
             check_file(source)
+            if (plain := without_marks(source)) is not None:
+                return self._keep_bytes(plain, suffix)
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 file.seek(0)

@@ -15,6 +15,7 @@ from models.components import Component, data_files
 from models.errors import InputError
 from models.h5 import open_h5
 from models.inputs import Inputs
+from models.tvb_files import read_array_file
 
 T = TypeVar("T")
 
@@ -27,15 +28,9 @@ def read_array(inputs: Inputs, from_file: str) -> Any:
     InputError
         There is none in it.
     """
-    import numpy as np
 
     path = inputs.path(from_file)
-    if path.suffix == ".npy":
-        return _reading(from_file, "a NumPy array", lambda: np.load(path, allow_pickle=False))
-    if path.suffix in (".txt", ".csv"):
-        delimiter = "," if path.suffix == ".csv" else None
-        return _reading(from_file, "a table of numbers", lambda: np.loadtxt(path, delimiter=delimiter))
-    raise InputError(f"{from_file}: cannot be read as an array; expected .npy, .txt or .csv")
+    return _reading(from_file, "an array", lambda: read_array_file(path))
 
 
 def read_sparse(inputs: Inputs, from_file: str) -> Any:
@@ -68,7 +63,7 @@ def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str
         return _shipped(cls, from_file, what)
     path = inputs.path(from_file)
     if path.suffix == ".h5":
-        return _reading(from_file, what, lambda: _from_h5(cls, component, path))
+        return _reading(from_file, what, lambda: cls(**h5_values(component, path)))
     if path.suffix == ".npz" and "matrix" in component.attributes:
         return _reading(from_file, what, lambda: cls(matrix=read_sparse(inputs, from_file)))
     if path.suffix == ".mat" and component.role == "projection":
@@ -114,8 +109,16 @@ def _from_matlab(cls: Any, path: Path) -> Any:
     return cls.from_file(str(path), is_brainstorm={"Gain", "GridLoc", "GridOrient"} <= names)
 
 
-def _from_h5(cls: Any, component: Component, path: Path) -> Any:
-    """A datatype from the H5 file that TVB 2 or we wrote; what it refers to is the simulation's own."""
+def h5_values(component: Component, path: Path) -> dict[str, Any]:
+    """What an H5 file of TVB 2 or ours has of a datatype, by attribute; what it refers to is the simulation's own.
+
+    Raises
+    ------
+    KeyError
+        It has not what the datatype needs.
+    OSError
+        It is damaged.
+    """
     import h5py
 
     values: dict[str, Any] = {}
@@ -132,7 +135,7 @@ def _from_h5(cls: Any, component: Component, path: Path) -> Any:
                 values[name] = _sparse(file, name)
             elif attribute.type == "array" and attribute.required and attribute.default is None:
                 raise KeyError(f"no dataset {name}")
-    return cls(**values)
+    return values
 
 
 def _texts(dataset: Any) -> Any:

@@ -4,7 +4,7 @@ Called by `models.spec`. Knows names, types and files; whether two sections fit 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from models.components import Attribute, Component, components, data_files, did_you_mean, find, finite, nearest
@@ -26,6 +26,8 @@ _TYPES = {
 }
 #: Files of TVB's formats, and of ours; a worker reads nothing else.
 SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
+#: Of a file's name as a person gave it; no path is longer.
+_MOST_LETTERS = 4096
 #: The class that a section means when it names none and several would fit.
 _USUAL = {"surface": "CorticalSurface"}
 #: Datatypes may leave these out: the simulation's own connectivity, surface and sensors are meant.
@@ -62,8 +64,11 @@ def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) 
     is_read = "from_file" in section and component.from_file
     if is_read:
         completed["from_file"] = check_file(role, section["from_file"], path if is_name else f"{path}.from_file")
+        if "file_name" in section:
+            completed["file_name"] = _file_name(section["file_name"], f"{path}.file_name")
+    known = {"class", *component.attributes, *(("from_file", "file_name") if is_read else ())}
     for name in section:
-        if name != "class" and name not in component.attributes and not (name == "from_file" and is_read):
+        if name not in known:
             raise _unknown(component, str(name), path)
     for name, attribute in component.attributes.items():
         if is_read and name not in section:
@@ -99,12 +104,19 @@ def check_file(role: str, name: Any, path: str) -> str:
     if name in known:
         return name
     if "/" not in name:
-        example = name if name.endswith(SUFFIXES) else "mine.zip"
+        example = name if name.lower().endswith(SUFFIXES) else "mine.zip"
         expected = f"a file of tvb-data for {role.replace('_', ' ')}, or a path (`./{example}`)"
         raise SpecError(path, repr(name), expected, did_you_mean(name, known))
-    if not name.endswith(SUFFIXES):
+    if not name.lower().endswith(SUFFIXES):
         raise SpecError(path, repr(name), f"a file of TVB's formats ({', '.join(SUFFIXES)})")
     return name
+
+
+def _file_name(value: Any, path: str) -> str:
+    """What a person calls a file."""
+    if not isinstance(value, str) or not value or len(value) > _MOST_LETTERS or not value.isprintable():
+        raise SpecError(path, repr(value)[:80], f"a name of at most {_MOST_LETTERS} letters")
+    return value
 
 
 def files_of(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,6 +130,23 @@ def files_of(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
         for index, item in enumerate(value):
             if isinstance(item, dict | list | tuple):
                 yield from files_of(item, f"{path}[{index}]")
+
+
+def move_file(section: dict[str, Any], path: str, place: Callable[[str, str], str]) -> None:
+    """Let a section name its file's other place, and keep the name that a person gave it as `file_name`."""
+    given = section["from_file"]
+    section["from_file"] = place(path, given)
+    if section["from_file"] != given:
+        section.setdefault("file_name", given)
+
+
+def without_file_names(value: Any) -> Any:
+    """The same without the names that people gave to files: equal content is the same simulation."""
+    if isinstance(value, dict):
+        return {name: without_file_names(item) for name, item in value.items() if name != "file_name"}
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [without_file_names(item) for item in value]
+    return value
 
 
 def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -146,9 +175,10 @@ def checked(attribute: Attribute, value: Any, path: str) -> Any:
     if attribute.type == "component":
         return complete(attribute.role, value, path, attribute.choices)
     if attribute.type in ("array", "sparse") and isinstance(value, Mapping):
-        if set(value) != {"from_file"}:
+        if set(value) | {"file_name"} != {"from_file", "file_name"}:
             raise SpecError(path, repr(value)[:80], _TYPES[attribute.type], "or {from_file: ./values.npy}")
-        return {"from_file": check_file("", value["from_file"], f"{path}.from_file")}
+        names = {name: _file_name(value[name], f"{path}.{name}") for name in value if name == "file_name"}
+        return {"from_file": check_file("", value["from_file"], f"{path}.from_file"), **names}
     result = _CHECKS[attribute.type](attribute, value, path)
     if result == [] and attribute.default:
         raise SpecError(path, "an empty list", _TYPES[attribute.type], "leave it out for TVB's default")

@@ -25,8 +25,9 @@ from pydantic import (
 from models.components import Attribute, find
 from models.errors import SpecError
 from models.fit import check_format, check_shapes, check_times, check_transient, time_warnings, transient_warnings
+from models.labels import whole_label
 from models.names import assign, is_section, parameters
-from models.sections import checked, complete, domain_warnings, files_of
+from models.sections import checked, complete, domain_warnings, files_of, move_file, without_file_names
 from models.titles import check_title
 
 #: What is written into the files, and how, but decides no number in them.
@@ -170,7 +171,7 @@ class SimulationSpec(BaseModel):
         check_shapes(self)
         check_format(self)
         if "{" in self.title:
-            check_title(self.title, self.parameters())
+            check_title(self.title, self.words())
         return self
 
     def canonical(self) -> dict[str, Any]:
@@ -183,7 +184,8 @@ class SimulationSpec(BaseModel):
 
     def parameters_hash(self) -> str:
         """sha256 of what decides the data; equal for simulations that TVB cannot tell apart."""
-        decisive = {name: text for name, text in self._texts.items() if name not in NOT_DECISIVE}
+        texts = {name: _nameless(text) for name, text in self._texts.items()}
+        decisive = {name: text for name, text in texts.items() if name not in NOT_DECISIVE}
         return hashlib.sha256(_joined(decisive).encode()).hexdigest()
 
     @cached_property
@@ -256,7 +258,7 @@ class SimulationSpec(BaseModel):
         """The same simulation with other places of its files: `place(path in the spec, file)` tells where each is."""
         moved = copy.deepcopy(self.canonical())
         for path, section in files_of(moved):
-            section["from_file"] = place(path, section["from_file"])
+            move_file(section, path, place)
         return simulation(moved)
 
     def files(self) -> list[str]:
@@ -266,6 +268,16 @@ class SimulationSpec(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """Every number and text of the spec by its dotted name; arrays of one element as their element."""
         return dict(parameters(self.canonical()))
+
+    def labels(self) -> dict[str, str]:
+        """The sections that are read from a file, or may be, in few letters."""
+        sections = {"connectivity": self.connectivity, "surface": self.surface, "stimulus": self.stimulus}
+        return {name: whole_label(section) for name, section in sections.items() if section is not None}
+
+    def words(self) -> dict[str, Any]:
+        """What a title can name: the parameters, and sections by their file or class."""
+        found = {**self.labels(), **self.parameters()}
+        return {name: found["connectivity"] if name == "connectivity.from_file" else found[name] for name in found}
 
 
 def complete_part(role: str, value: Any, path: str) -> Section:
@@ -334,6 +346,11 @@ def to_json(value: Any) -> str:
 def is_number(value: Any) -> bool:
     """Whether it is one, and no truth."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _nameless(text: str) -> str:
+    """A field's text without the names that people gave to files."""
+    return to_json(without_file_names(json.loads(text))) if '"file_name":' in text else text
 
 
 def _joined(texts: Mapping[str, str]) -> str:

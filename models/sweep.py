@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from models.components import did_you_mean
 from models.errors import SpecError
 from models.expressions import ExpressionError
+from models.labels import label, whole_label
 from models.names import get, is_section, parameters
 from models.plan import normalize, points, values
-from models.sections import checked, complete, files_of
+from models.sections import checked, complete, files_of, move_file, without_file_names
 from models.spec import (
     NOT_DECISIVE,
     SimulationSpec,
@@ -107,18 +108,19 @@ class SweepSpec(BaseModel):
         wholes = [name.removesuffix(".class") for name in swept if name not in self._plain]
         return {
             name: value
-            for name, value in self.base.parameters().items()
+            for name, value in {**self.base.labels(), **self.base.parameters()}.items()
             if name not in swept and not any(name.startswith((f"{whole}.", f"{whole}[")) for whole in wholes)
         }
 
     def indexed(self, point: Point) -> dict[str, Any]:
         """The parameters of one job that are its own, by name."""
-        found = {name: value for name, value in point.parameters.items() if name in self._plain}
+        found = {name: _short(value) for name, value in point.parameters.items() if name in self._plain}
         # An object of TVB with all it has; and what a point of a list leaves as it is.
         others = [name.removesuffix(".class") for name in self.names if name not in found]
         if others:
             made = self.simulation(point).canonical()
             found |= dict(item for name in others for item in parameters(get(made, name), name))
+            found |= {name: whole_label(value) for name, value in point.parameters.items() if is_section(value)}
         return found | ({"repeat": point.repeat} if self.repeats > 1 else {})
 
     @cached_property
@@ -126,6 +128,20 @@ class SweepSpec(BaseModel):
         """Swept parameters that are no objects of TVB, and no classes."""
         wholes = {name for name, value in values(self.plan) if is_section(value) or name.endswith(".class")}
         return frozenset(self.names) - wholes
+
+    def distinct(self) -> Iterator[tuple[dict[str, Any], SimulationSpec]]:
+        """One point, and its simulation, for each combination of all that is no plain number: files, lists, classes."""
+        others = sorted({name for name, value in values(self.plan) if not is_number(value)})
+        if not others:
+            yield {}, self.base
+            return
+        seen: set[tuple[int, ...]] = set()
+        for point in self._points():
+            # Points share the values of the plan.
+            key = tuple(id(point[name]) if name in point else 0 for name in others)
+            if key not in seen:
+                seen.add(key)
+                yield point, self.base.with_parameters(point)
 
     def parameters_hash(self, point: Point) -> str:
         """`SimulationSpec.parameters_hash` of one point; without making the simulation where its values are plain."""
@@ -138,7 +154,7 @@ class SweepSpec(BaseModel):
         base = self.base.with_files(place)
         plan = copy.deepcopy(self.plan)
         for path, section in files_of(plan, "sweep"):
-            section["from_file"] = place(path, section["from_file"])
+            move_file(section, path, place)
         return sweep_spec(self.name, base, plan)
 
     def files(self) -> list[str]:
@@ -164,7 +180,7 @@ class SweepSpec(BaseModel):
         is_common = self.plan.get("common_random_numbers", False)
         if self.repeats == 1 and (is_common or not point):
             return self.base.seed
-        own = {} if is_common else point
+        own = {} if is_common else without_file_names(point)
         text = to_json([self.base.seed, sorted(own.items()), repeat])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -175,16 +191,16 @@ class SweepSpec(BaseModel):
             else:
                 self.base.with_parameters(point)
         except SpecError as exc:
-            raise self._at_point(exc, point) from exc
+            raise self.at_point(exc, point) from exc
 
-    def _at_point(self, exc: SpecError, point: Mapping[str, Any]) -> SpecError:
+    def at_point(self, exc: SpecError, point: Mapping[str, Any]) -> SpecError:
         """The fault, where the plan has the value that brought it."""
         for name, value in point.items():
             is_own = exc.path == name or exc.path.startswith((f"{name}.", f"{name}["))
             if is_own or len(point) == 1:
                 place = self._place(name, value)
                 return SpecError(place, exc.found if is_own else f"{exc.path} = {exc.found}", exc.expected, exc.hint)
-        values = ", ".join(f"{name} = {value}" for name, value in point.items())
+        values = ", ".join(f"{name} = {label(value)}" for name, value in point.items())
         return SpecError("sweep", f"{exc.path} = {exc.found} at {values}"[:200], exc.expected, exc.hint)
 
     def _place(self, name: str, value: Any) -> str:
@@ -214,6 +230,7 @@ class _Template:
 
     def __init__(self, base: SimulationSpec, names: list[str]) -> None:
         canonical = {name: value for name, value in base.canonical().items() if name not in NOT_DECISIVE}
+        canonical = without_file_names(canonical)
         self._attributes = {name: attribute for name in names if (attribute := base.plain(name))}
         marks = {}
         for name in [*names, "seed"]:
@@ -250,6 +267,11 @@ class _Template:
 
     def _value(self, name: str, value: Any) -> Any:
         return checked(self._attributes[name], value, name)
+
+
+def _short(value: Any) -> Any:
+    """A value as rows hold it: a list of many numbers as a label."""
+    return label(value) if isinstance(value, list) and len(value) > 1 else value
 
 
 def _with_whole_sections(plan: dict[str, Any]) -> dict[str, Any]:

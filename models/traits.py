@@ -5,7 +5,6 @@ Imports TVB inside its functions. A class is found only through `models.componen
 
 import copy
 import importlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +37,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
     values = {
         name: _to_trait(component.attributes[name], value, inputs)
         for name, value in section.items()
-        if name not in ("class", "from_file") and value != component.attributes[name].default
+        if name not in ("class", "from_file", "file_name") and value != component.attributes[name].default
     }
     undeclared = {name: values.pop(name) for name in [*values] if _is_undeclared(cls, component, name)}
     if "from_file" in section:
@@ -96,11 +95,6 @@ def class_name(instance: Any) -> str:
         raise SpecError(
             cls.__name__, f"a class defined in {cls.__module__}", "one that workers can import",
             "put it into a module of its own and name the module in TVB_BATCH_MODULES",
-        )  # fmt: skip
-    if getattr(sys.modules.get(cls.__module__), cls.__name__, cls) is not cls:
-        raise SpecError(
-            cls.__name__, f"an object of a class that {cls.__module__} has no longer", "one of the class it has now",
-            "the module was imported again: make the object again",
         )  # fmt: skip
     return f"{cls.__module__}.{cls.__qualname__}"
 

@@ -12,7 +12,7 @@ def describe_spec(spec: SweepSpec) -> str:
     base = spec.base
     lines = [
         f"{spec.name}: {jobs_word(spec.size)}, {base.simulation_length:g} ms each",
-        f"  {base.model['class']} · {base.connectivity['from_file']} · {base.coupling['class']} · "
+        f"  {base.model['class']} · {number(base.connectivity)} · {base.coupling['class']} · "
         f"{base.integrator['class']} dt {base.integrator['dt']:g} ms · "
         f"{', '.join(monitor['class'] for monitor in base.monitors)}",
     ]

@@ -1,42 +1,43 @@
-"""The files that a spec names: found beside the spec, looked into, and copied to where the workers read them.
+"""The files that a spec names: found beside the spec, read as a worker will, and copied to where the workers are.
 
-Called by `submit.spec_file` and `submit.enqueue`. Looks into files only as far as that costs nothing: what TVB makes of
-them is seen when the first simulation is built.
+Called by `submit.spec_file`, `submit.script` and `submit.enqueue`.
 """
 
 import re
-import warnings
-import zipfile
 from pathlib import Path
-from typing import Any
 
-from models.components import connectivities
 from models.errors import InputError, SpecError
-from models.fit import check_shapes, count_regions
 from models.input_files import check_file
 from models.inputs import Inputs
 from models.paths import Storage
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec
+from submit.fitting import check_files
+from submit.look import Looked
 
-#: How often looking for numbers in a mapping is worth it. Bytes.
-_MOST_LOOKED_INTO = 64 * 2**20
+#: A file that was kept already, as `models.inputs` names it.
+_KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
+#: Files named besides the first that has a fault.
+_FEW = 5
 
 
-def locate(spec: SweepSpec, directory: Path) -> SweepSpec:
+def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> SweepSpec:
     """The same sweep with absolute paths, each of a file that is there and opens as what its name says.
 
     Parameters
     ----------
     directory : what paths of the spec are relative to
+    storage : where files are that were kept already
 
     Raises
     ------
     SpecError
-        A file is missing or damaged, or does not fit the rest of the spec.
+        A file is missing or damaged.
     """
 
     def place(path: str, file: str) -> str:
+        if storage is not None and _KEPT.fullmatch(file) and (storage.root / file).is_file():
+            return file
         found = (directory / _home(file)).absolute()
         if not found.is_file():
             raise SpecError(path, repr(file), "a file that is there", f"looked for {str(found)!r}")
@@ -48,9 +49,7 @@ def locate(spec: SweepSpec, directory: Path) -> SweepSpec:
             raise SpecError(path, f"{file}: {exc.strerror}", "a file that can be read") from exc
         return str(found)
 
-    located = spec.with_files(place)
-    _check_fit(located.base)
-    return located
+    return spec.with_files(place)
 
 
 def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
@@ -76,59 +75,47 @@ def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
     return spec.with_files(place)
 
 
-def _check_fit(spec: SimulationSpec) -> None:
-    """What is known only once the files are there: how many regions, and which ones a mapping names."""
-    regions = count_regions(spec.connectivity) or _regions_of(spec.connectivity)
-    if regions is None:
-        return
-    check_shapes(spec, regions)
-    mapping = spec.surface["region_mapping_data"] if spec.surface is not None else {}
-    absent = [index for index in _indices_of(mapping) if not 0 <= index < regions]
-    if absent:
-        raise SpecError(
-            "surface.region_mapping_data.from_file", f"region {absent[0]}", f"0 to {regions - 1}, the connectivity's"
-        )
+def look(spec: SweepSpec, storage: Storage | None = None) -> list[str]:
+    """Read every file of a sweep once; gives a line for each thing that TVB would leave out or run unmeant.
+
+    Parameters
+    ----------
+    spec : its files are absolute, or kept in the storage
+
+    Raises
+    ------
+    SpecError
+        TVB would fail at a file, or compute with nonsense; the first one, and how many more there are.
+    """
+    looked = Looked(storage)
+    faults: list[SpecError] = []
+    of_base = _fault(spec.base, looked)
+    for point, simulation in spec.distinct():
+        fault = _fault(simulation, looked)
+        if fault is not None:
+            # What the base has too is no matter of the point.
+            faults.append(fault if str(fault) == str(of_base) else spec.at_point(fault, point))
+    if faults:
+        raise _first(faults)
+    return looked.warnings()
 
 
-def _regions_of(connectivity: dict[str, Any]) -> int | None:
-    """How many lines the weights of a TVB zip have."""
-    path = Path(connectivity.get("from_file", ""))
-    if path.suffix != ".zip":
-        return None
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if re.search(r"(^|/)[^/]*weights[^/]*\.txt$", name)]
-        if not any("weights" in name for name in archive.namelist()):
-            raise SpecError(
-                "connectivity.from_file", f"{path.name}, without weights", "a TVB connectivity zip: weights, centres, "
-                "tract_lengths",
-            )  # fmt: skip
-        if not names or archive.getinfo(names[0]).file_size > _MOST_LOOKED_INTO:
-            return None
-        lines = archive.read(names[0]).splitlines()
-    return sum(1 for line in lines if line.strip() and not line.lstrip().startswith(b"#"))
-
-
-def _indices_of(mapping: dict[str, Any]) -> list[int]:
-    """The lowest and the highest region that a mapping written as text names."""
-    given = mapping.get("array_data")
-    if isinstance(given, list):
-        return [min(given), max(given)] if given else []
-    file = mapping.get("from_file", "")
-    if file.startswith("regionMapping_"):
-        regions = int(file.rsplit("_", 1)[1].removesuffix(".txt"))  # tvb-data names them so.
-        return [regions - 1] if f"connectivity_{regions}.zip" in connectivities() else []
-    path = Path(file)
-    if path.suffix != ".txt" or path.stat().st_size > _MOST_LOOKED_INTO:
-        return []
-    import numpy as np
-
+def _fault(simulation: SimulationSpec, looked: Looked) -> SpecError | None:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            indices = np.loadtxt(path, dtype=int)
-    except ValueError as exc:
-        reason = f"{path.name}: {str(exc).splitlines()[0]}"
-        raise SpecError("surface.region_mapping_data.from_file", reason, "one region's index for each vertex") from exc
-    return [int(indices.min()), int(indices.max())] if indices.size else []
+        check_files(simulation, looked)
+    except SpecError as exc:
+        return exc
+    return None
+
+
+def _first(faults: list[SpecError]) -> SpecError:
+    first, *rest = list({str(fault): fault for fault in faults}.values())
+    if not rest:
+        return first
+    names = list(dict.fromkeys(fault.found.split(": ")[0] for fault in rest))
+    more = f"; and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    also = f"faults too: {'; '.join(names[:_FEW])}{more}"
+    return SpecError(first.path, first.found, first.expected, f"{first.hint}; {also}" if first.hint else also)
 
 
 def _home(given: str) -> Path:

@@ -137,7 +137,10 @@ def _everything(
     measured = sorted({name for found in metrics.values() for name in found})
     reasons = ["missing_metrics"] if any(missing.values()) else []
     columns = (*fields, *swept, *measured, *reasons)
-    values = {job.gid: {**job.parameters, **metrics[job.gid], "missing_metrics": missing[job.gid]} for job in jobs}
+    values = {
+        job.gid: {**job_as_dict(job)["parameters"], **metrics[job.gid], "missing_metrics": missing[job.gid]}
+        for job in jobs
+    }
     rows = [{name: value_of(job, name, values[job.gid]) for name in columns} for job in jobs]
     return Listing(columns, rows)
 

@@ -21,6 +21,7 @@ from models.sweep import sweep_spec
 from models.tables import Sweep as SweepRow
 from models.traits import describe
 from submit.enqueue import enqueue
+from submit.files import locate, look
 from submit.local import local_workers
 from submit.results import Job, Sweep
 from submit.simulator import describe_simulator
@@ -93,18 +94,21 @@ def submit(
         "samples": samples, "repeats": repeats, "where": where, "common_random_numbers": common_random_numbers,
     }  # fmt: skip
     spec = sweep_spec(name, base, {key: value for key, value in plan.items() if value is not None})
+    spec = locate(spec, Path(), settings.storage)
+    for warning in look(spec, settings.storage):
+        warnings.warn(warning, UserWarning, stacklevel=2)
     catalogue = _catalogue(settings)
     if workers is None:
         try:
             check_broker(settings)
         except BrokerError as exc:
             raise BrokerError(f"{exc}; or run it on this machine with submit(..., workers=4)") from exc
-        row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse, note=_note)
+        row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse)
         return Sweep(row, catalogue, settings)
     stack = ExitStack()
     local = stack.enter_context(local_workers(settings, min(workers, spec.size)))
     atexit.register(stack.close)
-    row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse, note=_note)
+    row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse)
     return Sweep(row, catalogue, local.settings, local=stack, check=local.check)
 
 
@@ -124,10 +128,6 @@ def find(key: str, data_dir: Path | str | None = None) -> Sweep | Job:
 
 def _catalogue(settings: Settings) -> Catalogue:
     return Catalogue.open(settings.database, create=settings.database.startswith("sqlite"))
-
-
-def _note(line: str) -> None:
-    warnings.warn(line, stacklevel=5)
 
 
 def _values(values: Mapping[str, Any] | None, inputs: Inputs) -> dict[str, Any] | None:

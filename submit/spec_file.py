@@ -16,7 +16,7 @@ import yaml
 
 from models.errors import InputError, SpecError
 from models.sweep import SweepSpec, sweep
-from submit.files import locate
+from submit.files import locate, look
 
 #: A larger file is no spec.
 MOST_BYTES = 2**20
@@ -27,10 +27,14 @@ MOST_VALUES = 200_000
 Lines = Callable[[str], int | None]
 
 
-def load(file: str) -> SweepSpec:
+def load(file: str, tell: Callable[[str], None] = lambda _: None) -> SweepSpec:
     """The validated sweep that `file` describes; `-` reads YAML from standard input.
 
     Files are named relative to the spec; the sweep holds their absolute paths.
+
+    Parameters
+    ----------
+    tell : is given a line for each thing in a file that TVB leaves out, or runs unmeant
 
     Raises
     ------
@@ -44,7 +48,10 @@ def load(file: str) -> SweepSpec:
             raise SpecError("", f"a {type(values).__name__}", "a mapping with model, integrator, monitors ...")
         values = {"name": _default_name(name), **values}
         directory = Path(name).parent if file != "-" else Path()
-        return locate(sweep(_read_points(values, directory)), directory)
+        located = locate(sweep(_read_points(values, directory)), directory)
+        for warning in look(located):
+            tell(warning)
+        return located
     except SpecError as exc:
         line = lines(exc.path)
         raise exc.at(f"{name}:{line}" if line else name) from exc

@@ -65,7 +65,7 @@ def job_as_dict(job: Job) -> dict[str, Any]:
         "number": job.number,
         "status": str(job.status),
         "progress": job.progress,
-        "parameters": dict(job.parameters),
+        "parameters": {name: _brief(value) for name, value in job.parameters.items()},
         "parameters_hash": job.parameters_hash,
         "seed": job.seed,
         "attempt": job.attempt,
@@ -138,7 +138,13 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
     metrics = catalogue.metrics([found.gid])[found.gid]
     missing = catalogue.missing_metrics([found.gid])[found.gid]
     measured = {"metrics": metrics, "missing_metrics": missing}
-    return {**job_as_dict(found), **measured, "outputs": outputs, "attempts": attempts}
+    whole = {**job_as_dict(found), "parameters": dict(found.parameters)}
+    return {**whole, **measured, "outputs": outputs, "attempts": attempts}
+
+
+def _brief(value: Any) -> Any:
+    """A value as lists show it: an object, a file or many numbers as a label; `show --json` has all of them."""
+    return number(value) if isinstance(value, dict | list) else value
 
 
 def _time(value: Any) -> str | None:

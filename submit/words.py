@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-from models.components import components, roles
+from models.labels import label
 from models.status import Status
 from models.tables import Job
 
@@ -80,25 +79,8 @@ def parameters(job: Job) -> str:
 
 
 def number(value: object) -> str:
-    """A parameter's value in few letters; a TVB object by its file, or its class and what is not default of it."""
-    if isinstance(value, Mapping):
-        return str(value["from_file"]) if "from_file" in value else _object(value)
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):
-        return "+".join(map(number, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _object(section: Mapping[str, Any]) -> str:
-    name = str(section.get("class"))
-    # Some classes of different roles share a name.
-    namesakes = [components(role)[name].attributes for role in roles() if name in components(role)]
-    known = next((attributes for attributes in namesakes if {*section} - {"class"} <= {*attributes}), {})
-    changed = [
-        f"{key}={number(value[0] if isinstance(value, list) and len(value) == 1 else value)}"
-        for key, value in section.items()
-        if key in known and value != known[key].default
-    ]
-    return f"{name}({', '.join(changed)})" if changed else name
+    """A parameter's value in few letters."""
+    return label(value)
 
 
 def short_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

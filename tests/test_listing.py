@@ -86,7 +86,7 @@ def test_a_csv_file_has_everything_and_is_one(filled) -> None:
     assert [row["status"] for row in rows] == ["FINISHED", "ERROR", "PENDING", "PENDING"]
     assert [row["mean"] for row in rows] == ["0.5", "", "", ""]
     assert rows[1]["error"] == "disk [red]full\nreally"
-    assert json.loads(rows[0]["model"])["omega"] == [2.0]
+    assert rows[0]["model"] == "Kuramoto(omega=2)"
     assert "monitors[0].mean" not in rows[0]
 
 

@@ -162,7 +162,7 @@ class Outputs:
         header = Header(
             gid=gid,
             datatype=series.datatype,
-            title=(spec.title and fill(spec.title, spec.parameters()))
+            title=(spec.title and fill(spec.title, spec.words()))
             or f"{'Regions' if series.datatype == 'TimeSeriesRegion' else ''} {name}".strip(),
             sample_period=float(monitor.period),
             start_time=0.0,
@@ -275,7 +275,7 @@ def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, 
         "job": str(claim.gid),
         "attempt": str(claim.attempt),
         "engine": engine,
-        "versions": json.dumps(versions(spec), sort_keys=True),
+        "versions": json.dumps(versions(), sort_keys=True),
         "host": platform.node(),
         "machine": platform.machine(),
     }

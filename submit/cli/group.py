@@ -105,17 +105,13 @@ def load(spec: str, file_format: str | None = None) -> SweepSpec:
     from models.sweep import sweep_spec
     from submit.spec_file import load
 
-    sweep = load(spec)
+    told: list[str] = []
+    sweep = load(spec, told.append)
     if file_format:
         sweep = sweep_spec(sweep.name, sweep.base.with_parameters({"format": file_format}), sweep.plan)
-    for warning in sweep.warnings():
+    for warning in (*told, *sweep.warnings()):
         click.echo(f"Warning: {warning}", err=True)
     return sweep
-
-
-def note(line: str) -> None:
-    """Tell the person something beside the results."""
-    click.echo(f"Note: {line}", err=True)
 
 
 def json_option(function: Callable[..., None]) -> Callable[..., None]:

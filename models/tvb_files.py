@@ -1,0 +1,227 @@
+"""Reads files as TVB's own readers do, with NumPy alone: the client knows at once what a worker will get.
+
+Called by `models.contents` and `models.readers`. TVB takes the first member of a zip whose name holds a word, reads
+texts with `numpy.loadtxt`, and takes a member that it cannot read as empty where it is optional;
+`tests/test_tvb_files.py` compares every form with TVB 2.10. Imports NumPy, SciPy and h5py inside its functions.
+"""
+
+import bz2
+import codecs
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+#: What a text begins with that says how its letters are written, and the name of the form.
+_MARKS = (
+    (codecs.BOM_UTF8, "a byte order mark"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
+)  # fmt: skip
+_TEXTS = (".txt", ".csv")
+
+
+class UnreadableError(ValueError):
+    """A file holds what TVB cannot read or use.
+
+    Parameters
+    ----------
+    found : the member or array, and what is wrong with it
+    expected : what would have been right
+    hint : what to do
+    is_fatal : whether TVB fails even where the member is optional
+    """
+
+    def __init__(self, found: str, expected: str = "", hint: str = "", *, is_fatal: bool = False) -> None:
+        self.found, self.expected, self.hint, self.is_fatal = found, expected, hint, is_fatal
+        super().__init__(found)
+
+
+class Members:
+    """The members of a zip, found and read as `tvb.basic.readers.ZipReader` does it."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.names = archive.namelist()
+        #: Those that were read, or tried, by the word that they were found by.
+        self.taken: dict[str, str] = {}
+
+    def find(self, word: str) -> str | None:
+        """The first member whose name, folders included, holds the word."""
+        return next((name for name in self.names if word in name and not name.startswith("__MACOSX")), None)
+
+    def read(self, word: str, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
+        """The array in the member that the word finds; None where TVB gives None.
+
+        Raises
+        ------
+        UnreadableError
+            There is no such member, or TVB cannot read it.
+        """
+        name = self.find(word)
+        if name is None:
+            raise UnreadableError(f"no member {word!r}{self._near(word)}")
+        self.taken[word] = name
+        if name.endswith(".bz2") and "/" in name:
+            hint = "put it at the top of the zip"
+            raise UnreadableError(f"{name}: TVB unpacks no .bz2 in a folder", hint=hint, is_fatal=True)
+        return read_content(self._archive.read(name), name, dtype, columns)
+
+    def content(self, name: str) -> bytes:
+        """What a member holds, unpacked."""
+        content = self._archive.read(name)
+        return bz2.decompress(content) if name.endswith(".bz2") else content
+
+    def _near(self, word: str) -> str:
+        near = [name for name in self.names if word.lower() in name.lower() and not name.startswith("__MACOSX")]
+        return f", only {near[0]} (TVB's names are lower case)" if near else ""
+
+
+def read_content(content: bytes, name: str, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
+    """The array that `tvb.basic.readers.FileReader` reads from a member of a zip; None where it gives None.
+
+    Raises
+    ------
+    UnreadableError
+        It cannot read it.
+    """
+    import numpy as np
+
+    try:
+        if name.endswith(".h5"):
+            return np.array([])
+        if name.endswith(".bz2"):
+            return _loadtxt(io.StringIO(bz2.decompress(content).decode()), dtype, columns)
+        if name.endswith(".txt"):
+            return _loadtxt(io.BytesIO(content), dtype, columns)
+        if name.endswith((".npy", ".npz")):
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        if name.endswith(".mtx"):
+            from scipy import io as scipy_io
+
+            return scipy_io.mmread(io.BytesIO(content))
+    except (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as exc:
+        raise UnreadableError(f"{name}: {_reason(exc, content, name)}") from exc
+    if name.endswith(".mat"):
+        raise UnreadableError(f"{name}: TVB reads no MATLAB file in a zip")
+    return None
+
+
+def read_text(path: Path, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
+    """The table of a text, plain or as .bz2, as `numpy.loadtxt` reads the file itself.
+
+    Raises
+    ------
+    UnreadableError
+        It holds something else.
+    """
+    content = path.read_bytes()
+    try:
+        plain = bz2.decompress(content) if path.name.lower().endswith(".bz2") else content
+        return _loadtxt(io.StringIO(without_mark(plain).decode()), dtype, columns)
+    except (ValueError, OSError, EOFError) as exc:
+        raise UnreadableError(_reason(exc, content, path.name)) from exc
+
+
+def read_array_file(path: Path) -> Any:
+    """The array of a .npy file, or the numbers of a .txt or .csv file.
+
+    Raises
+    ------
+    UnreadableError
+        There is none in it.
+    """
+    import numpy as np
+
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as exc:
+            raise UnreadableError(f"no NumPy array ({one_line(exc)})") from exc
+    if suffix not in _TEXTS:
+        raise UnreadableError("cannot be read as an array; expected .npy, .txt or .csv")
+    content = without_mark(path.read_bytes())
+    try:
+        return _loadtxt(io.StringIO(content.decode()), float, None, delimiter="," if suffix == ".csv" else None)
+    except ValueError as exc:
+        raise UnreadableError(f"no table of numbers ({one_line(exc)})") from exc
+
+
+# ------------------------------------------------------------------------------------------------ byte order marks
+
+
+def without_mark(content: bytes) -> bytes:
+    """The text without UTF-8's byte order mark, which Windows writes and TVB reads as three letters."""
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def marked_members(path: Path) -> list[str]:
+    """The members of a zip, or the text itself, that begin with UTF-8's byte order mark."""
+    if path.suffix.lower() in _TEXTS:
+        with path.open("rb") as file:
+            return [path.name] if file.read(3) == codecs.BOM_UTF8 else []
+    if path.suffix.lower() != ".zip":
+        return []
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.lower().endswith(_TEXTS)]
+        return [name for name in names if _begins(archive, name) == codecs.BOM_UTF8]
+
+
+def without_marks(path: Path) -> io.BytesIO | None:
+    """The same zip or text without byte order marks; None when it has none."""
+    marked = marked_members(path)
+    if not marked:
+        return None
+    if path.suffix.lower() in _TEXTS:
+        return io.BytesIO(without_mark(path.read_bytes()))
+    made = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            content = old.read(member)
+            # With its own date, and so the same bytes each time.
+            entry = zipfile.ZipInfo(member.filename, member.date_time)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(entry, without_mark(content) if member.filename in marked else content)
+    return made
+
+
+def _begins(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as member:
+        return member.read(3)
+
+
+# --------------------------------------------------------------------------------------------------------- reasons
+
+
+def one_line(exc: BaseException) -> str:
+    """What an exception says, in one line of at most 200 letters."""
+    text = " ".join(str(exc).split())
+    text = re.sub(r"'([^']{30})[^']{10,}'", r"'\1...'", text)
+    # NumPy counts these rows from 0, and columns from 1.
+    text = re.sub(r"at row (\d+), column", lambda match: f"in row {int(match[1]) + 1}, column", text)
+    return text[:200].rstrip(". ") or type(exc).__name__
+
+
+def _loadtxt(stream: Any, dtype: Any, columns: Sequence[int] | None, delimiter: str | None = None) -> Any:
+    import numpy as np
+
+    with warnings.catch_warnings(action="ignore"):  # An empty file is an empty array.
+        return np.loadtxt(stream, dtype=dtype, usecols=columns, delimiter=delimiter)
+
+
+def _reason(exc: BaseException, content: bytes, name: str) -> str:
+    """Why a text cannot be read, and how it is written if that is why."""
+    short = name.rpartition("/")[2]
+    if short.startswith("._"):
+        return f"a file of macOS's own, which TVB takes for {short[2:]}; remove the `._` files from the zip"
+    for mark, form in _MARKS:
+        if content.startswith(mark):
+            return f"begins with {form}; save it as plain text"
+    line = next((line for line in content[:65536].splitlines() if line.strip() and not line.startswith(b"#")), b"")
+    if name.endswith(".txt") and b";" in line:
+        return f"numbers are separated by semicolons; expected blanks and decimal points ({one_line(exc)})"
+    if name.endswith(".txt") and b"," in line:
+        return f"commas in it; expected blanks between numbers, and decimal points ({one_line(exc)})"
+    return one_line(exc)

@@ -1,0 +1,157 @@
+"""Looks into the files of a spec, each once, and tells what a worker would stumble over or leave out.
+
+Called by `submit.files` and `submit.fitting`. What it says names a file as the person wrote it.
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from models.array_rules import check_arrays, check_no_nan
+from models.components import Attribute, Component, data_files, find
+from models.contents import Contents, read_contents
+from models.errors import SpecError
+from models.paths import Storage
+from models.tvb_files import UnreadableError, read_array_file
+
+#: Where tvb-data has the files of a role.
+_FOLDERS = {
+    "connectivity": "connectivity", "surface": "surfaceData", "region_mapping": "regionMapping", "sensors": "sensors",
+    "projection": "projectionMatrix", "local_connectivity": "local_connectivity",
+}  # fmt: skip
+#: Files named in a warning that many share.
+_FEW = 3
+#: Warnings printed of one spec.
+_MOST = 12
+
+_Fault = tuple[str, str, str]
+
+
+class Looked:
+    """What was found in files and arrays.
+
+    Parameters
+    ----------
+    storage : where files are that were kept before, as `inputs/<sha256><suffix>`
+    """
+
+    def __init__(self, storage: Storage | None = None) -> None:
+        self._storage = storage
+        self._datatypes: dict[str, Contents | UnreadableError] = {}
+        self._arrays: dict[str, Any] = {}
+        #: Who has what is worth a warning.
+        self._notes: dict[str, list[str]] = {}
+
+    def datatype(self, role: str, section: dict[str, Any], path: str) -> Contents | None:
+        """The arrays of a section, from its file and from what it says itself; None where they are not known.
+
+        Raises
+        ------
+        SpecError
+            TVB would fail, or compute with nonsense.
+        """
+        key = f"{role} {json.dumps(section, sort_keys=True)}"
+        if key not in self._datatypes:
+            try:
+                self._datatypes[key] = self._read(role, section, path)
+            except UnreadableError as exc:
+                self._datatypes[key] = exc
+        found = self._datatypes[key]
+        if isinstance(found, UnreadableError):
+            raise _spec_error(found, section, f"{path}.from_file" if "from_file" in section else path)
+        return found if found.arrays else None
+
+    def array(self, value: dict[str, Any], path: str) -> Any:
+        """The array of `{from_file: ...}`.
+
+        Raises
+        ------
+        SpecError
+            There is none in it, or it holds NaN.
+        """
+        file = value["from_file"]
+        if file not in self._arrays:
+            try:
+                array = read_array_file(self._place(file))
+                check_no_nan(array)
+                self._arrays[file] = array
+            except UnreadableError as exc:
+                self._arrays[file] = exc
+        found = self._arrays[file]
+        if isinstance(found, UnreadableError):
+            raise _spec_error(found, value, f"{path}.from_file")
+        return found
+
+    def warnings(self) -> list[str]:
+        """A line for each thing that was noted, with the files that have it."""
+        lines = []
+        for note, owners in self._notes.items():
+            more = f" and {len(owners) - _FEW} more" if len(owners) > _FEW else ""
+            lines.append(f"{', '.join(owners[:_FEW])}{more}: {note}")
+        if len(lines) > _MOST:
+            lines[_MOST:] = [f"{len(lines) - _MOST} more of such warnings"]
+        return lines
+
+    def _read(self, role: str, section: dict[str, Any], path: str) -> Contents:
+        component = find(role, section["class"], path)
+        arrays: dict[str, Any] = {}
+        contents, is_shipped = Contents(arrays), False
+        if "from_file" in section:
+            file = section["from_file"]
+            is_shipped = file in data_files(role)
+            place = _shipped(role, file) if is_shipped else self._place(file)
+            if place is None:
+                return contents
+            contents = read_contents(component, place)
+        own = self._own(component, section, path)
+        contents = Contents({**contents.arrays, **own}, contents.names, contents.notes)
+        if contents.arrays and not (is_shipped and not own):
+            for note in (*contents.notes, *check_arrays(role, contents)):
+                owners = self._notes.setdefault(note, [])
+                owner = shown(section) or path
+                if owner not in owners:
+                    owners.append(owner)
+        return contents
+
+    def _own(self, component: Component, section: dict[str, Any], path: str) -> dict[str, Any]:
+        """The arrays that the section gives itself."""
+        return {
+            name: self._value(component.attributes[name], value, f"{path}.{name}")
+            for name, value in section.items()
+            if name in component.attributes and component.attributes[name].type in ("array", "sparse")
+            and value is not None and name != "speed"
+        }  # fmt: skip
+
+    def _value(self, attribute: Attribute, value: Any, path: str) -> Any:
+        import numpy as np
+
+        if not isinstance(value, dict):
+            return np.array(value, dtype={"f": float, "i": int, "b": bool, "U": str}[attribute.dtype])
+        place = self._place(value["from_file"])
+        if attribute.type == "sparse":
+            found = read_contents(find("local_connectivity", "LocalConnectivity", path), place)
+            return found.arrays["matrix"]
+        # Whether NaN matters is the datatype's own rule.
+        return read_array_file(place)
+
+    def _place(self, file: str) -> Path:
+        return Path(file) if self._storage is None or Path(file).is_absolute() else self._storage.root / file
+
+
+def shown(section: dict[str, Any]) -> str:
+    """A file as the person wrote it; empty for arrays."""
+    return str(section.get("file_name") or section.get("from_file") or "")
+
+
+def _shipped(role: str, file: str) -> Path | None:
+    found = find_spec("tvb_data")
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / _FOLDERS[role] / file
+
+
+def _spec_error(exc: UnreadableError, section: dict[str, Any], path: str) -> SpecError:
+    name = shown(section)
+    found = f"{name}: {exc.found}" if name else exc.found
+    return SpecError(path, found, exc.expected or "a file that TVB can read", exc.hint)
