@@ -6,7 +6,6 @@ named only when the operator allows the module they are in.
 """
 
 import difflib
-import importlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,17 +125,27 @@ def _own(role: str, name: str, path: str) -> Component:
     return _own_component(role, name, path)
 
 
-@cache
 def _own_component(role: str, name: str, path: str) -> Component:
-    from models.introspect import describe_class, role_of
+    from models.introspect import role_of
+    from models.own_modules import load
 
     module, _, class_name = name.rpartition(".")
     try:
-        cls = getattr(importlib.import_module(module), class_name)
-    except (ImportError, AttributeError) as exc:
-        raise SpecError(f"{path}.class", repr(name), "a class that can be imported", str(exc)) from exc
+        cls = getattr(load(module), class_name)
+    except Exception as exc:
+        # A person's own module may raise anything.
+        reason = f"{type(exc).__name__}: {exc}"
+        raise SpecError(f"{path}.class", repr(name), "a class that can be imported", reason) from exc
     if not isinstance(cls, type) or role_of(cls) != role:
         raise SpecError(f"{path}.class", repr(name), f"a subclass of TVB's {_words(role)}")
+    return _described(role, name, cls)
+
+
+@cache
+def _described(role: str, name: str, cls: type) -> Component:
+    """Once for each class: one that was imported again may declare something else."""
+    from models.introspect import describe_class
+
     return _component(role, name, json.loads(json.dumps(describe_class(cls))))
 
 

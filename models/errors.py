@@ -51,6 +51,13 @@ class InputError(TvbBatchError):
     """A file the simulation needs (connectivity ...) is missing or damaged."""
 
 
+class SourceError(TvbBatchError):
+    """A module of the operator's cannot be imported on this host, or is not the one that was submitted."""
+
+    #: Another host may have the right one, and so may this one once it was brought up to date.
+    retryable = True
+
+
 class ConfigureError(TvbBatchError):
     """TVB cannot make a simulation of the spec; the message names the part of the spec that it refused."""
 

@@ -62,6 +62,9 @@ class Sweep(Base):
     priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher one start first")
     is_paused: Mapped[bool] = mapped_column(default=False, comment="its waiting jobs are not started")
     queue: Mapped[str] = mapped_column(String(16), default="short", comment="short or long, by estimated cost")
+    sources: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), comment="digests of the operator's modules where it was submitted"
+    )
 
     jobs: Mapped[list["Job"]] = relationship(back_populates="sweep", lazy="raise")
 

@@ -5,6 +5,7 @@ Imports TVB inside its functions. A class is found only through `models.componen
 
 import copy
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,11 @@ def class_name(instance: Any) -> str:
         raise SpecError(
             cls.__name__, f"a class defined in {cls.__module__}", "one that workers can import",
             "put it into a module of its own and name the module in TVB_BATCH_MODULES",
+        )  # fmt: skip
+    if getattr(sys.modules.get(cls.__module__), cls.__name__, cls) is not cls:
+        raise SpecError(
+            cls.__name__, f"an object of a class that {cls.__module__} has no longer", "one of the class it has now",
+            "the module was imported again: make the object again",
         )  # fmt: skip
     return f"{cls.__module__}.{cls.__qualname__}"
 

@@ -15,7 +15,8 @@ from models.errors import SpecError
 from models.names import get
 from models.names import parameters as named
 from models.paths import Storage
-from models.spec import SimulationSpec
+from models.sources import OF_DATA, OF_METRICS, entries
+from models.spec import simulation
 from models.status import Status
 from models.tables import Attempt, Job, Output, Sweep
 from submit.describe import describe_plan
@@ -60,6 +61,7 @@ def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
         *_section("times", _pairs(_times(job))),
         *_section("metrics", _metrics(catalogue, job, outputs)),
         *_section("files", _files(outputs, storage)),
+        *_section("own modules", _pairs({**entries(job.versions, OF_DATA), **entries(job.versions, OF_METRICS)})),
         *_section("error", _error(job)),
         *_section("starts that did not finish it", _attempts(catalogue.attempts(job.gid))),
         *_section("again", _again(job, outputs, storage)),
@@ -102,8 +104,11 @@ def _of_base(job: Job, name: str) -> str:
 
 
 def _spec(job: Job) -> dict[str, Any]:
-    spec = SimulationSpec.model_validate(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
-    return spec.canonical()
+    try:
+        return simulation(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed}).canonical()
+    except SpecError:
+        # A class of its own is not here, or was edited since.
+        return dict(job.sweep.base)
 
 
 def _rest(spec: Mapping[str, Any], job: Job) -> dict[str, str]:

@@ -4,6 +4,7 @@ Called by the command line. Checks first whatever could leave rows behind that n
 """
 
 import contextlib
+from collections.abc import Callable
 
 from celery import Celery
 
@@ -18,14 +19,16 @@ from submit.files import keep
 
 
 def enqueue(
-    catalogue: Catalogue, app: Celery, spec: SweepSpec, storage: Storage, *, reuse: bool = True, priority: int = 0
-) -> Sweep:
+    catalogue: Catalogue, app: Celery, spec: SweepSpec, storage: Storage, *, reuse: bool = True, priority: int = 0,
+    note: Callable[[str], None] = lambda line: None,
+) -> Sweep:  # fmt: skip
     """Add a sweep and publish its first jobs; the workers publish the rest.
 
     Parameters
     ----------
     reuse : take over the results of equal simulations that have finished before
     priority : jobs of sweeps with a higher one start first
+    note : called with lines for the person
 
     Raises
     ------
@@ -33,7 +36,7 @@ def enqueue(
         Nothing was added.
     """
     kept, inputs = keep(spec, storage), Inputs(storage)
-    sweep = catalogue.add_sweep(kept, reuse=reuse, priority=priority)
+    sweep = catalogue.add_sweep(kept, reuse=reuse, priority=priority, note=note)
     # Until a row names them `prune` spares inputs for a while; a very large sweep may have taken longer.
     if not all(inputs.reserve(file) for file in kept.files()):
         keep(spec, storage)

@@ -103,12 +103,12 @@ def submit(
             check_broker(settings)
         except BrokerError as exc:
             raise BrokerError(f"{exc}; or run it on this machine with submit(..., workers=4)") from exc
-        row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse)
+        row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse, note=_note)
         return Sweep(row, catalogue, settings)
     stack = ExitStack()
     local = stack.enter_context(local_workers(settings, min(workers, spec.size)))
     atexit.register(stack.close)
-    row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse)
+    row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse, note=_note)
     return Sweep(row, catalogue, local.settings, local=stack, check=local.check)
 
 
@@ -128,6 +128,10 @@ def find(key: str, data_dir: Path | str | None = None) -> Sweep | Job:
 
 def _catalogue(settings: Settings) -> Catalogue:
     return Catalogue.open(settings.database, create=settings.database.startswith("sqlite"))
+
+
+def _note(line: str) -> None:
+    warnings.warn(line, stacklevel=5)
 
 
 def _values(values: Mapping[str, Any] | None, inputs: Inputs) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "
 os.environ["TVB_BATCH_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "d" / "tvb-batch")
 
 from models.catalogue import Catalogue  # noqa: E402
+from models.components import allowed  # noqa: E402
+from models.own_modules import forget  # noqa: E402
 from models.queue import make_app  # noqa: E402
 from models.settings import Settings, load_settings  # noqa: E402
 from submit.local import environment, private_redis, worker_command  # noqa: E402
@@ -74,6 +76,14 @@ def settings(tmp_path: Path, broker_url: str) -> Settings:
     with make_app(settings).connection_for_write() as connection:
         connection.default_channel.client.flushall()
     return settings
+
+
+@pytest.fixture(autouse=True)
+def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The modules that a test allows and imports are its own: their folder goes with it."""
+    monkeypatch.setattr("models.components._allowed", set(allowed()))
+    yield
+    forget()
 
 
 @pytest.fixture

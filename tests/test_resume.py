@@ -290,7 +290,7 @@ def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, cata
     elif how == "part removed":
         unfinished.unlink()
     elif how == "version":
-        monkeypatch.setattr("worker.run.versions", lambda: {"numpy": "1.0"})
+        monkeypatch.setattr("worker.run.versions", lambda spec: {"numpy": "1.0"})
     elif how == "spec":
         claim = catalogue.claim(gid, "x", LEASE)
         claim = dataclasses.replace(claim, parameters={**claim.parameters, "coupling.a": 0.5})

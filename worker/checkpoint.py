@@ -6,7 +6,6 @@ it is code. Whoever wrote it, even a worker that had lost the job, it leads to t
 """
 
 import hashlib
-import importlib.util
 import json
 import platform
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.components import allowed
 from models.paths import CHECKPOINT, part
+from models.sources import OF_METRICS
 from worker.engines.state import Snapshot
 from worker.h5.verify import as_output_error, sync
 
@@ -59,17 +58,12 @@ class Checkpoint:
 
 def fingerprint(parameters_hash: str, versions: Mapping[str, str]) -> dict[str, str]:
     """What must be the same for a simulation to go on with the same bits: the job, the program and the machine."""
-    modules = hashlib.sha256()
-    for module in sorted(allowed()):
-        found = importlib.util.find_spec(module)
-        if found is not None and found.origin is not None and Path(found.origin).is_file():
-            modules.update(Path(found.origin).read_bytes())
     return {
         "format": str(FORMAT),
         "parameters_hash": parameters_hash,
         "machine": f"{platform.machine()} {' '.join(_features())} {' '.join(platform.libc_ver())}",
-        "modules": modules.hexdigest(),
-        **versions,
+        # What is measured of a finished series is no part of the way there.
+        **{name: text for name, text in versions.items() if not name.startswith(OF_METRICS)},
     }
 
 

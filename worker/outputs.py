@@ -275,7 +275,7 @@ def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, 
         "job": str(claim.gid),
         "attempt": str(claim.attempt),
         "engine": engine,
-        "versions": json.dumps(versions(), sort_keys=True),
+        "versions": json.dumps(versions(spec), sort_keys=True),
         "host": platform.node(),
         "machine": platform.machine(),
     }

@@ -21,10 +21,12 @@ from models.h5 import open_h5
 from models.inputs import Inputs
 from models.paths import Storage
 from models.settings import Settings, load_settings
-from models.spec import simulation
+from models.sources import OF_METRICS, modules_of
+from models.spec import SimulationSpec, simulation
 from worker.engines import reference
 from worker.h5.tvb2 import PROVENANCE
 from worker.log import results_only
+from worker.own_code import import_all
 from worker.simulator import build_simulator
 from worker.tasks import import_tvb
 from worker.versions import versions
@@ -51,16 +53,20 @@ def rerun(path: Path, settings: Settings) -> Comparison:
     ------
     InputError
         The file carries no provenance, or one of its inputs is neither in it nor in the data directory.
+    SourceError
+        A module with one of its classes cannot be imported.
     """
     with _opened(path) as file, tempfile.TemporaryDirectory() as directory:
         provenance = file[PROVENANCE]
-        spec = simulation(json.loads(str(provenance.attrs["spec"])))
+        values = json.loads(str(provenance.attrs["spec"]))
+        import_all(settings.cache_dir, modules_of(values))
+        spec = simulation(values)
         storage = Storage(Path(directory))
         for name in spec.files():
             _restore(name, provenance, storage, settings.storage)
         simulator = build_simulator(spec, Inputs(storage))
         monitor = int(provenance.attrs["monitor"])
-        result = Comparison(circumstances=_circumstances(provenance))
+        result = Comparison(circumstances=_circumstances(provenance, spec))
         for chunk in reference.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
             samples = chunk.samples[monitor]
             if samples is not None:
@@ -112,12 +118,12 @@ def _compare(result: Comparison, file: h5py.File, samples: reference.Samples) ->
         result.largest_difference = max(result.largest_difference, float(finite.max()) if finite.size else 0.0)
 
 
-def _circumstances(provenance: h5py.Group) -> tuple[str, ...]:
+def _circumstances(provenance: h5py.Group, spec: SimulationSpec) -> tuple[str, ...]:
     then: Mapping[str, Any] = json.loads(str(provenance.attrs["versions"]))
-    now = versions()
-    found = [
-        f"{name}: {then.get(name)}, now {now.get(name)}" for name in {**then, **now} if then.get(name) != now.get(name)
-    ]
+    now = versions(spec)
+    # Metrics are no part of the data.
+    names = [name for name in {**then, **now} if not name.startswith(OF_METRICS)]
+    found = [f"{name}: {then.get(name)}, now {now.get(name)}" for name in names if then.get(name) != now.get(name)]
     if (machine := str(provenance.attrs.get("machine", ""))) != platform.machine():
         found.append(f"machine: {machine}, now {platform.machine()}")
     if (host := str(provenance.attrs.get("host", ""))) != platform.node():

@@ -22,6 +22,7 @@ from worker.checkpoint import Checkpoint
 from worker.engines import choose, is_worth_compiling, reference, state
 from worker.h5.writer import DamagedError
 from worker.outputs import Outputs, clear
+from worker.own_code import check, import_all
 from worker.pulse import Pulse, StoppedError
 from worker.simulator import build_simulator
 from worker.versions import versions
@@ -44,9 +45,13 @@ def run_job(
     ------
     CanceledError, StoppedError, LeaseLostError
         The job was taken away between two chunks.
+    SourceError
+        The operator's modules are not those that were submitted.
     TvbBatchError
-        The fault, in words for a person.
+        Another fault, in words for a person.
     """
+    import_all(settings.cache_dir)
+    check(claim.shared.sources)
     spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
     with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_overrun) as pulse:
@@ -68,7 +73,7 @@ def run_job(
                 outputs.append(chunk.samples)
                 progress.at(chunk.step, total)
             records = outputs.publish(settings.compression)
-            catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions())
+            catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions(spec))
         except BaseException as exc:
             # A worker that was frozen may end by a fault before it hears that the job is another's.
             is_over = not may_go_on(exc) and pulse.is_ours()
@@ -101,7 +106,7 @@ class _Progress:
         self._outputs, self._pulse = outputs, pulse
         self._interval = settings.checkpoint_interval
         self._path = settings.storage.checkpoint(claim.sweep, claim.gid, claim.token)
-        self._made_for = checkpoint.fingerprint(spec.parameters_hash(), versions())
+        self._made_for = checkpoint.fingerprint(spec.parameters_hash(), versions(spec))
         self._saved_at, self._saved_step = time.monotonic(), 0
         #: The last checkpoint and the files that it stands on.
         self.kept: set[Path] = set()

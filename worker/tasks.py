@@ -3,7 +3,6 @@
 The one broad `except` of the program is here: it turns a fault into a row.
 """
 
-import importlib
 import logging
 import multiprocessing
 import os
@@ -22,20 +21,22 @@ import structlog
 from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
-from models.components import allowed
 from models.errors import (
     BrokerError,
     CanceledError,
     CatalogueError,
     LeaseLostError,
+    SourceError,
     StorageError,
     TimeLimitError,
     TvbBatchError,
 )
+from models.own_modules import changed
 from models.queue import QUEUES, RUN_JOB, announce, publish
 from models.settings import Settings
 from worker.h5.writer import has_lost_files
 from worker.outputs import clear
+from worker.own_code import fault_of_import
 from worker.pulse import StoppedError
 from worker.run import is_retryable, run_job
 from worker.versions import versions
@@ -62,6 +63,8 @@ class WorkerState:
         self.stopping = multiprocessing.get_context("fork").Event()
         #: This process of the pool was told to stop by a signal of its own.
         self.is_told = False
+        #: This process has other sources of the operator's modules than there are now, or could not import them.
+        self.is_spent = False
         #: The sweeps that it serves, by their queue in the catalogue.
         self.queues: tuple[str, ...] = tuple(QUEUES)
         self._is_marked = False
@@ -77,6 +80,11 @@ class WorkerState:
     def must_stop(self) -> bool:
         """Whether the worker, or this process of it alone, was told to stop."""
         return self.is_told or self.stopping.is_set()
+
+    def give_back(self, job: UUID) -> None:
+        """Let a job have another message; without a database it gets one when this one counts as lost."""
+        with suppress(CatalogueError):
+            self.catalogue.unpublish(job)
 
     def mark_storage(self) -> None:
         """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
@@ -128,7 +136,7 @@ def register(app: Celery, settings: Settings) -> None:
     def run_job_task(gid: str) -> None:
         with state.hearing_of_termination():
             serve(state, gid)
-        if state.is_told or has_lost_files():
+        if state.is_told or state.is_spent or has_lost_files():
             # The pool starts another process.
             os._exit(0)
 
@@ -145,14 +153,12 @@ def register(app: Celery, settings: Settings) -> None:
         state.mark_storage()
         state.queues = tuple(name for name, queue in QUEUES.items() if queue in app.amqp.queues.consume_from)
         import_tvb()
-        try:
-            # Their models are there before the pool is forked, and their metrics are registered.
-            for module in allowed():
-                importlib.import_module(module)
-        except Exception as exc:
-            # Whatever a person's own module raises: a worker without it would leave out what the person asked for.
-            log.error("no_module", reason=f"{type(exc).__name__}: {exc}", setting="TVB_BATCH_MODULES")
-            raise SystemExit(2) from exc
+        versions()  # As they are now, whatever becomes of the files while this worker lives.
+        fault = fault_of_import(settings.cache_dir)
+        if fault is not None:
+            # A worker without a person's own module would leave out what the person asked for.
+            log.error("no_module", reason=fault)
+            raise SystemExit(2)
         warm_kernels(settings)
 
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -216,6 +222,14 @@ def perform(state: WorkerState, gid: str | None) -> bool:
         return False
     if state.must_stop():
         return False
+    if edited := changed():
+        # A process keeps what it has imported: the job is for the one that the pool starts in its place.
+        state.is_spent = True
+        log.info("process_replaced", reason=f"edited since it was imported: {', '.join(edited)}")
+        if job is not None:
+            state.give_back(job)
+    if state.is_spent:
+        return False
     worker = f"{platform.node()}:{os.getpid()}"
     lease = timedelta(seconds=state.settings.lease)
     try:
@@ -249,6 +263,7 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
     except LeaseLostError:
         log.warning("lease_lost")
     except Exception as exc:
+        state.is_spent |= isinstance(exc, SourceError)
         try:
             _fail(state, claim, exc)
         except LeaseLostError:

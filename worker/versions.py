@@ -4,19 +4,28 @@ import platform
 from functools import cache
 from importlib.metadata import version
 
+from models.sources import tvb_version
+from models.spec import SimulationSpec
 from worker import __version__
+from worker.own_code import sources_of
 
 #: Libraries whose version can change a result.
-_LIBRARIES = ("tvb-library", "tvb-data", "numpy", "scipy", "numba", "h5py")
+_LIBRARIES = ("tvb-data", "numpy", "scipy", "numba", "h5py")
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide what a simulation returns."""
-    return dict(_found())
+def versions(spec: SimulationSpec | None = None) -> dict[str, str]:
+    """The versions that decide what a simulation returns.
+
+    Parameters
+    ----------
+    spec : a simulation whose own classes count too, by the digests of their sources; see `models.sources`
+    """
+    return {**_found(), **({} if spec is None else sources_of(spec))}
 
 
 @cache
 def _found() -> dict[str, str]:
     """Looked up once a process, which has imported them: reading all metadata takes 10 ms."""
     found = {name: version(name) for name in _LIBRARIES}
-    return {"tvb-batch": __version__, "python": platform.python_version(), **found}
+    ours = {"tvb-batch": __version__, "python": platform.python_version()}
+    return {**ours, "tvb-library": tvb_version(), **found}

@@ -1,7 +1,6 @@
 """Sweeps and their jobs are added, in one transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 from uuid import uuid4
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from models.catalogue.filtering import TEXT_LETTERS
+from models.catalogue.program import Program
 from models.database import transact
 from models.spec import ANNOTATION, MEASURING
 from models.status import Status
@@ -26,22 +26,31 @@ LONG_STEPS = 1_000_000
 class Adding(Database):
     """What a client writes."""
 
-    def add_sweep(self, spec: SweepSpec, *, reuse: bool = True, priority: int = 0) -> Sweep:
+    def add_sweep(
+        self, spec: SweepSpec, *, reuse: bool = True, priority: int = 0, note: Callable[[str], None] = lambda line: None
+    ) -> Sweep:
         """Add a sweep and all its jobs in one transaction; rows are streamed, not gathered.
 
         Parameters
         ----------
-        reuse : a job whose simulation has finished before, with the same tvb-library, is FINISHED at once and shares
-            its files; all others are PENDING
+        reuse : a job whose simulation has finished before, with the same tvb-library and the same sources of the
+            operator's modules, is FINISHED at once and shares its files; all others are PENDING
         priority : jobs of sweeps with a higher one start first
+        note : called with a line for the person, once it is done
+
+        Raises
+        ------
+        SpecError
+            This process has imported a class from another source than what is there now.
         """
+        program = Program(spec)
 
         def work() -> Sweep:
             with self._writing() as session:
                 sweep = Sweep(
                     gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
                     base=spec.base.canonical(), plan=dict(spec.plan),
-                    priority=priority, is_paused=False, queue=_queue(spec),
+                    priority=priority, is_paused=False, queue=_queue(spec), sources=program.submitted or None,
                 )  # fmt: skip
                 session.add(sweep)
                 session.flush()
@@ -51,13 +60,17 @@ class Adding(Database):
                 )
                 session.flush()
                 rows = _job_rows(spec, sweep)
+                program.other.clear()
                 while batch := list(islice(rows, BATCH)):
                     if reuse:
-                        _reuse(session, sweep, [row for row, _ in batch])
+                        _reuse(session, sweep, [row for row, _ in batch], program)
                     _insert_jobs(session, batch)
                 return sweep
 
-        return transact(self._engine, work)
+        sweep = transact(self._engine, work)
+        for line in program.notes():
+            note(line)
+        return sweep
 
 
 def _queue(spec: SweepSpec) -> str:
@@ -80,30 +93,24 @@ def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], d
         yield row, spec.indexed(point)
 
 
-def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]]) -> None:
-    """Mark the jobs that have finished before, in any sweep that annotates and measures its files alike."""
+def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], program: Program) -> None:
+    """Mark the jobs that the same program has finished before, in any sweep that annotates and measures alike."""
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
     finished: dict[str, list[Job]] = {}
     for job in session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished)):
         finished.setdefault(job.parameters_hash, []).append(job)
-    library = version("tvb-library")
     for row in rows:
         if not (candidates := finished.get(row["parameters_hash"])):
             continue
         wanted = _besides_data(sweep.base, row["parameters"])
-        source = next((job for job in candidates if _is_alike(job, wanted, library)), None)
+        alike = [job for job in candidates if _besides_data(job.sweep.base, job.parameters) == wanted]
+        source = program.find(alike, row["parameters"])
         if source is not None:
             row |= {
                 "status": Status.FINISHED, "finished_at": now(), "progress": 1.0, "source_id": source.id,
                 "engine": source.engine, "engine_reason": source.engine_reason, "versions": source.versions,
             }  # fmt: skip
-
-
-def _is_alike(job: Job, wanted: Mapping[str, Any], library: str) -> bool:
-    """Whether a finished job's files and metrics are those that are wanted, beyond the data."""
-    is_same_library = (job.versions or {}).get("tvb-library") == library
-    return is_same_library and _besides_data(job.sweep.base, job.parameters) == wanted
 
 
 def _besides_data(base: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

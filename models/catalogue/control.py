@@ -1,5 +1,6 @@
 """What a person wants of jobs, and what is done with jobs whose worker is gone."""
 
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from models.catalogue.base import BATCH, Database, target_of
 from models.catalogue.working import UNCLAIMED, note_attempts
 from models.database import transact
 from models.errors import BusyError
+from models.sources import TVB, differences, submitted
 from models.status import Status
 from models.tables import Job, JobMetric, Output, Sweep
 
@@ -28,8 +30,18 @@ class Control(Database):
         running = update(Job).where(target, Job.status == Status.STARTED, Job.cancel_requested.is_(False))
         return waiting + self._change(running.values(cancel_requested=True))
 
-    def retry(self, *, sweep: UUID | None = None, job: UUID | None = None) -> int:
-        """Failed and canceled jobs wait again, with all their attempts; gives how many."""
+    def retry(
+        self, *, sweep: UUID | None = None, job: UUID | None = None, note: Callable[[str], None] = lambda line: None
+    ) -> int:
+        """Failed and canceled jobs wait again, with all their attempts; gives how many.
+
+        They run with the operator's modules as they are here now, when these were edited since the sweep was submitted.
+
+        Parameters
+        ----------
+        note : called with a line for the person
+        """
+        self._take_sources(sweep, job, note)
         ended = Job.status.in_([Status.ERROR, Status.CANCELED])
         again = update(Job).where(target_of(sweep, job), ended)
         return self._change(
@@ -43,6 +55,19 @@ class Control(Database):
                 error_type=None,
             )
         )
+
+    def _take_sources(self, sweep: UUID | None, job: UUID | None, note: Callable[[str], None]) -> None:
+        owner = select(Job.sweep_id).where(target_of(sweep, job))
+        query = select(Sweep.id, Sweep.name, Sweep.base, Sweep.plan, Sweep.sources).where(Sweep.id.in_(owner))
+        for key, name, base, plan, then in self._read(lambda session: session.execute(query).all()):
+            if not then:
+                continue
+            now = submitted(base, plan)
+            # Where the modules are not, nothing can be said of them.
+            if now.keys() >= then.keys() - {TVB} and now != then:
+                self._change(update(Sweep).where(Sweep.id == key).values(sources=now))
+                edited = ", ".join(differences(then, now))
+                note(f"{name} goes on with what is here now, which is not what was submitted: {edited}")
 
     def expire(self, *, max_attempts: int) -> int:
         """Take jobs from workers whose lease ran out; gives how many.

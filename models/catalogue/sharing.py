@@ -87,10 +87,14 @@ class Sharing(Working):
             return claim if claim or hint is None else self._take(connection, hint, worker, lease)
 
         claim = self._write(work)
-        if claim is not None and hint not in (None, claim.gid):
+        if claim is not None and hint is not None and hint != claim.gid:
             # The message is spent on another job: this one needs a new one.
-            self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": hint}))
+            self.unpublish(hint)
         return claim
+
+    def unpublish(self, job: UUID) -> None:
+        """The message of a waiting job is spent: it gets another one."""
+        self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": job}))
 
     def startable(self) -> int:
         """How many jobs wait in sweeps that are not paused."""

@@ -27,7 +27,7 @@ _TOLD = (
 #: The same of a job that was just claimed, where `take` cannot tell it.
 CLAIMED = select(*_TOLD).where(JOB.c.gid == bindparam("wanted"))
 #: What the jobs of a sweep share.
-SHARED = select(_SWEEP.c.size, _SWEEP.c.base).where(_SWEEP.c.gid == bindparam("wanted"))
+SHARED = select(_SWEEP.c.size, _SWEEP.c.base, _SWEEP.c.sources).where(_SWEEP.c.gid == bindparam("wanted"))
 #: Whether a person wants a running job canceled.
 CANCEL_REQUESTED = select(JOB.c.cancel_requested).where(JOB.c.id == bindparam("held"))
 

@@ -39,6 +39,8 @@ class Shared:
     size: int
     #: A canonical SimulationSpec.
     base: Mapping[str, Any]
+    #: The operator's modules as they were where it was submitted, by `models.sources`.
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def spec(self) -> SimulationSpec:
@@ -125,11 +127,11 @@ class Working(Database):
 
     def _shared_by(self, connection: Connection, sweep: UUID) -> Shared:
         if sweep not in self._known:
-            size, base = connection.execute(SHARED, {"wanted": sweep}).one()
+            size, base, submitted = connection.execute(SHARED, {"wanted": sweep}).one()
             # A worker serves a few sweeps at a time.
             if len(self._known) == MOST_SWEEPS:
                 self._known.clear()
-            self._known[sweep] = Shared(size, base)
+            self._known[sweep] = Shared(size, base, submitted or {})
         return self._known[sweep]
 
     def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from models.settings import Settings
-from submit.cli.group import catalogue_of, complete_sweep, main, target_of
+from submit.cli.group import catalogue_of, complete_sweep, main, note, target_of
 from submit.words import jobs_word, short
 from submit.words import size as human_size
 
@@ -30,12 +30,14 @@ def cancel(settings: Settings, key: str) -> None:
 def retry(settings: Settings, key: str) -> None:
     """Queue the failed and canceled jobs again.
 
+    Modules of TVB_BATCH_MODULES that were edited since are taken as they are here now.
+
     \b
     Example:
       tvb-batch retry jansen_rit
     """
     catalogue = catalogue_of(settings)
-    again = catalogue.retry(**target_of(catalogue.find(key)))
+    again = catalogue.retry(**target_of(catalogue.find(key)), note=note)
     click.echo(
         f"{jobs_word(again)} wait again; running workers take them within a second, "
         "and so does `tvb-batch run` without a spec."

@@ -114,6 +114,11 @@ def load(spec: str, file_format: str | None = None) -> SweepSpec:
     return sweep
 
 
+def note(line: str) -> None:
+    """Tell the person something beside the results."""
+    click.echo(f"Note: {line}", err=True)
+
+
 def json_option(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 

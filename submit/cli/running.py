@@ -12,7 +12,7 @@ import click
 
 from models.settings import Settings
 from models.status import Status
-from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main
+from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main, note
 
 if TYPE_CHECKING:
     from models.catalogue import Catalogue
@@ -63,7 +63,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
             sweep = None
             if sweep_spec:
                 app = make_app(local.settings)
-                sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse)
+                sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse, note=note)
             _say_waiting(catalogue, sweep)
             seen = live.follow(catalogue, sweep, on_tick=local.check)
     except KeyboardInterrupt:
@@ -112,8 +112,9 @@ def submit(
         return
     check_broker(settings)
     sweep = enqueue(
-        catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse, priority=priority
-    )
+        catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse, priority=priority,
+        note=note,
+    )  # fmt: skip
     click.echo(
         f"Submitted {view.jobs_word(sweep_spec.size)} as {view.short(sweep.gid)} · "
         f"follow: tvb-batch watch {view.short(sweep.gid)}"

@@ -14,7 +14,9 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from models.catalogue import Catalogue
 from models.catalogue.adding import as_columns
-from models.errors import NotFoundError, TvbBatchError
+from models.errors import NotFoundError, SpecError, TvbBatchError
+from models.names import parameters
+from models.own_modules import changed, forget
 from models.settings import Settings
 from models.spec import simulation
 from models.status import Status
@@ -196,8 +198,15 @@ def compare(request: Request) -> Response:
 
 def _job_values(request: Request, found: Job) -> dict[str, Any]:
     catalogue, settings = catalogue_of(request), settings_of(request)
-    base = simulation(found.sweep.base)
-    everything = base.with_parameters({**found.parameters, "seed": found.seed}).parameters()
+    if changed():
+        # This server has no objects of the operator's modules, and outlives what they were.
+        forget()
+    own = {**found.parameters, "seed": found.seed}
+    try:
+        everything = simulation(found.sweep.base).with_parameters(own).parameters()
+    except SpecError:
+        # A class of its own is not here, or was edited since.
+        everything = {**dict(parameters(found.sweep.base)), **own}
     # Those of the first monitor have their names alone, too.
     known, metrics = job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
     outputs, missing = catalogue.outputs([found.gid]), catalogue.missing_metrics([found.gid])[found.gid]

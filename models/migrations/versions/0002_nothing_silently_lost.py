@@ -1,4 +1,4 @@
-"""Outputs tell which transient their metrics leave out, and why metrics are missing."""
+"""Outputs tell their metrics' transient, and why some are missing; sweeps, which sources they mean."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,9 +16,16 @@ def upgrade() -> None:
         "output",
         sa.Column("missing", sa.JSON(), nullable=True, comment="why it lacks metrics, by their names in job_metric"),
     )
+    op.add_column(
+        "sweep",
+        sa.Column(
+            "sources", sa.JSON(), nullable=True, comment="digests of the operator's modules where it was submitted"
+        ),
+    )
 
 
 def downgrade() -> None:
 
+    op.drop_column("sweep", "sources")
     op.drop_column("output", "missing")
     op.drop_column("output", "transient")

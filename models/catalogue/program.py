@@ -1,0 +1,74 @@
+"""The program that decides a result beside its spec: which finished jobs are those of the program that is here.
+
+Called by `models.catalogue.adding`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from models.own_modules import check_unchanged
+from models.sources import (
+    MISSING,
+    OF_DATA,
+    OF_METRICS,
+    TVB,
+    Here,
+    differences,
+    entries,
+    modules_of,
+    submitted,
+    tvb_version,
+)
+from models.sweep import SweepSpec
+from models.tables import Job
+
+
+class Program:
+    """The program beside the spec, as it is here: tvb-library, and the operator's modules."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        base = spec.base.canonical()
+        self._here, self._base, swept = Here(), modules_of(base), modules_of(spec.plan)
+        check_unchanged(self._base | swept)
+        self._metrics = self._here.of_metrics()
+        self._known: dict[frozenset[str], dict[str, str]] = {}
+        #: What workers must have.
+        self.submitted = submitted(base, spec.plan, self._here)
+        #: How many jobs had finished with other sources, by what differs.
+        self.other: Counter[str] = Counter()
+        self._spec = spec if swept else None
+
+    def find(self, jobs: Iterable[Job], parameters: Mapping[str, Any]) -> Job | None:
+        """The first of equal finished jobs that was run by what is here; counts a job that has only others."""
+        differing: list[str] = []
+        for job in jobs:
+            versions = job.versions or {}
+            if versions.get(TVB) != tvb_version():
+                continue
+            differing = [
+                *differences(entries(versions, OF_DATA), self._of_data(parameters)),
+                *differences(entries(versions, OF_METRICS), self._metrics),
+            ]
+            if not differing:
+                return job
+        self.other.update([", ".join(dict.fromkeys(differing))] if differing else [])
+        return None
+
+    def notes(self) -> Iterator[str]:
+        """Why some jobs run again."""
+        for names, count in self.other.items():
+            yield f"{count:,} jobs had finished before and run again: {names} was another one then, or was not there"
+            for name in (f"{OF_METRICS}{name}" for name in names.split(", ")):
+                if self._metrics.get(name) == MISSING:
+                    yield f"{name.removeprefix(OF_METRICS)} is not found here: put its folder on PYTHONPATH"
+
+    def _of_data(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        modules = self._base
+        if self._spec is not None:
+            # A class or a whole section is swept.
+            modules = modules_of(self._spec.base.with_parameters(parameters).canonical())
+        key = frozenset(modules)
+        if key not in self._known:
+            self._known[key] = self._here.of_data(modules)
+        return self._known[key]

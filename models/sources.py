@@ -1,0 +1,308 @@
+"""Which source files decide a result beside TVB's: the operator's modules, and what they import. Executes none of them.
+
+A module is the operator's own when TVB_BATCH_MODULES names it or another one of its top-level package, or when it lies
+neither in the standard library nor among installed packages. Imports are read from the text, those inside of functions
+too. A file whose name stands in such a source as a text, relative to the source's directory, counts as well: a model
+may read its numbers from there.
+
+Called by `models.catalogue`, which compares finished jobs, and by `models.own_modules`, which imports.
+"""
+
+import ast
+import hashlib
+import importlib
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from models.components import allowed
+
+#: How an entry of a job's `versions` begins that tells a source of its classes, or of its metrics.
+OF_DATA, OF_METRICS = "source ", "metrics "
+TVB = "tvb-library"
+#: What stands in the version of a tvb-library that is not as it was released.
+CHANGED = "+changed."
+#: The digest of a module that is not there.
+MISSING = "not found"
+
+#: What a module imports that brings metrics of its own.
+_METRICS = frozenset({"worker.metrics"})
+#: This program's packages; its version stands for them.
+_OURS = tuple(Path(__file__).parent.parent / name for name in ("models", "submit", "worker"))
+#: TVB's packages that a simulation runs through.
+_OF_TVB = ("basic", "datatypes", "simulator")
+#: Installed packages that nearly every model imports: not worth a search.
+_KNOWN = frozenset({"tvb", "numpy", "scipy", "numba"}) | sys.stdlib_module_names
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+#: Characters of the longest text that is taken for a file's name, and how many directories are combined with it.
+_LONGEST, _MOST_DIRECTORIES = 200, 20
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Closure:
+    """A module with all that it imports of the operator's own."""
+
+    #: By the module's name; a file that is no module by the name of the module that reads it, `module:file`.
+    files: Mapping[str, Path]
+    #: Whether one of them may register a metric.
+    has_metrics: bool
+
+
+def closure(module: str) -> Closure:
+    """The source files of a module and of what it imports; no file when the module is not found."""
+    importlib.invalidate_caches()
+    tops = {name.partition(".")[0] for name in (module, *allowed())} - _KNOWN
+    search, todo = _Search(), [module]
+    files: dict[str, Path] = {}
+    imported: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in imported:
+            continue
+        imported.add(name)
+        # A package is executed before what is in it.
+        todo += [name.rpartition(".")[0]] if "." in name else []
+        if name != module and name.partition(".")[0] in _KNOWN - tops:
+            continue
+        spec = search.find(name)
+        path = _file(spec)
+        if spec is None or path is None or not _is_own(name, path, tops | {module}):
+            continue
+        files[name] = path
+        tree = _tree(path)
+        if tree is not None:
+            todo += _imports(tree, name, spec)
+            files |= {f"{name}:{told}": found for told, found in _data_files(tree, name, path)}
+    return Closure(dict(sorted(files.items())), bool(imported & _METRICS))
+
+
+def digest(path: Path) -> str:
+    """Of a file's content; that of a missing one when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+    except OSError:
+        return MISSING
+
+
+def modules_of(value: Any) -> set[str]:
+    """The operator's modules that the sections of a spec, or a plan, take their classes from."""
+    if isinstance(value, Mapping):
+        named = (item for key, item in value.items() if str(key).rpartition(".")[2] == "class")
+        texts = itertools.chain.from_iterable([item] if isinstance(item, str) else item or () for item in named)
+        found = {text.rpartition(".")[0] for text in texts if isinstance(text, str)}
+        return found.intersection(allowed()).union(*map(modules_of, value.values()))
+    if isinstance(value, list | tuple) and not isinstance(value[0] if value else 0.0, int | float):
+        return set[str]().union(*map(modules_of, value))
+    return set()
+
+
+class Here:
+    """The sources as they lie on this machine's disk now, read once."""
+
+    def __init__(self) -> None:
+        self._closures: dict[str, Closure] = {}
+        self._digests: dict[Path, str] = {}
+
+    def of_data(self, modules: Iterable[str]) -> dict[str, str]:
+        """The digests of all files that decide the data of classes of these modules."""
+        return {name: text for module in sorted(modules) for name, text in self._entries(OF_DATA, module)}
+
+    def of_metrics(self) -> dict[str, str]:
+        """The digests of all files that decide what the operator's own metrics are."""
+        return {
+            name: text
+            for module in allowed()
+            if self._closure(module).has_metrics or not self._closure(module).files
+            for name, text in self._entries(OF_METRICS, module)
+        }
+
+    def _entries(self, kind: str, module: str) -> Iterator[tuple[str, str]]:
+        files = self._closure(module).files
+        if module not in files:
+            yield f"{kind}{module}", MISSING
+        for name, path in files.items():
+            if path not in self._digests:
+                self._digests[path] = digest(path)
+            yield f"{kind}{name}", self._digests[path]
+
+    def _closure(self, module: str) -> Closure:
+        if module not in self._closures:
+            self._closures[module] = closure(module)
+        return self._closures[module]
+
+
+def submitted(base: Mapping[str, Any], plan: Mapping[str, Any], here: Here | None = None) -> dict[str, str]:
+    """What workers must have to run a sweep that is submitted here: what is not found here is left to them."""
+    here = here or Here()
+    found = {**here.of_data(modules_of(base) | modules_of(plan)), **here.of_metrics()}
+    found = {name: text for name, text in found.items() if text != MISSING}
+    # Of two releases of TVB each may be meant; of a source that was edited only this one.
+    return found | ({TVB: tvb_version()} if CHANGED in tvb_version() else {})
+
+
+def entries(versions: Mapping[str, Any] | None, kind: str) -> dict[str, str]:
+    """What a job's `versions` tell of its sources."""
+    return {name: str(value) for name, value in (versions or {}).items() if name.startswith(kind)}
+
+
+def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The modules and files that differ, without the beginning of an entry."""
+    names = [name.partition(" ")[2] or name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return list(dict.fromkeys(names))
+
+
+# ------------------------------------------------------------------------------------------------------------------ TVB
+
+
+@cache
+def tvb_version() -> str:
+    """The version of tvb-library; `2.10.0+changed.0123abcd` when its source is not the one that was installed.
+
+    Files of an installation are compared with the sha256 that the installer noted. Of a checkout (`pip install -e`)
+    nothing is noted: there the digest of the whole source is part of the version. Looked up once a process.
+    """
+    found = distribution(TVB)
+    noted = {str(file): file.hash for file in found.files or () if file.hash is not None}
+    root = next(iter(search.submodule_search_locations or ()), "") if (search := _Search().find("tvb")) else ""
+    changed, whole = hashlib.sha256(), True
+    for part in _OF_TVB:
+        for path in sorted(Path(root, part).rglob("*.py")):
+            name = f"tvb/{path.relative_to(root).as_posix()}"
+            content = path.read_bytes()
+            known = noted.get(name)
+            if known is None or known.value != _as_noted(content, known.mode):
+                whole = False
+                changed.update(f"{name}\0".encode() + hashlib.sha256(content).digest())
+    return found.version if whole else f"{found.version}{CHANGED}{changed.hexdigest()[:8]}"
+
+
+def _as_noted(content: bytes, mode: str) -> str:
+    import base64
+
+    return base64.urlsafe_b64encode(hashlib.new(mode, content).digest()).rstrip(b"=").decode()
+
+
+# ---------------------------------------------------------------------------------------------------------- one source
+
+
+class _Search:
+    """Looks modules up without importing their packages, which `importlib.util.find_spec` would do."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, ModuleSpec | None] = {}
+
+    def find(self, name: str) -> ModuleSpec | None:
+        if name not in self._found:
+            self._found[name] = self._look(name)
+        return self._found[name]
+
+    def _look(self, name: str) -> ModuleSpec | None:
+        path = None
+        if "." in name:
+            parent = self.find(name.rpartition(".")[0])
+            if parent is None or parent.submodule_search_locations is None:
+                return None
+            # A namespace package counts its places with the help of its imported parent; what it had first is there.
+            places = parent.submodule_search_locations
+            path = list(getattr(places, "_path", places))
+        for finder in sys.meta_path:
+            try:
+                spec = finder.find_spec(name, path, None)
+            except (ImportError, AttributeError, KeyError, ValueError, OSError):
+                continue
+            if spec is not None:
+                return spec
+        return None
+
+
+def _file(spec: ModuleSpec | None) -> Path | None:
+    """Where a module is; of one in a ZIP the ZIP."""
+    if spec is None or spec.origin is None or not spec.has_location:
+        return None
+    path = Path(spec.origin)
+    return next((place for place in (path, *path.parents) if place.is_file()), None)
+
+
+def _is_own(name: str, path: Path, tops: Iterable[str]) -> bool:
+    if any(path.is_relative_to(ours) for ours in _OURS):
+        return False
+    if name.partition(".")[0] in tops or name in tops:
+        return True
+    return _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(Path(ast.__file__).parent)
+
+
+def _tree(path: Path) -> ast.Module | None:
+    if path.suffix != ".py":
+        return None
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # Whoever imports it is told.
+
+
+def _imports(tree: ast.Module, name: str, spec: ModuleSpec) -> Iterator[str]:
+    """The names of modules that may be imported, and of other things that are imported from them."""
+    places = spec.submodule_search_locations
+    package = name if places is not None else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+            if any(alias.name == "*" for alias in node.names):
+                yield from _inside(base)
+        elif isinstance(node, ast.Call) and node.args and _called(node.func) in ("import_module", "__import__"):
+            given = node.args[0]
+            if isinstance(given, ast.Constant) and isinstance(given.value, str):
+                yield _absolute(given.value, package)
+
+
+def _inside(package: str) -> Iterator[str]:
+    """The modules of a package, which `from package import *` may import."""
+    spec = _Search().find(package)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        yield from (f"{package}.{path.stem}" for path in Path(place).glob("*.py") if path.stem != "__init__")
+
+
+def _called(function: ast.expr) -> str:
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def _absolute(name: str, package: str) -> str:
+    level = len(name) - len(name.lstrip("."))
+    if not level:
+        return name
+    base = package.split(".")
+    base = base[: len(base) - level + 1]
+    return ".".join([*base, *filter(None, [name[level:]])])
+
+
+def _data_files(tree: ast.Module, name: str, source: Path) -> Iterator[tuple[str, Path]]:
+    """The files whose names stand in a source, also as a directory and a name in two texts."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    texts = {text for text in texts if 0 < len(text) <= _LONGEST and text.isprintable()}
+    # Beside the source, or anywhere above it in its package.
+    above = name.count(".") + (source.name == "__init__.py")
+    for place in source.parents[: 1 + above]:
+        directories = sorted(text for text in texts if _is(place / text, "dir"))[:_MOST_DIRECTORIES]
+        for text, directory in itertools.product(sorted(texts), ("", *directories)):
+            path = place / directory / text
+            if path != source and _is(path, "file"):
+                yield f"{directory}/{text}" if directory else text, path
+
+
+def _is(path: Path, kind: str) -> bool:
+    try:
+        return path.is_file() if kind == "file" else path.is_dir()
+    except (OSError, ValueError):
+        return False

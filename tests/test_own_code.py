@@ -1,0 +1,258 @@
+"""A person edits a module of their own between two runs: new results are of the new source, and old ones say so."""
+
+import os
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import SHORT, wait_until
+from test_system import tvb_batch
+
+from models.catalogue import Catalogue
+from models.components import allow
+from models.own_modules import forget
+from models.queue import announced, make_app
+from models.settings import Settings
+from models.status import Status
+from models.sweep import sweep
+from submit.enqueue import enqueue
+from worker.rerun import rerun
+from worker.tasks import WorkerState, perform
+
+MODEL = """
+import numpy as np
+from numba import njit
+from tvb.basic.neotraits.api import NArray, Final, List
+from tvb.simulator.models.base import Model
+from decay_helper import rate
+
+
+@njit(cache=True)
+def change(x):
+    return -0.01 * rate() * x
+
+
+class Decay(Model):
+    a = NArray(default=np.array([1.0]))
+    state_variables = ("x",)
+    _nvar = 1
+    state_variable_range = Final(default={"x": np.array([0.5, 1.0])})
+    variables_of_interest = List(of=str, choices=("x",), default=("x",))
+    cvar = np.array([0], dtype=np.int32)
+
+    def dfun(self, state, coupling, local_coupling=0.0):
+        return self.a * change(state)
+"""
+HELPER = "from numba import njit\n\n@njit\ndef rate():\n    return 1.0\n"
+METRICS = "from worker.metrics import metric\n\n@metric('own')\ndef own(series):\n    return 1.0\n"
+SPEC = {**SHORT, "model": {"class": "decay_model.Decay"}, "coupling": {"class": "Linear", "a": 0.0},
+        "integrator": {"class": "EulerDeterministic", "dt": 0.5}}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder with a model, its helper and a metric, in which workers look for modules too."""
+    path = tmp_path / "own"
+    path.mkdir()
+    for name, text in (("decay_model", MODEL), ("decay_helper", HELPER), ("decay_metrics", METRICS)):
+        (path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(path)
+    monkeypatch.setenv("PYTHONPATH", f"{path}:{os.environ.get('PYTHONPATH', '')}")
+    allow(["decay_model", "decay_metrics"])
+    return path
+
+
+@pytest.fixture
+def own(settings: Settings) -> Settings:
+    return settings.model_copy(update={"modules": "decay_model,decay_metrics"})
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Change a text, and become what a new process of the client is."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    forget()
+
+
+def series(settings: Settings, catalogue: Catalogue, job) -> np.ndarray:
+    [output] = catalogue.outputs([job.gid])
+    with h5py.File(settings.storage.absolute(output.path)) as file:
+        return file["data"][()]
+
+
+def test_a_long_lived_worker_runs_what_is_edited_and_says_what_it_ran(folder, own, catalogue, start_worker) -> None:
+    app, notes = make_app(own), []
+    worker = start_worker(1, own)
+    wait_until(lambda: announced(app))
+
+    def run(name: str):
+        """The job of one more submission, once it has ended."""
+        added = enqueue(catalogue, app, sweep({"name": name, **SPEC}), own.storage, note=notes.append)
+        return wait_until(lambda: next((job for job in catalogue.jobs(sweep=added.gid) if job.finished_at), None))
+
+    first, again = run("first"), run("again")
+    assert [first.status, again.status, again.source_id] == [Status.FINISHED, Status.FINISHED, first.id], first.error
+    assert notes == []
+    data = series(own, catalogue, first)
+    assert {"source decay_model", "source decay_helper", "metrics decay_metrics"} <= first.versions.keys()
+
+    # The function that Numba compiled and keeps is in another file than what was edited, and the length is the same.
+    edit(folder / "decay_helper.py", "return 1.0", "return 9.0")
+    second = run("helper")
+    assert (second.status, second.source_id) == (Status.FINISHED, None), second.error
+    faster = series(own, catalogue, second)
+    assert faster[-1, 0, 0, 0] / faster[0, 0, 0, 0] < 0.3 < data[-1, 0, 0, 0] / data[0, 0, 0, 0]
+    assert second.versions["source decay_helper"] != first.versions["source decay_helper"]
+    assert notes == ["1 jobs had finished before and run again: decay_helper was another one then, or was not there"]
+
+    edit(folder / "decay_metrics.py", "return 1.0", "return 2.0")
+    third = run("metric")
+    assert third.source_id is None
+    assert [catalogue.metrics([job.gid])[job.gid]["own"] for job in (second, third)] == [1.0, 2.0]
+
+    edit(folder / "decay_model.py", "np.array([1.0])", "np.array([0.0])")
+    fourth = run("default")
+    still = series(own, catalogue, fourth)
+    assert (still[0] == still[-1]).all()
+    edit(folder / "decay_model.py", "np.array([0.0])", "np.array([1.0])")
+    back = run("as before")
+    assert back.source_id == third.id
+    assert worker.poll() is None
+
+    assert rerun(own.storage.absolute(catalogue.outputs([second.gid])[0].path), own).different == 0
+    old = rerun(own.storage.absolute(catalogue.outputs([first.gid])[0].path), own)
+    assert old.different > 0
+    assert [line.split(":")[0] for line in old.circumstances] == ["source decay_helper"]
+
+
+def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(folder, own, catalogue) -> None:
+    added = catalogue.add_sweep(sweep({"name": "waiting", **SPEC}))
+    edit(folder / "decay_helper.py", "return 1.0", "return 9.0")
+    told = []
+
+    def attempt() -> Status:
+        # As the pool does, a new process for each.
+        state = WorkerState(own.model_copy(update={"max_attempts": 2}))
+        perform(state, str(job.gid))
+        assert state.is_spent is (catalogue.find_job(str(job.gid)).status != Status.FINISHED)
+        state.after_fork()
+        return catalogue.find_job(str(job.gid)).status
+
+    [job] = catalogue.jobs(sweep=added.gid)
+    assert [attempt(), attempt()] == [Status.PENDING, Status.ERROR]
+    found = catalogue.find_job(str(job.gid))
+    assert found.error_type == "SourceError"
+    assert f"decay_helper: {folder}/decay_helper.py on this host differs from what was submitted" in found.error
+    assert catalogue.outputs([job.gid]) == []
+
+    catalogue.retry(sweep=added.gid, note=told.append)
+    assert told == ["waiting goes on with what is here now, which is not what was submitted: decay_helper"]
+    assert attempt() is Status.FINISHED, catalogue.find_job(str(job.gid)).error
+
+
+def test_what_cannot_be_imported_any_more_is_told_and_goes_on_once_it_can(folder, own, catalogue, start_worker) -> None:
+    start_worker(1, own)
+    wait_until(lambda: announced(make_app(own)))
+    added = catalogue.add_sweep(sweep({"name": "broken", **SPEC}))
+    [job] = catalogue.jobs(sweep=added.gid)
+    edit(folder / "decay_helper.py", "return 1.0", "return 1.0 +")
+
+    wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.ERROR)
+    error = catalogue.find_job(str(job.gid)).error
+    assert error.startswith("decay_model (TVB_BATCH_MODULES) cannot be imported on this host (SyntaxError:")
+    edit(folder / "decay_helper.py", "return 1.0 +", "return 1.0")
+    catalogue.retry(job=job.gid)
+
+    wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.FINISHED)
+
+
+def test_a_process_whose_modules_were_edited_gives_its_message_back(folder, own, catalogue) -> None:
+    first = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "s", **SPEC})).gid)[0]
+    state = WorkerState(own)
+    perform(state, str(first.gid))
+    # The client is another process; this one has imported what there was.
+    second = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "t", **SPEC, "seed": 7})).gid)[0]
+    catalogue.mark_published([second.gid])
+    (folder / "decay_helper.py").write_text(HELPER.replace("1.0", "9.0"))
+
+    assert not perform(state, str(second.gid))
+
+    found = catalogue.find_job(str(second.gid))
+    assert (state.is_spent, found.status, found.attempt, found.published_at) == (True, Status.PENDING, 0, None)
+    assert not perform(state, None), "whatever comes is for the next process"
+    state.after_fork()
+
+
+@pytest.mark.parametrize("how", ["new", "gone", "not found here"])
+def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue, monkeypatch, how) -> None:
+    told = []
+    if how == "new":
+        (folder / "decay_metrics.py").write_text("")
+    [job] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "s", **SPEC})).gid)
+    state = WorkerState(own)
+    perform(state, str(job.gid))
+    assert catalogue.find_job(str(job.gid)).status == Status.FINISHED, catalogue.find_job(str(job.gid)).error
+    state.after_fork()
+    forget()
+
+    if how == "new":
+        (folder / "decay_metrics.py").write_text(METRICS)
+    elif how == "gone":
+        monkeypatch.setattr("models.components._allowed", {"decay_model"})
+    else:
+        (folder / "decay_metrics.py").unlink()
+    again = catalogue.add_sweep(sweep({"name": "again", **SPEC}), note=told.append)
+
+    assert catalogue.counts(again.gid) == {Status.PENDING: 1}
+    assert "run again: decay_metrics was another one then, or was not there" in told[0]
+    assert told[1:] == (["decay_metrics is not found here: put its folder on PYTHONPATH"] if how[:3] == "not" else [])
+
+
+def test_classes_of_a_sweep_are_told_apart(folder, own, catalogue) -> None:
+    values = {"name": "both", **SPEC, "sweep": {"model": [{"class": "decay_model.Decay"}, {"class": "Linear"}]}}
+    added = catalogue.add_sweep(sweep(values))
+    state = WorkerState(own)
+    for job in catalogue.jobs(sweep=added.gid):
+        perform(state, str(job.gid))
+    assert catalogue.counts(added.gid) == {Status.FINISHED: 2}, [job.error for job in catalogue.jobs(sweep=added.gid)]
+    state.after_fork()
+
+    edit(folder / "decay_model.py", "-0.01", "-0.02")
+    again = catalogue.add_sweep(sweep({**values, "name": "again"}))
+
+    assert [job.status for job in catalogue.jobs(sweep=again.gid)] == [Status.PENDING, Status.FINISHED]
+    assert "source decay_model" not in catalogue.jobs(sweep=again.gid)[1].versions
+
+
+def test_a_job_of_an_edited_class_is_still_shown(folder, own, catalogue) -> None:
+    added = catalogue.add_sweep(sweep({"name": "shown", **SPEC}))
+    edit(folder / "decay_model.py", "    a = NArray", "    b = NArray")
+    [job] = catalogue.jobs(sweep=added.gid)
+
+    done = tvb_batch("show", str(job.gid), settings=own)
+
+    assert done.returncode == 0, done.stderr
+    assert "model.a" in done.stdout
+
+
+def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch) -> None:
+    import importlib
+
+    from test_script import small
+
+    from models.errors import SpecError
+    from submit import submit
+
+    for name, value in (("MODULES", own.modules), ("DATA_DIR", str(own.data_dir)), ("BROKER_URL", own.broker)):
+        monkeypatch.setenv(f"TVB_BATCH_{name}", value)
+    model = importlib.import_module("decay_model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        submit(small(model=model.Decay()), name="one")
+
+    (folder / "decay_helper.py").write_text(HELPER.replace("1.0", "9.0"))
+    with pytest.raises(SpecError, match=r"decay_helper: .*is not what this process has imported"):
+        submit(small(model=model.Decay()), name="two")

@@ -1,0 +1,254 @@
+"""Which source files decide a result, and what a process has imported of them."""
+
+import importlib
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import textwrap
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pytest
+
+from models.components import allow, find
+from models.errors import SpecError
+from models.own_modules import changed, check_unchanged, load
+from models.sources import MISSING, Here, closure, tvb_version
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder that modules are found in."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, **texts: str) -> None:
+    """Modules by their names, with `__` for a dot."""
+    for name, text in texts.items():
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+
+#: What a source says, and the module of which it must tell that it reads it.
+IMPORTS = {
+    "import helper_beside": "helper_beside",
+    "import helper_beside as h, os": "helper_beside",
+    "from helper_beside import gain": "helper_beside",
+    "from helper_beside import *": "helper_beside",
+    "def f():\n    import helper_beside": "helper_beside",
+    "try:\n    import helper_beside\nexcept ImportError:\n    pass": "helper_beside",
+    "import importlib\nimportlib.import_module('helper_beside')": "helper_beside",
+    "h = __import__('helper_beside')": "helper_beside",
+    "from . import inner": "lab.inner",
+    "from .inner import gain": "lab.inner",
+    "from lab import inner": "lab.inner",
+    "import lab.deep.most": "lab.deep.most",
+    "from .deep import most": "lab.deep.most",
+    "from lab.deep import *": "lab.deep.most",
+    "from importlib import import_module\nimport_module('.inner', __package__)": "lab.inner",
+    "import through": "helper_beside",
+}
+
+
+@pytest.mark.parametrize("text", IMPORTS, ids=lambda text: text.splitlines()[-1].strip())
+def test_what_a_module_imports_decides_as_it_does_itself(folder, text) -> None:
+    write(folder, lab__models=f"raise SystemExit('executed')\n{text}\n", lab__inner="gain = 1",
+          lab__deep__most="gain = 1", helper_beside="gain = 1", through="import helper_beside",
+          unused="gain = 1", lab__unused="gain = 1")  # fmt: skip
+    for package in ("lab", "lab/deep"):
+        (folder / package / "__init__.py").touch()
+    allow(["lab.models"])
+
+    before = Here().of_data(["lab.models"])
+
+    wanted = IMPORTS[text]
+    assert {"source lab", "source lab.models", f"source {wanted}"} <= before.keys()
+    assert not {name for name in before if "unused" in name}
+    path = folder / f"{wanted.replace('.', '/')}.py"
+    path.write_text("gain = 2")
+    after = Here().of_data(["lab.models"])
+    assert [name for name in before if before[name] != after[name]] == [f"source {wanted}"]
+
+
+def test_installed_packages_and_this_program_are_not_followed_but_what_the_operator_names_is(folder) -> None:
+    write(folder, mine="import numpy, json, yaml, tvb.simulator.models, worker.metrics\nimport installed_lab.models")
+    site = folder / "site-packages"
+    write(site, installed_lab__models="from . import inner", installed_lab__inner="")
+    (site / "installed_lab" / "__init__.py").touch()
+    sys.path.append(str(site))
+    try:
+        allow(["mine"])
+        assert set(closure("mine").files) == {"mine"}
+        allow(["installed_lab.models"])
+        assert set(closure("mine").files) == {
+            "mine", "installed_lab", "installed_lab.models", "installed_lab.inner",
+        }  # fmt: skip
+    finally:
+        sys.path.remove(str(site))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import numpy as np\nfrom pathlib import Path\ngain = np.load(Path(__file__).with_name('gains.npy'))",
+        "import os\ngain = open(os.path.join(os.path.dirname(__file__), 'data', 'gains.txt'))",
+        "gain = open(__file__[:-7] + 'data/gains.txt')",
+        "exec(open('part.inc').read())",
+    ],
+)
+def test_files_that_a_source_names_decide_too(folder, text) -> None:
+    write(folder, mine=text)
+    (folder / "data").mkdir()
+    for name in ("gains.npy", "data/gains.txt", "part.inc", "other.npy"):
+        (folder / name).write_text("1")
+    before = Here().of_data(["mine"])
+    for name in ("gains.npy", "data/gains.txt", "part.inc", "other.npy"):
+        (folder / name).write_text("2")
+
+    after = Here().of_data(["mine"])
+
+    assert len([name for name in before if before[name] != after[name]]) == 1
+    assert not {name for name in before if "other" in name}
+
+
+def test_a_broken_or_a_missing_source_has_a_digest_all_the_same(folder) -> None:
+    write(folder, broken="def f(:")
+
+    assert len(Here().of_data(["broken"])["source broken"]) == 16
+    assert Here().of_data(["nowhere"]) == {"source nowhere": MISSING}
+
+
+def test_only_modules_that_may_register_one_decide_the_metrics(folder) -> None:
+    write(folder, models_only="import numpy", measuring="from helper_m import metric", helper_m="""
+        from worker.metrics import metric
+    """)  # fmt: skip
+    allow(["models_only", "measuring"])
+
+    assert set(Here().of_metrics()) == {"metrics measuring", "metrics helper_m"}
+
+
+# ------------------------------------------------------------------------------------------------- in one process
+
+MODEL = """
+import numpy as np
+from tvb.basic.neotraits.api import NArray
+from tvb.simulator.models import Generic2dOscillator
+GAIN = 1.0
+
+class Mine(Generic2dOscillator):
+    own = NArray(default=np.array([0.5]))
+
+    def dfun(self, state, coupling, local_coupling=0.0):
+        return super().dfun(state, coupling, local_coupling) * 0.5
+"""
+
+EDITS = {
+    "a function": ("* 0.5", "* 0.7"),
+    "a number": ("GAIN = 1.0", "GAIN = 2.0"),
+    "a default": ("[0.5]", "[0.7]"),
+    "a comment": ("GAIN", "# a comment\nGAIN"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_class_that_was_edited_since_it_was_imported_is_refused(folder, edit) -> None:
+    write(folder, edited_here=MODEL)
+    allow(["edited_here"])
+    load("edited_here")
+    check_unchanged(["edited_here"])
+
+    write(folder, edited_here=MODEL.replace(*EDITS[edit]))
+
+    assert changed() == ["edited_here"]
+    with pytest.raises(SpecError, match=r"edited_here.py is not what this process has imported"):
+        check_unchanged(["edited_here"])
+    importlib.reload(sys.modules["edited_here"])
+    check_unchanged(["edited_here"])
+    assert changed() == []
+
+
+@pytest.mark.parametrize("edit", ["a function", "a number"])
+def test_so_is_one_that_was_edited_before_we_first_saw_it(folder, edit) -> None:
+    write(folder, edited_before=MODEL)
+    importlib.import_module("edited_before")
+    allow(["edited_before"])
+
+    write(folder, edited_before=MODEL.replace(*EDITS[edit]))
+
+    with pytest.raises(SpecError, match="edited since, or a function or a number of the module was replaced"):
+        check_unchanged(["edited_before"])
+    write(folder, edited_before=MODEL.replace("GAIN", "# only a comment\nGAIN"))
+    importlib.reload(sys.modules["edited_before"])
+    check_unchanged(["edited_before"])
+
+
+def test_a_file_that_was_written_again_as_it_was_is_the_same(folder) -> None:
+    write(folder, same=MODEL)
+    load("same")
+
+    write(folder, same=MODEL)
+    os.utime(folder / "same.py", (1, 1))
+
+    assert changed() == []
+
+
+def test_what_is_imported_again_has_its_new_defaults_and_its_old_objects_are_refused(folder) -> None:
+    from models.traits import describe
+
+    write(folder, again=MODEL)
+    allow(["again"])
+    old = load("again").Mine()
+    assert find("model", "again.Mine", "model").attributes["own"].default == [0.5]
+
+    write(folder, again=MODEL.replace("[0.5]", "[0.7]"))
+    importlib.reload(sys.modules["again"])
+
+    assert find("model", "again.Mine", "model").attributes["own"].default == [0.7]
+    assert describe("model", sys.modules["again"].Mine())["own"] == [0.7]
+    with pytest.raises(SpecError, match="the module was imported again: make the object again"):
+        describe("model", old)
+
+
+def test_bytecode_that_looks_fresh_is_not_taken_for_the_source(folder) -> None:
+    path = folder / "compiled_before.py"
+    path.write_text("GAIN = 1")
+    py_compile.compile(str(path), cache_from_source(str(path)))
+    times = path.stat().st_mtime_ns
+    path.write_text("GAIN = 2")
+    os.utime(path, ns=(times, times))
+    shown = subprocess.run(
+        [sys.executable, "-c", "import compiled_before; print(compiled_before.GAIN)"], cwd=folder, text=True,
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == "1\n", "Python itself takes the bytecode"
+
+    assert load("compiled_before").GAIN == 2
+
+
+# ---------------------------------------------------------------------------------------------------------------- TVB
+
+
+def test_a_tvb_library_whose_source_was_edited_has_another_version(tmp_path) -> None:
+    import tvb
+
+    assert tvb_version() == importlib.metadata.version("tvb-library")
+    for part in ("basic", "datatypes", "simulator"):
+        shutil.copytree(Path(tvb.__path__[0], part), tmp_path / "tvb" / part)
+    (tmp_path / "tvb" / "__init__.py").touch()
+
+    def elsewhere() -> str:
+        program = "from models.sources import tvb_version; print(tvb_version())"
+        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])
+        env = {**os.environ, "PYTHONPATH": paths}
+        return subprocess.run(
+            [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert elsewhere() == tvb_version()
+    edited = tmp_path / "tvb" / "simulator" / "coupling.py"
+    edited.write_text(edited.read_text() + "\n# edited\n")
+    assert elsewhere().startswith(f"{tvb_version()}+changed.")

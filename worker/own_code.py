@@ -1,0 +1,118 @@
+"""The operator's modules in a process of a worker: imported in the processes of the pool alone, and known by source.
+
+The parent imports none of them, so that whatever they leave behind in a process ends with it: a process whose sources
+have changed is replaced by one that is as new. Called by `worker.tasks`, `worker.run` and `worker.rerun`.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.components import allowed
+from models.errors import SourceError
+from models.own_modules import check_submitted, is_loaded, load, loaded, loaded_metrics
+from models.sources import TVB, closure, digest, modules_of, tvb_version
+from models.spec import SimulationSpec
+
+
+def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
+    """Import the operator's modules, all of them by default; their metrics are registered then.
+
+    Parameters
+    ----------
+    cache : where functions that Numba is to cache are kept, for each state of the sources apart
+
+    Raises
+    ------
+    SourceError
+        One of them cannot be imported; says why.
+    """
+    for module in allowed() if modules is None else sorted(modules):
+        if is_loaded(module):
+            continue
+        with _numba_cache(cache, module):
+            try:
+                load(module)
+            except Exception as exc:
+                # Whatever a person's own module raises.
+                raise SourceError(
+                    f"{module} (TVB_BATCH_MODULES) cannot be imported on this host ({type(exc).__name__}: {exc}); "
+                    "correct it and `tvb-batch retry` the job"
+                ) from exc
+
+
+def fault_of_import(cache: Path) -> str | None:
+    """Why one of the modules cannot be imported, or None; found out by a process that ends with it."""
+    if not allowed():
+        return None
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            import_all(cache)
+        except BaseException as exc:
+            os.write(writing, str(exc).encode()[:4000] or type(exc).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        words = said.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    if not words and status:
+        return f"TVB_BATCH_MODULES {','.join(allowed())}: the process that imported them ended with status {status}"
+    return words or None
+
+
+def sources_of(spec: SimulationSpec) -> dict[str, str]:
+    """The digests of the sources of a simulation's own classes, and of the own metrics, as this process has them."""
+    if not allowed():
+        return {}
+    return {**loaded(modules_of(spec.canonical())), **loaded_metrics()}
+
+
+def check(submitted: Mapping[str, str]) -> None:
+    """Return when what a sweep was submitted with is what this process has imported.
+
+    Raises
+    ------
+    SourceError
+        It is not; names what differs.
+    """
+    tvb = submitted.get(TVB, tvb_version())
+    if tvb != tvb_version():
+        raise SourceError(
+            f"tvb-library of this worker is {tvb_version()}, and {tvb} was submitted; install the same source here and "
+            "start the worker anew, then `tvb-batch retry`"
+        )
+    if submitted:
+        modules = {name.partition(" ")[2] for name in submitted}
+        here = {**loaded(modules.intersection(allowed())), **loaded_metrics()}
+        check_submitted({name: text for name, text in submitted.items() if name != TVB}, here)
+
+
+@contextmanager
+def _numba_cache(cache: Path, module: str) -> Iterator[None]:
+    """Let Numba keep what it compiles of a module's functions in a directory of this state of the sources.
+
+    Its own cache looks at the file of a function, and at no other that the function calls.
+    """
+    numba = sys.modules.get("numba")
+    if numba is None:
+        yield
+        return
+    files = closure(module).files
+    state = hashlib.sha256("".join(f"{name} {digest(path)}\n" for name, path in files.items()).encode())
+    directory = cache / "own" / state.hexdigest()[:24]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        directory = Path(tempfile.mkdtemp(prefix="tvb-batch-own-"))
+    former, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(directory)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = former
