@@ -101,6 +101,10 @@ class CatalogueError(TvbBatchError):
     retryable = True
 
 
+class UnclearError(CatalogueError):
+    """The database went away while it committed: what was to be done may be done, or not."""
+
+
 class DatabaseRevisionError(CatalogueError):
     """The database has another revision than this program."""
 

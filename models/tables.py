@@ -200,3 +200,21 @@ class Output(Base):
     refers_to: Mapped[list[Any]] = mapped_column(comment="files of the datatypes it refers to, relative")
     transient: Mapped[float | None] = mapped_column(Float(53), comment="what its metrics leave out, ms")
     missing: Mapped[dict[str, Any] | None] = mapped_column(comment="why it lacks metrics, by their names in job_metric")
+
+
+class Receipt(Base):
+    """A committed transaction, kept for a day: tells a client whom the answer to its COMMIT did not reach."""
+
+    __tablename__ = "receipt"
+
+    gid: Mapped[UUID] = mapped_column(primary_key=True, comment="made by the client for one transaction")
+    made_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Boot(Base):
+    """A start of the host of a SQLite database, and when it was: the clock that leases are measured with."""
+
+    __tablename__ = "boot"
+
+    id: Mapped[str] = mapped_column(String(100), primary_key=True, comment="the operating system's name for it")
+    zero: Mapped[datetime] = mapped_column(comment="the time when the host's monotonic clock showed 0")

@@ -86,7 +86,11 @@ def answers(url: str) -> bool:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/catalogue.sqlite"
-    template = request.getfixturevalue("postgres_server")
+    return new_database(request.getfixturevalue("postgres_server"))
+
+
+def new_database(template: str) -> str:
+    """The URL of an empty database of a server."""
     name = f"t{uuid4().hex}"
     engine = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -425,6 +429,58 @@ def test_a_job_canceled_while_its_worker_died_is_canceled(catalogue) -> None:
     catalogue.expire(max_attempts=3)
 
     assert catalogue.find_job(str(job.gid)).status == Status.CANCELED
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda c, claim: c.release(claim),
+        lambda c, claim: c.wait(claim, "StorageError", "full", timedelta(hours=1)),
+        lambda c, claim: c.fail(claim, "MemoryError", "m", retryable=True, max_attempts=3),
+        lambda c, claim: c.expire(max_attempts=3),
+    ],
+    ids=["release", "wait", "fail", "expire"],
+)
+def test_a_job_that_would_wait_again_is_canceled_when_that_was_asked_for(catalogue, end) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    claim = catalogue.claim(job.gid, "w", PAST)
+    assert catalogue.cancel(job=job.gid) == 1
+
+    end(catalogue, claim)
+
+    found = catalogue.find_job(str(job.gid))
+    assert (found.status, found.claim_token, found.lease_until) == (Status.CANCELED, None, None)
+    assert found.finished_at is not None
+    assert len(catalogue.attempts(job.gid)) == 1
+    assert catalogue.unpublished(10) == []
+    assert catalogue.retry(job=job.gid) == 1
+    assert catalogue.find_job(str(job.gid)).cancel_requested is False
+    assert catalogue.claim(job.gid, "w", LEASE) is not None
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_running", [True, False], ids=["given back meanwhile", "started meanwhile"])
+def test_a_job_that_changes_hands_while_it_is_canceled_is_canceled(request, tmp_path, is_running: bool) -> None:
+    """The cancellation waits for the row, which has another state when it gets it."""
+    catalogue = Catalogue.open(new_database(request.getfixturevalue("postgres_server")), create=True)
+    job, answers = first(catalogue, add(catalogue, 1)), []
+    claim = catalogue.claim(job.gid, "w", LEASE) if is_running else None
+    thread = threading.Thread(target=lambda: answers.append(catalogue.cancel(job=job.gid)))
+
+    with catalogue._engine.begin() as connection:
+        connection.execute(text("SELECT id FROM job FOR UPDATE"))
+        thread.start()
+        wait_until(lambda: connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+        change = "status = 'PENDING', claim_token = NULL" if claim else "status = 'STARTED'"
+        connection.execute(text(f"UPDATE job SET {change}"))
+    thread.join(20)
+
+    found = catalogue.find_job(str(job.gid))
+    assert answers == [1]
+    assert (found.status, found.cancel_requested) == (
+        (Status.CANCELED, False) if is_running else (Status.STARTED, True)
+    )
+    catalogue.dispose()
 
 
 def test_messages_are_asked_for_once(catalogue) -> None:

@@ -83,6 +83,12 @@ class States(RuleBasedStateMachine):
         self.owner[job] = None
         return job, True
 
+    def waits_again(self, job: int) -> bool:
+        """A job that was asked to be canceled never waits again."""
+        waits = not self.is_wanted_canceled[job]
+        self.status[job] = Status.PENDING if waits else Status.CANCELED
+        return waits
+
     @rule(data=st.data())
     def finishes(self, data) -> None:
         found = self.ends(data, lambda claim: self.catalogue.finish(claim, [one_output()], engine="e", versions={}))
@@ -98,16 +104,22 @@ class States(RuleBasedStateMachine):
         )
         if found and found[1]:
             again = retryable and self.attempt[found[0]] < MOST
-            self.status[found[0]] = Status.PENDING if again else Status.ERROR
-            self.is_wanted_canceled[found[0]] &= not again
+            if again:
+                self.waits_again(found[0])
+            else:
+                self.status[found[0]] = Status.ERROR
 
     @rule(data=st.data())
     def gives_back(self, data) -> None:
         found = self.ends(data, self.catalogue.release)
-        if found and found[1]:
-            self.status[found[0]] = Status.PENDING
+        if found and found[1] and self.waits_again(found[0]):
             self.attempt[found[0]] -= 1
-            self.is_wanted_canceled[found[0]] = False
+
+    @rule(data=st.data())
+    def waits_for_storage(self, data) -> None:
+        found = self.ends(data, lambda claim: self.catalogue.wait(claim, "StorageError", "full", timedelta(0)))
+        if found and found[1] and self.waits_again(found[0]):
+            self.attempt[found[0]] -= 1
 
     @rule()
     def reaper(self) -> None:

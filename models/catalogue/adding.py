@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from models.catalogue.filtering import TEXT_LETTERS
 from models.catalogue.program import Program
-from models.database import transact
 from models.spec import ANNOTATION, MEASURING
 from models.status import Status
 from models.sweep import SweepSpec
@@ -45,29 +44,28 @@ class Adding(Database):
         """
         program = Program(spec)
 
-        def work() -> Sweep:
-            with self._writing() as session:
-                sweep = Sweep(
-                    gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
-                    base=spec.base.canonical(), plan=dict(spec.plan),
-                    priority=priority, is_paused=False, queue=_queue(spec), sources=program.submitted or None,
-                )  # fmt: skip
-                session.add(sweep)
-                session.flush()
-                session.add_all(
-                    SweepParameter(sweep_id=sweep.id, name=name, number=number, text=text)
-                    for name, (number, text) in ((name, as_columns(value)) for name, value in spec.shared().items())
-                )
-                session.flush()
-                rows = _job_rows(spec, sweep)
-                program.other.clear()
-                while batch := list(islice(rows, BATCH)):
-                    if reuse:
-                        _reuse(session, sweep, [row for row, _ in batch], program)
-                    _insert_jobs(session, batch)
-                return sweep
+        def work(session: Session) -> Sweep:
+            sweep = Sweep(
+                gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
+                base=spec.base.canonical(), plan=dict(spec.plan),
+                priority=priority, is_paused=False, queue=_queue(spec), sources=program.submitted or None,
+            )  # fmt: skip
+            session.add(sweep)
+            session.flush()
+            session.add_all(
+                SweepParameter(sweep_id=sweep.id, name=name, number=number, text=text)
+                for name, (number, text) in ((name, as_columns(value)) for name, value in spec.shared().items())
+            )
+            session.flush()
+            rows = _job_rows(spec, sweep)
+            program.other.clear()
+            while batch := list(islice(rows, BATCH)):
+                if reuse:
+                    _reuse(session, sweep, [row for row, _ in batch], program)
+                _insert_jobs(session, batch)
+            return sweep
 
-        sweep = transact(self._engine, work)
+        sweep = self._once(work)
         for line in program.notes():
             note(line)
         return sweep

@@ -1,17 +1,31 @@
 """How a transaction is made, for all of the catalogue."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Integer, Table, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Engine,
+    Integer,
+    Table,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
-from models.tables import Job, Sweep
+from models.errors import CatalogueError, UnclearError
+from models.tables import Job, Receipt, Sweep
 
 T = TypeVar("T")
 
@@ -23,6 +37,19 @@ JOB = cast("Table", Job.__table__)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000
+
+#: No transaction is repeated for that long.
+RECEIPTS_KEPT = timedelta(days=1)
+
+_LEAVE_RECEIPT = text("INSERT INTO receipt (gid, made_at) VALUES (:gid, :made_at) ON CONFLICT DO NOTHING").bindparams(
+    bindparam("gid", type_=Receipt.gid.type), bindparam("made_at", type_=Receipt.made_at.type)
+)
+_FORGET_RECEIPTS = delete(Receipt).where(
+    # Nobody waits for another who forgets the same ones.
+    Receipt.gid.in_(
+        select(Receipt.gid).where(Receipt.made_at < bindparam("before")).limit(100).with_for_update(skip_locked=True)
+    )
+)
 
 
 class Database:
@@ -79,14 +106,50 @@ class Database:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in one transaction, without a session: for the statements of every job."""
+    def _write(self, work: Callable[[Connection], T], is_done: Callable[[Connection, T], bool] | None = None) -> T:
+        """Do `work` in one transaction, without a session: for the statements of every job.
+
+        Parameters
+        ----------
+        is_done : asked before `work` is repeated whose COMMIT was sent, but not answered, and told its result: whether
+            that COMMIT has succeeded. It waits for a server that is still at it, by locking a row that `work` changes.
+            Without it, to do `work` twice is to do it once.
+        """
+        sent: list[T] = []
 
         def transaction() -> T:
             with self._writer.begin() as connection:
-                return work(connection)
+                if sent and is_done is not None and is_done(connection, sent[-1]):
+                    return sent[-1]
+                sent.clear()
+                return _noted(sent, work(connection))
 
-        return transact(self._engine, transaction)
+        return self._transact(transaction, sent)
+
+    def _once(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in one transaction, and once: a receipt in it tells whether an unanswered COMMIT has succeeded."""
+        receipt, sent = uuid4(), list[T]()
+
+        def transaction() -> T:
+            with self._writing() as session:
+                # Should the server still be at the COMMIT of an earlier try, the equal key waits for it.
+                if not session.execute(_LEAVE_RECEIPT, {"gid": receipt, "made_at": now()}).rowcount:  # type: ignore[attr-defined]
+                    return sent[-1]
+                sent.clear()
+                session.execute(_FORGET_RECEIPTS, {"before": now() - RECEIPTS_KEPT})
+                answer = work(session)
+                session.flush()
+                return _noted(sent, answer)
+
+        return self._transact(transaction, sent)
+
+    def _transact(self, transaction: Callable[[], T], sent: Sequence[T]) -> T:
+        try:
+            return transact(self._engine, transaction)
+        except CatalogueError as exc:
+            if not sent:
+                raise
+            raise UnclearError(f"{exc}; it may have been done all the same: look before you repeat it") from exc
 
     def _read(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
@@ -96,12 +159,19 @@ class Database:
         return transact(self._engine, transaction)
 
     def _change(self, statement: Any) -> int:
-        def transaction() -> int:
-            with self._writing() as session:
-                result = session.execute(statement, execution_options={"synchronize_session": False})
-                return int(cast("CursorResult[Any]", result).rowcount)
+        """Execute one statement, once; gives how many rows it changed."""
 
-        return transact(self._engine, transaction)
+        def work(session: Session) -> int:
+            result = session.execute(statement, execution_options={"synchronize_session": False})
+            return int(cast("CursorResult[Any]", result).rowcount)
+
+        return self._once(work)
+
+
+def _noted(sent: list[T], answer: T) -> T:
+    """Note that a COMMIT is about to be sent, and what will be true then."""
+    sent[:] = [answer]
+    return answer
 
 
 def is_sqlite(session: Session) -> bool:

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, and_, delete, exists, func, select, true, update
+from sqlalchemy import CursorResult, and_, case, delete, exists, func, literal, null, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, Database, target_of
-from models.catalogue.working import UNCLAIMED, note_attempts
-from models.database import transact
+from models.catalogue.working import UNCLAIMED, ended, note_attempts
 from models.errors import BusyError
 from models.sources import TVB, differences, submitted
 from models.status import Status
@@ -21,14 +20,20 @@ class Control(Database):
 
     def cancel(self, *, sweep: UUID | None = None, job: UUID | None = None) -> int:
         """Cancel waiting jobs at once and running ones at their next chunk; gives how many of both."""
-        target = target_of(sweep, job)
-        waiting = self._change(
-            update(Job)
-            .where(target, Job.status == Status.PENDING)
-            .values(status=Status.CANCELED, finished_at=self.clock(), published_at=None)
+        # One statement for both: a job that starts or is given back meanwhile is met in one state or the other.
+        is_waiting = Job.status == Status.PENDING
+        asked = update(Job).where(
+            target_of(sweep, job), or_(is_waiting, and_(Job.status == Status.STARTED, Job.cancel_requested.is_(False)))
         )
-        running = update(Job).where(target, Job.status == Status.STARTED, Job.cancel_requested.is_(False))
-        return waiting + self._change(running.values(cancel_requested=True))
+        moment = literal(self.clock(), Job.finished_at.type)
+        return self._change(
+            asked.values(
+                status=case((is_waiting, Status.CANCELED), else_=Job.status),
+                finished_at=case((is_waiting, moment), else_=Job.finished_at),
+                published_at=case((is_waiting, null()), else_=Job.published_at),
+                cancel_requested=case((is_waiting, Job.cancel_requested), else_=true()),
+            )
+        )
 
     def retry(
         self, *, sweep: UUID | None = None, job: UUID | None = None, note: Callable[[str], None] = lambda line: None
@@ -47,7 +52,6 @@ class Control(Database):
         return self._change(
             again.values(
                 **UNCLAIMED,
-                status=Status.PENDING,
                 attempt=0,
                 saved_attempt=0,
                 not_before=None,
@@ -79,30 +83,28 @@ class Control(Database):
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
             return 0
         gone = "its worker was not heard of again: killed, out of memory, or cut off"
-        ended = {"finished_at": moment, "claim_token": None, "lease_until": None}
         hopeless = f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`"
 
-        def work() -> int:
-            with self._writing() as session:
-                # Of several workers that see the same dead jobs one takes each.
-                locked = select(Job.id).where(dead).limit(BATCH).with_for_update(skip_locked=True)
-                which = and_(Job.id.in_(session.scalars(locked).all()), dead)
-                session.execute(note_attempts(which, "lost", gone, moment))
-                count = 0
-                for narrowed, values in (
-                    (Job.cancel_requested, {**ended, "status": Status.CANCELED}),
-                    (
-                        Job.attempt - Job.saved_attempt >= max_attempts,
-                        {**ended, "status": Status.ERROR, "error": hopeless, "error_type": "WorkerLost"},
-                    ),
-                    (true(), {**UNCLAIMED, "status": Status.PENDING, "error": gone, "error_type": "WorkerLost"}),
-                ):
-                    change = update(Job).where(which, narrowed).values(**values)
-                    result = session.execute(change, execution_options={"synchronize_session": False})
-                    count += int(cast("CursorResult[Any]", result).rowcount)
-                return count
+        def work(session: Session) -> int:
+            # Of several workers that see the same dead jobs one takes each.
+            locked = select(Job.id).where(dead).limit(BATCH).with_for_update(skip_locked=True)
+            which = and_(Job.id.in_(session.scalars(locked).all()), dead)
+            session.execute(note_attempts(which, "lost", gone, moment))
+            count = 0
+            for narrowed, values in (
+                (Job.cancel_requested, ended(Status.CANCELED, moment)),
+                (
+                    Job.attempt - Job.saved_attempt >= max_attempts,
+                    {**ended(Status.ERROR, moment), "error": hopeless, "error_type": "WorkerLost"},
+                ),
+                (true(), {**UNCLAIMED, "error": gone, "error_type": "WorkerLost"}),
+            ):
+                change = update(Job).where(which, narrowed).values(**values)
+                result = session.execute(change, execution_options={"synchronize_session": False})
+                count += int(cast("CursorResult[Any]", result).rowcount)
+            return count
 
-        return transact(self._engine, work)
+        return self._once(work)
 
     def pause(self, sweep: UUID) -> None:
         """Start no waiting job of the sweep until `resume`; running ones go on."""
@@ -110,9 +112,15 @@ class Control(Database):
 
     def resume(self, sweep: UUID) -> None:
         """Start its waiting jobs again."""
-        self._change(update(Sweep).where(Sweep.gid == sweep).values(is_paused=False))
+        started = update(Sweep).where(Sweep.gid == sweep).values(is_paused=False)
         # Their messages were dropped meanwhile.
-        self._change(update(Job).where(target_of(sweep, None), Job.status == Status.PENDING).values(published_at=None))
+        wanted = update(Job).where(target_of(sweep, None), Job.status == Status.PENDING).values(published_at=None)
+
+        def work(session: Session) -> None:
+            for statement in (started, wanted):
+                session.execute(statement, execution_options={"synchronize_session": False})
+
+        self._once(work)
 
     def prioritize(self, sweep: UUID, priority: int) -> None:
         """Start jobs of sweeps of a higher priority first."""
@@ -130,29 +138,28 @@ class Control(Database):
         """
         target = target_of(sweep, job)
 
-        def work() -> list[str]:
-            with self._writing() as session:
-                locked = select(Job.id, Job.status, Job.sweep_id).where(target).with_for_update()
-                found = session.execute(locked).all()
-                running = sum(status == Status.STARTED for _, status, _ in found)
-                if running:
-                    raise BusyError(f"{running} of these jobs are running; `tvb-batch cancel` them first, then delete")
-                doomed = select(Job.id).where(target)
-                _hand_over(session, doomed)
-                files = list(session.scalars(select(Output.path).where(Output.job_id.in_(doomed))))
-                session.execute(delete(Job).where(target), execution_options={"synchronize_session": False})
-                emptied = Sweep.gid == sweep if sweep else Sweep.id.in_({sweep_id for *_, sweep_id in found})
-                session.execute(
-                    update(Sweep).where(emptied).values(size=Sweep.size - len(found)),
-                    execution_options={"synchronize_session": False},
-                )
-                left = select(Job.id).where(Job.sweep_id == Sweep.id)
-                session.execute(
-                    delete(Sweep).where(emptied, ~exists(left)), execution_options={"synchronize_session": False}
-                )
-                return files
+        def work(session: Session) -> list[str]:
+            locked = select(Job.id, Job.status, Job.sweep_id).where(target).with_for_update()
+            found = session.execute(locked).all()
+            running = sum(status == Status.STARTED for _, status, _ in found)
+            if running:
+                raise BusyError(f"{running} of these jobs are running; `tvb-batch cancel` them first, then delete")
+            doomed = select(Job.id).where(target)
+            _hand_over(session, doomed)
+            files = list(session.scalars(select(Output.path).where(Output.job_id.in_(doomed))))
+            session.execute(delete(Job).where(target), execution_options={"synchronize_session": False})
+            emptied = Sweep.gid == sweep if sweep else Sweep.id.in_({sweep_id for *_, sweep_id in found})
+            session.execute(
+                update(Sweep).where(emptied).values(size=Sweep.size - len(found)),
+                execution_options={"synchronize_session": False},
+            )
+            left = select(Job.id).where(Job.sweep_id == Sweep.id)
+            session.execute(
+                delete(Sweep).where(emptied, ~exists(left)), execution_options={"synchronize_session": False}
+            )
+            return files
 
-        return transact(self._engine, work)
+        return self._once(work)
 
 
 def _hand_over(session: Session, doomed: Any) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.base import BATCH, is_due, may_start
 from models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
-from models.catalogue.working import Claim, Working
+from models.catalogue.working import Claim, Working, is_taken
 from models.status import Status
 from models.tables import Job, Sweep
 
@@ -86,7 +86,7 @@ class Sharing(Working):
             claim = None if fairer is None else self._take(connection, fairer, worker, lease)
             return claim if claim or hint is None else self._take(connection, hint, worker, lease)
 
-        claim = self._write(work)
+        claim = self._write(work, is_taken)
         if claim is not None and hint is not None and hint != claim.gid:
             # The message is spent on another job: this one needs a new one.
             self.unpublish(hint)

@@ -7,20 +7,22 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, and_, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, and_, func, insert, literal, select, update
+from sqlalchemy.orm import Session
 
 from models.catalogue.base import JOB, Database
 from models.catalogue.statements import ADD_METRICS, ADD_OUTPUTS, CANCEL_REQUESTED, CLAIMED, SHARED, statements
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec, simulation
 from models.status import Status
-from models.tables import Attempt, Job
+from models.tables import Attempt, Job, Output
 
 #: Sweeps whose base a worker process remembers.
 MOST_SWEEPS = 64
 
 #: What a row forgets when its job waits again.
 UNCLAIMED: dict[str, Any] = {
+    "status": Status.PENDING,
     "claim_token": None,
     "lease_until": None,
     "published_at": None,
@@ -110,7 +112,7 @@ class Working(Database):
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
-        return self._write(lambda connection: self._take(connection, gid, worker, lease))
+        return self._write(lambda connection: self._take(connection, gid, worker, lease), is_taken)
 
     def _take(self, connection: Connection, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         token = uuid4()
@@ -173,7 +175,11 @@ class Working(Database):
             if metrics:
                 connection.execute(ADD_METRICS, metrics)
 
-        self._write(work)
+        self._write(work, lambda connection, _: _is_finished(connection, claim, outputs))
+
+    def has_finished(self, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
+        """Whether `finish` has succeeded, whatever it said; waits for a server that is still at it."""
+        return self._write(lambda connection: _is_finished(connection, claim, outputs))
 
     def saved(self, claim: Claim) -> None:
         """A later attempt can go on from here: starts that came to nothing are counted anew.
@@ -186,7 +192,7 @@ class Working(Database):
         self._write(lambda connection: _change(connection, claim, saved_attempt=JOB.c.attempt))
 
     def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
-        """PENDING again when the fault may pass and attempts are left, else ERROR; gives which.
+        """PENDING again when the fault may pass and attempts are left, else ERROR; gives what it is now.
 
         Raises
         ------
@@ -196,41 +202,75 @@ class Working(Database):
         words = {"error": message, "error_type": error_type}
         left = select(Job.attempt - Job.saved_attempt < max_attempts).where(Job.gid == claim.gid)
         if retryable and self._read(lambda session: session.scalar(left)):
-            self._end(claim, "error", message, **UNCLAIMED, **words, status=Status.PENDING)
-            return Status.PENDING
-        ended = {"finished_at": self.clock(), "claim_token": None, "lease_until": None}
-        self._end(claim, "error", message, **words, **ended, status=Status.ERROR)
-        return Status.ERROR
+            return self._end(claim, "error", message, Status.PENDING, **words)
+        return self._end(claim, "error", message, Status.ERROR, **words)
 
-    def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> None:
+    def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> Status:
         """PENDING again, not before `pause` is over, as if never started: the fault is not the job's.
 
-        Raises
-        ------
-        LeaseLostError
-            The job is no longer this worker's.
+        Gives what it is now. Raises as `fail` does.
         """
         words = {"error": message, "error_type": error_type, "not_before": self.clock() + pause}
-        self._end(claim, "waiting", message, **UNCLAIMED, **words, status=Status.PENDING, attempt=Job.attempt - 1)
+        return self._end(claim, "waiting", message, Status.PENDING, **words, attempt=Job.attempt - 1)
 
-    def release(self, claim: Claim) -> None:
-        """PENDING again, as if never started: the worker was told to stop."""
-        self._end(claim, "given back", None, **UNCLAIMED, status=Status.PENDING, attempt=Job.attempt - 1)
+    def release(self, claim: Claim) -> Status:
+        """PENDING again, as if never started: the worker was told to stop.
+
+        Gives what it is now. Raises as `fail` does.
+        """
+        return self._end(claim, "given back", None, Status.PENDING, attempt=Job.attempt - 1)
 
     def canceled(self, claim: Claim) -> None:
         """CANCELED, by the worker that heard of it."""
-        ended = {"finished_at": self.clock(), "claim_token": None, "lease_until": None}
-        self._end(claim, "canceled", None, **ended, status=Status.CANCELED)
+        self._end(claim, "canceled", None, Status.CANCELED)
 
-    def _end(self, claim: Claim, outcome: str, why: str | None, **values: Any) -> None:
-        """Note how this start ended, and change the row, or neither."""
+    def _end(self, claim: Claim, outcome: str, why: str | None, status: Status, **values: Any) -> Status:
+        """Note how this start ended, and change the row, or neither; gives what the job is now.
+
+        A job that would wait again is CANCELED when a person has asked for that: nobody else will hear of it.
+        """
         moment = self.clock()
+        held = select(JOB.c.cancel_requested).where(_is_held(claim)).with_for_update()
 
-        def work(connection: Connection) -> None:
-            connection.execute(note_attempts(_is_held(claim), outcome, why, moment))
-            _change(connection, claim, **values)
+        def work(session: Session) -> Status:
+            wanted = session.execute(held).one_or_none()
+            if wanted is None:
+                raise _lost(claim)
+            session.execute(note_attempts(_is_held(claim), outcome, why, moment))
+            if status != Status.PENDING:
+                change = {**ended(status, moment), **values}
+            elif wanted.cancel_requested:
+                change = ended(Status.CANCELED, moment)
+            else:
+                change = {**UNCLAIMED, **values}
+            session.execute(update(JOB).where(_is_held(claim)).values(**change))
+            return Status(change["status"])
 
-        self._write(work)
+        return self._once(work)
+
+
+def ended(status: Status, moment: datetime) -> dict[str, Any]:
+    """What a row says of a job that ended without a result."""
+    return {"status": status, "finished_at": moment, "claim_token": None, "lease_until": None}
+
+
+def is_taken(connection: Connection, claim: Claim | None) -> bool:
+    """Whether a claim is in its row."""
+    if claim is None:
+        return False
+    held = select(JOB.c.claim_token).where(JOB.c.id == claim.id).with_for_update()
+    return connection.scalar(held) == claim.token
+
+
+def _is_finished(connection: Connection, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
+    """Whether rows name this claim's outputs; without any, whether its attempt has finished the job."""
+    held = select(JOB.c.status, JOB.c.attempt).where(JOB.c.id == claim.id).with_for_update()
+    job = connection.execute(held).one_or_none()
+    if not outputs:
+        return job is not None and (job.status, job.attempt) == (Status.FINISHED, claim.attempt)
+    # By their gids, which come from the claim's token: a deleted job's outputs may be another job's by now.
+    gids = [output.gid for output in outputs]
+    return connection.scalar(select(func.count()).select_from(Output).where(Output.gid.in_(gids))) == len(gids)
 
 
 def _change(connection: Connection, claim: Claim, **values: Any) -> None:
@@ -239,7 +279,11 @@ def _change(connection: Connection, claim: Claim, **values: Any) -> None:
 
 def _check_hit(result: CursorResult[Any], claim: Claim) -> None:
     if result.rowcount != 1:
-        raise LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
+        raise _lost(claim)
+
+
+def _lost(claim: Claim) -> LeaseLostError:
+    return LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
 
 
 def _output_row(index: int, output: OutputRecord, job_id: int | None) -> dict[str, Any]:

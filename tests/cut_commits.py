@@ -1,0 +1,102 @@
+"""Connections to a database that are cut while it commits: a proxy for PostgreSQL, and SQLite's own commit."""
+
+import contextlib
+import select
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+#: As psycopg sends it: a simple query.
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+
+
+class Proxy:
+    """A socket in front of PostgreSQL's that cuts a connection at its COMMIT when told to.
+
+    Parameters
+    ----------
+    server : PostgreSQL's socket
+    directory : where the proxy's own is made
+    """
+
+    def __init__(self, server: Path, directory: Path) -> None:
+        self._server, self.directory = server, directory
+        directory.mkdir()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / server.name))
+        self._listener.listen(16)
+        self._left, self._is_late = -1, False
+        #: How many COMMITs were cut.
+        self.cut = 0
+        #: Lets a late COMMIT through to the server.
+        self.may_commit = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_commit(self, number: int = 0, *, late: bool = False) -> None:
+        """Cut the connection at a COMMIT: the next, or so many later.
+
+        Parameters
+        ----------
+        late : the server gets it only when `may_commit` is set, long after the client was cut; otherwise before
+        """
+        self._left, self._is_late = number, late
+        self.may_commit.clear()
+
+    def close(self) -> None:
+        self.may_commit.set()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+            server.connect(str(self._server))
+            while True:
+                for end in select.select([client, server], [], [])[0]:
+                    data = end.recv(2**16)
+                    if not data:
+                        return
+                    if end is client and data.endswith(COMMIT) and self._is_to_be_cut():
+                        self._cut(client, server, data)
+                        return
+                    (server if end is client else client).sendall(data)
+
+    def _is_to_be_cut(self) -> bool:
+        self._left -= 1
+        return self._left == -1
+
+    def _cut(self, client: socket.socket, server: socket.socket, data: bytes) -> None:
+        self.cut += 1
+        if self._is_late:
+            client.close()
+            self.may_commit.wait(30)
+        server.sendall(data)
+        # It has committed once it answers.
+        server.recv(2**16)
+
+
+@contextlib.contextmanager
+def cut_sqlite(engine: Engine, message: str, number: int = 0) -> Iterator[Callable[[], int]]:
+    """Let SQLite report a fault after a commit that has succeeded; gives how to ask how often it did."""
+    commit, left = engine.dialect.do_commit, [number]
+
+    def then_fail(connection: Any) -> None:
+        commit(connection)
+        left[0] -= 1
+        if left[0] == -1:
+            raise sqlite3.OperationalError(message)
+
+    engine.dialect.do_commit = then_fail  # type: ignore[method-assign]
+    try:
+        yield lambda: int(left[0] < 0)
+    finally:
+        engine.dialect.do_commit = commit  # type: ignore[method-assign]

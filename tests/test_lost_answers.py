@@ -1,0 +1,230 @@
+"""A COMMIT whose answer is lost: each transaction is repeated, recognises its own success, and is done once."""
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from conftest import SHORT, wait_until
+from cut_commits import Proxy, cut_sqlite
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.orm import Session
+from test_catalogue import output, postgres_server  # noqa: F401 - a fixture
+
+from models.catalogue import Catalogue, Claim
+from models.sweep import sweep
+from models.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+
+LEASE, PAST = timedelta(hours=1), timedelta(hours=-1)
+VERSIONS = {"tvb-library": version("tvb-library")}
+SPEC = sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.0, 1.0, 2.0]}})
+
+
+@dataclass
+class Scene:
+    """A catalogue with two sweeps of three jobs; of the first one job runs."""
+
+    catalogue: Catalogue
+    gids: list[UUID] = field(init=False)
+    sweep: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sweep = self.catalogue.add_sweep(SPEC).gid
+        self.catalogue.add_sweep(sweep({**SHORT, "name": "other", "coupling": "Difference"}))
+        self.gids = [job.gid for job in self.catalogue.jobs(sweep=self.sweep)]
+
+    def claim(self, lease: timedelta = LEASE) -> Claim:
+        claim = self.catalogue.claim(self.gids[0], "w", lease)
+        assert claim is not None
+        return claim
+
+    def finished(self) -> None:
+        made = output(metrics={"m": 1.0})
+        self.catalogue.finish(self.claim(), [made], engine="e", versions=VERSIONS)
+
+
+def nothing(scene: Scene) -> None:
+    """Nothing goes before."""
+
+
+def canceled(scene: Scene) -> None:
+    scene.catalogue.cancel(sweep=scene.sweep)
+
+
+#: What goes before, what is done, and what of its answer must be the same each time.
+KINDS: dict[str, tuple[Callable[[Scene], Any], Callable[[Scene, Any], Any]]] = {
+    "add_sweep": (nothing, lambda s, _: s.catalogue.add_sweep(SPEC).name),
+    "add_sweep, reused": (Scene.finished, lambda s, _: s.catalogue.add_sweep(SPEC).size),
+    "claim": (nothing, lambda s, _: (s.claim().attempt, s.catalogue.claim(s.gids[0], "w", LEASE))),
+    "claim_fairly": (nothing, lambda s, _: s.catalogue.claim_fairly(s.gids[1], "w", LEASE).gid == s.gids[1]),
+    "claim_fairly, any": (nothing, lambda s, _: s.catalogue.claim_fairly(None, "w", LEASE).number),
+    "heartbeat": (Scene.claim, lambda s, claim: s.catalogue.heartbeat(claim, 0.5, LEASE)),
+    "saved": (Scene.claim, lambda s, claim: s.catalogue.saved(claim)),
+    "finish": (
+        Scene.claim,
+        lambda s, claim: s.catalogue.finish(claim, [output(metrics={"m": 1.0})], engine="e", versions=VERSIONS),
+    ),
+    "finish, no outputs": (Scene.claim, lambda s, claim: s.catalogue.finish(claim, [], engine="e", versions={})),
+    "fail, again": (
+        Scene.claim, lambda s, claim: s.catalogue.fail(claim, "E", "m", retryable=True, max_attempts=3),
+    ),
+    "fail, for good": (
+        Scene.claim, lambda s, claim: s.catalogue.fail(claim, "E", "m", retryable=False, max_attempts=3),
+    ),
+    "wait": (Scene.claim, lambda s, claim: s.catalogue.wait(claim, "E", "full", timedelta(hours=1))),
+    "release": (Scene.claim, lambda s, claim: s.catalogue.release(claim)),
+    "canceled": (Scene.claim, lambda s, claim: s.catalogue.canceled(claim)),
+    "expire": (lambda s: s.claim(PAST), lambda s, _: s.catalogue.expire(max_attempts=3)),
+    "cancel": (Scene.claim, lambda s, _: s.catalogue.cancel(sweep=s.sweep)),
+    "retry": (canceled, lambda s, _: s.catalogue.retry(sweep=s.sweep)),
+    "pause": (nothing, lambda s, _: s.catalogue.pause(s.sweep)),
+    "resume": (lambda s: s.catalogue.pause(s.sweep), lambda s, _: s.catalogue.resume(s.sweep)),
+    "prioritize": (nothing, lambda s, _: s.catalogue.prioritize(s.sweep, 3)),
+    "unpublish": (lambda s: s.catalogue.mark_published(s.gids), lambda s, _: bool(s.catalogue.unpublish(s.gids[0]))),
+    "mark_published": (nothing, lambda s, _: s.catalogue.mark_published(s.gids)),
+    "delete": (Scene.finished, lambda s, _: s.catalogue.delete(sweep=s.sweep)),
+    "delete, a job": (Scene.finished, lambda s, _: s.catalogue.delete(job=s.gids[0])),
+}  # fmt: skip
+
+
+def test_every_kind_of_transaction_is_here() -> None:
+    ways = {"_once", "_write", "_change", "_end"}
+    # It changes nothing.
+    harmless = {"has_finished"}
+    writing = {name for name, found in inspect.getmembers(Catalogue, inspect.isfunction) if uses(found) & ways}
+
+    assert {name for name in writing if not name.startswith("_")} - harmless == {kind.split(",")[0] for kind in KINDS}
+
+
+def uses(function: FunctionType) -> set[str]:
+    return set(function.__code__.co_names)
+
+
+def rows(catalogue: Catalogue) -> Any:
+    """What the tables hold, but for what is made anew each time."""
+    with Session(catalogue._engine) as session:
+        jobs = session.scalars(select(Job).order_by(Job.id)).all()
+        tables = (Sweep, SweepParameter, JobParameter, JobMetric, Output)
+        return (
+            [
+                (job.number, job.status, job.attempt, job.saved_attempt, job.progress, job.cancel_requested, job.error,
+                 *(getattr(job, name) is None for name in ("claim_token", "lease_until", "published_at", "started_at",
+                   "finished_at", "not_before", "source_id", "worker")))
+                for job in jobs
+            ],
+            [(one.number, one.outcome, one.error) for one in session.scalars(select(Attempt).order_by(Attempt.id))],
+            [(one.size, one.is_paused, one.priority) for one in session.scalars(select(Sweep).order_by(Sweep.id))],
+            [session.scalar(select(func.count()).select_from(table)) for table in tables],
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Callable[[str], tuple[Any, Any]]:
+    """The answer and the rows of a quiet run of a kind."""
+
+    @cache
+    def run(kind: str) -> tuple[Any, Any]:
+        catalogue = Catalogue.open(f"sqlite:///{tmp_path_factory.mktemp('quiet')}/c.sqlite", create=True)
+        before, act = KINDS[kind]
+        scene = Scene(catalogue)
+        answer = act(scene, before(scene))
+        found = answer, rows(catalogue)
+        catalogue.dispose()
+        return found
+
+    return run
+
+
+@pytest.fixture
+def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:  # noqa: F811
+    directory = Path(postgres_server.rpartition("host=")[2])
+    found = Proxy(directory / ".s.PGSQL.5432", tmp_path / "p")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def administer(postgres_server) -> Iterator[Callable[..., Any]]:  # noqa: F811
+    """Execute a statement as the server's administrator; beside it is a database `ready` with empty tables."""
+    engine = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+
+    def execute(statement: str) -> Any:
+        with engine.connect() as connection:
+            result = connection.execute(text(statement))
+            return result.scalar() if result.returns_rows else None
+
+    execute("CREATE DATABASE ready")
+    Catalogue.open(postgres_server.format(name="ready"), create=True).dispose()
+    yield execute
+    engine.dispose()
+
+
+@pytest.fixture
+def through_proxy(administer, proxy) -> Iterator[Catalogue]:
+    name = f"t{uuid4().hex}"
+    administer(f"CREATE DATABASE {name} TEMPLATE ready")
+    catalogue = Catalogue.open(f"postgresql+psycopg://tvb@/{name}?host={proxy.directory}")
+    yield catalogue
+    catalogue.dispose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.postgres
+def test_a_commit_without_an_answer_is_done_once_on_postgresql(kind, proxy, through_proxy, undisturbed) -> None:
+    expected = undisturbed(kind)
+    before, act = KINDS[kind]
+    scene = Scene(through_proxy)
+    held = before(scene)
+
+    proxy.cut_commit()
+    answer = act(scene, held)
+
+    assert proxy.cut == 1
+    assert (answer, rows(through_proxy)) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.postgres
+def test_a_commit_that_the_server_is_still_at_is_waited_for(
+    kind, proxy, through_proxy, undisturbed, administer
+) -> None:
+    expected = undisturbed(kind)
+    before, act = KINDS[kind]
+    scene = Scene(through_proxy)
+    held, answers = before(scene), []
+
+    proxy.cut_commit(late=True)
+    thread = threading.Thread(target=lambda: answers.append(act(scene, held)))
+    thread.start()
+    # The repetition waits for a lock that the first try holds: only then the server gets the COMMIT.
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    wait_until(lambda: administer(waiting) or not thread.is_alive(), seconds=20)
+    proxy.may_commit.set()
+    thread.join(20)
+
+    assert proxy.cut == 1
+    assert (answers, rows(through_proxy)) == ([expected[0]], expected[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_commit_without_an_answer_is_done_once_on_sqlite(kind, undisturbed, tmp_path) -> None:
+    expected = undisturbed(kind)
+    before, act = KINDS[kind]
+    catalogue = Catalogue.open(f"sqlite:///{tmp_path}/c.sqlite", create=True)
+    scene = Scene(catalogue)
+    held = before(scene)
+
+    with cut_sqlite(catalogue._engine, "database is locked") as times:
+        answer = act(scene, held)
+
+    assert times() == 1
+    assert (answer, rows(catalogue)) == expected
+    catalogue.dispose()
