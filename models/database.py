@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -58,6 +59,13 @@ def _sqlite(url: str) -> Engine:
     # Transactions are begun by hand: the driver's own begin is too late for a guarded UPDATE under contention.
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
 
+    @event.listens_for(engine, "do_connect")
+    def _make_file(*_: Any) -> None:
+        # SQLite would make it for its owner alone to write; so the umask decides, as of every other file here.
+        if engine.url.database:
+            with contextlib.suppress(OSError):
+                Path(engine.url.database).touch(exist_ok=False)
+
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
         connection.isolation_level = None
@@ -104,11 +112,18 @@ def _passing(exc: DBAPIError) -> bool:
     return exc.connection_invalidated or locked or state.startswith(("40", "08", "57P"))
 
 
+def address(engine: Engine) -> str:
+    """Return where the database is, for a message: the file of SQLite, else the URL without its password."""
+    is_file = engine.dialect.name == "sqlite"
+    return str(engine.url.database) if is_file else engine.url.render_as_string(hide_password=True)
+
+
 def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
     """The fault in one line, with the database's address and without its password."""
-    url = engine.url.render_as_string(hide_password=True)
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-    return CatalogueError(f"database {url}: {_first_line(cause)}; start it, or correct TVB_BATCH_DATABASE_URL")
+    return CatalogueError(
+        f"database {address(engine)}: {_first_line(cause)}; start it, or correct TVB_BATCH_DATABASE_URL"
+    )
 
 
 def check_revision(engine: Engine, *, create: bool) -> None:
@@ -128,8 +143,7 @@ def check_revision(engine: Engine, *, create: bool) -> None:
         _refuse_unknown(current, engine)
         if not create:
             raise DatabaseRevisionError(
-                f"database {engine.url.render_as_string()}: revision {current or 'none'}, expected {HEAD}; "
-                "run `tvb-batch db upgrade`"
+                f"database {address(engine)}: revision {current or 'none'}, expected {HEAD}; run `tvb-batch db upgrade`"
             )
         upgrade(engine)
     except DBAPIError as exc:
@@ -175,7 +189,7 @@ def _refuse_unknown(current: str | None, engine: Engine) -> None:
             ScriptDirectory.from_config(alembic_config(engine)).get_revision(current)
     except CommandError as exc:
         raise DatabaseRevisionError(
-            f"database {engine.url.render_as_string()}: revision {current} is unknown to this tvb-batch: a newer one "
+            f"database {address(engine)}: revision {current} is unknown to this tvb-batch: a newer one "
             "made it; upgrade tvb-batch, or name another database"
         ) from exc
 

@@ -7,9 +7,9 @@ import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from models.errors import InputError, OutputError
 from models.input_files import check_file
@@ -171,10 +171,11 @@ def _is_made_young(kept: Path) -> bool:
 
 
 def _write_whole(content: IO[bytes], target: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as copy:
+    # Not a temporary file of Python's: that is for its owner alone, and a group may share the data directory.
+    part = target.with_name(f".{target.name}.{uuid4().hex}")
+    with part.open("xb") as copy:
         while block := content.read(_BLOCK):
             copy.write(block)
         copy.flush()
         os.fsync(copy.fileno())
-    Path(copy.name).chmod(0o644)
-    Path(copy.name).replace(target)
+    part.replace(target)

@@ -68,12 +68,20 @@ class Settings(BaseSettings):
         url = self.database_url.get_secret_value()
         if url.startswith(("postgresql://", "postgres://")):
             return "postgresql+psycopg://" + url.split("://", 1)[1]
-        return url or f"sqlite:///{self.storage.catalogue}"
+        return url or _sqlite_url(self.storage.catalogue)
 
     @property
     def broker(self) -> str:
         """The broker URL in force. May hold a password: never print it."""
         return self.broker_url.get_secret_value()
+
+
+def _sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever characters its path has."""
+    # SQLAlchemy takes 0.1 s to import, which nobody pays who only asks for a setting.
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def without_password(url: str) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,11 @@ from pathlib import Path
 from models.errors import BrokerError, TvbBatchError
 from models.queue import QUEUES, check_broker
 from models.settings import Settings, load_settings
+
+#: A socket's path has at most so many bytes, on macOS too.
+LONGEST_SOCKET = 103
+#: What Redis' configuration and a URL both take as it is.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
 
 #: Longest wait for Redis to answer after its start. Seconds.
 REDIS_START = 10.0
@@ -92,8 +98,14 @@ def redis_server() -> str:
 
 @contextlib.contextmanager
 def private_redis(settings: Settings) -> Iterator[Settings]:
-    """Run a Redis of our own; gives the settings with its URL."""
-    with tempfile.TemporaryDirectory(prefix="tvb-batch-") as directory:
+    """Run a Redis of our own; gives the settings with its URL.
+
+    Raises
+    ------
+    BrokerError
+        There is no Redis server, it does not start, or there is no place for its socket.
+    """
+    with _socket_directory() as directory:
         # The configuration goes in through standard input: nothing of it shows in the list of processes.
         process = subprocess.Popen(
             [redis_server(), "-"],
@@ -114,6 +126,21 @@ def private_redis(settings: Settings) -> Iterator[Settings]:
         finally:
             process.terminate()
             process.wait()
+
+
+def _socket_directory() -> tempfile.TemporaryDirectory[str]:
+    """Make a directory that only its owner can enter, with a path that a socket can have: TMPDIR's, or the system's."""
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a directory of our own is made there
+        is_usable = (
+            _PLAIN_PATH.fullmatch(parent) and len(parent) + len("/tvb-batch-12345678/redis.sock") <= LONGEST_SOCKET
+        )
+        with contextlib.suppress(OSError):
+            if is_usable:
+                return tempfile.TemporaryDirectory(prefix="tvb-batch-", dir=parent)
+    raise BrokerError(
+        f"TMPDIR {tempfile.gettempdir()}: no place for the socket of a private Redis, nor in /tmp or /var/tmp; "
+        "expected a directory that can be written, with a short path of letters, digits and / . _ -"
+    )
 
 
 @contextlib.contextmanager

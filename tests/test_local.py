@@ -31,6 +31,27 @@ def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
         check_broker(settings)
 
 
+@pytest.mark.parametrize("name", ["a b", "it's", "a#b", "a?b=c", "x%20y", "ü", "long" * 30])
+def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp_path, monkeypatch, name) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+
+    with private_redis(load_settings(data_dir=tmp_path)) as settings:
+        check_broker(settings)
+        socket = Path(urlsplit(settings.broker).path)
+
+        assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+
+    assert not socket.parent.exists()
+
+
+def test_a_machine_without_room_for_a_socket_is_told_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("submit.local.LONGEST_SOCKET", 5)
+
+    with pytest.raises(BrokerError, match=r"TMPDIR .* expected a directory that can be written, with a short path"):
+        private_redis(load_settings(data_dir=tmp_path)).__enter__()
+
+
 def test_a_redis_on_the_path_goes_before_the_one_we_carry(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     carried = redis_server()

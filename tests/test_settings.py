@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.catalogue import Catalogue
 from models.errors import SettingsError
 from models.settings import load_settings, without_password
 
@@ -30,6 +31,17 @@ def test_a_plain_postgresql_url_gets_the_driver_we_install(scheme: str) -> None:
 
 def test_sqlite_in_the_data_directory_is_the_default(tmp_path: Path) -> None:
     assert load_settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/catalogue.sqlite"
+
+
+@pytest.mark.parametrize("name", ["50% done", "x%20y", "a?b=c", "a#b", "it's", "a+b@c:d", "Mes données/β"])
+def test_a_data_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
+    settings = load_settings(data_dir=tmp_path / name)
+    settings.data_dir.mkdir(parents=True)
+
+    Catalogue.open(settings.database, create=True).dispose()
+
+    assert settings.storage.catalogue.stat().st_size > 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [settings.storage.catalogue]
 
 
 def test_passwords_do_not_show() -> None:
