@@ -20,6 +20,7 @@ from models.errors import BrokerError, CatalogueError, OutputError
 from models.paths import check_writable
 from models.queue import announced, broker_facts, check_broker, make_app, waiting
 from models.settings import Settings, without_password
+from models.sources import OF_DATA
 
 #: A clock that is off by more makes logs and durations hard to read. Seconds.
 CLOCK = 2.0
@@ -180,7 +181,10 @@ def workers(settings: Settings) -> Iterator[Finding]:
             seen.setdefault(facts["versions"].get(name, "none"), []).append(worker)
         if len(seen) > 1:
             words = "; ".join(f"{number} on {', '.join(sorted(where))}" for number, where in sorted(seen.items()))
-            yield Finding("versions", False, f"{name}: {words}", "install the same constraints.txt on all hosts")
+            advice = "install the same constraints.txt on all hosts"
+            if name.startswith(OF_DATA):
+                advice = "put the same modules on all hosts, and name them in TVB_BATCH_MODULES of every worker"
+            yield Finding("versions", False, f"{name}: {words}", advice)
     yield from _own_version(found)
 
 

@@ -3,6 +3,7 @@
 They read the catalogue anew at every question.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -244,8 +245,8 @@ class Sweep:
         return self._catalogue.cancel(sweep=self.gid)
 
     def retry(self) -> int:
-        """Let failed and canceled jobs wait again; gives how many."""
-        return self._catalogue.retry(sweep=self.gid)
+        """Let failed and canceled jobs wait again; gives how many. Own modules are taken as they are here now."""
+        return self._catalogue.retry(sweep=self.gid, note=warnings.warn)
 
     def close(self) -> None:
         """End the workers that `submit` started; running jobs are given back, and wait."""

@@ -40,14 +40,15 @@ def test_without_a_worker_it_says_what_to_start(settings, catalogue) -> None:
 
 def test_workers_with_other_libraries_are_named(settings, catalogue) -> None:
     app = make_app(settings)
-    announce(app, "a:1", {"versions": versions(), "time": 0})
-    announce(app, "b:2", {"versions": {**versions(), "numpy": "1.0"}, "time": 0})
+    announce(app, "a:1", {"versions": {**versions(), "source mine": "12"}, "time": 0})
+    announce(app, "b:2", {"versions": {**versions(), "source mine": "34", "numpy": "1.0"}, "time": 0})
 
-    found = [finding for finding in workers(settings) if finding.check == "versions"]
+    library, own = [finding for finding in workers(settings) if finding.check == "versions"]
 
-    assert len(found) == 1
-    assert "numpy: 1.0 on b:2" in found[0].found
-    assert "constraints.txt" in found[0].advice
+    assert "numpy: 1.0 on b:2" in library.found
+    assert "constraints.txt" in library.advice
+    assert own.found == "source mine: 12 on a:1; 34 on b:2"
+    assert "put the same modules on all hosts" in own.advice
 
 
 def test_a_database_without_tables_and_one_that_is_away(settings, tmp_path) -> None:

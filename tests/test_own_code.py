@@ -96,6 +96,7 @@ def test_a_long_lived_worker_runs_what_is_edited_and_says_what_it_ran(folder, ow
     first, again = run("first"), run("again")
     assert [first.status, again.status, again.source_id] == [Status.FINISHED, Status.FINISHED, first.id], first.error
     assert notes == []
+    assert "source decay_helper" in next(iter(announced(app).values()))["versions"]
     data = series(own, catalogue, first)
     assert {"source decay_model", "source decay_helper", "metrics decay_metrics"} <= first.versions.keys()
 
@@ -106,7 +107,7 @@ def test_a_long_lived_worker_runs_what_is_edited_and_says_what_it_ran(folder, ow
     faster = series(own, catalogue, second)
     assert faster[-1, 0, 0, 0] / faster[0, 0, 0, 0] < 0.3 < data[-1, 0, 0, 0] / data[0, 0, 0, 0]
     assert second.versions["source decay_helper"] != first.versions["source decay_helper"]
-    assert notes == ["1 jobs had finished before and run again: decay_helper was another one then, or was not there"]
+    assert notes == ["1 of the jobs finished before with other sources, and run again; what differs: decay_helper"]
 
     edit(folder / "decay_metrics.py", "return 1.0", "return 2.0")
     third = run("metric")
@@ -207,7 +208,7 @@ def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue
     again = catalogue.add_sweep(sweep({"name": "again", **SPEC}), note=told.append)
 
     assert catalogue.counts(again.gid) == {Status.PENDING: 1}
-    assert "run again: decay_metrics was another one then, or was not there" in told[0]
+    assert "run again; what differs: decay_metrics" in told[0]
     assert told[1:] == (["decay_metrics is not found here: put its folder on PYTHONPATH"] if how[:3] == "not" else [])
 
 
@@ -256,3 +257,27 @@ def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch)
     (folder / "decay_helper.py").write_text(HELPER.replace("1.0", "9.0"))
     with pytest.raises(SpecError, match=r"decay_helper: .*is not what this process has imported"):
         submit(small(model=model.Decay()), name="two")
+
+
+def test_the_web_server_shows_jobs_of_classes_that_were_edited_while_it_runs(folder, own, catalogue) -> None:
+    import httpx
+    from web_cases import TOKEN, served
+
+    def page(job) -> str:
+        with served(catalogue, own) as address, httpx.Client(base_url=address, follow_redirects=True) as client:
+            client.get("/", params={"token": TOKEN})
+            answer = client.get(f"/jobs/{job.gid}")
+            assert answer.status_code == 200, answer.text
+            return answer.text
+
+    [old] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "old", **SPEC})).gid)
+    assert "model.a" in page(old)
+    text = (folder / "decay_model.py").read_text().replace("    a = NArray", "    b = NArray")
+    # What the server has imported stays, while another process submits.
+    (folder / "decay_model.py").write_text(text)
+    assert "model.a" in page(old)
+
+    [new] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "new", **SPEC})).gid)
+
+    assert "model.b" in page(new)
+    assert "model.a" in page(old)

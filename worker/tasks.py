@@ -21,6 +21,7 @@ import structlog
 from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
+from models.components import allowed
 from models.errors import (
     BrokerError,
     CanceledError,
@@ -34,6 +35,7 @@ from models.errors import (
 from models.own_modules import changed
 from models.queue import QUEUES, RUN_JOB, announce, publish
 from models.settings import Settings
+from models.sources import Here
 from worker.h5.writer import has_lost_files
 from worker.outputs import clear
 from worker.own_code import fault_of_import
@@ -296,6 +298,11 @@ def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
     os._exit(1)
 
 
+def _facts() -> dict[str, Any]:
+    """What a worker says of itself, the operator's modules as they are on its host now among it."""
+    return {"versions": {**versions(), **Here().of_data(allowed())}, "time": time.time()}
+
+
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
     """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
     catalogue: Catalogue | None = None
@@ -309,7 +316,7 @@ def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> N
                 log.warning("leases_expired", jobs=expired)
             # Redis comes last: dead jobs are found without it.
             if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
-                announce(app, f"{platform.node()}:{os.getpid()}", {"versions": versions(), "time": time.time()})
+                announce(app, f"{platform.node()}:{os.getpid()}", _facts())
                 announced_at = time.monotonic()
             publish(catalogue, app)
         except (BrokerError, CatalogueError) as exc:

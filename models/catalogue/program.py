@@ -9,6 +9,7 @@ from typing import Any
 
 from models.own_modules import check_unchanged
 from models.sources import (
+    CHANGED,
     MISSING,
     OF_DATA,
     OF_METRICS,
@@ -45,6 +46,8 @@ class Program:
         for job in jobs:
             versions = job.versions or {}
             if versions.get(TVB) != tvb_version():
+                # Of another release no word is lost.
+                differing = [TVB] if CHANGED in f"{versions.get(TVB)}{tvb_version()}" else []
                 continue
             differing = [
                 *differences(entries(versions, OF_DATA), self._of_data(parameters)),
@@ -58,7 +61,7 @@ class Program:
     def notes(self) -> Iterator[str]:
         """Why some jobs run again."""
         for names, count in self.other.items():
-            yield f"{count:,} jobs had finished before and run again: {names} was another one then, or was not there"
+            yield f"{count:,} of the jobs finished before with other sources, and run again; what differs: {names}"
             for name in (f"{OF_METRICS}{name}" for name in names.split(", ")):
                 if self._metrics.get(name) == MISSING:
                     yield f"{name.removeprefix(OF_METRICS)} is not found here: put its folder on PYTHONPATH"
