@@ -155,6 +155,7 @@ def _point(
         "outputs": [str(_there(storage, output.path)) for output in outputs],
         "datatypes": list(dict.fromkeys(str(_there(storage, path)) for one in outputs for path in one.refers_to)),
         "metrics": {name: value for name, value in metrics.items() if "." not in name},
+        "start_point": outputs[0].transient,
         "swept": {name: as_columns(job.parameters[name])[0] for name in axes},
         "name": f"{job.sweep.name} {job.number}",
     }

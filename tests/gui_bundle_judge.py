@@ -105,6 +105,8 @@ def operation(number: int, project: Any) -> dict[str, Any]:
     described = {"algorithm": row.algorithm.classname, "status": row.status, "range_values": row.range_values}
     if row.algorithm.classname == "SimulatorAdapter":
         described["simulator"] = plain(h5.load_view_model(UUID(row.view_model_gid), folder))
+    if row.algorithm.classname == "TimeseriesMetricsAdapter":
+        described["start_point"] = h5.load_view_model(UUID(row.view_model_gid), folder).start_point
     return described
 
 

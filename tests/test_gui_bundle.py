@@ -51,7 +51,10 @@ def point(settings: Settings, catalogue: Catalogue, job, names: list[str]) -> Po
     with h5py.File(outputs[0]) as file:
         metrics = {"GlobalVariance": float(file["data"][()].var()), "mean": float(file["data"][()].mean())}
     swept = {name: float(spec.parameters()[name]) for name in names}
-    return Point(spec.canonical(), outputs, datatypes, metrics, swept, f"job {job.gid.hex[:8]}")
+    return Point(
+        spec.canonical(), outputs, datatypes, metrics, swept=swept, name=f"job {job.gid.hex[:8]}",
+        start_point=records[0].transient,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,14 @@ def test_an_exploration_is_a_group_with_its_viewers(verdicts, kind: str, ranges:
         assert (group["results"], group["operations"], len(group["ranges"])) == (results, results, ranges)
         assert {name: fault for name, fault in group["viewers"].items() if fault} == {}
     assert set(metrics_group(verdicts[kind])["viewers"]) >= {"Discrete Parameter Space Exploration"}
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("kind", ["pse", "project"])
+def test_the_record_of_the_metrics_says_what_they_left_out(verdicts, points, kind: str) -> None:
+    made = [one["start_point"] for one in verdicts[kind]["operations"] if "start_point" in one]
+
+    assert made == [point.start_point for point in points] == [15.0] * 4
 
 
 @pytest.mark.gui

@@ -109,9 +109,8 @@ class Operation:
 
     def add_metrics(self, point: Point, series: UUID, group: Mapping[str, object]) -> None:
         """The metrics of a point, and the record of the operation that made them."""
-        self._add_view_model(
-            metrics_record(point.metrics, series), {"parent_burst": self._burst, "state": "INTERMEDIATE", **group}
-        )
+        record = metrics_record(point.metrics, series, point.start_point)
+        self._add_view_model(record, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})
         gid, subject = uuid4(), str(point.spec.get("subject", ""))
         self._archive.add(
             f"{self._folder}DatatypeMeasure_{gid.hex}.h5",

@@ -17,6 +17,8 @@ class Point:
     #: Files of what the time series refer to.
     datatypes: tuple[Path, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    #: What the metrics leave out at the beginning, ms; None where it is not known.
+    start_point: float | None = None
     #: Its place in the sweep, by the name of the parameter, such as `coupling.a`.
     swept: Mapping[str, float] = field(default_factory=dict)
     #: What the Simulation History calls it.

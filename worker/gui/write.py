@@ -200,7 +200,7 @@ def main() -> int:
         Point(
             spec=point["spec"], outputs=tuple(map(Path, point["outputs"])),
             datatypes=tuple(map(Path, point["datatypes"])), metrics=point["metrics"], swept=point["swept"],
-            name=point["name"],
+            name=point["name"], start_point=point["start_point"],
         )
         for point in wanted["points"]
     ]  # fmt: skip

@@ -132,10 +132,17 @@ def check_gui_classes(spec: SimulationSpec) -> None:
             raise SpecError(f"{path}.class", repr(section["class"]), "a class of TVB, which alone the GUI knows", hint)
 
 
-def metrics_record(metrics: Mapping[str, float], series: UUID) -> ViewModel:
-    """The view model of the operation that made the metrics of a time series."""
+def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: float | None = None) -> ViewModel:
+    """The view model of the operation that made the metrics of a time series.
+
+    Parameters
+    ----------
+    start_point : what they leave out at the beginning, ms; the GUI's default where it is not known
+    """
     algorithms = sorted({_ALGORITHMS[name] for name in metrics if name in _ALGORITHMS})
-    attributes = {"algorithms": algorithms, "time_series": series, "is_metric_operation": True}
+    attributes: dict[str, Any] = {"algorithms": algorithms, "time_series": series, "is_metric_operation": True}
+    if start_point is not None:
+        attributes["start_point"] = start_point
     return ViewModel(_METRICS_MODEL, uuid4(), attributes, is_visible=False)
 
 
