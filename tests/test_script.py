@@ -151,6 +151,15 @@ def test_points_come_from_a_data_frame(configured) -> None:
     ]  # fmt: skip
 
 
+def test_a_transient_of_a_script_is_that_of_a_spec(configured, catalogue) -> None:
+    for given in (5, 5.0, np.int64(5), np.float32(5.0)):
+        client.submit(small(), name="cut", transient=given)
+    client.submit(small(), name="uncut", reuse=False)
+
+    assert [summary.sweep.base["transient"] for summary in catalogue.sweeps()] == [None, 5.0, 5.0, 5.0, 5.0]
+    assert len({job.parameters_hash for job in catalogue.jobs()}) == 1
+
+
 def test_objects_of_tvb_are_values_of_a_sweep(configured) -> None:
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator import models, monitors
@@ -243,6 +252,9 @@ def test_no_redis_says_how_to_do_without(settings, monkeypatch) -> None:
         ({}, {"grid": {"coupling.a": np.array([np.nan])}}, "a finite number"),
         ({}, {"points": [{"model.zeta": 1}]}, "no parameter 'zeta'"),
         ({"connectivity": None}, {}, "connectivity"),
+        ({}, {"transient": 20.0}, "transient: 20 ms; expected less than simulation_length, 20 ms"),
+        ({}, {"transient": "5"}, "transient: '5'; expected a number"),
+        ({}, {"transient": np.nan}, "transient: nan; expected a finite number"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_queued(configured, catalogue, changes, plan, words) -> None:
