@@ -168,11 +168,24 @@ def _label_notes(labels: Any, name: str) -> list[str]:
     if labels is None or not labels.size:
         return []
     texts = [str(label) for label in labels.ravel()]
+    odd = next((text for text in texts if not text.isascii()), None)
+    if odd is not None:
+        found = f"{name}: label {_as_written(odd)} is not ASCII"
+        raise UnreadableError(found, "ASCII: TVB's GUI cannot read other labels", "rename it")
     twice = next((text for text in texts if text.strip() and texts.count(text) > 1), None)
     notes = [f"{name}: the label {twice!r} stands {texts.count(twice)} times"] if twice is not None else []
     if any(not text.strip() for text in texts):
         notes.append(f"{name}: some labels are empty")
     return notes
+
+
+def _as_written(label: str) -> str:
+    """A label, and what it was before TVB read UTF-8 as Latin-1."""
+    try:
+        written = label.encode("latin-1").decode()
+    except UnicodeError:
+        return repr(label)
+    return f"{written!r} (in UTF-8, which TVB reads as {label!r})"
 
 
 def _square(array: Any, name: str) -> int:
@@ -211,10 +224,10 @@ def _where(odd: Any) -> str:
     import numpy as np
 
     first = [int(index) + 1 for index in np.argwhere(odd)[0]]
-    place = dict(enumerate(("row", "column"))) if len(first) < 3 else {}
-    words = ", ".join(f"{place.get(axis, f'axis {axis + 1}:')} {index}" for axis, index in enumerate(first))
+    words = [f"{place} {index}" for place, index in zip(("row", "column"), first, strict=False)]
+    place = f" in {', '.join(words)}" if len(first) < 3 else f" at {[index - 1 for index in first]}"
     more = int(odd.sum()) - 1
-    return f"{f' in {words}' if words else ''}{f', and {more:,} more' if more else ''}"
+    return f"{place if first else ''}{f', and {more:,} more' if more else ''}"
 
 
 def _shape_of(array: Any) -> str:

@@ -110,7 +110,7 @@ def _connectivity(component: Component, path: Path) -> Contents:
         words = {attribute: word for attribute, (word, _) in _OPTIONAL.items()}
         words |= {"weights": "weights", "centres": word, "region_labels": word, "tract_lengths": "tract_lengths"}
         names = {attribute: members.taken[word] for attribute, word in words.items() if word in members.taken}
-        notes += [*_label_notes(members, members.taken[word]), *_left_out(members)]
+        notes += _left_out(members)
     for attribute, array in arrays.items():
         _check_type(component, attribute, array, names.get(attribute, attribute))
     return Contents(arrays, names, tuple(notes))
@@ -158,18 +158,6 @@ def _why_left_out(members: Members, word: str, exc: UnreadableError) -> str:
 
 def _word(item: bytes) -> str:
     return repr(item.decode("utf-8", "replace")[:20])
-
-
-def _label_notes(members: Members, name: str) -> Iterator[str]:
-    """Labels that TVB reads as other letters than were written."""
-    content = members.content(name)
-    if name.endswith(".txt") and not content.isascii():
-        try:
-            written = next(line for line in content.decode().splitlines() if not line.isascii()).split()[0]
-        except (UnicodeDecodeError, StopIteration, IndexError):
-            return  # Latin-1, which is what TVB reads.
-        read = written.encode().decode("latin-1")
-        yield f"{name}: its labels are UTF-8, which TVB reads as Latin-1: {written!r} becomes {read!r}"
 
 
 #: Members that say something to people only.

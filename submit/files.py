@@ -3,7 +3,6 @@
 Called by `submit.spec_file`, `submit.script` and `submit.enqueue`.
 """
 
-import re
 from pathlib import Path
 
 from models.errors import InputError, SpecError
@@ -13,10 +12,8 @@ from models.paths import Storage
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec
 from submit.fitting import check_files
-from submit.look import Looked
+from submit.look import KEPT, Looked
 
-#: A file that was kept already, as `models.inputs` names it.
-_KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
 #: Files named besides the first that has a fault.
 _FEW = 5
 
@@ -36,7 +33,7 @@ def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> 
     """
 
     def place(path: str, file: str) -> str:
-        if storage is not None and _KEPT.fullmatch(file) and (storage.root / file).is_file():
+        if storage is not None and KEPT.fullmatch(file) and (storage.root / file).is_file():
             return file
         found = (directory / _home(file)).absolute()
         if not found.is_file():

@@ -4,6 +4,7 @@ Called by `submit.files` and `submit.fitting`. What it says names a file as the 
 """
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ _FEW = 3
 #: Warnings printed of one spec.
 _MOST = 12
 
-_Fault = tuple[str, str, str]
+#: A file that was kept already, as `models.inputs` names it.
+KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
 
 
 class Looked:
@@ -59,7 +61,7 @@ class Looked:
                 self._datatypes[key] = exc
         found = self._datatypes[key]
         if isinstance(found, UnreadableError):
-            raise _spec_error(found, section, f"{path}.from_file" if "from_file" in section else path)
+            raise _spec_error(found, section, path)
         return found if found.arrays else None
 
     def array(self, value: dict[str, Any], path: str) -> Any:
@@ -80,7 +82,7 @@ class Looked:
                 self._arrays[file] = exc
         found = self._arrays[file]
         if isinstance(found, UnreadableError):
-            raise _spec_error(found, value, f"{path}.from_file")
+            raise _spec_error(found, value, path)
         return found
 
     def warnings(self) -> list[str]:
@@ -106,8 +108,9 @@ class Looked:
             contents = read_contents(component, place)
         own = self._own(component, section, path)
         contents = Contents({**contents.arrays, **own}, contents.names, contents.notes)
-        if contents.arrays and not (is_shipped and not own):
-            for note in (*contents.notes, *check_arrays(role, contents)):
+        if contents.arrays:
+            notes = [*contents.notes, *check_arrays(role, contents)]
+            for note in notes if own or not is_shipped else ():
                 owners = self._notes.setdefault(note, [])
                 owner = shown(section) or path
                 if owner not in owners:
@@ -140,8 +143,9 @@ class Looked:
 
 
 def shown(section: dict[str, Any]) -> str:
-    """A file as the person wrote it; empty for arrays."""
-    return str(section.get("file_name") or section.get("from_file") or "")
+    """A file as the person wrote it; empty for arrays, those of a script too."""
+    file = str(section.get("file_name") or section.get("from_file") or "")
+    return "" if "file_name" not in section and KEPT.fullmatch(file) else file
 
 
 def _shipped(role: str, file: str) -> Path | None:
@@ -154,4 +158,4 @@ def _shipped(role: str, file: str) -> Path | None:
 def _spec_error(exc: UnreadableError, section: dict[str, Any], path: str) -> SpecError:
     name = shown(section)
     found = f"{name}: {exc.found}" if name else exc.found
-    return SpecError(path, found, exc.expected or "a file that TVB can read", exc.hint)
+    return SpecError(f"{path}.from_file" if name else path, found, exc.expected or "a file that TVB can read", exc.hint)

@@ -293,7 +293,8 @@ def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, 
 
 
 def test_a_check_tells_what_tvb_refuses_in_one_line(tvb_batch, tmp_path) -> None:
-    mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0, 1]}
+    # Not one index after the other.
+    mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0] * 75 + [2]}
 
     assert_refused(tvb_batch("submit", "--check", spec_file(tmp_path, monitors=[mask])), "monitors[0]: TVB refuses it")
 

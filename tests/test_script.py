@@ -1,6 +1,8 @@
 """`submit(simulator)` from a script: TVB's own examples give TVB's own numbers, and what cannot cross is refused."""
 
 import os
+import shutil
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,38 @@ def test_objects_of_tvb_are_values_of_a_sweep(configured) -> None:
     assert len(sweep) == 4
     assert [job.parameters["model"]["class"] for job in sweep.jobs()] == ["JansenRit"] * 2 + ["Kuramoto"] * 2
     assert len(sweep.jobs(where="model.class = JansenRit")) == 2
+
+
+def test_objects_and_files_are_looked_into_before_anything_is_queued(
+    configured, catalogue, tmp_path, monkeypatch
+) -> None:
+    good, bad = small().connectivity, small().connectivity
+    bad.weights[1, 2] = np.nan
+
+    with pytest.raises(SpecError) as caught:
+        client.submit(small(), grid={"connectivity": [good, bad]})
+
+    assert caught.value.path == "sweep.connectivity[1]"
+    assert "weights: NaN in row 2, column 3" in caught.value.found
+    negative = small().connectivity
+    negative.weights = -negative.weights
+    with pytest.warns(UserWarning, match="connectivity: weights holds negative weights"):
+        sweep = client.submit(small(connectivity=negative))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=r"none\.zip'; expected a file that is there"):
+        client.submit(small(), grid={"connectivity": ["./none.zip"]})
+    assert catalogue.count() == len(sweep) == 1
+
+
+def test_a_path_of_a_script_is_relative_to_its_working_folder(configured, tmp_path, monkeypatch) -> None:
+    shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_66.zip"), tmp_path / "MINE.ZIP")
+    monkeypatch.chdir(tmp_path)
+
+    sweep = client.submit(small(), grid={"connectivity": ["./MINE.ZIP", "connectivity_76.zip"]})
+
+    assert list(sweep.dataframe()["connectivity"]) == ["MINE.ZIP", "connectivity_76.zip"]
+    own = sweep.jobs()[0].parameters["connectivity"]["from_file"]
+    assert (configured.storage.root / own).is_file()
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol", "lhs"])
