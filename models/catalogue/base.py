@@ -25,7 +25,9 @@ from sqlalchemy.orm import Session
 
 from models.database import check_revision, connect, transact
 from models.errors import CatalogueError, UnclearError
-from models.tables import Job, Receipt, Sweep
+from models.host_clock import boot_id, since_boot
+from models.status import Status
+from models.tables import Boot, Job, Receipt, Sweep
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._is_sqlite = engine.dialect.name == "sqlite"
+        #: The host's start that `_boot_zero` is of.
+        self._boot, self._boot_zero = "", datetime.min
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Self:
@@ -88,17 +92,31 @@ class Database:
         self._engine.dispose(close=close)
 
     def clock(self) -> datetime:
-        """The time that leases are measured with: the server's, where there is one, for a worker's may be wrong."""
+        """The time that rows tell a person: the server's, where there is one, for a worker's clock may be wrong."""
         if self._is_sqlite:
             return now()
         return self._read(lambda session: cast("datetime", session.scalar(select(func.clock_timestamp()))))
+
+    def lease_clock(self) -> datetime:
+        """The time that leases, waits and the age of messages are measured with.
+
+        A server's is its clock. In SQLite, which one host uses, nobody can set it: it shows the right time when the
+        first process since the host's start looks at it, and runs on from there.
+        """
+        return self._zero() + since_boot() if self._is_sqlite else self.clock()
+
+    def _zero(self) -> datetime:
+        """When the host's monotonic clock showed 0, by the lease clock; the same for all processes."""
+        if self._boot != boot_id():
+            self._boot_zero, self._boot = self._once(_zero_of), boot_id()
+        return self._boot_zero
 
     def _times(self, lease: timedelta | None = None) -> dict[str, Any]:
         """What the `statements` are told of the same time, and of a lease that begins now."""
         if not self._is_sqlite:
             return {} if lease is None else {"lease": lease}
-        moment = now()
-        return {"moment": moment} if lease is None else {"moment": moment, "until": moment + lease}
+        times = {"moment": now(), "due": self.lease_clock()}
+        return times if lease is None else {**times, "until": times["due"] + lease}
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
@@ -116,6 +134,9 @@ class Database:
             Without it, to do `work` twice is to do it once.
         """
         sent: list[T] = []
+        if self._is_sqlite:
+            # It may take a transaction of its own.
+            self._zero()
 
         def transaction() -> T:
             with self._writer.begin() as connection:
@@ -166,6 +187,25 @@ class Database:
             return int(cast("CursorResult[Any]", result).rowcount)
 
         return self._once(work)
+
+
+def _zero_of(session: Session) -> datetime:
+    """The row of this start of the host; made by the first process that asks for it."""
+    known = session.get(Boot, boot_id())
+    if known is None:
+        # Who held a lease before the host started is gone: all leases of that time are over.
+        last = [
+            one
+            for status, column in (
+                (Status.STARTED, Job.lease_until),
+                (Status.PENDING, Job.not_before),
+                (Status.PENDING, Job.published_at),
+            )
+            if (one := session.scalar(select(func.max(column)).where(Job.status == status)))
+        ]
+        known = Boot(id=boot_id(), zero=max([now(), *(one + timedelta.resolution for one in last)]) - since_boot())
+        session.add(known)
+    return known.zero
 
 
 def _noted(sent: list[T], answer: T) -> T:

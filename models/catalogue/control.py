@@ -78,10 +78,10 @@ class Control(Database):
 
         They wait again, end in ERROR when their attempts are used up, or are CANCELED when that was asked for.
         """
-        moment = self.clock()
-        dead = and_(Job.status == Status.STARTED, Job.lease_until < moment)
+        dead = and_(Job.status == Status.STARTED, Job.lease_until < self.lease_clock())
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
             return 0
+        moment = self.clock()
         gone = "its worker was not heard of again: killed, out of memory, or cut off"
         hopeless = f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`"
 

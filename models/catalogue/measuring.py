@@ -139,6 +139,8 @@ class Measuring(Database):
         since : how long ago is lately
         """
 
+        clock = self.lease_clock()
+
         def work(session: Session) -> list[WorkerRow]:
             running: dict[str, list[Job]] = {}
             for job in session.scalars(select(Job).where(Job.status == Status.STARTED).order_by(Job.started_at)):
@@ -153,8 +155,8 @@ class Measuring(Database):
             rows = []
             for name in sorted({*running, *known}):
                 finished, failed, last = known.get(name, (0, 0, None))
-                leases = [job.lease_until - lease for job in running.get(name, ()) if job.lease_until]
-                heard = max([*leases, *([last] if last else [])], default=None)
+                ages = [clock - (job.lease_until - lease) for job in running.get(name, ()) if job.lease_until]
+                heard = max([*(now() - age for age in ages), *([last] if last else [])], default=None)
                 rows.append(WorkerRow(name, running.get(name, ()), heard, finished, failed))
             return rows
 

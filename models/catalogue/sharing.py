@@ -48,7 +48,7 @@ class Sharing(Working):
         older_than : those instead whose message was sent longer ago than this
         queue : short or long
         """
-        moment = self.clock()
+        moment = self.lease_clock()
         wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
 
         def work(session: Session) -> list[UUID]:
@@ -64,7 +64,7 @@ class Sharing(Working):
 
     def mark_published(self, gids: Sequence[UUID]) -> None:
         """Their messages were sent just now."""
-        sent = self.clock()
+        sent = self.lease_clock()
         for start in range(0, len(gids), BATCH):
             batch = gids[start : start + BATCH]
             self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))

@@ -68,13 +68,14 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
     """
     kind = JOB.c.lease_until.type
     moment: ColumnElement[Any] = bindparam("moment", type_=kind)
+    due: ColumnElement[Any] = bindparam("due", type_=kind)
     until: ColumnElement[Any] = bindparam("until", type_=kind)
     if not is_sqlite:
-        moment = func.clock_timestamp(type_=DateTime(timezone=True))
+        moment = due = func.clock_timestamp(type_=DateTime(timezone=True))
         until = moment + bindparam("lease", type_=Interval())
     take = (
         update(JOB)
-        .where(JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING, is_due(moment), may_start())
+        .where(JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING, is_due(due), may_start())
         .values(
             status=Status.STARTED, attempt=JOB.c.attempt + 1, claim_token=bindparam("token"),
             worker=bindparam("worker"), started_at=moment, not_before=None, finished_at=None, lease_until=until,
@@ -90,9 +91,7 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
             lease_until=None, cancel_requested=False,
         )
     )  # fmt: skip
-    waiting = select(JOB.c.gid).where(
-        JOB.c.sweep_id == bindparam("sweep"), JOB.c.status == Status.PENDING, is_due(moment)
-    )
+    waiting = select(JOB.c.gid).where(JOB.c.sweep_id == bindparam("sweep"), JOB.c.status == Status.PENDING, is_due(due))
     return Statements(
         take=take.returning(*_TOLD) if has_returning else take,
         hold=update(JOB).where(*_HELD).values(progress=bindparam("progress"), lease_until=until),

@@ -210,7 +210,7 @@ class Working(Database):
 
         Gives what it is now. Raises as `fail` does.
         """
-        words = {"error": message, "error_type": error_type, "not_before": self.clock() + pause}
+        words = {"error": message, "error_type": error_type, "not_before": self.lease_clock() + pause}
         return self._end(claim, "waiting", message, Status.PENDING, **words, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> Status:
