@@ -30,6 +30,8 @@ class Audit:
     faults: list[str] = field(default_factory=list)
     #: What to do about them, one line each.
     repairs: list[str] = field(default_factory=list)
+    #: What could not be compared, one line each.
+    notes: list[str] = field(default_factory=list)
 
 
 def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = None) -> Audit:
@@ -101,7 +103,9 @@ def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: S
             result.faults.append(str(exc))
             continue
         lines.append(json.dumps({"path": path, "name": name, **expected}) + "\n")
-    return run_worker_module(settings, "audit", text="".join(lines), may_fail=True).splitlines()
+    said = run_worker_module(settings, "audit", text="".join(lines), may_fail=True).splitlines()
+    result.notes = [line for line in said if line.startswith("note: ")]
+    return [line for line in said if not line.startswith("note: ")]
 
 
 def _users(outputs: list[Output]) -> dict[str, set[UUID]]:

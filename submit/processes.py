@@ -1,5 +1,6 @@
 """Runs what only a worker's code can do (TVB, H5 files) for a command of the client, in a process of its own."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,5 +53,8 @@ def run_worker_module(
         said.seek(0)
         faults = said.read().strip().splitlines()
     if code and not (may_fail and code == 1):
+        if code < 0:  # HDF5 crashes at some damaged files.
+            how = signal.Signals(-code).name
+            raise WorkerProcessError(f"worker.{module} was ended by {how}; one of the files may be damaged inside")
         raise WorkerProcessError(faults[-1] if faults else f"worker.{module} ended with code {code}")
     return "".join(lines)

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.h5 import check
+from worker.h5.seal import is_as_sealed
 from worker.h5.verify import sha256
+
+#: How lines begin that are no faults.
+NOTE = "note: "
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,17 @@ def file_faults(expected: Expected) -> Iterator[str]:
         found = path.stat().st_size
         if expected.bytes is not None and found != expected.bytes:
             yield f"{name}: {found} bytes, expected {expected.bytes}"
-        elif expected.sha256 is not None and (digest := sha256(path)) != expected.sha256:
-            yield f"{name}: sha256 {digest[:12]}..., expected {expected.sha256[:12]}...: its content has changed"
+            return
+        # HDF5 may crash at what a flipped bit makes of a file.
+        if expected.sha256 is not None:
+            if (digest := sha256(path)) != expected.sha256:
+                yield f"{name}: sha256 {digest[:12]}..., expected {expected.sha256[:12]}...: its content has changed"
+                return
+        elif (is_right := is_as_sealed(path)) is None:
+            yield f"{NOTE}{name}: its content is not checked: the file does not say its sha256, as older ones do not"
+        elif not is_right:
+            yield f"{name}: its content has changed since it was written under this name"
+            return
     except FileNotFoundError:
         yield f"{name}: missing{', and a spec names it' if expected.is_input else ''}"
         return
@@ -55,7 +68,7 @@ def main() -> int:
         wanted = json.loads(line)
         for fault in file_faults(Expected(**{**wanted, "path": Path(wanted["path"])})):
             print(fault)
-            code = 1
+            code = code if fault.startswith(NOTE) else 1
     return code
 
 

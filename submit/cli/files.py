@@ -126,6 +126,7 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     others = [key for key in keys if not _is_file(key)]
     faults: list[str] = []
     repairs: list[str] = []
+    notes: list[str] = []
     count = len(files)
     if files:
         paths = [str(Path(key).absolute()) for key in files]
@@ -136,7 +137,9 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
         for target in targets:
             result = audit(catalogue, settings, catalogue.find(target) if target else None)
             faults, repairs, count = faults + result.faults, repairs + result.repairs, count + result.files
-    for line in [*faults, *repairs] or [f"No fault in {count} file{'' if count == 1 else 's'}."]:
+            notes += result.notes
+    good = [f"No fault in {count} file{'' if count == 1 else 's'}."]
+    for line in [*([*faults, *repairs] or good), *notes]:
         click.echo(line)
     sys.exit(1 if faults else 0)
 

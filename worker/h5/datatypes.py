@@ -1,6 +1,7 @@
 """Writes what a simulation refers to: connectivity, surfaces, region mapping, sensors, projections, stimuli.
 
-Called by `worker.run` with TVB's own objects; imports no TVB. A file is whole or absent, and is never written twice.
+Called by `worker.run` with TVB's own objects; imports no TVB. A file is whole or absent. One that is there is compared
+with its seal before anything refers to it; a damaged one is replaced at once, whoever still reads it.
 """
 
 import contextlib
@@ -11,16 +12,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import h5py
+import structlog
 
 from models.errors import InputError
 from worker.h5.formats import FORMATS
 from worker.h5.kinds import Kind, find_kind, kind_of, needed
+from worker.h5.seal import is_as_sealed, is_right_once, seal
 from worker.h5.tvb2 import common, write_attributes
 from worker.h5.verify import as_output_error, publish, verify_datatype
 
+log = structlog.get_logger()
+
 
 def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str) -> None:
-    """Write a TVB object under its final name, unless it is there already.
+    """Write a TVB object under its final name, unless it is there already, and is what was written.
 
     Parameters
     ----------
@@ -35,8 +40,7 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
         The disk refused it, or what is there is something else.
     """
     kind = kind_of(instance)
-    if path.exists():
-        _verify_once(path, instance.gid)
+    if is_right_once(path, lambda path: _is_right(path, instance.gid)):
         return
     _configure(instance, kind)
     _check(instance, kind)
@@ -50,23 +54,29 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
             write_attributes(file, _gids(instance, kind))
             kind.write(file, instance)
         verify_datatype(unfinished, instance.gid)
+        with as_output_error(unfinished, ""):
+            seal(unfinished, path)
         publish(unfinished, path)
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
 
 
-#: Files that this process has found whole, by what changes when anybody writes to them.
-_VERIFIED: dict[Path, tuple[int, ...]] = {}
+def _is_right(path: Path, gid: UUID) -> bool:
+    """Whether the file that is there is what would be written.
 
-
-def _verify_once(path: Path, gid: UUID) -> None:
-    """All jobs of a sweep refer to the same files; one that nobody has touched is read once a process."""
-    found = path.stat()
-    mark = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    if _VERIFIED.get(path) != mark:
+    Raises
+    ------
+    OutputError
+        Its name does not say whose content it has, and it is another's, or damaged.
+    """
+    if gid.hex not in path.name:
         verify_datatype(path, gid)
-        _VERIFIED[path] = mark
+        return True
+    is_right = is_as_sealed(path)
+    if is_right is False:
+        log.warning("datatype_replaced", path=str(path), reason="its content has changed since it was written")
+    return bool(is_right)
 
 
 def file_prefix(instance: Any) -> str:

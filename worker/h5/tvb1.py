@@ -22,6 +22,7 @@ from models.paths import part
 from worker.h5 import tvb2
 from worker.h5.faults import DAMAGE, reason
 from worker.h5.formats import FORMATS
+from worker.h5.seal import is_as_sealed, is_right_once, seal
 from worker.h5.tvb1_check import file_faults
 from worker.h5.tvb1_format import (
     DATA_VERSION,
@@ -56,19 +57,25 @@ def convert(
     OutputError
         The source is damaged, or the disk refused the target.
     """
-    found = linked(read_source(source), connectivity_gid, region_mapping_gid)
+    _convert(linked(read_source(source), connectivity_gid, region_mapping_gid), target)
+    return target
+
+
+def _convert(found: Source, target: Path, *, is_sealed: bool = False) -> None:
     # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
     unfinished = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
         with as_output_error(target, ""):
             target.parent.mkdir(parents=True, exist_ok=True)
         write_source(found, unfinished)
+        if is_sealed:
+            with as_output_error(unfinished, ""):
+                seal(unfinished, target)
         publish(unfinished, target)
     finally:
         # The fault that made us clean up is the one to tell.
         with contextlib.suppress(OSError):
             unfinished.unlink()
-    return target
 
 
 def as_tvb1(unfinished: Path) -> Path:
@@ -85,14 +92,16 @@ def as_tvb1(unfinished: Path) -> Path:
 
 
 def write_connectivity(source: Path, target: Path) -> Path:
-    """Write the tvb2 file of a Connectivity as tvb1, unless it is there already; gives `target`.
+    """Write the tvb2 file of a Connectivity as tvb1, unless it is there and right; gives `target`.
 
     Raises
     ------
     OutputError
         The source is damaged, or the disk refused the target.
     """
-    return target if target.exists() else convert(source, target)
+    if not is_right_once(target, lambda path: bool(is_as_sealed(path))):
+        _convert(read_source(source), target, is_sealed=True)
+    return target
 
 
 # ------------------------------------------------------------------------------------------------------- what is asked
