@@ -11,4 +11,7 @@ install()
 
 _settings = load_settings()
 app = make_app(_settings, client_name=worker_client_name())
+app.conf.worker_pool = "worker.pool:TaskPool"
+# On a busy host a new process may take long to say that it is there; Celery kills it after 4 s.
+app.conf.worker_proc_alive_timeout = 60.0
 register(app, _settings)
