@@ -54,6 +54,11 @@ def become(order: dict[str, Any]) -> None:
                 "unacked_restore_interval": order["visibility_timeout"],
                 "unacked_restore_throttle": 1,
             }
+        sys.path[:0] = order.get("path", [])
+        if order.get("hard_after"):
+            set_hard_after(order["hard_after"])
+        if order.get("first_dies"):
+            kill_first_process(Path(order["first_dies"]))
         if order.get("stop_at"):
             sys.addaudithook(stand_still(POINTS[order["stop_at"]](), Path(order["reached"])))
         run(order["arguments"])
@@ -81,6 +86,41 @@ def set_clock(ahead: timedelta) -> None:
     for module in (base, control, working):
         if hasattr(module, "now"):
             module.now = lambda: right() + ahead
+
+
+def set_hard_after(seconds: float) -> None:
+    """How long a job that is to end may go on; twenty seconds are long for a test."""
+    from worker import pulse, warden
+
+    pulse.HARD_AFTER = warden.HARD_AFTER = seconds
+    pulse.ASK_EVERY = warden.ASK_EVERY = 1.0
+
+
+def kill_first_process(mark: Path) -> None:
+    """The first process of the pool is killed as it starts, and the worker finds it dead when it is ready."""
+    from celery import signals
+
+    @signals.worker_process_init.connect(weak=False)
+    def _die(**_: Any) -> None:
+        try:
+            descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return
+        os.write(descriptor, str(os.getpid()).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @signals.worker_ready.connect(weak=False)
+    def _wait(**_: Any) -> None:
+        while not mark.exists() or not (pid := mark.read_text()) or is_running(int(pid)):
+            time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def stand_still(is_there: Callable[[str, tuple[Any, ...]], bool], reached: Path) -> Callable[..., None]:

@@ -4,13 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 
 from models.catalogue import Catalogue, Claim
 from models.errors import CanceledError, CatalogueError, LeaseLostError, TimeLimitError, TvbBatchError
+from worker.life import SIGNS
 
 log = structlog.get_logger()
 
@@ -19,8 +19,11 @@ HEARTBEAT_EVERY = 1.0
 #: More often where the lease is short: some words may be lost on their way before it runs out.
 HEARTBEATS_OF_A_LEASE = 15
 
-#: How long after its time limit a job that does not come to the end of a chunk is ended with its process. Seconds.
-HARD_AFTER = 60.0
+#: A job that is to end, and does not come to the end of a chunk for so long, is ended with its process. Seconds. A
+#: chunk takes about one; Slurm, Kubernetes and `tvb-batch run` kill a worker 30 s after they have told it to stop.
+HARD_AFTER = 20.0
+#: While no chunk ends, the row is asked this often whether the job is to end. Seconds.
+ASK_EVERY = 5.0
 
 
 class StoppedError(TvbBatchError):
@@ -37,16 +40,18 @@ class Pulse:
     ----------
     limit : most seconds of wall time, None for any
     should_stop : True gives the job up
-    on_overrun : called by the thread when the limit is long over and no chunk has ended; ends the process
+    on_stuck : called by the thread with why the job is to end when no chunk has ended for long; ends the process
     """
 
     def __init__(
         self, catalogue: Catalogue, claim: Claim, lease: float, limit: float | None,
-        should_stop: Callable[[], bool], on_overrun: Callable[[TimeLimitError], None] | None = None,
+        should_stop: Callable[[], bool], on_stuck: Callable[[TvbBatchError], None] | None = None,
     ) -> None:  # fmt: skip
         self._catalogue, self._claim, self._lease, self._limit = catalogue, claim, lease, limit
-        self._should_stop, self._on_overrun = should_stop, on_overrun
-        self._start = self._last = time.monotonic()
+        self._should_stop, self._on_stuck = should_stop, on_stuck
+        self._start = self._last = self._beaten = time.monotonic()
+        #: Why the job is to end, and since when that is known.
+        self._wanted: tuple[TvbBatchError, float] | None = None
         #: Wall time of earlier attempts that this one goes on from. Seconds.
         self.before = 0.0
         self._progress = 0.0
@@ -70,6 +75,7 @@ class Pulse:
         StoppedError, CanceledError, LeaseLostError, TimeLimitError
         """
         self._progress = self._progress if progress is None else progress
+        self._beaten = time.monotonic()
         if self._should_stop():
             raise StoppedError("the worker was told to stop")
         if self._limit is not None and self.seconds() > self._limit:
@@ -110,15 +116,28 @@ class Pulse:
 
     def look(self) -> None:
         """What is to be done while no chunk ends; called by the thread."""
-        if time.monotonic() - self._last > self._lease / 3:
-            self._extend()
-        if self._limit is not None and self._on_overrun and self.seconds() > self._limit + HARD_AFTER:
-            self._on_overrun(self._overrun())
+        wanted = self._why_to_end()
+        if wanted is None or self._on_stuck is None:
+            return
+        why, since = wanted
+        if time.monotonic() - max(since, self._beaten) > HARD_AFTER:
+            self._on_stuck(why)
 
-    def _extend(self) -> None:
-        """What is to be heard is heard by the next `beat`."""
-        with suppress(LeaseLostError, CanceledError):
-            self.say()
+    def _why_to_end(self) -> tuple[TvbBatchError, float] | None:
+        """Why the next `beat` ends the job, and since when that is known; extends the lease on the way."""
+        why: TvbBatchError | None = None
+        if self._limit is not None and self.seconds() > self._limit:
+            why = self._overrun()
+        if self._should_stop():
+            why = StoppedError("the worker was told to stop")
+        if time.monotonic() - self._last > min(self._lease / 3, ASK_EVERY):
+            try:
+                self.say()
+            except (LeaseLostError, CanceledError) as exc:
+                why = exc
+        if why is not None and self._wanted is None:
+            self._wanted = (why, time.monotonic())
+        return self._wanted
 
 
 class _Watch:
@@ -136,6 +155,7 @@ class _Watch:
 
     def begin(self, pulse: Pulse, every: float) -> None:
         """Look after it, at least every so many seconds."""
+        SIGNS.begin()
         with self._lock:
             self._pulses.add(pulse)
             if self._thread is None or not self._thread.is_alive():
@@ -149,11 +169,14 @@ class _Watch:
         """Do nothing for it after this."""
         with self._lock:
             self._pulses.discard(pulse)
+            if not self._pulses:
+                SIGNS.end()
 
     def _run(self) -> None:
         while True:
             self._is_sooner.wait(self._every)
             self._is_sooner.clear()
+            SIGNS.give()
             with self._lock:
                 for pulse in self._pulses:
                     pulse.look()

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from models.catalogue import Catalogue, Claim, OutputRecord
-from models.errors import LeaseLostError, NotFiniteError, OutputError, TimeLimitError, TvbBatchError
+from models.errors import LeaseLostError, NotFiniteError, OutputError, TvbBatchError
 from models.inputs import Inputs
 from models.settings import Settings
 from models.spec import SimulationSpec
@@ -32,14 +32,14 @@ log = structlog.get_logger()
 
 def run_job(
     catalogue: Catalogue, settings: Settings, claim: Claim, *, should_stop: Callable[[], bool] = lambda: False,
-    on_overrun: Callable[[TimeLimitError], None] | None = None,
+    on_stuck: Callable[[TvbBatchError], None] | None = None,
 ) -> list[OutputRecord]:  # fmt: skip
     """Run a claimed job and finish its row; go on where an earlier attempt has left a checkpoint.
 
     Parameters
     ----------
     should_stop : asked between two chunks; True gives the job up
-    on_overrun : called by another thread when the job overruns its time limit in the middle of a chunk
+    on_stuck : called by another thread with why the job is to end, when no chunk of it ends
 
     Raises
     ------
@@ -54,7 +54,7 @@ def run_job(
     check(claim.shared.sources)
     spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
-    with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_overrun) as pulse:
+    with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_stuck) as pulse:
         # Should an engine have taken its worker with it, TVB's own loop is tried next.
         wanted = spec.engine if claim.attempt - claim.saved_attempt <= 1 else "reference"
         kernels, jobs = settings.cache_dir / "kernels", claim.shared.size

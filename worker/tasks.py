@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 import structlog
+from billiard import current_process
 from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
@@ -29,7 +30,6 @@ from models.errors import (
     LeaseLostError,
     SourceError,
     StorageError,
-    TimeLimitError,
     TvbBatchError,
 )
 from models.own_modules import changed
@@ -37,11 +37,13 @@ from models.queue import QUEUES, RUN_JOB, announce, publish
 from models.settings import Settings
 from models.sources import Here
 from worker.h5.writer import has_lost_files
+from worker.life import SIGNS
 from worker.outputs import clear
 from worker.own_code import fault_of_import
 from worker.pulse import StoppedError
 from worker.run import is_retryable, run_job
 from worker.versions import versions
+from worker.warden import Warden
 
 log = structlog.get_logger()
 
@@ -166,11 +168,13 @@ def register(app: Celery, settings: Settings) -> None:
     @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def _forked(**_: Any) -> None:
         state.after_fork()
+        SIGNS.take(current_process().index)
 
     @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def _ready(**_: Any) -> None:
         thread = threading.Thread(target=reconcile_until, args=(reconciler, app, settings), daemon=True)
         thread.start()
+        Warden(settings, state.stopping.is_set).start()
 
     @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def _stopping(**_: Any) -> None:
@@ -249,30 +253,42 @@ def perform(state: WorkerState, gid: str | None) -> bool:
 
 
 def _perform_claimed(state: WorkerState, claim: Claim) -> None:
-    catalogue = state.catalogue
     try:
         state.check_storage()
         outputs = run_job(
-            catalogue, state.settings, claim, should_stop=state.must_stop, on_overrun=partial(_overrun, state, claim)
+            state.catalogue,
+            state.settings,
+            claim,
+            should_stop=state.must_stop,
+            on_stuck=partial(_end_stuck, state, claim),
         )
         log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
-    except StoppedError:
-        catalogue.release(claim)
-        log.info("job_given_back")
-    except CanceledError:
-        catalogue.canceled(claim)
-        log.info("job_canceled")
-    except LeaseLostError:
-        log.warning("lease_lost")
     except Exception as exc:
         state.is_spent |= isinstance(exc, SourceError)
-        try:
+        _tell(state, claim, exc)
+
+
+def _tell(state: WorkerState, claim: Claim, exc: Exception) -> bool:
+    """Let the row know why a start has ended; gives whether it does."""
+    try:
+        if isinstance(exc, LeaseLostError):
+            raise exc
+        if isinstance(exc, StoppedError):
+            state.catalogue.release(claim)
+            log.info("job_given_back")
+        elif isinstance(exc, CanceledError):
+            state.catalogue.canceled(claim)
+            log.info("job_canceled")
+        else:
             _fail(state, claim, exc)
-        except LeaseLostError:
-            log.warning("lease_lost", reason=str(exc))
-        except CatalogueError as away:
-            # Nobody can be told; the job is given to another worker when its lease has run out.
-            log.warning("outcome_untold", reason=str(away), fault=str(exc))
+    except LeaseLostError:
+        log.warning("lease_lost", reason=str(exc))
+        return False
+    except CatalogueError as away:
+        # Nobody can be told; the job is given to another worker when its lease has run out.
+        log.warning("outcome_untold", reason=str(away), fault=str(exc))
+        return False
+    return True
 
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
@@ -290,10 +306,10 @@ def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
     log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
 
 
-def _overrun(state: WorkerState, claim: Claim, exc: TimeLimitError) -> NoReturn:
-    """End a job that its time limit did not, because no chunk of it ends, and this process of the pool with it."""
-    with suppress(TvbBatchError):
-        _fail(state, claim, exc)
+def _end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn:
+    """End a job that is to end, and comes to the end of no chunk, and this process of the pool with it."""
+    log.warning("stuck_process_ended", reason=str(exc))
+    if _tell(state, claim, exc) and not isinstance(exc, StoppedError):
         clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
     os._exit(1)
 

@@ -10,9 +10,9 @@ from models.catalogue.control import Control
 from models.catalogue.looking import Looking, SweepSummary
 from models.catalogue.measuring import Lacking, Measuring, Point, Spread, WorkerRow
 from models.catalogue.sharing import Sharing
-from models.catalogue.working import Claim, OutputRecord
+from models.catalogue.working import Claim, Held, OutputRecord
 
-__all__ = ["Catalogue", "Claim", "Lacking", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
+__all__ = ["Catalogue", "Claim", "Held", "Lacking", "OutputRecord", "Point", "Spread", "SweepSummary", "WorkerRow"]
 
 
 class Catalogue(Adding, Sharing, Control, Looking, Measuring, Auditing):

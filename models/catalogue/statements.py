@@ -26,6 +26,10 @@ _TOLD = (
 )
 #: The same of a job that was just claimed, where `take` cannot tell it.
 CLAIMED = select(*_TOLD).where(JOB.c.gid == bindparam("wanted"))
+#: The same of the job that a process runs.
+HELD_BY = select(*_TOLD, JOB.c.gid, JOB.c.claim_token, JOB.c.cancel_requested).where(
+    JOB.c.status == Status.STARTED, JOB.c.worker == bindparam("worker")
+)
 #: What the jobs of a sweep share.
 SHARED = select(_SWEEP.c.size, _SWEEP.c.base, _SWEEP.c.sources).where(_SWEEP.c.gid == bindparam("wanted"))
 #: Whether a person wants a running job canceled.

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, and_, fu
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import JOB, Database
-from models.catalogue.statements import ADD_METRICS, ADD_OUTPUTS, CANCEL_REQUESTED, CLAIMED, SHARED, statements
+from models.catalogue.statements import ADD_METRICS, ADD_OUTPUTS, CANCEL_REQUESTED, CLAIMED, HELD_BY, SHARED, statements
 from models.errors import LeaseLostError
 from models.spec import SimulationSpec, simulation
 from models.status import Status
@@ -81,6 +81,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What a process holds of a running job."""
+
+    claim: Claim
+    #: A person wants the job canceled.
+    is_canceled: bool
+
+
+@dataclass(frozen=True)
 class OutputRecord:
     """One finished file, as its worker reports it."""
 
@@ -124,8 +133,22 @@ class Working(Database):
             job = connection.execute(CLAIMED, {"wanted": gid}).one() if taken.rowcount else None
         if job is None:
             return None
+        return self._claim_of(connection, job, gid, token)
+
+    def _claim_of(self, connection: Connection, job: Any, gid: UUID, token: UUID) -> Claim:
         shared, parameters = self._shared_by(connection, job.sweep), {**job.parameters, "seed": job.seed}
         return Claim(gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
+
+    def held(self, worker: str) -> Held | None:
+        """What a worker's process holds, by its name in the row; None when it holds no job."""
+
+        def work(session: Session) -> Held | None:
+            job = session.execute(HELD_BY, {"worker": worker}).first()
+            if job is None:
+                return None
+            return Held(self._claim_of(session.connection(), job, job.gid, job.claim_token), job.cancel_requested)
+
+        return self._read(work)
 
     def _shared_by(self, connection: Connection, sweep: UUID) -> Shared:
         if sweep not in self._known:

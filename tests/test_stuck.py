@@ -1,0 +1,110 @@
+"""Jobs that come to the end of no chunk: they end all the same when they are to, and no process is left behind."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+from fault_system import BRIEF, LEASE, System, Warm, Worker, system
+from servers import Redis
+
+from models.status import Status
+from models.tables import Sweep
+
+#: How a model never returns: in a loop, where other threads of its process go on, or in a call that holds them up.
+MODELS = """
+import ctypes
+from tvb.simulator.models.oscillator import Generic2dOscillator
+
+class Loop(Generic2dOscillator):
+    def dfun(self, *args, **kwargs):
+        while True:
+            pass
+
+class Held(Generic2dOscillator):
+    def dfun(self, *args, **kwargs):
+        ctypes.PyDLL(None).sleep(1000)
+"""
+#: Seconds that a job which is to end may go on, in these tests.
+HARD_AFTER = 2.0
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    found = Warm()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    found = Redis(tmp_path_factory.mktemp("redis"))
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def here(tmp_path: Path, redis: Redis, warm: Warm, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
+    (tmp_path / "stuck_models.py").write_text(MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with system(tmp_path, redis, warm, modules="stuck_models", lease=60.0) as found:
+        yield found
+
+
+def start(here: System, model: str, **changes: object) -> tuple[Worker, Sweep, int]:
+    """A worker with one process, and its number when it is in the middle of the job."""
+    sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}})
+    used = here.settings.model_copy(update=changes)
+    worker = here.start(1, used, path=[str(here.directory)], hard_after=HARD_AFTER)
+    job = wait_until(lambda: next((job for job in here.jobs(sweep) if job.status == Status.STARTED), None))
+    return worker, sweep, int(job.worker.rpartition(":")[2])
+
+
+def assert_goes_on(here: System, worker: Worker, process: int) -> None:
+    """The process is gone, and the worker runs the next job."""
+    wait_until(lambda: not Path(f"/proc/{process}").exists(), seconds=30)
+    here.wait(here.submit(1, BRIEF))
+    assert worker.lives()
+
+
+@pytest.mark.parametrize("model", ["Loop", "Held"])
+def test_a_stuck_job_that_is_canceled_ends_with_its_process(here, model: str) -> None:
+    worker, sweep, process = start(here, model)
+
+    here.catalogue.cancel(sweep=sweep.gid)
+    here.wait(sweep, Status.CANCELED, seconds=60)
+
+    assert_goes_on(here, worker, process)
+    assert [path for path in here.files() if sweep.gid.hex in str(path)] == []
+
+
+@pytest.mark.parametrize("model", ["Loop", "Held"])
+def test_a_worker_with_a_stuck_job_that_is_told_to_stop_gives_it_back(here, model: str) -> None:
+    worker, sweep, process = start(here, model)
+
+    os.kill(worker.pid, signal.SIGTERM)
+    wait_until(lambda: not worker.lives(), seconds=60)
+
+    assert not Path(f"/proc/{process}").exists()
+    assert [(job.status, job.attempt) for job in here.jobs(sweep)] == [(Status.PENDING, 0)]
+
+
+def test_a_process_whose_stuck_job_was_given_away_is_ended(here) -> None:
+    worker, sweep, process = start(here, "Held", lease=LEASE, max_attempts=1)
+
+    here.wait(sweep, Status.ERROR, seconds=60)
+
+    assert_goes_on(here, worker, process)
+
+
+def test_a_worker_whose_process_is_killed_as_it_starts_makes_another(here, tmp_path: Path) -> None:
+    mark = tmp_path / "killed"
+
+    worker = here.start(1, path=[str(tmp_path)], first_dies=str(mark))
+    here.wait(here.submit(1, BRIEF))
+
+    assert mark.exists()
+    assert worker.lives()
