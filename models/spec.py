@@ -7,6 +7,7 @@ on what was left out. Imports no TVB.
 import copy
 import hashlib
 import json
+import math
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -83,7 +84,7 @@ class SimulationSpec(BaseModel):
 
     connectivity: Section = Field(default_factory=lambda: complete("connectivity", "connectivity_76.zip", ""))
     #: mm/ms
-    conduction_speed: Positive = 3.0
+    conduction_speed: float | Literal["inf"] = 3.0
     model: Section
     coupling: Section = Field(default_factory=lambda: complete("coupling", "Linear", "coupling"))
     #: TVB's Cortex, for a surface simulation.
@@ -128,6 +129,11 @@ class SimulationSpec(BaseModel):
         elif isinstance(speed, list | tuple):
             return values  # One speed for each connection stays where TVB has it.
         return _moved(values, ("connectivity", "speed"), "conduction_speed")
+
+    @field_validator("conduction_speed", mode="plain")
+    @classmethod
+    def _conduction_speed(cls, value: Any) -> float | Literal["inf"]:
+        return as_speed(value, "conduction_speed")
 
     @field_validator("connectivity", "model", "coupling", "integrator", mode="before")
     @classmethod
@@ -296,6 +302,21 @@ def complete_part(role: str, value: Any, path: str) -> Section:
             raise SpecError(f"{path}.dt", repr(section["dt"]), "a positive number of ms")
         section.get("noise", {}).pop("noise_seed", None)
     return section
+
+
+def as_speed(value: Any, path: str) -> float | Literal["inf"]:
+    """Return a conduction speed as specs have it, mm/ms: infinity, TVB's way to say no delays, as the text `inf`.
+
+    Raises
+    ------
+    SpecError
+        It is no positive number.
+    """
+    if value in ("inf", math.inf):
+        return "inf"  # JSON has no infinity.
+    if not is_number(value) or not 0 < value < math.inf:
+        raise SpecError(path, repr(value)[:80], "a positive number of mm/ms, or inf for no delays")
+    return float(value)
 
 
 def simulation(values: Mapping[str, Any]) -> SimulationSpec:

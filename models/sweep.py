@@ -21,6 +21,7 @@ from models.sections import checked, complete, files_of, move_file, without_file
 from models.spec import (
     NOT_DECISIVE,
     SimulationSpec,
+    as_speed,
     complete_part,
     is_number,
     simulation,
@@ -291,6 +292,8 @@ def _whole(name: str, value: Any, place: str) -> Any:
     role = {"surface": "cortex"}.get(name, "monitor" if re.fullmatch(r"monitors\[\d+\]", name) else name)
     if role in ("connectivity", "model", "coupling", "integrator", "stimulus", "cortex", "monitor"):
         return None if value is None and role in ("stimulus", "cortex") else complete_part(role, value, place)
+    if name == "conduction_speed":
+        return as_speed(value, place)
     if name == "monitors" and isinstance(value, list | tuple):
         return [complete("monitor", item, f"{place}[{index}]") for index, item in enumerate(value)]
     return value

@@ -16,7 +16,10 @@ from models.sections import complete
 #: What a spec may have beside its sections: JSON Schema of each, and a sentence.
 _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"type": "string"}, "The sweep's name; the file's by default."),
-    "conduction_speed": ({"type": "number", "exclusiveMinimum": 0}, "mm/ms"),
+    "conduction_speed": (
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "inf"}]},
+        "mm/ms; inf for no delays",
+    ),
     "simulation_length": ({"type": "number", "exclusiveMinimum": 0}, "ms"),
     "transient": (
         {"type": ["number", "null"], "minimum": 0},

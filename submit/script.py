@@ -85,13 +85,14 @@ def submit(
     check_writable(settings.storage)
     inputs = Inputs(settings.storage)
     annotation: dict[str, Any] = {"title": title, "user_tags": list(user_tags)}
-    chosen = {"subject": subject, "seed": seed, "transient": _plain(transient, inputs)}
+    chosen = {"subject": subject, "seed": _plain(seed, inputs), "transient": _plain(transient, inputs)}
     annotation |= {key: value for key, value in chosen.items() if value is not None}
     base = describe_simulator(simulator, inputs, **annotation)
     plan = {
         "grid": _values(grid, inputs), "zip": _values(zip, inputs), "list": _points(points, inputs),
         "random": _values(random, inputs), "sobol": _values(sobol, inputs), "lhs": _values(lhs, inputs),
-        "samples": samples, "repeats": repeats, "where": where, "common_random_numbers": common_random_numbers,
+        "samples": _plain(samples, inputs), "repeats": _plain(repeats, inputs), "where": where,
+        "common_random_numbers": _plain(common_random_numbers, inputs),
     }  # fmt: skip
     spec = sweep_spec(name, base, {key: value for key, value in plan.items() if value is not None})
     spec = locate(spec, Path(), settings.storage)
@@ -138,9 +139,15 @@ def _values(values: Mapping[str, Any] | None, inputs: Inputs) -> dict[str, Any] 
     if values is None:
         return None
     return {
-        name: items if isinstance(items, Mapping) else [_plain(item, inputs) for item in items]
+        name: [_plain(item, inputs) for item in items] if _is_list(items) else _plain(items, inputs)
         for name, items in values.items()
     }
+
+
+def _is_list(items: Any) -> bool:
+    """Whether a parameter is given its values; anything else is refused where the plan is checked."""
+    is_one = isinstance(items, str | bytes | Mapping) or getattr(items, "ndim", 1) == 0
+    return isinstance(items, Iterable) and not is_one
 
 
 def _points(points: Any, inputs: Inputs) -> list[dict[str, Any]] | None:

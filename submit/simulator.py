@@ -4,6 +4,7 @@ Called by `submit.script`. Changes nothing of the simulator. What a run leaves i
 cross: every job starts from the beginning.
 """
 
+import warnings
 from typing import Any
 
 from models.errors import SpecError
@@ -11,6 +12,8 @@ from models.inputs import Inputs
 from models.spec import SimulationSpec, simulation
 from models.traits import describe
 
+#: A monitor of TVB's that records nothing.
+_PRINTS = "ProgressLogger"
 #: Monitors whose period TVB sets to dt when it configures them.
 _WITHOUT_PERIOD = ("Raw", "RawVoi", "AfferentCoupling")
 
@@ -41,7 +44,7 @@ def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> Sim
         "model": _model(simulator.model, inputs),
         "coupling": describe("coupling", simulator.coupling, inputs),
         "integrator": _integrator(simulator, inputs),
-        "monitors": [_monitor(monitor, inputs, own) for monitor in _as_list(simulator.monitors)],
+        "monitors": [_monitor(monitor, inputs, own) for monitor in _monitors(simulator)],
         "simulation_length": float(simulator.simulation_length),
         **annotation,
     }
@@ -63,8 +66,19 @@ def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> Sim
     return simulation(values)
 
 
-def _as_list(monitors: Any) -> list[Any]:
-    return list(monitors) if isinstance(monitors, list | tuple) else [monitors]
+def _monitors(simulator: Any) -> list[Any]:
+    """The monitors that give a time series; TVB's ProgressLogger prints lines and gives none."""
+    given = list(simulator.monitors) if isinstance(simulator.monitors, list | tuple) else [simulator.monitors]
+    found = [monitor for monitor in given if type(monitor).__name__ != _PRINTS]
+    if not found:
+        raise SpecError("monitors", f"nothing but a {_PRINTS}", "a monitor that gives a time series", "add a Raw")
+    if len(found) < len(given):
+        warnings.warn(
+            f"monitors: {_PRINTS} only prints, and is left out; `watch` and `wait` show progress. The others are "
+            "counted without it: time_series(0) is of the first one that records",
+            stacklevel=5,
+        )
+    return found
 
 
 def _connectivity(connectivity: Any, inputs: Inputs) -> dict[str, Any]:

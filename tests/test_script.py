@@ -141,6 +141,71 @@ def _command(process: Path) -> str:
 # ------------------------------------------------------------------------------------------------------ other plans
 
 
+def without_delays() -> Any:
+    from tvb.datatypes.connectivity import Connectivity
+
+    connectivity = Connectivity.from_file()
+    connectivity.speed = np.array([np.inf])
+    return small(connectivity=connectivity)
+
+
+def with_a_progress_logger() -> Any:
+    from tvb.simulator import monitors
+
+    recording = [monitors.TemporalAverage(period=1.0), monitors.GlobalAverage(period=2.0)]
+    return small(monitors=(monitors.ProgressLogger(period=10.0), *recording))
+
+
+@pytest.mark.parametrize("make", [without_delays, with_a_progress_logger])
+@pytest.mark.filterwarnings("ignore:monitors. ProgressLogger:UserWarning")
+def test_idioms_of_public_scripts_give_tvbs_own_numbers(tmp_path, make) -> None:
+    np.random.seed(42)  # noqa: NPY002 - TVB draws initial conditions from NumPy's global generator
+    expected = [result for result in make().configure().run() if len(result[0])]
+
+    with client.submit(make(), workers=1, data_dir=tmp_path) as sweep:
+        sweep.wait()
+        [job] = sweep.jobs()
+
+    assert len(expected) == 2
+    for index, (time, data) in enumerate(expected):
+        series = job.time_series(index)
+        assert np.isfinite(data).all()
+        assert data.std() > 0.0
+        assert np.array_equal(series.data[:], data)
+        assert np.array_equal(series.time, time)
+
+
+def test_a_progress_logger_is_left_out_with_a_note(configured) -> None:
+    from tvb.simulator import monitors
+
+    from models.inputs import Inputs
+    from submit.simulator import describe_simulator
+
+    with pytest.warns(UserWarning, match="ProgressLogger only prints, and is left out"):
+        spec = describe_simulator(with_a_progress_logger(), Inputs(configured.storage))
+    assert [monitor["class"] for monitor in spec.monitors] == ["TemporalAverage", "GlobalAverage"]
+    with pytest.raises(SpecError, match="monitors: nothing but a ProgressLogger"):
+        describe_simulator(small(monitors=[monitors.ProgressLogger()]), Inputs(configured.storage))
+
+
+def test_numbers_of_numpy_are_taken_for_pythons(configured, catalogue, start_worker) -> None:
+    start_worker(1)
+
+    sweep = client.submit(
+        small(), random={"coupling.a": [0.0, 0.1]}, grid={"conduction_speed": (np.float32(4.0), np.inf)},
+        seed=np.int64(5), repeats=np.int8(2), samples=np.uint16(1), common_random_numbers=np.bool_(True),
+    )  # fmt: skip
+
+    assert sweep.wait().counts() == {"FINISHED": 4}
+    assert [job.parameters["conduction_speed"] for job in sweep.jobs()] == [4.0, 4.0, "inf", "inf"]
+
+
+@pytest.mark.parametrize("values", [0.1, np.array(0.1), "0.1", None])
+def test_a_value_that_is_no_list_is_refused(configured, values) -> None:
+    with pytest.raises(SpecError, match=r"sweep.grid.coupling.a: .*; expected a list of values"):
+        client.submit(small(), grid={"coupling.a": values})
+
+
 def test_points_come_from_a_data_frame(configured) -> None:
     import pandas as pd
 

@@ -209,7 +209,7 @@ def told(make: Any, values: Any) -> SimulationSpec | str:
         ({"simulation_length": math.nan}, "simulation_length", "a finite number"),
         ({"simulation_length": math.inf}, "simulation_length", "a finite number"),
         ({"simulation_length": 1e308}, "simulation_length", "steps"),
-        ({"conduction_speed": 0.0}, "conduction_speed", "greater than 0"),
+        ({"conduction_speed": 0.0}, "conduction_speed", "a positive number of mm/ms"),
         ({"integrator": {"class": "HeunStochastic", "dt": 0}}, "integrator.dt", "a positive number of ms"),
         ({"integrator": {"class": "HeunStochastic", "dt": 1e-320}}, "simulation_length", "steps"),
         ({"integrator": None}, "integrator", "a mapping with a `class`"),
@@ -271,3 +271,17 @@ def test_values_outside_the_domain_and_rounded_periods_are_warnings() -> None:
         "model.A: 1e+09 is outside TVB's declared range 2.6 to 9.75",
         "monitors[0].period: 1.3 ms is no multiple of dt; TVB samples every 1.5 ms",
     ]
+
+
+@pytest.mark.parametrize("speed", ["inf", float("inf")])
+def test_an_infinite_speed_has_one_text(speed: Any) -> None:
+    spec = SimulationSpec.model_validate({**BASE, "conduction_speed": speed})
+
+    assert spec.conduction_speed == "inf"
+    assert SimulationSpec.model_validate(json.loads(spec.canonical_json())) == spec
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("-inf"), True, "fast", None, [3.0, 4.0]])
+def test_a_speed_is_a_positive_number(speed: Any) -> None:
+    with pytest.raises(SpecError, match=r"conduction_speed: .*; expected a positive number of mm/ms, or inf"):
+        simulation({**BASE, "conduction_speed": speed})

@@ -66,7 +66,7 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
     cortex = parts["surface"]
     simulator = Simulator(
         connectivity=connectivity,
-        conduction_speed=spec.conduction_speed,
+        conduction_speed=float(spec.conduction_speed),
         model=parts["model"],
         coupling=parts["coupling"],
         surface=cortex,
@@ -101,7 +101,7 @@ def _connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
         if "speed" not in spec.connectivity:
             # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from
             # connectivity.speed.
-            connectivity.speed = np.array([spec.conduction_speed])
+            connectivity.speed = np.array([float(spec.conduction_speed)])
         connectivity.configure()
         _CONNECTIVITIES[key] = connectivity
         if len(_CONNECTIVITIES) > _MOST:
