@@ -1,10 +1,12 @@
 """A COMMIT whose answer is lost: each transaction is repeated, recognises its own success, and is done once."""
 
+import contextlib
 import inspect
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +17,23 @@ from uuid import UUID, uuid4
 import pytest
 from conftest import SHORT, wait_until
 from cut_commits import Proxy, cut_sqlite
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from test_catalogue import output, postgres_server  # noqa: F401 - a fixture
 
 from models.catalogue import Catalogue, Claim
+from models.errors import CatalogueError, LeaseLostError, UnclearError
+from models.status import Status
 from models.sweep import sweep
 from models.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from worker.pulse import Pulse
+from worker.run import run_job
 
 LEASE, PAST = timedelta(hours=1), timedelta(hours=-1)
 VERSIONS = {"tvb-library": version("tvb-library")}
+#: How many wait for a lock in PostgreSQL.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 SPEC = sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.0, 1.0, 2.0]}})
 
 
@@ -205,8 +214,7 @@ def test_a_commit_that_the_server_is_still_at_is_waited_for(
     thread = threading.Thread(target=lambda: answers.append(act(scene, held)))
     thread.start()
     # The repetition waits for a lock that the first try holds: only then the server gets the COMMIT.
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    wait_until(lambda: administer(waiting) or not thread.is_alive(), seconds=20)
+    wait_until(lambda: administer(WAITING) or not thread.is_alive(), seconds=20)
     proxy.may_commit.set()
     thread.join(20)
 
@@ -228,3 +236,171 @@ def test_a_commit_without_an_answer_is_done_once_on_sqlite(kind, undisturbed, tm
     assert times() == 1
     assert (answer, rows(catalogue)) == expected
     catalogue.dispose()
+
+
+# ------------------------------------------------------------------------------------- the files of a finished result
+
+
+def one_job(catalogue: Catalogue) -> Claim:
+    catalogue.add_sweep(sweep({**SHORT, "name": "one"}), reuse=False)
+    claim = catalogue.claim(catalogue.jobs()[0].gid, "w", LEASE)
+    assert claim is not None
+    return claim
+
+
+def files(settings) -> set[str]:
+    outputs = settings.storage.root / "outputs"
+    return {settings.storage.relative(path) for path in outputs.rglob("*") if path.is_file()}
+
+
+def before_finish(monkeypatch, catalogue: Catalogue, do: Callable[[], Any]) -> None:
+    """Do something once, just before a job is finished."""
+    finish, left = catalogue.finish, [do]
+
+    def then_finish(*args: Any, **words: Any) -> None:
+        while left:
+            left.pop()()
+        finish(*args, **words)
+
+    monkeypatch.setattr(catalogue, "finish", then_finish)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_late", [False, True], ids=["done", "still at it"])
+def test_a_result_whose_commit_got_no_answer_stays(
+    proxy, through_proxy, settings, administer, monkeypatch, is_late
+) -> None:
+    claim, found = one_job(through_proxy), []
+    before_finish(monkeypatch, through_proxy, lambda: proxy.cut_commit(late=is_late))
+
+    thread = threading.Thread(target=lambda: found.extend(run_job(through_proxy, settings, claim)))
+    thread.start()
+    if is_late:
+        wait_until(lambda: administer(WAITING) or not thread.is_alive())
+    proxy.may_commit.set()
+    thread.join(60)
+
+    assert proxy.cut == 1
+    [job] = through_proxy.jobs()
+    [named] = through_proxy.outputs([job.gid])
+    assert (job.status, named.path) == (Status.FINISHED, found[0].path)
+    assert files(settings) == {named.path}
+
+
+def test_a_result_stays_where_nobody_can_tell_whether_it_was_finished(catalogue, settings, monkeypatch) -> None:
+    """The answer is lost, and the database stays away for longer than anybody waits."""
+    claim, engine = one_job(catalogue), catalogue._engine
+    connect = engine.pool.connect
+
+    with contextlib.ExitStack() as stack:
+        asked = []
+
+        def away() -> Any:
+            if asked and asked[0]():
+                raise OperationalError("connect", None, sqlite3.OperationalError("disk I/O error"))
+            return connect()
+
+        cut = cut_sqlite(engine, "disk I/O error")
+        before_finish(monkeypatch, catalogue, lambda: asked.append(stack.enter_context(cut)))
+        monkeypatch.setattr(engine.pool, "connect", away)
+        with pytest.raises(UnclearError, match="may have been done all the same"):
+            run_job(catalogue, settings, claim)
+    monkeypatch.undo()
+
+    [job] = catalogue.jobs()
+    [named] = catalogue.outputs([job.gid])
+    assert job.status == Status.FINISHED
+    assert named.path in files(settings)
+    # The worker tells that its job failed once the database is back: it is not the worker's any more.
+    with pytest.raises(LeaseLostError):
+        catalogue.fail(claim, "E", "m", retryable=True, max_attempts=3)
+    catalogue.finish(claim, [output(gid=named.gid)], engine="e", versions={})
+    assert len(catalogue.outputs([job.gid])) == 1
+
+
+def test_a_result_that_was_not_finished_is_removed(catalogue, settings) -> None:
+    claim = one_job(catalogue)
+    with Session(catalogue._writer) as session, session.begin():
+        session.execute(update(Job).values(claim_token=uuid4()))
+
+    with pytest.raises(LeaseLostError):
+        run_job(catalogue, settings, claim)
+
+    assert files(settings) == set()
+
+
+# ------------------------------------------------------------------- a worker that is frozen while it tidies up
+
+
+def win(catalogue: Catalogue, settings) -> None:
+    """Take the running job from its worker, and finish it."""
+    with Session(catalogue._writer) as session, session.begin():
+        session.execute(update(Job).values(lease_until=datetime(2000, 1, 1, tzinfo=UTC)))
+    assert catalogue.expire(max_attempts=9) == 1
+    claim = catalogue.claim(catalogue.jobs()[0].gid, "winner", LEASE)
+    assert claim is not None
+    run_job(catalogue, settings, claim)
+
+
+def then_win(monkeypatch, name: str, catalogue: Catalogue, settings) -> None:
+    """Let the winner finish the job right after a word of the first worker's pulse."""
+    say = getattr(Pulse, name)
+
+    def frozen(pulse: Pulse) -> Any:
+        heard = say(pulse)
+        monkeypatch.setattr(Pulse, name, say)
+        win(catalogue, settings)
+        return heard
+
+    monkeypatch.setattr(Pulse, name, frozen)
+
+
+def broken() -> bool:
+    # The thread that looks after the job asks too.
+    if threading.current_thread() is threading.main_thread():
+        raise ValueError("a fault that would come again")
+    return False
+
+
+def assert_the_winners_file_stays(catalogue: Catalogue, settings) -> None:
+    [job] = catalogue.jobs()
+    [named] = catalogue.outputs([job.gid])
+    assert (job.status, job.worker) == (Status.FINISHED, "winner")
+    assert named.path in files(settings)
+
+
+def test_a_worker_frozen_before_it_tidies_up_removes_no_result(catalogue, settings, monkeypatch) -> None:
+    claim = one_job(catalogue)
+    then_win(monkeypatch, "is_ours", catalogue, settings)
+
+    with pytest.raises(ValueError, match="come again"):
+        run_job(catalogue, settings, claim, should_stop=broken)
+
+    assert_the_winners_file_stays(catalogue, settings)
+
+
+def test_a_worker_frozen_before_it_begins_removes_no_result(catalogue, settings, monkeypatch) -> None:
+    claim = one_job(catalogue)
+    settings.storage.job_directory(claim.sweep, claim.gid).mkdir(parents=True)
+    then_win(monkeypatch, "say", catalogue, settings)
+
+    with pytest.raises(LeaseLostError):
+        run_job(catalogue, settings, claim)
+
+    assert_the_winners_file_stays(catalogue, settings)
+
+
+def test_a_worker_that_cannot_ask_whose_its_job_is_removes_no_result(catalogue, settings, monkeypatch) -> None:
+    claim = one_job(catalogue)
+    win(catalogue, settings)
+    heartbeat = catalogue.heartbeat
+
+    def away(*args: Any) -> bool:
+        monkeypatch.setattr(catalogue, "heartbeat", heartbeat)
+        raise CatalogueError("away")
+
+    monkeypatch.setattr(catalogue, "heartbeat", away)
+    with pytest.raises(LeaseLostError):
+        run_job(catalogue, settings, claim)
+
+    assert_the_winners_file_stays(catalogue, settings)

@@ -137,7 +137,7 @@ class Outputs:
 
         A zombie still writing there loses nothing but a file that no row would ever name.
         """
-        clear(self.directory, keep={output.final for output in self._outputs})
+        remove(present(self.directory), keep={output.final for output in self._outputs})
 
     def abort(self, keep: Collection[Path] = ()) -> None:
         """Let go of the files, and remove all but those of `keep`; what was published already is unfinished again."""
@@ -234,12 +234,22 @@ def _left_out(output: _Output) -> float:
     return output.transient.samples * output.header.sample_period
 
 
-def clear(directory: Path, keep: Collection[Path] = ()) -> None:
-    """Remove the files of a job's directory, all but those of `keep`."""
+def present(directory: Path) -> list[Path]:
+    """The files of a job's directory.
+
+    Looked for before the job is found to be this worker's, they are nobody else's: what another attempt writes later,
+    should this process be frozen just then, is not among them.
+    """
     with suppress(OSError):
-        for path in list(directory.iterdir()):
-            if path not in keep:
-                _remove(path)
+        return list(directory.iterdir())
+    return []
+
+
+def remove(paths: Iterable[Path], keep: Collection[Path] = ()) -> None:
+    """Remove files of a job, all but those of `keep`."""
+    for path in paths:
+        if path not in keep:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -83,8 +83,8 @@ class Pulse:
         if time.monotonic() - self._last >= min(HEARTBEAT_EVERY, self._lease / HEARTBEATS_OF_A_LEASE):
             self.say()
 
-    def say(self) -> None:
-        """Tell the catalogue now.
+    def say(self) -> bool:
+        """Tell the catalogue now; gives whether it has heard, and the job is this worker's for certain.
 
         Raises
         ------
@@ -96,9 +96,10 @@ class Pulse:
         except CatalogueError as exc:
             # The database may be back before the lease is over; whoever takes the job meanwhile is told apart by it.
             log.warning("heartbeat_failed", reason=str(exc))
-            return
+            return False
         if canceled:
             raise CanceledError("canceled while it ran")
+        return True
 
     def is_ours(self) -> bool:
         """Whether the job is still this worker's, as far as anybody can tell."""

@@ -1,7 +1,8 @@
 """One job from claim to finish, without Celery: claim, build, simulate, write, verify, finish.
 
 Called by `worker.tasks`, and by tests in their own process. It lets every fault through: who called decides between
-retry and ERROR. A job that ends without finishing leaves no file behind but what a later attempt can go on from.
+retry and ERROR. A job that ends without finishing leaves no file behind but what a later attempt can go on from. A file
+that a row names is never removed: where nobody can tell whether one does, it stays.
 """
 
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import structlog
 
 from models.catalogue import Catalogue, Claim, OutputRecord
-from models.errors import LeaseLostError, NotFiniteError, OutputError, TvbBatchError
+from models.errors import CatalogueError, LeaseLostError, NotFiniteError, OutputError, TvbBatchError
 from models.inputs import Inputs
 from models.settings import Settings
 from models.spec import SimulationSpec
@@ -21,7 +22,7 @@ from worker import checkpoint
 from worker.checkpoint import Checkpoint
 from worker.engines import choose, is_worth_compiling, reference, state
 from worker.h5.writer import DamagedError
-from worker.outputs import Outputs, clear
+from worker.outputs import Outputs, present, remove
 from worker.own_code import check, import_all
 from worker.pulse import Pulse, StoppedError
 from worker.simulator import build_simulator
@@ -73,16 +74,44 @@ def run_job(
                 outputs.append(chunk.samples)
                 progress.at(chunk.step, total)
             records = outputs.publish(settings.compression)
+        except BaseException as exc:
+            _tidy_up(exc, outputs, progress, pulse)
+            raise
+        try:
             catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions(spec))
         except BaseException as exc:
-            # A worker that was frozen may end by a fault before it hears that the job is another's.
-            is_over = not may_go_on(exc) and pulse.is_ours()
-            outputs.abort(keep=() if is_over else progress.kept)
-            if is_over:
-                clear(outputs.directory)
-            raise
+            if not _is_finished(catalogue, claim, records, exc):
+                _tidy_up(exc, outputs, progress, pulse)
+                raise
+            if not isinstance(exc, CatalogueError | LeaseLostError):
+                raise
         outputs.keep()
     return records
+
+
+def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", pulse: Pulse) -> None:
+    """Remove the files of a job that did not finish, but what a later attempt can go on from."""
+    there = present(outputs.directory)
+    # A worker that was frozen may end by a fault before it hears that the job is another's.
+    is_over = not may_go_on(exc) and pulse.is_ours()
+    outputs.abort(keep=() if is_over else progress.kept)
+    if is_over:
+        remove(there)
+
+
+def _is_finished(catalogue: Catalogue, claim: Claim, records: list[OutputRecord], exc: BaseException) -> bool:
+    """Whether rows name the files all the same after `finish` has failed.
+
+    Raises
+    ------
+    BaseException
+        The same fault: nobody can tell, so the files stay. `prune` removes them, should no row name them.
+    """
+    try:
+        return catalogue.has_finished(claim, records)
+    except CatalogueError as away:
+        log.warning("files_kept", reason=str(away), files=[record.path for record in records])
+        raise exc from None
 
 
 def is_retryable(exc: BaseException) -> bool:
@@ -115,12 +144,14 @@ class _Progress:
         """Go on from the furthest checkpoint that is whole, or start; gives the steps done."""
         if not self._outputs.directory.exists():
             return 0
-        # Whoever lost the job already must not tidy up.
-        self._pulse.say()
+        # Whoever lost the job already, or cannot tell, must not tidy up.
+        there = present(self._outputs.directory)
+        is_ours = self._pulse.say()
         for path, saved in checkpoint.find(self._outputs.directory, self._made_for):
             if self._take_over(path, saved):
                 break
-        clear(self._outputs.directory, keep=self.kept | self._outputs.unfinished())
+        if is_ours:
+            remove(there, keep=self.kept | self._outputs.unfinished())
         return self._saved_step
 
     def _take_over(self, path: Path, saved: Checkpoint) -> bool:

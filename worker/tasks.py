@@ -38,7 +38,7 @@ from models.settings import Settings
 from models.sources import Here
 from worker.h5.writer import has_lost_files
 from worker.life import SIGNS
-from worker.outputs import clear
+from worker.outputs import present, remove
 from worker.own_code import fault_of_import
 from worker.pulse import StoppedError
 from worker.run import is_retryable, run_job
@@ -274,8 +274,7 @@ def _tell(state: WorkerState, claim: Claim, exc: Exception) -> bool:
         if isinstance(exc, LeaseLostError):
             raise exc
         if isinstance(exc, StoppedError):
-            state.catalogue.release(claim)
-            log.info("job_given_back")
+            log.info("job_given_back", status=str(state.catalogue.release(claim)))
         elif isinstance(exc, CanceledError):
             state.catalogue.canceled(claim)
             log.info("job_canceled")
@@ -309,8 +308,9 @@ def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
 def _end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn:
     """End a job that is to end, and comes to the end of no chunk, and this process of the pool with it."""
     log.warning("stuck_process_ended", reason=str(exc))
+    there = present(state.settings.storage.job_directory(claim.sweep, claim.gid))
     if _tell(state, claim, exc) and not isinstance(exc, StoppedError):
-        clear(state.settings.storage.job_directory(claim.sweep, claim.gid))
+        remove(there)
     os._exit(1)
 
 

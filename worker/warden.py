@@ -14,11 +14,11 @@ from contextlib import suppress
 import structlog
 
 from models.catalogue import Catalogue, Claim
-from models.errors import CatalogueError
+from models.errors import CatalogueError, LeaseLostError
 from models.settings import Settings
 from models.status import Status
 from worker.life import SIGNS
-from worker.outputs import clear
+from worker.outputs import present, remove
 from worker.pulse import ASK_EVERY, HARD_AFTER
 
 log = structlog.get_logger()
@@ -79,9 +79,14 @@ class Warden:
 
     def _settle(self, catalogue: Catalogue, claim: Claim) -> None:
         """Give the job back, as if it had never started, or CANCELED."""
-        status = catalogue.release(claim)
+        there = present(self._settings.storage.job_directory(claim.sweep, claim.gid))
+        try:
+            status = catalogue.release(claim)
+        except LeaseLostError:
+            # It came to its end in the last moment.
+            return
         if status == Status.CANCELED:
-            clear(self._settings.storage.job_directory(claim.sweep, claim.gid))
+            remove(there)
         log.warning("stuck_job_ended", gid=str(claim.gid), status=str(status))
 
 

@@ -179,7 +179,7 @@ class Working(Database):
         self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str],
         engine_reason: str = "",
     ) -> None:  # fmt: skip
-        """FINISHED, with the files, in one transaction.
+        """FINISHED, with the files, in one transaction; to do it twice is to do it once.
 
         Raises
         ------
@@ -192,13 +192,16 @@ class Working(Database):
 
         def work(connection: Connection) -> None:
             values = {"held": claim.id, "token": claim.token, **said, **self._times()}
-            _check_hit(connection.execute(self._statements.finish, values), claim)
+            if not connection.execute(self._statements.finish, values).rowcount:
+                if _is_finished(connection, claim, outputs):
+                    return
+                raise _lost(claim)
             if rows:
                 connection.execute(ADD_OUTPUTS, rows)
             if metrics:
                 connection.execute(ADD_METRICS, metrics)
 
-        self._write(work, lambda connection, _: _is_finished(connection, claim, outputs))
+        self._write(work)
 
     def has_finished(self, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
         """Whether `finish` has succeeded, whatever it said; waits for a server that is still at it."""
@@ -286,7 +289,10 @@ def is_taken(connection: Connection, claim: Claim | None) -> bool:
 
 
 def _is_finished(connection: Connection, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
-    """Whether rows name this claim's outputs; without any, whether its attempt has finished the job."""
+    """Whether rows name this claim's outputs; without any, whether its attempt has finished the job.
+
+    The lock waits for a server that is still at the COMMIT of an earlier try.
+    """
     held = select(JOB.c.status, JOB.c.attempt).where(JOB.c.id == claim.id).with_for_update()
     job = connection.execute(held).one_or_none()
     if not outputs:
