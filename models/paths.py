@@ -36,9 +36,17 @@ class Storage:
         """Where the workers of the embedded mode write what they say."""
         return self.root / "logs"
 
+    def sweep_directory(self, sweep: UUID) -> Path:
+        """The directories of a sweep's jobs."""
+        return self.root / "outputs" / sweep.hex
+
     def job_directory(self, sweep: UUID, job: UUID) -> Path:
         """All files of one job."""
-        return self.root / "outputs" / sweep.hex / job.hex
+        return self.sweep_directory(sweep) / job.hex
+
+    def is_output(self, path: Path) -> bool:
+        """Whether a file is in the directory of some job."""
+        return path.resolve().parents[2:3] == ((self.root / "outputs").resolve(),)
 
     def checkpoint(self, sweep: UUID, job: UUID, claim: UUID) -> Path:
         """What one worker saved of a running job."""

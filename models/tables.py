@@ -58,7 +58,10 @@ class Sweep(Base):
     created_at: Mapped[datetime]
     size: Mapped[int] = mapped_column(comment="number of jobs")
     base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
-    plan: Mapped[dict[str, Any]] = mapped_column(comment="what varies, as models.plan has it")
+    #: A plan of many points takes megabytes: only `Catalogue.plan` reads it.
+    plan: Mapped[dict[str, Any]] = mapped_column(
+        deferred=True, deferred_raiseload=True, comment="what varies, as models.plan has it"
+    )
     priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher one start first")
     is_paused: Mapped[bool] = mapped_column(default=False, comment="its waiting jobs are not started")
     queue: Mapped[str] = mapped_column(String(16), default="short", comment="short or long, by estimated cost")
@@ -137,7 +140,8 @@ class Job(Base):
         ForeignKey("job.id"), comment="the equal job of an earlier sweep whose files this one shares"
     )
 
-    sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="joined", innerjoin=True)
+    # Read once for all jobs of a query, not with every row.
+    sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="selectin")
 
 
 class Attempt(Base):

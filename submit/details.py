@@ -77,7 +77,7 @@ def print_sweep(catalogue: Catalogue, sweep: Sweep) -> None:
     _print(
         Text(f"sweep {sweep.name}  {sweep.gid}", "bold"),
         Text(f"{jobs_word(sweep.size)}: {note(counts)}\ncreated {local_time(sweep.created_at)}"),
-        *_section("what varies", [Text(line) for line in describe_plan(sweep.plan)]),
+        *_section("what varies", [Text(line) for line in describe_plan(catalogue.plan(sweep.gid))]),
         *_section("what all jobs have", _pairs(base, style="dim")),
         *_section("next", [
             Text(f"tvb-batch list {sweep_id}"), Text(f"tvb-batch stats {sweep_id}"),

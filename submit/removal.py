@@ -4,8 +4,10 @@ Called by the command line. A crash between the two leaves files that no row nam
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import UUID
 
 from models.catalogue import Catalogue
 from models.paths import Storage, storage_time
@@ -22,19 +24,42 @@ def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[
         Some of the jobs are running.
     """
     if isinstance(found, Sweep):
-        sweep, gids = found.gid, [job.gid for job in catalogue.jobs(sweep=found.gid, limit=found.size)]
-        catalogue.delete(sweep=found.gid)
+        named = catalogue.delete(sweep=found.gid)
+        home = storage.sweep_directory(found.gid)
+        directories = _directories(home)
     else:
-        sweep, gids = found.sweep.gid, [found.gid]
-        catalogue.delete(job=found.gid)
-    shared = {storage.absolute(output.path) for output in catalogue.outputs_in(sweep)}
-    directories = [storage.job_directory(sweep, gid) for gid in gids]
-    files = [path for directory in directories if directory.is_dir() for path in directory.iterdir()]
-    removed = _unlink(path for path in files if path.resolve() not in shared)
-    for directory in (*directories, *{directory.parent for directory in directories}):
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # Only when it is empty.
-    return removed
+        named = catalogue.delete(job=found.gid)
+        home = storage.sweep_directory(found.sweep.gid)
+        directories = [home / found.gid.hex]
+    shared = {storage.root / name for name in catalogue.paths_in(UUID(home.name))}
+    count, size = _unlink(path for directory in directories for path in _files(directory) if path not in shared)
+    # A job that shared the files of one that is gone has them where they were made.
+    elsewhere = [path for name in named if (path := storage.root / name).parent.parent != home]
+    elsewhere = [path for path in elsewhere if storage.is_output(path)]
+    more, more_size = _unlink(elsewhere)
+    for directory in (*directories, *{path.parent for path in elsewhere}):
+        _remove_empty(directory)
+    for directory in (home, *{path.parent.parent for path in elsewhere}):
+        _remove_empty(directory)
+    return count + more, size + more_size
+
+
+def _directories(home: Path) -> list[Path]:
+    """Those of a sweep's jobs."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(home) as entries:
+        return [home / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
+
+
+def _files(directory: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return [directory / entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    return []
+
+
+def _remove_empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
 
 def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> tuple[int, int]:

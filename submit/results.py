@@ -265,7 +265,8 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         counts = self._catalogue.counts(self.gid)
-        varied = {line.partition(":")[0]: line.partition(":")[2].strip() for line in describe_plan(self._row.plan)}
+        lines = describe_plan(self._catalogue.plan(self.gid))
+        varied = {line.partition(":")[0]: line.partition(":")[2].strip() for line in lines}
         return as_table(f"sweep {self.name} ({view.short(self.gid)})", {"jobs": note(counts), **varied})
 
     def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:

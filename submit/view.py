@@ -106,7 +106,7 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
             "priority": found.priority,
             "is_paused": found.is_paused,
             "counts": counts,
-            "sweep": found.plan,
+            "sweep": catalogue.plan(found.gid),
             "simulation": found.base,
         }
     outputs = [

@@ -28,10 +28,10 @@ class Auditing(Database):
                 return
             last = page[-1].id
 
-    def outputs_in(self, sweep: UUID) -> list[Output]:
-        """Outputs whose files are in the directory of a sweep, which may be gone itself."""
-        query = select(Output).where(Output.path.like(f"%/{sweep.hex}/%"))
-        return self._read(lambda session: list(session.scalars(query)))
+    def paths_in(self, sweep: UUID) -> set[str]:
+        """The files of outputs in the directory of a sweep, which may be gone itself, relative."""
+        query = select(Output.path).where(Output.path.like(f"%/{sweep.hex}/%"))
+        return self._read(lambda session: set(session.scalars(query)))
 
     def without_output(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[UUID]:
         """FINISHED jobs whose outputs no row names."""
@@ -49,9 +49,9 @@ class Auditing(Database):
         found: set[str] = set()
         last = 0
         while True:
-            query = select(Sweep).where(Sweep.id > last).order_by(Sweep.id).limit(BATCH)
+            query = select(Sweep.id, Sweep.base, Sweep.plan).where(Sweep.id > last).order_by(Sweep.id).limit(BATCH)
             query = query if sweep is None else query.where(Sweep.gid == sweep)
-            page = self._read(lambda session, query=query: list(session.scalars(query)))  # type: ignore[misc]
+            page = self._read(lambda session, query=query: session.execute(query).all())  # type: ignore[misc]
             for one in page:
                 named = [*files_of(one.base), *files_of(one.plan)]
                 found |= {section["from_file"] for _, section in named}

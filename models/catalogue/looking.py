@@ -212,6 +212,11 @@ class Looking(Database):
             raise NotFoundError(f"{key}: no sweep or job has this name or gid; `tvb-batch sweeps` lists what there is")
         return found
 
+    def plan(self, sweep: UUID) -> dict[str, Any]:
+        """What varies in a sweep, as `models.plan` has it; empty where there is no such sweep."""
+        query = select(Sweep.plan).where(Sweep.gid == sweep)
+        return self._read(lambda session: session.scalar(query)) or {}
+
     def find_job(self, key: str) -> Job:
         """The job with this gid or beginning of a gid."""
         found = self._by_gid(Job, key)

@@ -85,7 +85,7 @@ def sweep(request: Request) -> Response:
     values = {
         "sweep": found,
         "counts": catalogue.counts(found.gid),
-        "plan": describe_plan(found.plan),
+        "plan": describe_plan(catalogue.plan(found.gid)),
         "axes": numeric,
         "metrics": [*metrics, DURATION],
         "failures": catalogue.jobs(sweep=found.gid, status=Status.ERROR, limit=5),
