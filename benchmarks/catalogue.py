@@ -1,4 +1,4 @@
-"""How fast jobs are submitted, and how long the catalogue's queries take at 1,000,000 jobs, on SQLite and PostgreSQL.
+"""How fast jobs are submitted and deleted, and how long queries take at 1,000,000 jobs, on SQLite and PostgreSQL.
 
 python -m benchmarks.catalogue [JOBS]
 
@@ -28,6 +28,7 @@ from models.tables import Job, Sweep
 #: Jobs of the submissions.
 SIZES = (10_000, 100_000)
 ONE_BY_ONE = "jobs submitted one at a time"
+SUBMITTED = "as many jobs submitted"
 SPEC = {
     "simulation_length": 100.0,
     "model": {"class": "Generic2dOscillator"},
@@ -73,6 +74,12 @@ def databases() -> Iterator[dict[str, str]]:
 def submit(catalogue: Catalogue, jobs: int) -> float:
     """Jobs a second of one submission."""
     return 1000 * jobs / timed(catalogue.add_sweep, sweep(jobs, f"{jobs} jobs"))
+
+
+def delete(catalogue: Catalogue, jobs: int) -> float:
+    """Jobs a second of the deletion of one sweep."""
+    made = catalogue.add_sweep(sweep(jobs, "doomed"))
+    return 1000 * jobs / timed(lambda: catalogue.delete(sweep=made.gid))
 
 
 def fill(catalogue: Catalogue, jobs: int) -> None:
@@ -144,6 +151,8 @@ def rows(jobs: int = 1_000_000, sizes: Sequence[int] = SIZES, turns: int = TURNS
             for size in sizes:
                 rates = in_turns(partial(submit, catalogue, size), partial(submit, catalogue, 1), turns)
                 yield Row("catalogue", f"{database}: submit {size:,} jobs", ONE_BY_ONE, "jobs/s", *rates, FASTER)
+                rates = in_turns(partial(delete, catalogue, size), partial(submit, catalogue, size), turns)
+                yield Row("catalogue", f"{database}: delete {size:,} jobs", SUBMITTED, "jobs/s", *rates, FASTER)
             fill(catalogue, jobs)  # With copies of the last large one.
             job = catalogue.jobs(limit=1)[0]
             look_up = partial(timed, catalogue.find_job, str(job.gid))

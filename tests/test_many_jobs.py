@@ -36,17 +36,17 @@ def claim_and_finish(catalogue: Catalogue) -> None:  # noqa: F811
 
 
 READS: dict[str, Callable[[Catalogue], object]] = {
-    "jobs": lambda catalogue: catalogue.jobs(limit=9),
-    "jobs by parameter": lambda catalogue: catalogue.jobs(where="coupling.a > 0", limit=9),
-    "one job": lambda catalogue: catalogue.find_job(str(catalogue.jobs(limit=1)[0].gid)),
-    "one sweep": lambda catalogue: catalogue.find_sweep("s"),
-    "sweeps": lambda catalogue: catalogue.sweeps(),
-    "counts": lambda catalogue: catalogue.counts(catalogue.find_sweep("s").gid),
-    "workers": lambda catalogue: catalogue.workers(LEASE),
-    "points": lambda catalogue: catalogue.points(catalogue.find_sweep("s").gid, "m"),
-    "next to publish": lambda catalogue: catalogue.unpublished(9),
+    "jobs": lambda here: here.jobs(limit=9),
+    "jobs by parameter": lambda here: here.jobs(where="coupling.a > 0", limit=9),
+    "one job": lambda here: here.find_job(str(here.jobs(limit=1)[0].gid)),
+    "one sweep": lambda here: here.find_sweep("s"),
+    "sweeps": lambda here: here.sweeps(),
+    "counts": lambda here: here.counts(here.find_sweep("s").gid),
+    "workers": lambda here: here.workers(LEASE),
+    "points": lambda here: here.points(here.find_sweep("s").gid, "m"),
+    "next to publish": lambda here: here.unpublished(9),
     "a job's life": claim_and_finish,
-    "reuse": lambda catalogue: add(catalogue, 3, "again"),
+    "reuse": lambda here: add(here, 3, "again"),
 }
 
 

@@ -44,6 +44,39 @@ def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None
     assert prune(catalogue, settings.storage) == (0, 0)
 
 
+def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, catalogue, made) -> None:  # noqa: F811
+    from conftest import SHORT
+
+    from models.sweep import sweep
+    from submit.files import keep
+
+    axes = {"coupling.a": [0.01]}
+    heir = catalogue.add_sweep(keep(sweep({**SHORT, "name": "heir", "sweep": axes}), settings.storage))
+    delete(catalogue, settings.storage, made)
+
+    files, size = delete(catalogue, settings.storage, heir)
+
+    assert (files, size > 0) == (1, True)
+    assert list((settings.storage.root / "outputs").rglob("*")) == []
+
+
+def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, made) -> None:  # noqa: F811
+    from sqlalchemy import update
+
+    from models.tables import Output
+
+    kept = [settings.data_dir / "precious", settings.storage.inputs / "precious", settings.data_dir.parent / "a" / "b"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    for path, output in zip(kept, catalogue.output_rows(sweep=made.gid), strict=False):
+        catalogue._change(update(Output).where(Output.id == output.id).values(path=str(path)))
+
+    delete(catalogue, settings.storage, made)
+
+    assert [path.read_text() for path in kept] == ["kept"] * 3
+
+
 def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, made) -> None:  # noqa: F811
     from datetime import timedelta
 

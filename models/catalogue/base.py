@@ -222,10 +222,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def target_of(sweep: UUID | None, job: UUID | None) -> ColumnElement[bool]:
+def target_of(sweep: UUID | None, job: UUID | None, table: Any = Job) -> ColumnElement[bool]:
+    """Which rows of the job table, or of an alias of it, are meant."""
     if job is not None:
-        return Job.gid == job
-    return Job.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery()
+        return cast("ColumnElement[bool]", table.gid == job)
+    return cast("ColumnElement[bool]", table.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
 
 
 def is_due(moment: datetime | ColumnElement[Any]) -> ColumnElement[bool]:

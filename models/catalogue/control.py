@@ -4,8 +4,22 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, and_, case, delete, exists, func, literal, null, or_, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
 
 from models.catalogue.base import BATCH, Database, target_of
 from models.catalogue.working import UNCLAIMED, ended, note_attempts
@@ -145,7 +159,7 @@ class Control(Database):
             if running:
                 raise BusyError(f"{running} of these jobs are running; `tvb-batch cancel` them first, then delete")
             doomed = select(Job.id).where(target)
-            _hand_over(session, doomed)
+            _hand_over(session, lambda table: target_of(sweep, job, table))
             files = list(session.scalars(select(Output.path).where(Output.job_id.in_(doomed))))
             session.execute(delete(Job).where(target), execution_options={"synchronize_session": False})
             emptied = Sweep.gid == sweep if sweep else Sweep.id.in_({sweep_id for *_, sweep_id in found})
@@ -162,13 +176,30 @@ class Control(Database):
         return self._once(work)
 
 
-def _hand_over(session: Session, doomed: Any) -> None:
-    """Give the files and metrics of doomed jobs to the first job outside that shares them."""
-    heirs = select(Job.source_id, func.min(Job.id)).where(Job.source_id.in_(doomed), Job.id.not_in(doomed))
-    for source, heir in session.execute(heirs.group_by(Job.source_id)).all():
-        for table in (Output, JobMetric):
-            session.execute(update(table).where(table.job_id == source).values(job_id=heir))
-        session.execute(update(Job).where(Job.source_id == source, Job.id != heir).values(source_id=heir))
-        session.execute(update(Job).where(Job.id == heir).values(source_id=None))
-    # Doomed jobs that share with each other name nobody any more.
-    session.execute(update(Job).where(Job.id.in_(doomed)).values(source_id=None))
+def _hand_over(session: Session, is_doomed: Callable[[Any], ColumnElement[bool]]) -> None:
+    """Give the files and metrics of doomed jobs to the first job outside that shares them.
+
+    Some statements for all of them: a sweep of a hundred thousand jobs may share every file.
+    """
+    source, sharing = aliased(Job), aliased(Job)
+    doomed = select(source.id).where(is_doomed(source))
+    outside = and_(sharing.source_id.in_(doomed), ~is_doomed(sharing))
+
+    def heir_of(owner: Any) -> Any:
+        return select(func.min(sharing.id)).where(sharing.source_id == owner, ~is_doomed(sharing)).scalar_subquery()
+
+    statements: list[Any] = [
+        update(table)
+        .where(table.job_id.in_(select(sharing.source_id).where(outside)))
+        .values(job_id=heir_of(table.job_id))
+        for table in (Output, JobMetric)
+    ]
+    others = and_(Job.source_id.in_(doomed), ~is_doomed(Job), Job.id != heir_of(Job.source_id))
+    statements += [
+        # The heirs keep their source until all others have found them by it.
+        update(Job).where(others).values(source_id=heir_of(Job.source_id)),
+        # Heirs, and doomed jobs that share with each other, name nobody any more.
+        update(Job).where(Job.source_id.in_(doomed)).values(source_id=None),
+    ]
+    for statement in statements:
+        session.execute(statement, execution_options={"synchronize_session": False})
