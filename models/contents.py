@@ -111,6 +111,8 @@ def _connectivity(component: Component, path: Path) -> Contents:
         words |= {"weights": "weights", "centres": word, "region_labels": word, "tract_lengths": "tract_lengths"}
         names = {attribute: members.taken[word] for attribute, word in words.items() if word in members.taken}
         notes += _left_out(members)
+    # What TVB sets to None, it leaves unset.
+    arrays = {attribute: array for attribute, array in arrays.items() if array is not None}
     for attribute, array in arrays.items():
         _check_type(component, attribute, array, names.get(attribute, attribute))
     return Contents(arrays, names, tuple(notes))
@@ -139,7 +141,9 @@ def _optional(members: Members, word: str, dtype: Any) -> tuple[Any, list[str]]:
         return nothing, [_why_left_out(members, word, exc) if dtype is bool else f"{exc.found}; TVB leaves it out"]
     name = members.taken[word]
     if array is None or name.endswith(".h5"):
-        return nothing, [f"{name}: TVB reads .txt, .txt.bz2 and .npy there, and leaves it out"]
+        return None if array is None else nothing, [
+            f"{name}: TVB reads .txt, .txt.bz2 and .npy there, and leaves it out"
+        ]
     if dtype is bool and name.endswith((".txt", ".bz2")):
         odd = set(members.content(name).split()) - {b"0", b"1"}
         if odd and array.size:

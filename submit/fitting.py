@@ -137,17 +137,31 @@ def _check_sensors(
     section = monitor.get("region_mapping")
     if spec.surface is None and section and connectivity is not None:
         mapping = looked.datatype("region_mapping", section, f"{path}.region_mapping")
-        regions = connectivity.arrays["weights"].shape[0]
-        if mapping is not None and mapping.arrays["array_data"].max() >= regions:
-            outside = _named(section, f"region {int(mapping.arrays['array_data'].max())}")
-            expected = f"0 to {regions - 1}, the connectivity's"
-            raise SpecError(f"{path}.region_mapping.from_file", outside, expected)
+        if mapping is not None:
+            _check_reached(section, f"{path}.region_mapping", mapping.arrays["array_data"], connectivity)
+
+
+def _check_reached(section: dict[str, Any], path: str, mapping: Any, connectivity: Contents) -> None:
+    """TVB's monitor fails where no region is subcortical and the mapping does not reach the last one."""
+    import numpy as np
+
+    regions, last = connectivity.arrays["weights"].shape[0], int(mapping.max())
+    place = f"{path}.from_file" if "from_file" in section else f"{path}.array_data"
+    if last >= regions:
+        raise SpecError(place, _named(section, f"region {last}"), f"0 to {regions - 1}, the connectivity's")
+    cortical = connectivity.arrays["cortical"]
+    if last + 1 < regions and (not cortical.size or bool(np.all(cortical))):
+        hint = "say in cortical which regions have no vertices"
+        raise SpecError(place, _named(section, f"no region above {last}"), f"all of 0 to {regions - 1}", hint)
 
 
 def _check_sources(spec: SimulationSpec, kind: str, path: str, connectivity: Contents) -> None:
     """Without a surface, TVB takes the regions' centres and orientations for the sources."""
     import numpy as np
 
+    if connectivity.arrays.get("cortical") is None:
+        hint = "true for each region on the cortex; a zip has them in cortical.txt"
+        raise SpecError(path, "the connectivity has no cortical", f"it, as {kind} needs it", hint)
     for attribute in ("centres", "orientations"):
         member = "average_orientations.txt" if attribute == "orientations" else f"{attribute}.txt"
         hint = f"a zip has them in {member}; or simulate a surface"

@@ -195,6 +195,7 @@ def arrays(tmp_path) -> Path:
     np.save(tmp_path / "start5.npy", np.zeros((1, 2, 5, 1)))
     np.save(tmp_path / "gain.npy", np.ones((64, 4)))
     (tmp_path / "mapping.txt").write_text("0\n1\n2\n3\n" * 10)
+    (tmp_path / "short.txt").write_text("0\n1\n2\n" * 10)
     (tmp_path / "beyond.txt").write_text("0\n1\n2\n4\n" * 10)
     return tmp_path
 
@@ -224,6 +225,22 @@ WEIGHT = {"class": "StimuliRegion", "temporal": "PulseTrain"}
          "monitors[0].projection.from_file", "./gain.npy: 64 rows; expected 65"),
         ({"connectivity": "./oriented.zip", "monitors": [eeg(mapping="./beyond.txt")]},
          "monitors[0].region_mapping.from_file", "./beyond.txt: region 4; expected 0 to 3"),
+        (
+            {"connectivity": "./oriented.zip", "monitors": [eeg(mapping="./short.txt")]},
+            "monitors[0].region_mapping.from_file",
+            "./short.txt: no region above 2; expected all of 0 to 3",
+        ),
+        (
+            {
+                "connectivity": {
+                    "weights": [[0.0] * 4] * 4, "tract_lengths": [[0.0] * 4] * 4, "centres": [[1.0] * 3] * 4,
+                    "region_labels": list("ABCD"), "orientations": [[1.0, 0.0, 0.0]] * 4,
+                },
+                "monitors": [eeg()],
+            },
+            "monitors[0]",
+            "the connectivity has no cortical",
+        ),
         ({"monitors": [{"class": "SpatialAverage", "default_mask": "CORTICAL"}]},
          "monitors[0].default_mask", "no cortical"),
         ({"monitors": [{"class": "SpatialAverage", "spatial_mask": [0, 0, 1]}]},
