@@ -22,7 +22,7 @@ class Attribute:
     """One parameter of a TVB class."""
 
     name: str
-    #: array, sparse, ranges, float, int, bool, str, formula, list, dict, choice or component
+    #: array, sparse, ranges, float, int, bool, str, formula, list, dict, choice, component or parts
     type: str
     default: Any
     required: bool
@@ -30,7 +30,7 @@ class Attribute:
     doc: str
     #: For arrays: f(loat), i(nt), b(ool) or U(nicode).
     dtype: str = "f"
-    #: For components: what they are for.
+    #: For components and parts: what they are for.
     role: str = ""
     #: The only values that fit; for components the only classes, for ranges the only names.
     choices: tuple[str, ...] = ()

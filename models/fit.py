@@ -127,8 +127,8 @@ def check_shapes(
         count = len(component.state_variables)
         lengths = {1: "one value", count: f"one for each of the {count} state variables of {component.name}"}
         _check_length("integrator.noise.nsig", spec.integrator["noise"]["nsig"], lengths, own, shapes)
-    if spec.stimulus is not None and "weight" in spec.stimulus:
-        _check_length("stimulus.weight", spec.stimulus["weight"], {}, regions, shapes)
+    for path, stimulus in _stimuli(spec.stimulus):
+        _check_length(f"{path}.weight", stimulus.get("weight"), {}, regions, shapes)
     shape = shapes.get("initial_conditions") or _shape(spec.initial_conditions)
     if shape is not None:
         _check_initial_conditions(shape, len(component.state_variables), nodes)
@@ -136,6 +136,15 @@ def check_shapes(
     for index, monitor in enumerate(spec.monitors):
         if monitor["class"] not in _OTHER_VARIABLES:
             _check_indices(f"monitors[{index}].variables_of_interest", monitor.get("variables_of_interest"), count)
+
+
+def _stimuli(stimulus: Section | None) -> Iterator[tuple[str, Section]]:
+    """The stimulus, or those that one of several is made of, with their places in the spec."""
+    if stimulus is not None:
+        yield "stimulus", stimulus
+        for name, value in stimulus.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                yield from ((f"stimulus.{name}[{index}]", part) for index, part in enumerate(value))
 
 
 def count_regions(connectivity: Section) -> int | None:

@@ -91,8 +91,19 @@ def describe_class(cls: Any) -> dict[str, Any]:
     if hasattr(cls, "from_file"):
         # Classes of one file of TVB's own formats; what is read from it need not be given.
         described["from_file"] = role_of(cls) not in ("monitor", "cortex")
+    if (parts := _parts(cls)) is not None:
+        attributes[parts] = {
+            "type": "parts", "role": role_of(cls), "label": parts, "doc": "What it is made of.", "required": True,
+            "default": None,
+        }  # fmt: skip
     described["attributes"] = attributes
     return described
+
+
+def _parts(cls: Any) -> str | None:
+    """The name of what a class such as `MultiStimuliRegion(*stimuli)` is made of, which are objects of its own role."""
+    kinds = inspect.signature(cls.__init__).parameters.values()
+    return next((one.name for one in kinds if one.kind is inspect.Parameter.VAR_POSITIONAL), None)
 
 
 def _model_attributes(cls: Any) -> dict[str, Any]:

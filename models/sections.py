@@ -23,6 +23,7 @@ _TYPES = {
     "dict": "a mapping of names to numbers",
     "choice": "a text",
     "component": "a mapping with a `class`",
+    "parts": "a list of mappings with a `class`",
 }
 #: Files of TVB's formats, and of ours; a worker reads nothing else.
 SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
@@ -157,6 +158,9 @@ def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterato
             continue
         if attribute.type == "component":
             yield from domain_warnings(attribute.role, value, f"{path}.{name}")
+        elif attribute.type == "parts":
+            for index, part in enumerate(value):
+                yield from domain_warnings(attribute.role, part, f"{path}.{name}[{index}]")
         elif attribute.domain is not None and not isinstance(value, dict):
             low, high = attribute.domain
             outside = [number for number in _flat(value) if not low <= number <= high]
@@ -174,6 +178,10 @@ def checked(attribute: Attribute, value: Any, path: str) -> Any:
     """
     if attribute.type == "component":
         return complete(attribute.role, value, path, attribute.choices)
+    if attribute.type == "parts":
+        if not isinstance(value, list | tuple) or not value:
+            raise SpecError(path, repr(value)[:80], _TYPES["parts"])
+        return [complete(attribute.role, item, f"{path}[{index}]") for index, item in enumerate(value)]
     if attribute.type in ("array", "sparse") and isinstance(value, Mapping):
         if set(value) | {"file_name"} != {"from_file", "file_name"}:
             raise SpecError(path, repr(value)[:80], _TYPES[attribute.type], "or {from_file: ./values.npy}")

@@ -40,8 +40,14 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
         for name, value in section.items()
         if name not in ("class", "from_file", "file_name") and value != component.attributes[name].default
     }
+    parts = [part for name in [*values] if component.attributes[name].type == "parts" for part in values.pop(name)]
     undeclared = {name: values.pop(name) for name in [*values] if _is_undeclared(cls, component, name)}
-    if "from_file" in section:
+    if parts:
+        # Its constructor takes nothing else.
+        instance = cls(*parts)
+        for name, value in values.items():
+            setattr(instance, name, value)
+    elif "from_file" in section:
         instance = read_datatype(cls, component, _needed(inputs, section["from_file"]), section["from_file"])
         for name, value in values.items():
             setattr(instance, name, value)
@@ -76,6 +82,9 @@ def describe(role: str, instance: Any, inputs: Inputs | None = None, own: Sequen
             continue
         if value is not None:
             section[name] = _from_trait(attribute, value, inputs, own)
+        elif attribute.type == "parts":
+            what = f"no attribute {name!r} of {component.name}"
+            raise SpecError(f"{role}.{name}", what, f"what its constructor takes as *{name}", f"keep it as self.{name}")
         elif attribute.default is not None:
             section[name] = {} if attribute.type == "ranges" else None
     return section
@@ -115,6 +124,9 @@ def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
     sensors = _value(instance, "sensors")
     own = {**own, "sensors": sensors} if sensors is not None else own
     for name, attribute in _component_of(instance).attributes.items():
+        if attribute.type == "parts":
+            for part in _value(instance, name):
+                fill_references(part, own)
         if attribute.type != "component":
             continue
         value = _value(instance, name)
@@ -184,6 +196,8 @@ def _to_trait(attribute: Attribute, value: Any, inputs: Inputs | None) -> Any:
         return dict(value)
     if attribute.type == "component":
         return build(attribute.role, value, inputs)
+    if attribute.type == "parts":
+        return [build(attribute.role, part, inputs) for part in value]
     if attribute.type == "choice":
         return _choice(attribute, value)
     return value
@@ -210,6 +224,8 @@ def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Se
         return {name: float(item) for name, item in value.items()}
     if attribute.type == "component":
         return describe(attribute.role, value, inputs, own)
+    if attribute.type == "parts":
+        return [describe(attribute.role, part, inputs, own) for part in value]
     if attribute.type == "choice":
         return value.name
     return value.item() if isinstance(value, np.generic) else value

@@ -175,6 +175,79 @@ def test_idioms_of_public_scripts_give_tvbs_own_numbers(tmp_path, make) -> None:
         assert np.array_equal(series.time, time)
 
 
+SEVERAL_STIMULI = """
+import numpy as np
+from tvb.basic.neotraits.api import Attr, NArray
+from tvb.datatypes import connectivity, equations, patterns
+
+
+class MultiStimuliRegion(patterns.StimuliRegion):
+    connectivity = Attr(connectivity.Connectivity, required=False)
+    temporal = Attr(field_type=equations.TemporalApplicableEquation, required=False)
+    weight = NArray(required=False)
+
+    def __init__(self, *stimuli):
+        super().__init__()
+        self.stimuli = stimuli
+
+    def configure_space(self, *args, **keywords):
+        for one in self.stimuli:
+            one.configure_space(*args, **keywords)
+
+    def configure_time(self, *args, **keywords):
+        for one in self.stimuli:
+            one.configure_time(*args, **keywords)
+
+    def __call__(self, *args, **keywords):
+        return np.array([one(*args, **keywords) for one in self.stimuli]).sum(axis=0)
+
+
+class Forgetful(patterns.StimuliRegion):
+    def __init__(self, *stimuli):
+        super().__init__()
+        self._kept = stimuli
+"""
+
+
+def of_two_stimuli(connectivity: Any) -> list[Any]:
+    from tvb.datatypes.equations import PulseTrain
+    from tvb.datatypes.patterns import StimuliRegion
+
+    made = []
+    for region, onset in ((3, 5.0), (40, 8.0)):
+        weight = np.zeros(76)
+        weight[region] = 0.1 * region
+        pulse = PulseTrain(parameters={"onset": onset, "T": 10.0, "tau": 2.0, "amp": 1.0})
+        made.append(StimuliRegion(temporal=pulse, connectivity=connectivity, weight=weight))
+    return made
+
+
+def test_a_stimulus_made_of_stimuli_gives_tvbs_own_numbers(tmp_path, monkeypatch) -> None:
+    (tmp_path / "several_stimuli.py").write_text(SEVERAL_STIMULI)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TVB_BATCH_MODULES", "several_stimuli")
+    from several_stimuli import Forgetful, MultiStimuliRegion
+    from tvb.datatypes.connectivity import Connectivity
+
+    def make(cls: Any = MultiStimuliRegion) -> Any:
+        connectivity = Connectivity.from_file()
+        return small(connectivity=connectivity, stimulus=cls(*of_two_stimuli(connectivity)))
+
+    np.random.seed(42)  # noqa: NPY002 - TVB draws initial conditions from NumPy's global generator
+    [(_, expected), _] = make().configure().run()
+    np.random.seed(42)  # noqa: NPY002
+    [(_, without), _] = small().configure().run()
+    with client.submit(make(), workers=1, data_dir=tmp_path) as sweep:
+        [job] = sweep.wait().jobs()
+
+    assert np.isfinite(expected).all()
+    assert not np.array_equal(expected, without)
+    assert np.array_equal(job.time_series(0).data[:], expected)
+    with pytest.raises(SpecError, match=r"stimulus.stimuli: no attribute 'stimuli' of several_stimuli.Forgetful"):
+        client.submit(make(Forgetful), workers=1, data_dir=tmp_path)
+
+
 def test_a_progress_logger_is_left_out_with_a_note(configured) -> None:
     from tvb.simulator import monitors
 

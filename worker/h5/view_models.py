@@ -127,9 +127,9 @@ def check_gui_classes(spec: SimulationSpec) -> None:
             raise SpecError(
                 f"{path}.class", repr(section["class"]), f"what the GUI has a view model of ({known})", hint
             )
-    for path, section in (("model", spec.model), ("coupling", spec.coupling)):
-        if "." in section["class"]:
-            raise SpecError(f"{path}.class", repr(section["class"]), "a class of TVB, which alone the GUI knows", hint)
+    for path, own in (("model", spec.model), ("coupling", spec.coupling), ("stimulus", spec.stimulus)):
+        if own is not None and "." in own["class"]:
+            raise SpecError(f"{path}.class", repr(own["class"]), "a class of TVB, which alone the GUI knows", hint)
 
 
 def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: float | None = None) -> ViewModel:
