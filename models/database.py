@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from models.errors import CatalogueError, DatabaseRevisionError
 
@@ -26,6 +26,12 @@ HEAD = "0002"
 
 #: SQLite waits so long for another writer. Seconds.
 BUSY_TIMEOUT = 30.0
+#: How long a connection to PostgreSQL is waited for, and a server that does not answer any more: its host is gone, or
+#: the network. Seconds, but the last, which is milliseconds.
+PATIENCE = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}  # fmt: skip
 #: Tries of one transaction before the database counts as away.
 TRIES = 5
 
@@ -43,7 +49,7 @@ def connect(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(url)
         # No ping goes before each transaction: `transact` begins one again whose connection turns out to be cut.
-        return create_engine(url, connect_args={"connect_timeout": 10})
+        return create_engine(url, connect_args={name: PATIENCE[name] for name in PATIENCE.keys() - parsed.query.keys()})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
         hint = "; `pip install tvb-batch[postgres]` brings the driver" if isinstance(exc, ModuleNotFoundError) else ""
         raise DatabaseUrlError(f"TVB_BATCH_DATABASE_URL: cannot be used ({_first_line(exc)}){hint}") from exc
@@ -63,7 +69,7 @@ def _sqlite(url: str) -> Engine:
     def _make_file(*_: Any) -> None:
         # SQLite would make it for its owner alone to write; so the umask decides, as of every other file here.
         if engine.url.database:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 Path(engine.url.database).touch(exist_ok=False)
 
     @event.listens_for(engine, "connect")
@@ -88,6 +94,8 @@ def _sqlite(url: str) -> Engine:
 def transact(engine: Engine, work: Callable[[], T]) -> T:
     """Do `work`, again with jitter when the database was locked, deadlocked or gone for a moment.
 
+    It may have succeeded before it is done again: the answer of a COMMIT can be lost.
+
     Raises
     ------
     CatalogueError
@@ -105,11 +113,15 @@ def transact(engine: Engine, work: Callable[[], T]) -> T:
     raise AssertionError("not reached")
 
 
+#: SQLSTATE of a foreign key whose row somebody has just deleted: the next look does not find it.
+_NAMED_ROW_IS_GONE = "23503"
+
+
 def _passing(exc: DBAPIError) -> bool:
     """Whether the same statement may succeed a moment later."""
     state = getattr(exc.orig, "sqlstate", None) or ""
     locked = "locked" in str(exc.orig) or "busy" in str(exc.orig)
-    return exc.connection_invalidated or locked or state.startswith(("40", "08", "57P"))
+    return exc.connection_invalidated or locked or state.startswith(("40", "08", "57P", _NAMED_ROW_IS_GONE))
 
 
 def address(engine: Engine) -> str:
@@ -118,12 +130,26 @@ def address(engine: Engine) -> str:
     return str(engine.url.database) if is_file else engine.url.render_as_string(hide_password=True)
 
 
+@contextmanager
+def driver_errors(connection: Connection, statement: str) -> Iterator[None]:
+    """Let what a driver raises, where it is used without SQLAlchemy, be what SQLAlchemy raises."""
+    dialect = connection.dialect
+    kind = dialect.loaded_dbapi.Error
+    try:
+        yield
+    except kind as exc:
+        is_cut = dialect.is_disconnect(exc, connection.connection.dbapi_connection, None)
+        if is_cut:
+            connection.invalidate(exc)
+        raise DBAPIError.instance(statement, None, exc, kind, connection_invalidated=is_cut, dialect=dialect) from exc
+
+
 def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
     """The fault in one line, with the database's address and without its password."""
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-    return CatalogueError(
-        f"database {address(engine)}: {_first_line(cause)}; start it, or correct TVB_BATCH_DATABASE_URL"
-    )
+    has_answered = getattr(cause, "sqlstate", None) or not isinstance(exc, OperationalError | InterfaceError)
+    advice = "nothing was changed" if has_answered else "start it, or correct TVB_BATCH_DATABASE_URL"
+    return CatalogueError(f"database {address(engine)}: {_first_line(cause)}; {advice}")
 
 
 def check_revision(engine: Engine, *, create: bool) -> None:
@@ -133,21 +159,18 @@ def check_revision(engine: Engine, *, create: bool) -> None:
     ------
     DatabaseRevisionError
         It is newer, or older and `create` is False.
-    CatalogueError
+    DBAPIError
         It cannot be reached.
     """
-    try:
-        current = _current(engine)
-        if current == HEAD:
-            return
-        _refuse_unknown(current, engine)
-        if not create:
-            raise DatabaseRevisionError(
-                f"database {address(engine)}: revision {current or 'none'}, expected {HEAD}; run `tvb-batch db upgrade`"
-            )
-        upgrade(engine)
-    except DBAPIError as exc:
-        raise unreachable(engine, exc) from exc
+    current = _current(engine)
+    if current == HEAD:
+        return
+    _refuse_unknown(current, engine)
+    if not create:
+        raise DatabaseRevisionError(
+            f"database {address(engine)}: revision {current or 'none'}, expected {HEAD}; run `tvb-batch db upgrade`"
+        )
+    upgrade(engine)
 
 
 def upgrade(engine: Engine) -> None:
@@ -156,8 +179,8 @@ def upgrade(engine: Engine) -> None:
 
     try:
         command.upgrade(alembic_config(engine), HEAD)
-    except OperationalError:
-        # Another process made the tables between our look and our write.
+    except DBAPIError:
+        # Another process made the tables between our look and our write; or they are made, and the answer was lost.
         if _current(engine) != HEAD:
             raise
 

@@ -22,7 +22,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from test_catalogue import output, postgres_server  # noqa: F401 - a fixture
 
-from models.catalogue import Catalogue, Claim
+from models import database
+from models.catalogue import Catalogue, Claim, base
 from models.errors import CatalogueError, LeaseLostError, UnclearError
 from models.status import Status
 from models.sweep import sweep
@@ -404,3 +405,32 @@ def test_a_worker_that_cannot_ask_whose_its_job_is_removes_no_result(catalogue, 
         run_job(catalogue, settings, claim)
 
     assert_the_winners_file_stays(catalogue, settings)
+
+
+# --------------------------------------------------------------------------------------------------- revisions
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("number", [0, 1])
+def test_tables_whose_commit_got_no_answer_are_there_on_postgresql(proxy, administer, number) -> None:
+    name = f"t{uuid4().hex}"
+    administer(f"CREATE DATABASE {name}")
+    proxy.cut_commit(number)
+
+    catalogue = Catalogue.open(f"postgresql+psycopg://tvb@/{name}?host={proxy.directory}", create=True)
+    Scene(catalogue)
+
+    assert proxy.cut == 1
+    catalogue.dispose()
+
+
+def test_tables_whose_commit_got_no_answer_are_there_on_sqlite(tmp_path, monkeypatch) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path}/c.sqlite")
+    monkeypatch.setattr(base, "connect", lambda url: engine)
+
+    with cut_sqlite(engine, "database is locked") as times:
+        catalogue = Catalogue.open("as above", create=True)
+    Scene(catalogue)
+
+    assert times() == 1
+    catalogue.dispose()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from models.catalogue.filtering import TEXT_LETTERS
 from models.catalogue.program import Program
+from models.database import driver_errors
 from models.spec import ANNOTATION, MEASURING
 from models.status import Status
 from models.sweep import SweepSpec
@@ -96,7 +97,9 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], progr
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
     finished: dict[str, list[Job]] = {}
-    for job in session.scalars(select(Job).where(Job.parameters_hash.in_(hashes), is_finished)):
+    # Whoever deletes a source waits, and gives its files to these jobs; what somebody is deleting is waited for.
+    found = select(Job).where(Job.parameters_hash.in_(hashes), is_finished)
+    for job in session.scalars(found.with_for_update(read=True, key_share=True, of=Job)):
         finished.setdefault(job.parameters_hash, []).append(job)
     for row in rows:
         if not (candidates := finished.get(row["parameters_hash"])):
@@ -142,10 +145,12 @@ def _insert(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -
         return
     kinds = [table.c[name].type.dialect_impl(connection.dialect) for name in rows[0]]
     prepare = [kind.bind_processor(connection.dialect) or _as_it_is for kind in kinds]
-    cursor: Any = connection.connection.cursor()
-    with cursor, cursor.copy(f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([do(value) for do, value in zip(prepare, row.values(), strict=True)])
+    statement = f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN"
+    with driver_errors(connection, statement):
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([do(value) for do, value in zip(prepare, row.values(), strict=True)])
 
 
 def _as_it_is(value: Any) -> Any:
