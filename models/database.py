@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from models.errors import CatalogueError, DatabaseRevisionError
+from models.masking import NO_URL, is_url, remember, without_password
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,6 +45,11 @@ def connect(url: str) -> Engine:
     CatalogueError
         The URL is none, or its driver is not installed.
     """
+    if not url.startswith("sqlite") and not is_url(url):
+        raise DatabaseUrlError(
+            f"TVB_BATCH_DATABASE_URL: no URL of a database {NO_URL}, such as postgresql://user:password@host:5432/name"
+        )
+    remember(url)
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -127,7 +133,7 @@ def _passing(exc: DBAPIError) -> bool:
 def address(engine: Engine) -> str:
     """Return where the database is, for a message: the file of SQLite, else the URL without its password."""
     is_file = engine.dialect.name == "sqlite"
-    return str(engine.url.database) if is_file else engine.url.render_as_string(hide_password=True)
+    return str(engine.url.database) if is_file else without_password(engine.url.render_as_string(hide_password=False))
 
 
 @contextmanager

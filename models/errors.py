@@ -4,6 +4,8 @@
 any `TvbBatchError` as one line and exits with 2.
 """
 
+from models.masking import masked
+
 
 class TvbBatchError(Exception):
     """A fault with a message for a person."""
@@ -12,7 +14,7 @@ class TvbBatchError(Exception):
     retryable = False
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(masked(message)))
 
 
 def one_line(message: str) -> str:

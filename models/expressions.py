@@ -21,9 +21,28 @@ MOST_LETTERS, MOST_DEPTH = 2000, 50
 
 _CLASS, _STAND_IN = re.compile(r"\.class\b"), ".__class"
 
+#: Largest whole number; more digits only cost time.
+MOST_WHOLE = 10**30
+
+
+def _of_numbers(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operation for numbers alone: a text or a list times a number would fill the memory."""
+
+    def computed(left: Any, right: Any) -> Any:
+        for value in (left, right):
+            if not isinstance(value, int | float):
+                raise TypeError(f"{str(value)[:40]!r} is no number; expected numbers around + - * / %")
+        found = compute(left, right)
+        if isinstance(found, int) and abs(found) > MOST_WHOLE:
+            raise OverflowError(f"a whole number above {MOST_WHOLE:.0e}")
+        return found
+
+    return computed
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
+    ast.Add: _of_numbers(operator.add), ast.Sub: _of_numbers(operator.sub), ast.Mult: _of_numbers(operator.mul),
+    ast.Div: _of_numbers(operator.truediv), ast.Mod: _of_numbers(operator.mod),
 }  # fmt: skip
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
@@ -118,6 +137,8 @@ def _compile(node: ast.expr, text: str, names: set[str], depth: int) -> Evaluate
 def _children(node: ast.expr, text: str) -> list[ast.expr]:
     """What is evaluated below a node; a node of any other kind is refused."""
     match node:
+        case ast.Constant(value=int() as value) if abs(value) > MOST_WHOLE:
+            raise ExpressionError(f"condition {text[:40]!r}: a whole number above {MOST_WHOLE:.0e}")
         case ast.Constant(value=bool() | int() | float() | str()):
             return []
         case ast.Name() | ast.Attribute() | ast.Subscript() if _is_name(node):

@@ -154,6 +154,10 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+#: Names to sort by; each takes a table of its own, and a database joins few.
+MOST_KEYS = 16
+
+
 def sort_keys(text: str) -> list[tuple[str, bool]]:
     """`-duration,coupling.a` as names, and whether each goes downwards.
 
@@ -163,7 +167,10 @@ def sort_keys(text: str) -> list[tuple[str, bool]]:
         It is no list of names.
     """
     keys = []
-    for word in text.split(","):
+    words = text.split(",")
+    if len(words) > MOST_KEYS:
+        raise FilterError(text, 0, f"{len(words)} names to sort by; expected at most {MOST_KEYS}")
+    for word in words:
         name = word.strip().removeprefix("-")
         if not NAME.fullmatch(name):
             raise FilterError(

@@ -4,6 +4,7 @@ Rows hold paths relative to the data directory, so that machines may mount it in
 """
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,9 @@ class Storage:
         return self.inputs / f"{sha256}{suffix}"
 
     def bundle(self, name: str) -> Path:
-        """A ZIP for the GUI."""
-        return self.root / "bundles" / f"{name}.zip"
+        """A ZIP for the GUI; whatever the name, in its folder."""
+        plain = re.sub(r"[^\w .+-]", "_", name).lstrip(".")[:200]
+        return self.root / "bundles" / f"{plain or '_'}.zip"
 
     def relative(self, path: Path) -> str:
         """`path` as rows hold it.
@@ -101,6 +103,8 @@ class Storage:
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()):
             raise OutputError(f"{relative}: leaves the data directory {self.root}")
+        if path.relative_to(self.root.resolve()).parts[:1] not in (("outputs",), ("datatypes",), ("inputs",)):
+            raise OutputError(f"{relative}: no place of results in the data directory {self.root}")
         return path
 
 

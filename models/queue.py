@@ -21,12 +21,13 @@ from uuid import UUID
 
 import redis
 from celery import Celery
-from kombu import Queue
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from models.catalogue import Catalogue
-from models.errors import BrokerError
-from models.settings import Settings, without_password
+from models.errors import BrokerError, one_line
+from models.masking import NO_URL, is_url, remember, without_password
+from models.settings import Settings
 
 QUEUE = "tvb-batch"
 #: By the name of a sweep's queue in the catalogue. Workers take both unless told otherwise.
@@ -51,7 +52,13 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
     Parameters
     ----------
     client_name : by which Redis knows this process; see `worker_client_name`
+
+    Raises
+    ------
+    BrokerError
+        The URL is none.
     """
+    _check_url(settings.broker)
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
     if urlsplit(settings.broker).scheme == "rediss":
         # The server must prove who it is: an unchecked certificate hides nothing from whoever stands between.
@@ -103,6 +110,24 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
     return app
 
 
+#: A number for the database, where there is one, or the path of a socket.
+_REDIS = re.compile(r"rediss?://[^/?]+(?:/\d*)?(?:\?|$)|redis\+socket:///")
+
+
+def _check_url(url: str) -> None:
+    """Return when Celery makes an address of the URL; otherwise it would fail later, and show it."""
+    if not is_url(url) or not _REDIS.match(url):
+        raise BrokerError(
+            f"TVB_BATCH_BROKER_URL: no URL of a Redis {NO_URL}, such as redis://user:password@host:6379/0"
+        )
+    remember(url)
+    try:
+        Connection(url)
+    except (TypeError, ValueError, KeyError) as exc:
+        where = f"TVB_BATCH_BROKER_URL {without_password(url)}"
+        raise BrokerError(f"{where}: cannot be used ({exc}); expected redis://user:password@host:6379/0") from exc
+
+
 def check_broker(settings: Settings) -> None:
     """Return when the broker answers.
 
@@ -111,8 +136,9 @@ def check_broker(settings: Settings) -> None:
     BrokerError
         It does not; one line with the address, without the password.
     """
+    app = make_app(settings)
     try:
-        with make_app(settings).connection_for_write() as connection:
+        with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
     except (OperationalError, OSError, redis.RedisError, ValueError, KeyError) as exc:
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
@@ -148,7 +174,8 @@ def listening(app: Celery) -> list[str]:
     with _client(app) as client:
         clients = client.client_list()
     names = {str(one.get("name", "")) for one in clients}
-    return sorted(name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
+    workers = (name.removeprefix(_WORKER) for name in names if name.startswith(_WORKER))
+    return sorted(name for name in workers if _NAME.fullmatch(name))
 
 
 def send(app: Celery, gids: Sequence[UUID], queue: str = QUEUE) -> None:
@@ -192,7 +219,9 @@ def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
 
 
 def announced(app: Celery) -> dict[str, dict[str, Any]]:
-    """What living workers said of themselves, by worker.
+    """What living workers said of themselves, by worker: always `versions`, texts by their names.
+
+    What others have written there in another form is left out.
 
     Raises
     ------
@@ -201,9 +230,35 @@ def announced(app: Celery) -> dict[str, dict[str, Any]]:
     """
     prefix = f"{QUEUE}.worker."
     with _client(app) as client:
-        keys = sorted(key.decode() for key in client.scan_iter(match=f"{prefix}*"))
+        keys = sorted(client.scan_iter(match=f"{prefix}*"))
         values = client.mget(keys) if keys else []
-    return {key.removeprefix(prefix): json.loads(value) for key, value in zip(keys, values, strict=True) if value}
+    found = {}
+    for key, value in zip(keys, values, strict=True):
+        worker = key.decode(errors="replace").removeprefix(prefix)
+        facts = _facts(value)
+        if facts is not None and _NAME.fullmatch(worker):
+            found[worker] = facts
+    return found
+
+
+#: A host and the number of a process.
+_NAME = re.compile(r"[\w.:@-]{1,255}", re.ASCII)
+#: Letters of one worker's facts.
+_MOST_FACTS = 64 * 1024
+
+
+def _facts(value: bytes | None) -> dict[str, Any] | None:
+    """What `announce` has written; None for anything else."""
+    if value is None or len(value) > _MOST_FACTS:
+        return None
+    try:
+        facts = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    versions = facts.get("versions") if isinstance(facts, dict) else None
+    if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
+        return None
+    return {**facts, "versions": {one_line(name): one_line(text) for name, text in versions.items()}}
 
 
 def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:

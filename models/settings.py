@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.components import allow
 from models.errors import SettingsError
+from models.masking import remember
 from models.paths import Storage
 
 Compression = Literal["none", "lzf", "gzip"]
@@ -84,13 +84,6 @@ def _sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 
-def without_password(url: str) -> str:
-    """`url` fit for a message."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
 class _SecretFiles(BaseSettings):
     """Secrets whose variable names a file, `TVB_BATCH_BROKER_URL_FILE`: Docker's, Kubernetes' and systemd's way."""
 
@@ -132,5 +125,7 @@ def load_settings(**overrides: object) -> Settings:
         first = exc.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {first['msg']}") from exc
+    for url in (settings.database, settings.broker):
+        remember(url)
     allow(module.strip() for module in settings.modules.split(",") if module.strip())
     return settings

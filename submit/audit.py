@@ -3,6 +3,7 @@
 Called by the command line's `verify`. Files are read by a worker's process; this one compares names.
 """
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -113,7 +114,8 @@ def _users(outputs: list[Output]) -> dict[str, set[UUID]]:
     users: dict[str, set[UUID]] = {}
     for output in outputs:
         for name in (*output.refers_to, output.path):
-            users.setdefault(name, set()).add(UUID(PurePosixPath(output.path).parent.name))
+            with contextlib.suppress(ValueError):  # Nobody's, and a fault already.
+                users.setdefault(name, set()).add(UUID(PurePosixPath(output.path).parent.name))
     return users
 
 

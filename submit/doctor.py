@@ -11,15 +11,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from models.catalogue import Catalogue
-from models.errors import BrokerError, CatalogueError, OutputError
+from models.errors import BrokerError, CatalogueError, OutputError, one_line
+from models.masking import without_password
 from models.paths import check_writable
 from models.queue import announced, broker_facts, check_broker, make_app, waiting
-from models.settings import Settings, without_password
+from models.settings import Settings
 from models.sources import OF_DATA
 
 #: A clock that is off by more makes logs and durations hard to read. Seconds.
@@ -45,7 +46,8 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """All checks, in the order in which one would mend things."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [storage, database, broker, workers]
-    return [finding for check in checks for finding in check(settings)]
+    # What others say of themselves, such as Redis, must not act on a terminal.
+    return [replace(finding, found=one_line(finding.found)) for check in checks for finding in check(settings)]
 
 
 # --------------------------------------------------------------------------------------------------------- storage
@@ -193,6 +195,6 @@ def _own_version(found: dict[str, dict[str, dict[str, str]]]) -> Iterator[Findin
         own = version("tvb-batch")
     except PackageNotFoundError:
         return
-    others = sorted({facts["versions"]["tvb-batch"] for facts in found.values()} - {own})
+    others = sorted({facts["versions"].get("tvb-batch", "none") for facts in found.values()} - {own})
     advice = "bring client and workers to one version, clients first" if others else ""
     yield Finding("tvb-batch", not others, f"{own} here, workers have {', '.join(others) or 'the same'}", advice)

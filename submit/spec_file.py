@@ -20,6 +20,8 @@ from submit.files import locate, look
 
 #: A larger file is no spec.
 MOST_BYTES = 2**20
+#: A larger table of points is none. Bytes.
+MOST_TABLE = 64 * 2**20
 #: More values than this come of aliases that refer to aliases.
 MOST_VALUES = 200_000
 
@@ -108,6 +110,13 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     SpecError
         It has no columns, or a line has more or fewer fields than there are columns.
     """
+    # A device or a pipe may have no end.
+    if path.exists() and not path.is_file():
+        raise SpecError("sweep.list", f"{path.name}: no regular file", "a CSV file with a column for each parameter")
+    if path.exists() and (size := path.stat().st_size) > MOST_TABLE:
+        raise SpecError(
+            "sweep.list", f"{path.name}: {size / 2**20:,.0f} MiB", f"a table of at most {MOST_TABLE >> 20} MiB"
+        )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)

@@ -6,7 +6,8 @@ import pytest
 
 from models.catalogue import Catalogue
 from models.errors import SettingsError
-from models.settings import load_settings, without_password
+from models.masking import without_password
+from models.settings import load_settings
 
 
 def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

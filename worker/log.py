@@ -12,6 +12,8 @@ from typing import TextIO
 
 import structlog
 
+from models.masking import masked
+
 
 def configure() -> None:
     """Set structlog up for this process and the ones it forks."""
@@ -24,6 +26,8 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
+            # Whatever a library has put into its message.
+            lambda _, __, line: masked(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         # A line is one write: those of two processes never mix.

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.errors import InputError, TvbBatchError
+from models.errors import InputError, TvbBatchError, one_line
 from models.h5 import open_h5
 from models.inputs import Inputs
 from models.paths import Storage
@@ -128,7 +128,7 @@ def _circumstances(provenance: h5py.Group, spec: SimulationSpec) -> tuple[str, .
         found.append(f"machine: {machine}, now {platform.machine()}")
     if (host := str(provenance.attrs.get("host", ""))) != platform.node():
         found.append(f"host: {host}, now {platform.node()}")
-    return tuple(found)
+    return tuple(map(one_line, found))
 
 
 def main() -> int:

@@ -31,7 +31,9 @@ from models.errors import (
     SourceError,
     StorageError,
     TvbBatchError,
+    one_line,
 )
+from models.masking import masked
 from models.own_modules import changed
 from models.queue import QUEUES, RUN_JOB, announce, publish
 from models.settings import Settings
@@ -292,7 +294,7 @@ def _tell(state: WorkerState, claim: Claim, exc: Exception) -> bool:
 
 def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
     # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
-    message = str(exc) if isinstance(exc, TvbBatchError) else f"{type(exc).__name__}: {exc}"
+    message = str(exc) if isinstance(exc, TvbBatchError) else one_line(masked(f"{type(exc).__name__}: {exc}"))
     if isinstance(exc, StorageError):
         # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
         state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)

@@ -76,7 +76,7 @@ async def login(request: Request) -> Response:
     form = await request.form(max_files=0, max_fields=4)
     if not guard.knows(str(form.get("token", ""))):
         return pages.render(request, "login.html", {"fault": "That is not the token that the server printed."}, 403)
-    return guard.admit(RedirectResponse("/", 303), secure=request.url.scheme == "https")  # type: ignore[no-any-return]
+    return guard.admit(RedirectResponse("/", 303), secure=request.scope["scheme"] == "https")  # type: ignore[no-any-return]
 
 
 async def act(request: Request) -> Response:

@@ -46,7 +46,7 @@ _TEMPLATES = Environment(
 
 def render(request: Request, template: str, values: Mapping[str, object], code: int = 200) -> HTMLResponse:
     """A page of a template."""
-    known = {"csrf": request.app.state.guard.csrf(), "path": request.url.path, "Status": Status}
+    known = {"csrf": request.app.state.guard.csrf(), "path": request.scope["path"], "Status": Status}
     return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **values), code)
 
 

@@ -5,10 +5,11 @@ our own besides, whose hidden field no other site can know.
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -18,6 +19,8 @@ COOKIE = "tvb_batch"
 MOST_BODY = 64 * 1024
 #: Of an address with its parameters, letters.
 MOST_QUERY = 8 * 1024
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -42,7 +45,7 @@ class Guard:
     """Lets in who knows the token, and asked for the host that this server is."""
 
     def __init__(self, token: str, hosts: frozenset[str]) -> None:
-        self._token, self._hosts = token, hosts
+        self._token, self._hosts = token, frozenset(map(str.lower, hosts))
 
     def csrf(self) -> str:
         """What a form of ours carries."""
@@ -50,14 +53,15 @@ class Guard:
 
     def knows(self, given: str) -> bool:
         """Whether `given` is the token."""
-        return hmac.compare_digest(given.encode(), self._token.encode())
+        return hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
 
     def is_ours(self, request: Request, given: str) -> bool:
         """Whether a posted form is one of ours."""
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        # A proxy may speak https for us: the names are compared, whatever the scheme.
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             return False
-        return hmac.compare_digest(given.encode(), self.csrf().encode())
+        return hmac.compare_digest(given.encode(errors="replace"), self.csrf().encode())
 
     def admit(self, response: Response, *, secure: bool) -> Response:
         """Let the browser of this response in from now on."""
@@ -72,26 +76,31 @@ class Guard:
         return response
 
     def _refusal(self, request: Request) -> Response | None:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        # Never `request.url`: it is put together from the header Host, which is whatever somebody sent.
+        path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
+        found = _HOST.fullmatch(", ".join(request.headers.getlist("host")))
+        if found is None:
+            return PlainTextResponse("The header Host names no host; expected one such as 127.0.0.1:8321.\n", 400)
+        host = found["name"].strip("[]").lower()
         if host not in self._hosts:
             return PlainTextResponse(
                 f"This server does not answer to the name {host!r}; start it with --host-name {host!r}\n", 400
             )
-        if len(request.url.query) > MOST_QUERY:
+        if len(query) > MOST_QUERY:
             return PlainTextResponse("The address is too long.\n", 414)
         length = request.headers.get("content-length", "0")
         if request.method == "POST" and not (length.isdigit() and int(length) <= MOST_BODY and length != "0"):
             return PlainTextResponse("The form is too long, or of unknown length.\n", 413)
-        if request.url.path.startswith("/static/") or request.url.path == "/login":
+        if path.startswith("/static/") or path == "/login":
             return None
         if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._derived("cookie").encode()):
             return None
         given = request.query_params.get("token", "")
         if request.method == "GET" and given and self.knows(given):
-            clean = request.url.remove_query_params("token")
+            clean = urlencode([pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "token"])
             # One slash: two would name another host.
-            target = "/" + clean.path.lstrip("/") + (f"?{clean.query}" if clean.query else "")
-            return self.admit(RedirectResponse(target, 303), secure=request.url.scheme == "https")
+            target = "/" + quote(path.lstrip("/\\")) + (f"?{clean}" if clean else "")
+            return self.admit(RedirectResponse(target, 303), secure=request.scope["scheme"] == "https")
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         return PlainTextResponse("Log in first: open the address that `tvb-batch serve` printed.\n", 403)

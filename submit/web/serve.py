@@ -10,6 +10,7 @@ from models.catalogue import Catalogue
 from models.errors import SettingsError
 from models.settings import Settings
 from submit.web.app import make_web
+from submit.web.connections import MOST_CONNECTIONS, ImpatientProtocol
 from submit.web.security import new_token
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -45,6 +46,11 @@ def serve(catalogue: Catalogue, settings: Settings, *, host: str, port: int, hos
     own = bool(settings.web_token.get_secret_value())
     click.echo(f"{address}{'' if own else f'?token={token}'}\nCtrl-C ends it.")
     app = make_web(catalogue, settings, token, hosts)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, http=ImpatientProtocol,
+            limit_concurrency=MOST_CONNECTIONS,
+        )
+    )  # fmt: skip
     with listener:
         server.run(sockets=[listener])
