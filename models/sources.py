@@ -12,11 +12,12 @@ import ast
 import hashlib
 import importlib
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ _KNOWN = frozenset({"tvb", "numpy", "scipy", "numba"}) | sys.stdlib_module_names
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 #: Characters of the longest text that is taken for a file's name, and how many directories are combined with it.
 _LONGEST, _MOST_DIRECTORIES = 200, 20
+#: Texts that lead to a directory one after the other.
+_DEEPEST = 3
 _DIGITS = 16
 
 
@@ -78,8 +81,10 @@ def closure(module: str) -> Closure:
         files[name] = path
         tree = _tree(path)
         if tree is not None:
-            todo += _imports(tree, name, spec)
-            files |= {f"{name}:{told}": found for told, found in _data_files(tree, name, path)}
+            named = _Named(tree, name, path)
+            search.also += named.directories.values()
+            todo += _imports(tree, name, spec, search)
+            files |= {f"{name}:{told}": found for told, found in named.files()}
     return Closure(dict(sorted(files.items())), bool(imported & _METRICS))
 
 
@@ -198,9 +203,11 @@ class _Search:
 
     def __init__(self) -> None:
         self._found: dict[str, ModuleSpec | None] = {}
+        #: Directories that a source names: it may put them into `sys.path` before it imports.
+        self.also: list[Path] = []
 
     def find(self, name: str) -> ModuleSpec | None:
-        if name not in self._found:
+        if self._found.get(name) is None:
             self._found[name] = self._look(name)
         return self._found[name]
 
@@ -220,7 +227,19 @@ class _Search:
                 continue
             if spec is not None:
                 return spec
+        if path is None:
+            return PathFinder.find_spec(name, [*map(str, self.also)]) if self.also else None
+        return _namespace(name, path)
+
+
+def _namespace(name: str, path: Iterable[str]) -> ModuleSpec | None:
+    """A directory without `__init__.py` in a package: Python's finder asks for the parent to be imported."""
+    places = [str(found) for place in path if _is(found := Path(place, name.rpartition(".")[2]), "dir")]
+    if not places:
         return None
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = places
+    return spec
 
 
 def _file(spec: ModuleSpec | None) -> Path | None:
@@ -248,7 +267,7 @@ def _tree(path: Path) -> ast.Module | None:
         return None  # Whoever imports it is told.
 
 
-def _imports(tree: ast.Module, name: str, spec: ModuleSpec) -> Iterator[str]:
+def _imports(tree: ast.Module, name: str, spec: ModuleSpec, search: _Search) -> Iterator[str]:
     """The names of modules that may be imported, and of other things that are imported from them."""
     places = spec.submodule_search_locations
     package = name if places is not None else name.rpartition(".")[0]
@@ -260,18 +279,29 @@ def _imports(tree: ast.Module, name: str, spec: ModuleSpec) -> Iterator[str]:
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
             if any(alias.name == "*" for alias in node.names):
-                yield from _inside(base)
-        elif isinstance(node, ast.Call) and node.args and _called(node.func) in ("import_module", "__import__"):
-            given = node.args[0]
-            if isinstance(given, ast.Constant) and isinstance(given.value, str):
-                yield _absolute(given.value, package)
+                yield from _inside(base, search)
+        elif isinstance(node, ast.Call) and _called(node.func) in ("import_module", "__import__"):
+            yield from _given(node, package)
 
 
-def _inside(package: str) -> Iterator[str]:
+def _inside(package: str, search: _Search) -> Iterator[str]:
     """The modules of a package, which `from package import *` may import."""
-    spec = _Search().find(package)
+    spec = search.find(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         yield from (f"{package}.{path.stem}" for path in Path(place).glob("*.py") if path.stem != "__init__")
+
+
+def _given(call: ast.Call, package: str) -> Iterator[str]:
+    """The module that `import_module` is given; a relative one belongs to the package that is given too."""
+    given = {str(place): value for place, value in enumerate(call.args)}
+    given |= {word.arg: word.value for word in call.keywords if word.arg}
+    name, of = (_text(given.get(place, given.get(word))) for place, word in (("0", "name"), ("1", "package")))
+    if name:
+        yield _absolute(name, of or package)
+
+
+def _text(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _called(function: ast.expr) -> str:
@@ -287,18 +317,72 @@ def _absolute(name: str, package: str) -> str:
     return ".".join([*base, *filter(None, [name[level:]])])
 
 
-def _data_files(tree: ast.Module, name: str, source: Path) -> Iterator[tuple[str, Path]]:
-    """The files whose names stand in a source, also as a directory and a name in two texts."""
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    texts = {text for text in texts if 0 < len(text) <= _LONGEST and text.isprintable()}
-    # Beside the source, or anywhere above it in its package.
-    above = name.count(".") + (source.name == "__init__.py")
-    for place in source.parents[: 1 + above]:
-        directories = sorted(text for text in texts if _is(place / text, "dir"))[:_MOST_DIRECTORIES]
-        for text, directory in itertools.product(sorted(texts), ("", *directories)):
-            path = place / directory / text
-            if path != source and _is(path, "file"):
-                yield f"{directory}/{text}" if directory else text, path
+class _Named:
+    """The files and directories whose names stand in a source, relative to it or to its package.
+
+    Parameters
+    ----------
+    tree, name, source : of the module
+    """
+
+    def __init__(self, tree: ast.Module, name: str, source: Path) -> None:
+        self._source = source
+        self._texts = sorted(_texts(tree))
+        #: Where the source is, and what is above it in its package.
+        self._places = source.parents[: 1 + name.count(".") + (source.name == "__init__.py")]
+        #: By the names that lead there, joined: `data/v1` for two texts.
+        self.directories: dict[str, Path] = {}
+        for place in self._places:
+            self._walk(place)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Each file, by the texts that name it."""
+        # `with_suffix(".json")` says the end alone.
+        own = [self._source.stem + text for text in self._texts if text.startswith(".")]
+        for called, directory in self.directories.items():
+            before = called.partition(":/")[2]
+            for text in [*self._texts, *(own if directory == self._source.parent else ())]:
+                for path in _matching(directory, text):
+                    # Of a pattern each file by its own name.
+                    told = path.name if "*" in text else text if path == Path(text) else text.lstrip("/")
+                    if path != self._source:
+                        yield f"{before}/{told}" if before and path != Path(text) else told, path
+
+    def _walk(self, place: Path) -> None:
+        """Note a place, and the directories that texts lead to from it, up to three deep."""
+        start = f"{self._places.index(place)}:"
+        self.directories[start] = place
+        todo, most = [start], len(self.directories) + _MOST_DIRECTORIES
+        while todo and len(self.directories) < most:
+            called = todo.pop(0)
+            for text in self._texts if called.count("/") < _DEEPEST else ():
+                for part in _as_directories(text):
+                    path = self.directories[called] / part
+                    if path not in self.directories.values() and _is(path, "dir"):
+                        deeper = f"{called}/{part}"
+                        self.directories[deeper] = path
+                        todo.append(deeper)
+
+
+def _texts(tree: ast.Module) -> set[str]:
+    values = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    texts = {os.fsdecode(value) for value in values if isinstance(value, str | bytes)}
+    return {text for text in texts if 0 < len(text) <= _LONGEST and text.isprintable()}
+
+
+def _as_directories(text: str) -> list[str]:
+    """What a text may mean as a directory: its own words, and `mypackage.data` as importlib.resources takes it."""
+    dotted = text.replace(".", "/") if "." in text and all(map(str.isidentifier, text.split("."))) else ""
+    return [part for part in dict.fromkeys((text, text.strip("/"), dotted)) if part.strip("/") not in ("", ".")]
+
+
+def _matching(directory: Path, text: str) -> Iterator[Path]:
+    """The files of a directory that a text names: `gains.npy`, `/gains.npy` after a directory, or `gains_*.npy`."""
+    if "*" in text and "/" not in text and text.strip("*. "):
+        yield from sorted(path for path in directory.glob(text) if _is(path, "file"))
+    for part in dict.fromkeys((text, text.lstrip("/"))):
+        if part and _is(directory / part, "file"):
+            yield directory / part
 
 
 def _is(path: Path, kind: str) -> bool:

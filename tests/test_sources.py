@@ -51,13 +51,16 @@ IMPORTS = {
     "from lab.deep import *": "lab.deep.most",
     "from importlib import import_module\nimport_module('.inner', __package__)": "lab.inner",
     "import through": "helper_beside",
+    "import lab.bare.deep.far": "lab.bare.deep.far",
+    "import importlib\nimportlib.import_module(name='helper_beside')": "helper_beside",
+    "import importlib\nimportlib.import_module('.deep.most', package='lab')": "lab.deep.most",
 }
 
 
 @pytest.mark.parametrize("text", IMPORTS, ids=lambda text: text.splitlines()[-1].strip())
 def test_what_a_module_imports_decides_as_it_does_itself(folder, text) -> None:
     write(folder, lab__models=f"raise SystemExit('executed')\n{text}\n", lab__inner="gain = 1",
-          lab__deep__most="gain = 1", helper_beside="gain = 1", through="import helper_beside",
+          lab__deep__most="gain = 1", lab__bare__deep__far="gain = 1", helper_beside="gain = 1", through="import helper_beside",
           unused="gain = 1", lab__unused="gain = 1")  # fmt: skip
     for package in ("lab", "lab/deep"):
         (folder / package / "__init__.py").touch()
@@ -72,6 +75,25 @@ def test_what_a_module_imports_decides_as_it_does_itself(folder, text) -> None:
     path.write_text("gain = 2")
     after = Here().of_data(["lab.models"])
     assert [name for name in before if before[name] != after[name]] == [f"source {wanted}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("import os, sys\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'vendored'))\nimport far", "far"),
+        ("import sys\nfrom pathlib import Path\nsys.path.append(str(Path(__file__).parent))\nimport near", "near"),
+        ("import os, site\nsite.addsitedir(os.path.join(os.path.dirname(__file__), 'a', 'b'))\nimport low.most",
+         "low.most"),
+        ("import sys\nsys.path.append(HERE + '/../beside')\nimport outer", "outer"),
+    ],
+    ids=["a folder beside", "its own folder", "a folder below", "a folder of the parent"],
+)  # fmt: skip
+def test_a_folder_that_a_source_names_is_searched_for_what_it_imports(folder, text, wanted) -> None:
+    write(folder, lab__models=text,
+          lab____init__="", lab__vendored__far="", lab__near="", lab__a__b__low__most="", beside__outer="")  # fmt: skip
+    allow(["lab.models"])
+
+    assert f"source {wanted}" in Here().of_data(["lab.models"])
 
 
 def test_installed_packages_and_this_program_are_not_followed_but_what_the_operator_names_is(folder) -> None:
@@ -98,20 +120,30 @@ def test_installed_packages_and_this_program_are_not_followed_but_what_the_opera
         "import os\ngain = open(os.path.join(os.path.dirname(__file__), 'data', 'gains.txt'))",
         "gain = open(__file__[:-7] + 'data/gains.txt')",
         "exec(open('part.inc').read())",
+        "gain = open(f'{HERE}/gains.npy')",
+        "gain = open(os.path.dirname(os.fsencode(__file__)) + b'/gains.npy')",
+        "gain = open(Path(__file__).parent / 'data' / 'v1' / 'deep.txt')",
+        "gain = open(os.path.join(HERE, 'data', '..', 'part.inc'))",
+        "gain = open(Path(__file__).with_suffix('.json'))",
+        "gain = glob(os.path.join(HERE, 'part_*.txt'))",
+        "gain = importlib.resources.files('data.v1').joinpath('deep.txt')",
+        "gain = pkgutil.get_data('data.v1', 'deep.txt')",
     ],
 )
 def test_files_that_a_source_names_decide_too(folder, text) -> None:
     write(folder, mine=text)
-    (folder / "data").mkdir()
-    for name in ("gains.npy", "data/gains.txt", "part.inc", "other.npy"):
+    (folder / "data" / "v1").mkdir(parents=True)
+    names = ("gains.npy", "data/gains.txt", "part.inc", "data/v1/deep.txt", "mine.json", "part_1.txt", "other.npy")
+    for name in names:
         (folder / name).write_text("1")
     before = Here().of_data(["mine"])
-    for name in ("gains.npy", "data/gains.txt", "part.inc", "other.npy"):
+    for name in names:
         (folder / name).write_text("2")
 
     after = Here().of_data(["mine"])
 
-    assert len([name for name in before if before[name] != after[name]]) == 1
+    found = {closure("mine").files[name.removeprefix("source ")] for name in before if before[name] != after[name]}
+    assert len({path.resolve() for path in found}) == 1
     assert not {name for name in before if "other" in name}
 
 
