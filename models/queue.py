@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import redis
 from celery import Celery
@@ -94,9 +94,10 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
             "health_check_interval": 30,
             # By which Redis tells who is connected; see `listening`.
             "client_name": client_name,
-            # Not named: `visibility_timeout`. Messages are acknowledged on receipt, so it never matters.
+            # No copy of each message is kept in Redis until it is acknowledged: its row is.
+            "ack_emulation": False,
         },
-        # Task events and remote control are for tools that we replace by rows.
+        # Task events are for tools that we replace by rows, and so is remote control (`worker.celery`).
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         # A process that leaks, or was blown up by one large job, is replaced. Celery counts in KB.
@@ -140,6 +141,8 @@ def check_broker(settings: Settings) -> None:
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+    except redis.ResponseError as exc:
+        raise BrokerError(f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: Redis refuses ({exc})") from exc
     except (OperationalError, OSError, redis.RedisError, ValueError, KeyError) as exc:
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise BrokerError(
@@ -154,6 +157,8 @@ def _client(app: Celery) -> Iterator[Any]:
     try:
         with app.connection_for_write() as connection:
             yield connection.default_channel.client
+    except redis.ResponseError as exc:
+        raise BrokerError(f"Redis refuses ({exc})") from exc
     except (OperationalError, OSError, redis.RedisError) as exc:
         raise BrokerError(f"Redis does not answer ({exc})") from exc
 
@@ -191,7 +196,7 @@ def send(app: Celery, gids: Sequence[UUID], queue: str = QUEUE) -> None:
             for gid in gids:
                 app.send_task(RUN_JOB, args=[str(gid)], producer=producer, queue=queue)
     except (OperationalError, OSError, redis.RedisError) as exc:
-        raise BrokerError(f"Redis did not take the messages ({exc}); workers publish them once it is back") from exc
+        raise BrokerError(f"Redis did not take the messages ({exc})") from exc
 
 
 def waiting(app: Celery, queue: str = QUEUE) -> int:
@@ -292,10 +297,14 @@ class BrokerFacts:
     clock_ahead: float
     #: What it does when its memory is full; None where its user may not ask.
     policy: str | None
+    #: Which part of the memory that it may have is in use, 0 to 1; 0 where that has no bound.
+    memory: float
+    #: Why messages cannot be put into it and taken out of it again; None when they can.
+    refusal: str | None
 
 
 def broker_facts(app: Celery) -> BrokerFacts:
-    """Redis' clock and memory policy.
+    """Redis' clock and memory, and whether it does what workers and clients ask of it.
 
     Raises
     ------
@@ -307,7 +316,22 @@ def broker_facts(app: Celery) -> BrokerFacts:
         seconds, microseconds = client.time()
         ahead = seconds + microseconds / 1e6 - (start + time.time()) / 2
         try:
-            policy = str(client.info("memory")["maxmemory_policy"])
-        except (redis.ResponseError, KeyError):
-            policy = None
-    return BrokerFacts(ahead, policy)
+            found = client.info("memory")
+        except redis.ResponseError:
+            found = {}
+        bound = int(found.get("maxmemory", 0))
+        memory = int(found.get("used_memory", 0)) / bound if bound else 0.0
+        policy = found.get("maxmemory_policy")
+        return BrokerFacts(ahead, None if policy is None else str(policy), memory, _refusal(client))
+
+
+def _refusal(client: Any) -> str | None:
+    """Why Redis does not do what is asked of it; tried on a list of our own."""
+    name = f"{QUEUE}.trial.{uuid4()}"
+    try:
+        client.lpush(name, "")
+        client.expire(name, 60)
+        client.brpop([name], timeout=1)
+    except redis.ResponseError as exc:
+        return str(exc)
+    return None

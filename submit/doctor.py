@@ -31,6 +31,15 @@ FREE = 2**30
 SLOW_SYNC = 1.0
 
 
+#: A Redis whose memory is full to this part soon takes no more messages.
+NEARLY_FULL = 0.9
+
+_WELL_AGAIN = (
+    "its disk or memory may be full, it may have become a replica, or its user's rights may have changed; workers wait "
+    "until it is well again"
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at."""
@@ -148,7 +157,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
         facts = broker_facts(app)
     except BrokerError as exc:
         advice = "start Redis, or correct TVB_BATCH_BROKER_URL; `tvb-batch run` needs none, it starts its own"
-        yield Finding("broker", False, str(exc), advice)
+        yield Finding("broker", False, str(exc), _WELL_AGAIN if "Redis refuses" in str(exc) else advice)
         return
     yield Finding("broker", True, f"{without_password(settings.broker)} answers, {queued} messages wait")
     yield _clock("clock of the broker", facts.clock_ahead)
@@ -156,6 +165,11 @@ def broker(settings: Settings) -> Iterator[Finding]:
         fine = facts.policy == "noeviction"
         advice = "" if fine else "set `maxmemory-policy noeviction`: Redis may forget messages otherwise"
         yield Finding("broker's memory", fine, f"maxmemory-policy {facts.policy}", advice)
+    if facts.refusal is not None:
+        yield Finding("messages", False, f"Redis refuses ({facts.refusal})", _WELL_AGAIN)
+    if facts.memory > NEARLY_FULL:
+        found = f"{facts.memory:.0%} of its maxmemory are in use"
+        yield Finding("room of the broker", False, found, "raise `maxmemory`, or remove what else is in this Redis")
 
 
 def _clock(check: str, ahead: float) -> Finding:

@@ -3,7 +3,6 @@
 Called by the command line. Checks first whatever could leave rows behind that nobody will run.
 """
 
-import contextlib
 from collections.abc import Callable
 
 from celery import Celery
@@ -40,7 +39,8 @@ def enqueue(
     # Until a row names them `prune` spares inputs for a while; a very large sweep may have taken longer.
     if not all(inputs.reserve(file) for file in kept.files()):
         keep(spec, storage)
-    # Should Redis leave just now: the rows are safe, and every worker publishes PENDING rows once it is back.
-    with contextlib.suppress(BrokerError):
+    try:
         publish(catalogue, app)
+    except BrokerError as exc:
+        note(f"{exc}; the jobs are in the catalogue, and start when workers reach Redis again")
     return sweep

@@ -1,17 +1,38 @@
 """The Celery app of a worker: `celery -A worker worker` finds it here."""
 
+import os
+import warnings
+from typing import Any
+
+from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
+
 from models.queue import make_app, worker_client_name
 from models.settings import load_settings
+from worker import remote, transport
 from worker.log import configure
 from worker.tasks import register
-from worker.transport import install
 
 configure()
-install()
+transport.install()
+remote.install()
 
 _settings = load_settings()
 app = make_app(_settings, client_name=worker_client_name())
 app.conf.worker_pool = "worker.pool:TaskPool"
 # On a busy host a new process may take long to say that it is there; Celery kills it after 4 s.
 app.conf.worker_proc_alive_timeout = 60.0
+# Of late acknowledgement, which is off; said at each connection that is lost.
+warnings.simplefilter("ignore", CPendingDeprecationWarning)
+# `worker.remote` says which commands are answered.
+app.conf.worker_enable_remote_control = True
+# Whatever else Redis refuses is waited for, as for a Redis that is gone.
+app.conf.broker_channel_error_retry = True
 register(app, _settings)
+
+
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _name(sender: str, instance: Any, **_: Any) -> None:
+    """Workers of one host have names of their own, which `celery inspect` and Flower tell them apart by."""
+    if sender.startswith("celery@"):
+        instance.hostname = f"tvb-batch-{os.getpid()}@{sender.partition('@')[2]}"

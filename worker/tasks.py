@@ -324,7 +324,7 @@ def _facts() -> dict[str, Any]:
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
     """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
     catalogue: Catalogue | None = None
-    announced_at = -ANNOUNCE_EVERY
+    announced_at, fault = -ANNOUNCE_EVERY, ""
     while not stop.wait(RECONCILE_EVERY):
         try:
             # A database that was away when the worker was ready is back some time.
@@ -333,11 +333,18 @@ def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> N
             if expired:
                 log.warning("leases_expired", jobs=expired)
             # Redis comes last: dead jobs are found without it.
+            publish(catalogue, app)
             if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
                 announce(app, f"{platform.node()}:{os.getpid()}", _facts())
                 announced_at = time.monotonic()
-            publish(catalogue, app)
         except (BrokerError, CatalogueError) as exc:
-            log.warning("reconcile_postponed", reason=str(exc))
+            # Said once, not every second.
+            if str(exc) != fault:
+                log.warning("reconcile_postponed", reason=str(exc))
+            fault = str(exc)
+        else:
+            if fault:
+                log.warning("reconcile_resumed")
+            fault = ""
     if catalogue is not None:
         catalogue.dispose()

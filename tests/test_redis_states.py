@@ -1,0 +1,196 @@
+"""A Redis that answers and refuses: workers wait, say why once, and go on when it is well again; clients say it too."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_client
+from conftest import wait_until
+from fault_system import BRIEF, System, Warm, sweep_of, system
+from servers import Redis
+from test_system import tvb_batch
+
+from models.queue import QUEUE, make_app
+from submit.doctor import broker
+from submit.enqueue import enqueue
+
+#: Who mends what is broken, whatever the others may do.
+ADMIN = "user admin on >admin ~* &* +@all"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    found = Redis(tmp_path_factory.mktemp("redis"), keeps=False, lines=ADMIN)
+    found.start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture(scope="module")
+def here(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """An installation with one worker, which is to outlive all that follows."""
+    warm = Warm()
+    with system(tmp_path_factory.mktemp("states"), redis, warm, lease=60.0) as found:
+        found.start()
+        found.wait(found.submit(1, BRIEF))
+        yield found
+    warm.stop()
+
+
+@pytest.fixture
+def admin(redis: Redis) -> Iterator[Any]:
+    client = redis_client.Redis(unix_socket_path=str(redis.socket), username="admin", password="admin")
+    yield client
+    client.close()
+
+
+def full_disk(admin: Any) -> None:
+    # It cannot save what it holds: in the place of its file is a directory.
+    (Path(admin.config_get("dir")["dir"]) / "dump.rdb").mkdir()
+    admin.config_set("save", "1 1")
+    admin.set("a", 1)
+
+    def is_refused() -> bool:
+        with contextlib.suppress(redis_client.ResponseError):
+            admin.set("a", 1)
+            return False
+        return True
+
+    wait_until(is_refused, seconds=30, every=0.2)
+
+
+def mend_disk(admin: Any) -> None:
+    admin.config_set("save", "")
+    admin.config_set("stop-writes-on-bgsave-error", "no")
+
+
+def replica(admin: Any) -> None:
+    admin.replicaof("127.0.0.1", "1")
+
+
+def no_replica(admin: Any) -> None:
+    admin.replicaof("NO", "ONE")
+
+
+def other_type(admin: Any) -> None:
+    admin.delete(QUEUE)
+    admin.set(QUEUE, "x")
+
+
+def right_type(admin: Any) -> None:
+    admin.delete(QUEUE)
+
+
+def no_rights(admin: Any) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", "-@all", "+ping")
+
+
+def rights(admin: Any) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+def locked_out(admin: Any) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", "off")
+    for client in admin.client_list():
+        if client["user"] == "default":
+            admin.client_kill_filter(_id=client["id"])
+
+
+def let_in(admin: Any) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", "on")
+
+
+def reasons(here: System) -> list[str]:
+    return [event["reason"] for event in here.events("redis_refuses")]
+
+
+#: How it begins, how it ends, and what a worker says of it; None where that is Celery's word for a lost connection.
+STATES: dict[str, tuple[Callable[[Any], None], Callable[[Any], None], str | None]] = {
+    "MISCONF": (full_disk, mend_disk, "MISCONF"),
+    "READONLY": (replica, no_replica, "read only replica"),
+    "WRONGTYPE": (other_type, right_type, "WRONGTYPE"),
+    "NOPERM": (no_rights, rights, "permissions"),
+    "WRONGPASS": (locked_out, let_in, None),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_worker_waits_for_a_redis_that_refuses_says_why_once_and_goes_on(here, admin, state: str) -> None:
+    begin, end, word = STATES[state]
+    before = len(reasons(here)), len(list(here.events("redis_serves_again")))
+
+    begin(admin)
+    try:
+        # A client's word; the rows are there all the same.
+        notes: list[str] = []
+        app = make_app(here.settings)
+        sweep = enqueue(here.catalogue, app, sweep_of(1, BRIEF), here.settings.storage, reuse=False, note=notes.append)
+        app.close()
+        if word is not None:
+            wait_until(lambda: any(word in reason for reason in reasons(here)[before[0] :]), seconds=30)
+        found = [finding for finding in broker(here.settings) if not finding.is_fine]
+    finally:
+        end(admin)
+    here.wait(sweep)
+
+    (worker,) = here.workers
+    assert worker.lives()
+    assert here.tracebacks() == []
+    assert len(notes) == 1
+    assert "start when workers reach Redis again" in notes[0]
+    assert found
+    if word is not None:
+        told = reasons(here)[before[0] :]
+        # A Redis that becomes a replica says first that it does.
+        assert len(told) == len(set(told)) <= 2
+        wait_until(lambda: len(list(here.events("redis_serves_again"))) == before[1] + 1, seconds=10)
+
+
+def test_a_redis_without_room_is_a_problem_and_jobs_wait(here, admin) -> None:
+    admin.config_set("maxmemory", "1")
+    try:
+        sweep = here.submit(1, BRIEF)
+        found = {finding.check: finding.found for finding in broker(here.settings) if not finding.is_fine}
+        wait_until(lambda: list(here.events("reconcile_postponed")), seconds=30)
+    finally:
+        admin.config_set("maxmemory", "0")
+    here.wait(sweep)
+
+    assert "maxmemory" in found["messages"]
+    assert "in use" in found["room of the broker"]
+    assert here.workers[0].lives()
+
+
+def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("name: one\nconnectivity: connectivity_76.zip\nmodel: {class: Generic2dOscillator}\n"
+                    "integrator: {class: HeunDeterministic, dt: 0.5}\nmonitors: [{class: TemporalAverage, period: 1}]\n"
+                    "simulation_length: 4.0\nengine: reference\n")  # fmt: skip
+    replica(admin)
+    try:
+        done = tvb_batch("submit", str(spec), settings=here.settings)
+        again = tvb_batch("requeue", settings=here.settings)
+    finally:
+        no_replica(admin)
+
+    here.wait(here.catalogue.find_sweep("one"))
+    assert done.returncode == 0
+    assert "Redis did not take the messages" in done.stderr
+    assert "read only replica" in done.stderr
+    assert again.returncode == 2
+    assert "read only replica" in again.stderr
+    assert "Traceback" not in done.stderr + again.stderr
+
+
+def test_a_worker_that_may_not_hear_remote_commands_runs_jobs(here, admin) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    try:
+        wait_until(lambda: list(here.events("no_remote_commands")), seconds=30)
+        here.wait(here.submit(1, BRIEF))
+    finally:
+        admin.execute_command("ACL", "SETUSER", "default", "allchannels")
+
+    assert here.workers[0].lives()
+    assert here.tracebacks() == []

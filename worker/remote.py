@@ -1,0 +1,112 @@
+"""Questions that a worker answers to Celery's own tools: `celery -A worker inspect ping`, Flower.
+
+Whoever writes to Redis can send commands, and must not get control of the worker by that: it answers what changes
+nothing, and refuses the rest. A command is made anew from its name, whom it is for and where the answer goes; none of
+its arguments is kept.
+"""
+
+import base64
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from celery.worker.control import Panel
+
+log = structlog.get_logger()
+
+#: What is answered. Not the configuration: it names places, and would hold whatever else is set one day.
+ANSWERED = frozenset({"ping", "stats", "active", "active_queues", "registered", "reserved", "scheduled", "revoked"})
+REFUSED = "refused: whoever may write to Redis must not steer workers; they answer " + ", ".join(sorted(ANSWERED))
+
+#: Celery's names for what commands are sent to, and answers.
+COMMANDS, ANSWERS = "celery.pidbox", "reply.celery.pidbox"
+#: An answer that nobody reads is forgotten. Seconds.
+ANSWER_KEPT = 10
+
+_LONGEST_BODY = 16_384
+
+
+def install() -> None:
+    """Commands that are not answered are refused, in this process."""
+    for name in Panel.data:
+        if name not in ANSWERED:
+            Panel.data[name] = _refuse
+    stats = Panel.data["stats"]
+
+    def stats_without_broker(state: Any) -> Any:
+        """Celery's statistics; its address of the broker may hold a password."""
+        return {name: value for name, value in stats(state).items() if name != "broker"}
+
+    Panel.data["stats"] = stats_without_broker
+
+
+def _refuse(_: Any, **__: Any) -> dict[str, str]:
+    return {"error": REFUSED}
+
+
+def is_command(queue: str) -> bool:
+    """Whether a queue is one that commands come by."""
+    return queue.endswith(f".{COMMANDS}") and not is_answer(queue)
+
+
+def is_answer(queue: str) -> bool:
+    """Whether a queue is one that answers go to."""
+    return queue.endswith(f".{ANSWERS}")
+
+
+def answers_of(asker: str) -> str:
+    """The queue of whoever asked."""
+    return f"{asker}.{ANSWERS}"
+
+
+def plain(message: object) -> dict[str, Any]:
+    """The message that asks what `message` asks: names and gids of it alone.
+
+    Raises
+    ------
+    ValueError
+        It is no command, or none that Celery has; says why.
+    """
+    try:
+        body = message["body"]  # type: ignore[index]
+        if not isinstance(body, str) or len(body) > _LONGEST_BODY:
+            raise ValueError
+        asked = json.loads(base64.b64decode(body, validate=True))
+        command: dict[str, Any] = {"method": _name(asked["method"]), "destination": _workers(asked.get("destination"))}
+        if asked.get("pattern"):
+            raise ValueError
+        if asked.get("reply_to"):
+            if asked["reply_to"]["exchange"] != ANSWERS:
+                raise ValueError
+            command["reply_to"] = {"exchange": ANSWERS, "routing_key": str(UUID(asked["reply_to"]["routing_key"]))}
+            command["ticket"] = str(UUID(asked["ticket"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError("no command of Celery's") from None
+    if command["method"] not in ANSWERED:
+        log.warning("command_refused", method=command["method"])
+    tag = str(uuid4())
+    return {
+        "body": base64.b64encode(json.dumps(command).encode()).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {},
+        "properties": {
+            "body_encoding": "base64", "delivery_mode": 1, "delivery_tag": tag, "priority": 0,
+            "delivery_info": {"exchange": COMMANDS, "routing_key": ""},
+        },
+    }  # fmt: skip
+
+
+def _name(method: object) -> str:
+    if not isinstance(method, str) or method not in Panel.data:
+        raise ValueError
+    return method
+
+
+def _workers(named: object) -> list[str] | None:
+    if named is None:
+        return None
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        raise ValueError
+    return named
