@@ -113,7 +113,7 @@ def transact(engine: Engine, work: Callable[[], T]) -> T:
         except DBAPIError as exc:
             if attempt == TRIES - 1 or not _passing(exc):
                 raise unreachable(engine, exc) from exc
-            if exc.connection_invalidated:
+            if exc.connection_invalidated or _state(exc) == _IS_STANDBY:
                 engine.dispose()
             time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter
     raise AssertionError("not reached")
@@ -121,13 +121,20 @@ def transact(engine: Engine, work: Callable[[], T]) -> T:
 
 #: SQLSTATE of a foreign key whose row somebody has just deleted: the next look does not find it.
 _NAMED_ROW_IS_GONE = "23503"
+#: SQLSTATE of a server that only reads: it was the first one before a failover, or is not yet.
+_IS_STANDBY = "25006"
 
 
 def _passing(exc: DBAPIError) -> bool:
     """Whether the same statement may succeed a moment later."""
-    state = getattr(exc.orig, "sqlstate", None) or ""
     locked = "locked" in str(exc.orig) or "busy" in str(exc.orig)
-    return exc.connection_invalidated or locked or state.startswith(("40", "08", "57P", _NAMED_ROW_IS_GONE))
+    passing = ("40", "08", "57P", _NAMED_ROW_IS_GONE, _IS_STANDBY)
+    return exc.connection_invalidated or locked or _state(exc).startswith(passing)
+
+
+def _state(exc: DBAPIError) -> str:
+    """The server's SQLSTATE; empty where it has not answered, or is SQLite."""
+    return getattr(exc.orig, "sqlstate", None) or ""
 
 
 def address(engine: Engine) -> str:

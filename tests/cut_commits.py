@@ -30,21 +30,22 @@ class Proxy:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / server.name))
         self._listener.listen(16)
-        self._left, self._is_late = -1, False
+        self._left, self._times, self._is_late = -1, 0, False
         #: How many COMMITs were cut.
         self.cut = 0
         #: Lets a late COMMIT through to the server.
         self.may_commit = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_commit(self, number: int = 0, *, late: bool = False) -> None:
+    def cut_commit(self, number: int = 0, *, times: int = 1, late: bool = False) -> None:
         """Cut the connection at a COMMIT: the next, or so many later.
 
         Parameters
         ----------
+        times : so many COMMITs in turn
         late : the server gets it only when `may_commit` is set, long after the client was cut; otherwise before
         """
-        self._left, self._is_late = number, late
+        self._left, self._times, self._is_late = number, times, late
         self.may_commit.clear()
 
     def close(self) -> None:
@@ -72,7 +73,7 @@ class Proxy:
 
     def _is_to_be_cut(self) -> bool:
         self._left -= 1
-        return self._left == -1
+        return -self._times <= self._left < 0
 
     def _cut(self, client: socket.socket, server: socket.socket, data: bytes) -> None:
         self.cut += 1

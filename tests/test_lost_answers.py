@@ -186,18 +186,19 @@ def through_proxy(administer, proxy) -> Iterator[Catalogue]:
     catalogue.dispose()
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.postgres
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_commit_without_an_answer_is_done_once_on_postgresql(kind, proxy, through_proxy, undisturbed) -> None:
     expected = undisturbed(kind)
     before, act = KINDS[kind]
     scene = Scene(through_proxy)
     held = before(scene)
 
-    proxy.cut_commit()
+    # The repetition gets no answer either.
+    proxy.cut_commit(times=2)
     answer = act(scene, held)
 
-    assert proxy.cut == 1
+    assert proxy.cut == 2
     assert (answer, rows(through_proxy)) == expected
 
 
@@ -304,8 +305,8 @@ def test_a_result_stays_where_nobody_can_tell_whether_it_was_finished(catalogue,
         cut = cut_sqlite(engine, "disk I/O error")
         before_finish(monkeypatch, catalogue, lambda: asked.append(stack.enter_context(cut)))
         monkeypatch.setattr(engine.pool, "connect", away)
-        with pytest.raises(UnclearError, match="may have been done all the same"):
-            run_job(catalogue, settings, claim)
+        with pytest.raises(CatalogueError, match="disk I/O error"):
+            run_job(catalogue, settings.model_copy(update={"lease": 0.5}), claim)
     monkeypatch.undo()
 
     [job] = catalogue.jobs()
@@ -317,6 +318,30 @@ def test_a_result_stays_where_nobody_can_tell_whether_it_was_finished(catalogue,
         catalogue.fail(claim, "E", "m", retryable=True, max_attempts=3)
     catalogue.finish(claim, [output(gid=named.gid)], engine="e", versions={})
     assert len(catalogue.outputs([job.gid])) == 1
+
+
+@pytest.mark.postgres
+def test_a_result_waits_for_a_database_that_is_away_for_longer_than_a_transaction_does(
+    proxy, through_proxy, settings, monkeypatch
+) -> None:
+    claim = one_job(through_proxy)
+    monkeypatch.setattr(database, "TRIES", 2)
+    before_finish(monkeypatch, through_proxy, lambda: proxy.cut_commit(times=5))
+
+    run_job(through_proxy, settings, claim)
+
+    assert proxy.cut == 5
+    [job] = through_proxy.jobs()
+    [named] = through_proxy.outputs([job.gid])
+    assert job.status == Status.FINISHED
+    assert files(settings) == {named.path}
+
+
+def test_a_person_is_told_that_a_change_may_have_been_made(catalogue, monkeypatch) -> None:
+    with cut_sqlite(catalogue._engine, "disk I/O error"), pytest.raises(UnclearError, match="may have been done"):
+        catalogue.add_sweep(SPEC)
+
+    assert len(catalogue.sweeps()) == 1
 
 
 def test_a_result_that_was_not_finished_is_removed(catalogue, settings) -> None:

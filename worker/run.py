@@ -7,6 +7,7 @@ that a row names is never removed: where nobody can tell whether one does, it st
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def run_job(
             _tidy_up(exc, outputs, progress, pulse)
             raise
         try:
-            catalogue.finish(claim, records, engine=engine.name, engine_reason=engine.reason, versions=versions(spec))
+            finish = partial(catalogue.finish, claim, records, engine=engine.name, engine_reason=engine.reason)
+            _finish(partial(finish, versions=versions(spec)), settings.lease, should_stop)
         except BaseException as exc:
             if not _is_finished(catalogue, claim, records, exc):
                 _tidy_up(exc, outputs, progress, pulse)
@@ -87,6 +89,24 @@ def run_job(
                 raise
         outputs.keep()
     return records
+
+
+def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], bool]) -> None:
+    """Finish the job; a database that is away is waited for as long as the lease may last: the result is whole.
+
+    Parameters
+    ----------
+    lease : seconds
+    """
+    until = time.monotonic() + lease
+    while True:
+        try:
+            return finish()
+        except CatalogueError as exc:
+            if not exc.retryable or should_stop() or time.monotonic() > until:
+                raise
+            log.warning("finish_postponed", reason=str(exc))
+            time.sleep(min(1.0, lease / 6))
 
 
 def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", pulse: Pulse) -> None:
