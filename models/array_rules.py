@@ -4,6 +4,7 @@ Called by `submit.files`, on arrays of a file, of a spec or of a script alike. A
 nonsense of; a note is what it runs, though probably nobody means it.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -168,24 +169,29 @@ def _label_notes(labels: Any, name: str) -> list[str]:
     if labels is None or not labels.size:
         return []
     texts = [str(label) for label in labels.ravel()]
-    odd = next((text for text in texts if not text.isascii()), None)
-    if odd is not None:
-        found = f"{name}: label {_as_written(odd)} is not ASCII"
-        raise UnreadableError(found, "ASCII: TVB's GUI cannot read other labels", "rename it")
     twice = next((text for text in texts if text.strip() and texts.count(text) > 1), None)
     notes = [f"{name}: the label {twice!r} stands {texts.count(twice)} times"] if twice is not None else []
     if any(not text.strip() for text in texts):
         notes.append(f"{name}: some labels are empty")
+    odd = next((text for text in texts if not text.isascii()), None)
+    if odd is not None:
+        notes.append(f"{name}: TVB's H5 files hold ASCII: labels such as {as_meant(odd)!r} become {as_ascii(odd)!r}")
     return notes
 
 
-def _as_written(label: str) -> str:
-    """A label, and what it was before TVB read UTF-8 as Latin-1."""
+def as_meant(text: str) -> str:
+    """Return a text as it was before TVB read its UTF-8 as Latin-1; any other as it is."""
     try:
-        written = label.encode("latin-1").decode()
+        return text.encode("latin-1").decode()
     except UnicodeError:
-        return repr(label)
-    return f"{written!r} (in UTF-8, which TVB reads as {label!r})"
+        return text
+
+
+def as_ascii(text: str) -> str:
+    """Return the nearest text in ASCII: accents are dropped, what has no counterpart becomes a question mark."""
+    letters = unicodedata.normalize("NFKD", as_meant(text).replace("ß", "ss"))
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode()
 
 
 def _square(array: Any, name: str) -> int:

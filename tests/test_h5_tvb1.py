@@ -17,12 +17,13 @@ from hypothesis.extra import numpy as hnp
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
+from models.array_rules import as_ascii
 from models.errors import InputError, OutputError
 from worker.h5 import check, verify
 from worker.h5.datatypes import write_datatype
 from worker.h5.tvb1 import convert
 from worker.h5.tvb1_check import file_faults
-from worker.h5.tvb1_format import OPERATION_FIELDS, REQUIRED, as_ascii
+from worker.h5.tvb1_format import OPERATION_FIELDS, REQUIRED
 from worker.h5.tvb1_zip import convert_bundle
 from worker.h5.tvb1_zip_check import faults, is_tvb1
 
@@ -220,7 +221,16 @@ def test_any_series_is_the_same_whatever_the_blocks(tmp_path_factory, data, fram
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("Müller", "Muller"), ("日", "?"), ("", ""), ("a b", "a b"), ("é́", "e")]
+    ("text", "expected"),
+    [
+        ("Müller", "Muller"),
+        ("日", "?"),
+        ("", ""),
+        ("a b", "a b"),
+        ("é́", "e"),
+        ("Größe", "Grosse"),
+        ("GrÃ¶Ã\x9fe", "Grosse"),
+    ],
 )
 def test_texts_come_as_near_to_ascii_as_they_can(text: str, expected: str) -> None:
     assert as_ascii(text) == expected

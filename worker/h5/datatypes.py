@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 import h5py
 import structlog
 
-from models.errors import InputError
 from worker.h5.formats import FORMATS
 from worker.h5.kinds import Kind, find_kind, kind_of, needed
 from worker.h5.seal import is_as_sealed, is_right_once, seal
@@ -35,7 +34,7 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
     Raises
     ------
     InputError
-        It is of another class, lacks what the GUI needs, or has a label that is not ASCII: TVB's GUI cannot read it.
+        It is of another class, or lacks what the GUI needs.
     OutputError
         The disk refused it, or what is there is something else.
     """
@@ -43,7 +42,6 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
     if is_right_once(path, lambda path: _is_right(path, instance.gid)):
         return
     _configure(instance, kind)
-    _check(instance, kind)
     # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
     unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
@@ -126,15 +124,6 @@ def _configure(instance: Any, kind: Kind) -> None:
         needed(instance, name)
     if kind.filled and not getattr(instance, kind.filled):
         instance.configure()
-
-
-def _check(instance: Any, kind: Kind) -> None:
-    for label in getattr(instance, kind.labels) if kind.labels else ():
-        if not str(label).isascii():
-            raise InputError(
-                f"{type(instance).__name__}: label {str(label)!r} is not ASCII; TVB's GUI cannot read such labels; "
-                "rename it"
-            )
 
 
 def _gids(instance: Any, kind: Kind) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from models.array_rules import as_ascii
 from models.errors import InputError
 from worker.h5.slices import slice_surface
 from worker.h5.tvb2 import write_array, write_attributes, write_sparse
@@ -29,8 +30,6 @@ class Kind:
     needs: tuple[str, ...]
     #: An attribute that is 0 until TVB's `configure` fills it in.
     filled: str = ""
-    #: The attribute with texts for the viewers.
-    labels: str = ""
 
 
 def _connectivity(file: h5py.File, connectivity: Any) -> None:
@@ -115,11 +114,11 @@ def _stimuli_surface(file: h5py.File, stimulus: Any) -> None:
 
 #: By the class of `tvb.datatypes`; a class derived from one is written as it.
 KINDS = {
-    "Connectivity": Kind("Connectivity", _connectivity, ("weights",), "number_of_regions", "region_labels"),
+    "Connectivity": Kind("Connectivity", _connectivity, ("weights",), "number_of_regions"),
     "Surface": Kind("Surface", _surface, ("vertices", "triangles", "surface_type"), "edge_max_length"),
     "RegionMapping": Kind("RegionMapping", _region_mapping, ("array_data",)),
     "LocalConnectivity": Kind("LocalConnectivity", _local_connectivity, ("matrix",)),
-    "Sensors": Kind("Sensors", _sensors, ("labels", "locations", "sensors_type"), "number_of_sensors", "labels"),
+    "Sensors": Kind("Sensors", _sensors, ("labels", "locations", "sensors_type"), "number_of_sensors"),
     "ProjectionMatrix": Kind("ProjectionMatrix", _projection, ("projection_data", "projection_type")),
     "StimuliRegion": Kind("StimuliRegion", _stimulus, ("spatial", "temporal", "weight")),
     "StimuliSurface": Kind("StimuliSurface", _stimuli_surface, ("spatial", "temporal", "focal_points_triangles")),
@@ -168,7 +167,9 @@ def _write_arrays(file: h5py.File, instance: Any, names: tuple[str, ...]) -> Non
     for name in names:
         array = getattr(instance, name, None)
         if array is not None:
-            write_array(file, name, array)
+            # TVB's GUI reads labels in ASCII alone.
+            is_text = np.asarray(array).dtype.kind == "U"
+            write_array(file, name, np.vectorize(as_ascii, otypes=[str])(array) if is_text else array)
 
 
 def _equation(instance: Any, name: str) -> str:

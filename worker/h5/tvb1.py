@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import h5py
 import numpy as np
 
+from models.array_rules import as_ascii
 from models.errors import InputError, OutputError, TvbBatchError
 from models.h5 import open_h5
 from models.paths import part
@@ -30,7 +31,6 @@ from worker.h5.tvb1_format import (
     MODULES,
     OPTIONAL_DATASETS,
     STATISTICS,
-    as_ascii,
     as_json,
     write_attributes,
 )

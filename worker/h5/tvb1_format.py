@@ -4,7 +4,6 @@ Measured by importing files that lack one thing each into TVB 1.5.8. Read by `wo
 """
 
 import json
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,8 @@ from uuid import UUID
 
 import h5py
 import numpy as np
+
+from models.array_rules import as_ascii
 
 DATA_VERSION = 4
 #: Behind the prefix `datetime:`; the microseconds are mandatory.
@@ -92,12 +93,6 @@ def encode(value: object) -> Any:
 def as_json(value: object) -> str:
     """JSON in ASCII."""
     return json.dumps(value)
-
-
-def as_ascii(text: str) -> str:
-    """`text` as near as ASCII comes: accents are dropped, what has no counterpart becomes a question mark."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return plain.encode("ascii", "replace").decode()
 
 
 def write_attributes(file: h5py.File, values: Mapping[str, object]) -> None:
