@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "cache_dir", "broker_ca_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            # Neither a URL nor the catalogue can hold it.
+            raise ValueError("a path whose letters are not UTF-8; rename it, or put a symbolic link to it") from None
         return None if value is None else value.expanduser().absolute()
 
     @property
@@ -124,7 +129,8 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {first['msg']}") from exc
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {reason}") from exc
     for url in (settings.database, settings.broker):
         remember(url)
     allow(module.strip() for module in settings.modules.split(",") if module.strip())

@@ -1,5 +1,6 @@
 """The environment, read in one place."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,12 @@ def test_an_unusable_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, n
 
     with pytest.raises(SettingsError, match=f"TVB_BATCH_{name}: '{value}'"):
         load_settings()
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", os.fsdecode(bytes(tmp_path) + b"/lat\xfc"))
+
+    with pytest.raises(SettingsError, match=r"TVB_BATCH_DATA_DIR.* not UTF-8") as caught:
+        load_settings()
+
+    str(caught.value).encode()
