@@ -53,7 +53,9 @@ def read_contents(component: Component, path: Path) -> Contents:
     try:
         if suffix == ".h5":
             return Contents(h5_values(component, path))
-        if suffix == ".npz" and "matrix" in component.attributes:
+        if suffix == ".npz":
+            if "matrix" not in component.attributes:
+                raise zipfile.BadZipFile  # One of NumPy's, which has other members than TVB's.
             return Contents({"matrix": _sparse(path)})
         found = _READERS[component.role](component, path)
     except UnreadableError:
@@ -106,11 +108,11 @@ def _connectivity(component: Component, path: Path) -> Contents:
                 notes += found
             arrays["tract_lengths"] = _required(members, "tract_lengths")
         except UnreadableError as exc:
-            raise UnreadableError(exc.found, expected, exc.hint or _sources(exc.found)) from exc
+            raise UnreadableError(exc.found, expected, exc.hint or _help(members, exc.found)) from exc
         words = {attribute: word for attribute, (word, _) in _OPTIONAL.items()}
         words |= {"weights": "weights", "centres": word, "region_labels": word, "tract_lengths": "tract_lengths"}
         names = {attribute: members.taken[word] for attribute, word in words.items() if word in members.taken}
-        notes += _left_out(members)
+        notes += [*_too_wide(members, word), *_left_out(members)]
     # What TVB sets to None, it leaves unset.
     arrays = {attribute: array for attribute, array in arrays.items() if array is not None}
     for attribute, array in arrays.items():
@@ -164,6 +166,9 @@ def _word(item: bytes) -> str:
     return repr(item.decode("utf-8", "replace")[:20])
 
 
+#: Columns of the centres: label x y z.
+_CENTRES = 4
+_NUMBER = re.compile(rb"[-+.\d][-+.\deE]*")
 #: Members that say something to people only.
 _FOR_PEOPLE = re.compile(r"(info|read_?me|licen[cs]e|changelog|citation)\b.*", re.IGNORECASE)
 #: What operating systems put into zips.
@@ -191,9 +196,7 @@ def _left_out(members: Members) -> Iterator[str]:
         left.append(f"{len(system)} file{'s' if len(system) > 1 else ''} of macOS or Windows ({system[0]})")
     if left:
         yield f"TVB ignores {', '.join(left[:6])}{f' and {len(left) - 6} more' if len(left) > 6 else ''}"
-    for word, name in members.taken.items():
-        if not re.search(rf"(?<![a-z]){word}", name.rpartition("/")[2], re.IGNORECASE):
-            yield f"TVB takes {name} for {word}, the first name that holds the word"
+    yield from _mistaken(members)
 
 
 def _instead(members: Members, short: str) -> str:
@@ -204,8 +207,32 @@ def _instead(members: Members, short: str) -> str:
     return f" (it reads {near}.txt)" if near and near not in members.taken else ""
 
 
-def _sources(found: str) -> str:
-    return "labels hold no blanks, and each line is: label x y z" if re.match(r"\S*cent(re|er)s", found) else ""
+def _help(members: Members, found: str) -> str:
+    """What to do about a zip that cannot be read."""
+    if mistaken := [*_mistaken(members)]:
+        return "; ".join(mistaken)
+    if re.match(r"\S*cent(re|er)s", found):
+        return "labels hold no blanks, and each line is: label x y z"
+    others = [
+        name for name in members.names
+        if not name.endswith("/") and not _OF_SYSTEM.search(name) and not any(word in name.lower() for word in _WORDS)
+    ]  # fmt: skip
+    return f"the zip has {', '.join(others[:6])}" if others and found.startswith("no member") else ""
+
+
+def _mistaken(members: Members) -> Iterator[str]:
+    """Members that were found by a word that is a folder's, or a part of another word."""
+    for word, name in members.taken.items():
+        if not re.search(rf"(?<![a-z]){word}", name.rpartition("/")[2], re.IGNORECASE):
+            yield f"TVB takes {name} for {word}, the first name that holds the word"
+
+
+def _too_wide(members: Members, word: str) -> Iterator[str]:
+    """Labels of two words, whose second one TVB takes for x: a number follows `label x y z`."""
+    name = members.taken[word]
+    lines = members.content(name).splitlines() if name.endswith((".txt", ".bz2")) else []
+    if any(len(words := line.split()) > _CENTRES and _NUMBER.fullmatch(words[_CENTRES]) for line in lines):
+        yield f"{name} has more than `label x y z` in a line; TVB takes the first word and the next three numbers"
 
 
 # --------------------------------------------------------------------------------------------------- other datatypes

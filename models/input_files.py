@@ -15,6 +15,8 @@ from models.h5 import open_h5
 #: A file whose content is larger when it is unpacked is no dataset. Bytes.
 MOST_UNPACKED = 4 * 2**30
 _BLOCK = 2**20
+#: Of a ZIP member's `flag_bits`.
+_ENCRYPTED = 1
 
 
 def check_file(path: Path) -> None:
@@ -58,6 +60,8 @@ def _zip_problem(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             if problem := _too_large(sum(member.file_size for member in archive.infolist())):
                 return problem
+            if any(member.flag_bits & _ENCRYPTED for member in archive.infolist()):
+                return "encrypted; make it without a password"
             if damaged := archive.testzip():
                 return f"its member {damaged} is damaged"
             for member in archive.infolist():

@@ -32,21 +32,37 @@ def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> 
         A file is missing or damaged.
     """
 
+    faults: list[SpecError] = []
+
     def place(path: str, file: str) -> str:
         if storage is not None and KEPT.fullmatch(file) and (storage.root / file).is_file():
             return file
         found = (directory / _home(file)).absolute()
-        if not found.is_file():
-            raise SpecError(path, repr(file), "a file that is there", f"looked for {str(found)!r}")
         try:
-            check_file(found)
-        except InputError as exc:
-            raise SpecError(path, str(exc).split("; expected")[0], "a whole file of TVB's formats") from exc
-        except OSError as exc:
-            raise SpecError(path, f"{file}: {exc.strerror}", "a file that can be read") from exc
+            _check_whole(found, path, file)
+        except SpecError as exc:
+            faults.append(exc)
         return str(found)
 
-    return spec.with_files(place)
+    located = spec.with_files(place)
+    if faults:
+        raise _first(faults)
+    return located
+
+
+def _check_whole(found: Path, path: str, file: str) -> None:
+    """Return when a file is there and opens; faults name it as it stands in the spec."""
+    if found.is_dir():
+        raise SpecError(path, f"{file}: a directory", "a file", "make a zip of the files in it")
+    if not found.is_file():
+        raise SpecError(path, repr(file), "a file that is there", f"looked for {str(found)!r}")
+    try:
+        check_file(found)
+    except InputError as exc:
+        fault = str(exc).removeprefix(str(InputError(f"{found}: "))).split("; expected")[0]
+        raise SpecError(path, f"{file}: {fault}", "a whole file of TVB's formats") from exc
+    except OSError as exc:
+        raise SpecError(path, f"{file}: {exc.strerror}", "a file that can be read") from exc
 
 
 def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
@@ -111,7 +127,7 @@ def _first(faults: list[SpecError]) -> SpecError:
         return first
     names = list(dict.fromkeys(fault.found.split(": ")[0] for fault in rest))
     more = f"; and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    also = f"faults too: {'; '.join(names[:_FEW])}{more}"
+    also = f"faulty too: {'; '.join(names[:_FEW])}{more}"
     return SpecError(first.path, first.found, first.expected, f"{first.hint}; {also}" if first.hint else also)
 
 

@@ -109,7 +109,11 @@ class Looked:
         own = self._own(component, section, path)
         contents = Contents({**contents.arrays, **own}, contents.names, contents.notes)
         if contents.arrays:
-            notes = [*contents.notes, *check_arrays(role, contents)]
+            try:
+                notes = [*contents.notes, *check_arrays(role, contents)]
+            except UnreadableError as exc:
+                # That TVB takes a member for another one may be why.
+                raise UnreadableError(exc.found, exc.expected, exc.hint or "; ".join(contents.notes[:2])) from exc
             for note in notes if own or not is_shipped else ():
                 owners = self._notes.setdefault(note, [])
                 owner = shown(section) or path

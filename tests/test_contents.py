@@ -139,6 +139,9 @@ def test_a_difference_would_be_seen(tmp_path, monkeypatch) -> None:
         ({"centres.txt": centres(["A", "A", "c", "d"])}, "", "the label 'A' stands 2 times"),
         ({"weights.txt": table(-WEIGHTS)}, "", "holds negative weights; TVB runs them as inhibition"),
         ({"weights.txt": table(WEIGHTS * 0)}, "", "zeros only"),
+        ({"centres.txt": centres(["L 1", "L 2", "R 1", "R 2"])}, "", "centres.txt has more than `label x y z`"),
+        ({"centres.txt": centres().replace("\n", " None\n")}, "", ""),
+        ({"centres.txt": centres(["a", "b", "c", "d 7"])}, "", "more than `label x y z` in a line"),
         ({"areas.txt": column("nan", 1, 1, 1)}, "", "areas.txt holds NaN"),
         ({"centres.txt": centres().replace(" 1 2 ", " nan 2 ")}, "", "centres.txt holds NaN"),
     ],
@@ -197,6 +200,26 @@ def test_what_tvb_fails_on_or_makes_nonsense_of_is_an_error(tmp_path, changes, w
 
     assert words in caught.value.found
     assert "\n" not in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("changes", "folder", "hint"),
+    [
+        ({"tract_lengths.txt": None, "lengths.txt": BASE["tract_lengths.txt"]}, "", "the zip has lengths.txt"),
+        ({"weights.txt": None, "sc.csv": "1,2"}, "", "the zip has sc.csv"),
+        ({"centres.txt": table(np.ones((4, 3)))}, "", "each line is: label x y z"),
+        ({"weights.txt": None, "tract_lengths.txt": None}, "my_weights/", "TVB takes my_weights/centres.txt for weights"),
+        ({"weights.txt": None, "WEIGHTS.TXT": table(WEIGHTS)}, "", ""),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_zip_that_cannot_be_read_is_told(tmp_path, changes, folder, hint) -> None:
+    path = write(tmp_path / "mine.zip", changes, folder)
+
+    with pytest.raises(UnreadableError) as caught:
+        check_arrays("connectivity", read_contents(COMPONENT, path))
+
+    assert hint in caught.value.hint
+    assert bool(hint) == bool(caught.value.hint)
 
 
 @pytest.mark.parametrize("member", ["weights.txt", "centres.txt"])
@@ -283,7 +306,7 @@ def test_other_files_of_tvb_data_are_read_as_tvb_reads_them(role, name) -> None:
         ("local_connectivity", "l.mat", {"LocalCoupling": np.eye(2)}, "a full LocalCoupling"),
         ("local_connectivity", "l.npz", None, "a matrix with NaN"),
         ("connectivity", "c.mat", {"SC": np.eye(2)}, "a mat file, no zip"),
-        ("connectivity", "c.npz", "arrays", "no member 'tract_lengths'"),
+        ("connectivity", "c.npz", "arrays", "a npz file, no zip"),
         ("connectivity", "c.npy", npy(WEIGHTS), "a npy file, no zip"),
         ("connectivity", "c.txt", b"1 2\n3 4\n", "a txt file, no zip"),
     ],

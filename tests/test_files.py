@@ -158,8 +158,43 @@ def test_the_faulty_subjects_of_a_sweep_are_named(tmp_path) -> None:
 
     assert caught.value.path == "sweep.connectivity[1]"
     assert "./b.zip: weights.txt: NaN in row 1, column 1" in caught.value.found
-    assert "faults too: " in caught.value.hint
+    assert "faulty too: " in caught.value.hint
     assert "./c.zip" in caught.value.hint
+
+
+def test_files_that_are_missing_or_damaged_are_named_as_they_were_given(tmp_path) -> None:
+    write_zip(tmp_path / "a.zip")
+    (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:300])
+    (tmp_path / "c.zip").mkdir()
+    write_zip(tmp_path / "d.zip")
+    content = bytearray((tmp_path / "d.zip").read_bytes())
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.find(mark) + flags] |= 1
+    (tmp_path / "d.zip").write_bytes(content)
+    names = [f"./{name}.zip" for name in "abcde"]
+
+    with pytest.raises(SpecError) as caught:
+        looked(tmp_path, sweep={"connectivity": names})
+
+    assert caught.value.path == "sweep.grid.connectivity[1].from_file"
+    assert caught.value.found.startswith("./b.zip: no whole zip")
+    assert caught.value.hint == "faulty too: ./c.zip; ./d.zip; './e.zip'"
+    for name, words in (("c", "a directory"), ("d", "encrypted; make it without a password")):
+        with pytest.raises(SpecError, match=rf"from_file: \./{name}\.zip: {words}"):
+            looked(tmp_path, connectivity=f"./{name}.zip")
+
+
+def test_a_member_that_tvb_takes_for_another_one_is_told_with_the_fault(tmp_path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, content in (("weights", text(np.ones((4, 4)))), ("tract_lengths", text(np.ones((4, 4)))),
+                              ("centres", "a 1 2 3\nb 1 2 3\nc 1 2 3\nd 1 2 3\n")):  # fmt: skip
+            archive.writestr(f"areas_study/{name}.txt", content)
+
+    with pytest.raises(SpecError) as caught:
+        looked(tmp_path, connectivity="./a.zip")
+
+    assert "areas_study/weights.txt: 16 values" in caught.value.found
+    assert "TVB takes areas_study/weights.txt for areas" in caught.value.hint
 
 
 def test_a_fault_of_the_base_is_not_put_on_a_point(tmp_path) -> None:
