@@ -162,6 +162,8 @@ def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     has_answered = getattr(cause, "sqlstate", None) or not isinstance(exc, OperationalError | InterfaceError)
     advice = "nothing was changed" if has_answered else "start it, or correct TVB_BATCH_DATABASE_URL"
+    if "is full" in str(cause):
+        advice = "make room there"
     return CatalogueError(f"database {address(engine)}: {_first_line(cause)}; {advice}")
 
 

@@ -104,6 +104,14 @@ class Job(Base):
             sqlite_where=text("source_id IS NOT NULL"),
             postgresql_where=text("source_id IS NOT NULL"),
         ),
+        # Jobs that wait again after a fault: few, and asked for by every view of a running sweep.
+        Index(
+            "ix_job_waiting_again",
+            "sweep_id",
+            "error_type",
+            sqlite_where=text("status = 'PENDING' AND error IS NOT NULL"),
+            postgresql_where=text("status = 'PENDING' AND error IS NOT NULL"),
+        ),
         # Whose files and metrics are the job's.
         Index("ix_job_owner_sweep_id", text("CAST(coalesce(source_id, id) AS INTEGER)"), "sweep_id"),
     )

@@ -129,6 +129,8 @@ def _times(job: Job) -> dict[str, str]:
         found["running for" if job.finished_at is None else "ran"] = duration(ran_for(job) or 0.0)
     if job.status is Status.STARTED:
         found["progress"] = f"{job.progress:.0%}"
+    if job.status is Status.PENDING and job.not_before is not None:
+        found["waits until"] = local_time(job.not_before)
     attempt = str(job.attempt) if job.attempt else ""
     return found | {
         "ended": local_time(job.finished_at), "worker": job.worker or "", "attempt": attempt,

@@ -13,13 +13,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.catalogue import Catalogue, SweepSummary
+from models.catalogue import Catalogue, SweepSummary, Waiting
 from models.filters import FIELDS
 from models.status import Status
 from models.tables import Job
 from submit.remarks import count_lacking, lacking_lines
 from submit.view import job_as_dict, sweep_as_dict
-from submit.words import COLOURS, local_time, note, number, one_line, parameters, ran_for, short, short_metrics
+from submit.words import (
+    COLOURS,
+    local_time,
+    note,
+    number,
+    one_line,
+    parameters,
+    ran_for,
+    short,
+    short_metrics,
+    waiting_line,
+)
 
 Form = Literal["table", "json", "csv"]
 
@@ -121,6 +132,19 @@ def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str],
         short = {gid: short_metrics(found) for gid, found in catalogue.metrics(gids).items()}
         return _everything(jobs, short, catalogue.missing_metrics(gids))
     return Listing(JOB_COLUMNS, [{name: value_of(job, name, {}) for name in JOB_COLUMNS} for job in jobs])
+
+
+def waiting_lines(jobs: Sequence[Job]) -> list[str]:
+    """One line for each class of fault after which some of these jobs wait again."""
+    found: dict[str | None, list[Job]] = {}
+    for job in jobs:
+        if job.status is Status.PENDING and job.error:
+            found.setdefault(job.error_type, []).append(job)
+    lines = []
+    for kind, alike in found.items():
+        due = min((job.not_before for job in alike if job.not_before is not None), default=None)
+        lines.append(waiting_line(Waiting(kind or "", len(alike), alike[0].error or "", due)))
+    return lines
 
 
 def missing_lines(catalogue: Catalogue, jobs: Sequence[Job], names: Sequence[str]) -> list[str]:

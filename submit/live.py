@@ -6,7 +6,7 @@ Reads the catalogue and shows it; changes nothing, so a view may end and another
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from rich.console import Console
@@ -41,36 +41,36 @@ class _Pace:
         return jobs / seconds if seconds > 2 * TICK and jobs > 0 else None
 
 
-def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Counts:
+def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> Counts:
     """`follow`; gives how many jobs are in which state."""
     return follow(catalogue, sweep, on_tick=on_tick).counts
 
 
-def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], None] = lambda: None) -> Snapshot:
+def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> Snapshot:
     """Show progress until every job has ended, or waits in a paused sweep; gives how the sweeps stand then.
 
     Parameters
     ----------
     sweep : None watches everything that is waiting or running, and what is submitted meanwhile
-    on_tick : called at every look; what it raises ends the watch
+    on_tick : called at every look; gives what keeps the workers from going on, and what it raises ends the watch
     """
     console = Console(stderr=True, highlight=False)
     followed: dict[UUID, Sweep] = {sweep.gid: sweep} if sweep else {}
     told: set[UUID] = set()
-    pace = _Pace()
+    pace, trouble = _Pace(), None
     with view_of(console) as view:
         while True:
             begin = time.monotonic()
             if sweep is None:
                 followed |= {found.sweep.gid: found.sweep for found in catalogue.sweeps(unfinished=True)}
-            seen = _look(catalogue, list(followed.values()), pace)
+            seen = replace(_look(catalogue, list(followed.values()), pace), trouble=trouble)
             _tell_failures(catalogue, seen, told, view)
             view.show(seen)
             paused = catalogue.paused(list(followed))
             asleep = sum(counts[Status.PENDING] for one, counts in seen.sweeps if one.gid in paused)
             if seen.left <= asleep:
                 return seen
-            on_tick()
+            trouble = on_tick()
             time.sleep(max(TICK, (time.monotonic() - begin) / SHARE))
 
 
@@ -84,8 +84,9 @@ def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> Snapsho
             found = catalogue.jobs(sweep=sweep.gid, status=Status.STARTED, sort="started", limit=1000)
         parts[sweep.gid] = sum(job.progress for job in found)
         running += found[:MOST_RUNNING]
-    seen = Snapshot(states, running[:MOST_RUNNING], parts)
-    return Snapshot(states, seen.running, parts, pace.rate(time.monotonic(), seen.done))
+    waiting = catalogue.waiting_again([sweep.gid for sweep in sweeps])
+    seen = Snapshot(states, running[:MOST_RUNNING], parts, waiting=waiting)
+    return replace(seen, rate=pace.rate(time.monotonic(), seen.done))
 
 
 def _tell_failures(catalogue: Catalogue, seen: Snapshot, told: set[UUID], view: View) -> None:

@@ -15,10 +15,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from models.catalogue import Waiting
 from models.status import Status
 from models.tables import Job, Sweep
-from submit.words import Counts, duration, jobs_word, note, one_line, parameters, ran_for, short
+from submit.words import Counts, duration, jobs_word, note, one_line, parameters, ran_for, short, waiting_line
 
+#: Reasons of waiting that a terminal shows.
+MOST_OBSTACLES = 3
 #: Without a terminal, a line at most every so many seconds.
 PLAIN_EVERY = 5.0
 
@@ -34,6 +37,16 @@ class Snapshot:
     parts: Mapping[UUID, float]
     #: Jobs a second, ended and running ones together; None while that is unknown.
     rate: float | None = None
+    #: Why some wait that were started before.
+    waiting: Sequence[Waiting] = ()
+    #: What keeps the workers from going on, as they say it; None for nothing.
+    trouble: str | None = None
+
+    @property
+    def obstacles(self) -> list[str]:
+        """Why it does not go on, one line for each reason."""
+        trouble = [f"the workers say: {one_line(self.trouble)}"] if self.trouble else []
+        return [waiting_line(one) for one in self.waiting] + trouble
 
     @property
     def all(self) -> list[Sweep]:
@@ -122,7 +135,7 @@ def render(seen: Snapshot, width: int = 100, height: int = 40) -> RenderableType
     parts: list[RenderableType] = [bars]
     if seen.running:
         running = Table.grid(padding=(0, 2), expand=False)
-        room = max(1, height - len(seen.sweeps) - 4)
+        room = max(1, height - len(seen.sweeps) - len(seen.obstacles[:MOST_OBSTACLES]) - 4)
         for job in seen.running[:room]:
             progress = f"{job.progress:4.0%}" if job.progress else "begins"
             running.add_row(
@@ -134,6 +147,7 @@ def render(seen: Snapshot, width: int = 100, height: int = 40) -> RenderableType
             )  # fmt: skip
         more = seen.counts[Status.STARTED] - len(seen.running[:room])
         parts += [running, *([Text(f"  and {more:,} more", style="dim")] if more > 0 else [])]
+    parts += [Text(line, "yellow", no_wrap=True, overflow="ellipsis") for line in seen.obstacles[:MOST_OBSTACLES]]
     parts.append(Text(seen.pace() or ("waiting for a worker" if not seen.running and seen.left else ""), style="dim"))
     return Group(*parts)
 
@@ -161,6 +175,7 @@ class _Plain:
     def __init__(self, console: Console) -> None:
         self._console, self._next = console, 0.0
         self._lines: dict[UUID, str] = {}
+        self._obstacles: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +184,7 @@ class _Plain:
         pass
 
     def show(self, seen: Snapshot) -> None:
+        self._tell_obstacles(seen)
         if time.monotonic() < self._next and seen.left:
             return
         for sweep, counts in seen.sweeps:
@@ -178,6 +194,14 @@ class _Plain:
                 pace = f" ({seen.pace()})" if seen.pace() else ""
                 self._console.print(line + pace, markup=False, soft_wrap=True)
                 self._next = time.monotonic() + PLAIN_EVERY
+
+    def _tell_obstacles(self, seen: Snapshot) -> None:
+        """Each reason once, and again when it had gone."""
+        kinds = [one.kind for one in seen.waiting] + [seen.trouble or ""]
+        for kind, line in zip(kinds, seen.obstacles, strict=False):
+            if kind not in self._obstacles:
+                self._console.print(line, markup=False, soft_wrap=True)
+        self._obstacles = set(kinds[: len(seen.obstacles)])
 
     def fail(self, job: Job) -> None:
         self._console.print(_failure(job), soft_wrap=True)
@@ -220,4 +244,5 @@ def as_html(seen: Snapshot) -> str:
             f"<div><b>{html.escape(sweep.name)}</b> <progress value='{done:.4f}' max='1'></progress> "
             f"{jobs_word(total)}: {html.escape(note(counts))} {html.escape(seen.pace())}</div>"
         )
+    lines += [f"<div>{html.escape(line)}</div>" for line in seen.obstacles]
     return "".join(lines)

@@ -8,6 +8,7 @@ even one that is killed.
 import contextlib
 import ctypes
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -31,6 +32,11 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
 
 #: Longest wait for Redis to answer after its start. Seconds.
 REDIS_START = 10.0
+#: What a worker logs when it cannot go on, and when it can; of the end of its log. Bytes.
+TROUBLES = frozenset({"claim_postponed", "heartbeat_failed", "outcome_untold", "reconcile_postponed", "redis_refuses"})
+OVER = frozenset({"job_finished", "reconcile_resumed", "redis_serves_again"})
+LAST_WORDS = 16_384
+
 #: Longest wait for a worker to give its jobs back and leave. Seconds.
 WORKER_STOP = 30.0
 
@@ -57,8 +63,8 @@ class Local:
     worker: subprocess.Popen[bytes]
     log: Path
 
-    def check(self) -> None:
-        """Return while the worker runs.
+    def check(self) -> str | None:
+        """Return while the worker runs; gives what keeps it from going on, in its own words.
 
         Raises
         ------
@@ -71,6 +77,21 @@ class Local:
             raise WorkerDiedError(
                 f"the worker ended with code {code}: {lines[-1] if lines else 'no word'}; see {self.log}"
             )
+        return self._trouble()
+
+    def _trouble(self) -> str | None:
+        with self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS))
+            lines = file.read().decode(errors="replace").splitlines()
+        trouble = None
+        for line in lines:
+            with contextlib.suppress(ValueError, AttributeError):
+                said = json.loads(line)
+                if said.get("event") in TROUBLES:
+                    trouble = f"{said.get('reason')}"
+                elif said.get("event") in OVER:
+                    trouble = None
+        return trouble
 
 
 def redis_server() -> str:

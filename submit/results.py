@@ -140,7 +140,7 @@ class Sweep:
 
     def __init__(
         self, row: SweepRow, catalogue: Catalogue, settings: Settings, *, local: ExitStack | None = None,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], str | None] = lambda: None,
     ) -> None:  # fmt: skip
         self._row, self._catalogue, self._settings = row, catalogue, settings
         self._local, self._check = local, check

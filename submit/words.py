@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
+from models.catalogue import Waiting
 from models.labels import label
 from models.status import Status
 from models.tables import Job
@@ -54,6 +55,14 @@ def note(counts: Counts) -> str:
         Status.CANCELED: "canceled",
     }
     return ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts.get(status))
+
+
+def waiting_line(waiting: Waiting) -> str:
+    """`2 jobs wait for 43.0 s more: data directory ...: No space left on device`."""
+    verb = "waits" if waiting.jobs == 1 else "wait"
+    left = 0.0 if waiting.not_before is None else (waiting.not_before - datetime.now(UTC)).total_seconds()
+    until = f" for {duration(left)} more" if left > 0 else " again"
+    return f"{jobs_word(waiting.jobs)} {verb}{until}: {one_line(waiting.error)}"
 
 
 def one_line(text: str) -> str:

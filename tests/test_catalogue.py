@@ -767,3 +767,35 @@ def test_files_that_others_share_become_theirs(catalogue) -> None:
         assert catalogue.metrics([heir.gid])[heir.gid]["m"] == 1.0
     assert catalogue.delete(job=heirs[0].gid) == []
     assert catalogue.delete(job=heirs[1].gid) == ["outputs/x.h5"]
+
+
+def test_why_jobs_wait_again_is_told_by_the_class_of_the_fault(catalogue) -> None:
+    found, other = add(catalogue, 4), add(catalogue, 1, "other")
+    faults = [("StorageError", "full", 60), ("StorageError", "full too", 50), ("MemoryError", "m", None)]
+    for job, (kind, words, seconds) in zip(catalogue.jobs(sweep=found.gid), faults, strict=False):
+        claim = catalogue.claim(job.gid, "w", LEASE)
+        if seconds is None:
+            catalogue.fail(claim, kind, words, retryable=True, max_attempts=9)
+        else:
+            catalogue.wait(claim, kind, words, timedelta(seconds=seconds))
+
+    full, memory = catalogue.waiting_again([found.gid, other.gid])
+
+    assert (full.kind, full.jobs, full.error) == ("StorageError", 2, "full")
+    assert full.not_before == min(job.not_before for job in catalogue.jobs(sweep=found.gid) if job.not_before)
+    assert (memory.kind, memory.jobs, memory.error, memory.not_before) == ("MemoryError", 1, "m", None)
+    assert catalogue.waiting_again([other.gid]) == catalogue.waiting_again([]) == []
+
+
+def test_what_a_process_holds_is_known_by_its_name(catalogue) -> None:
+    job = first(catalogue, add(catalogue, 1))
+    assert catalogue.held("host:1") is None
+    claim = catalogue.claim(job.gid, "host:1", LEASE)
+
+    held = catalogue.held("host:1")
+    catalogue.cancel(job=job.gid)
+
+    assert (held.claim.token, held.claim.spec, held.is_canceled) == (claim.token, claim.spec, False)
+    assert catalogue.held("host:1").is_canceled
+    assert catalogue.release(held.claim) == Status.CANCELED
+    assert catalogue.held("host:1") is None

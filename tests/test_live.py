@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from models.status import Status
 from models.sweep import sweep
 from submit import live, live_views
+from submit.listing import waiting_lines
 
 LEASE = timedelta(seconds=60)
 
@@ -179,3 +181,44 @@ def test_a_notebook_replaces_one_output(filled, monkeypatch) -> None:
     assert "1 waiting" in shown[0]
     assert "1 canceled" in shown[-1]
     assert "disk full [red]" in shown[-1]
+
+
+def test_why_jobs_wait_is_shown_once_and_again_when_it_had_gone(filled, capsys) -> None:
+    catalogue, found = filled
+    job = catalogue.jobs(sweep=found.gid)[2].gid
+    view = live_views._Plain(Console(stderr=True))
+
+    def show(*, waits: bool) -> None:
+        claim = catalogue.claim(job, "w", LEASE)
+        if waits:
+            catalogue.wait(claim, "StorageError", "no space [left]", timedelta(0))
+        for _ in range(2):
+            view.show(live._look(catalogue, [found], live._Pace()))
+        if not waits:
+            catalogue.release(claim)
+
+    counts = []
+    for waits in (True, False, True):
+        show(waits=waits)
+        counts.append(capsys.readouterr().err.count("1 job waits again: no space [left]"))
+
+    assert counts == [1, 0, 1]
+
+
+def test_a_terminal_a_notebook_and_a_list_show_why_jobs_wait(filled) -> None:
+    catalogue, found = filled
+    job = catalogue.jobs(sweep=found.gid)[2].gid
+    catalogue.wait(catalogue.claim(job, "w", LEASE), "StorageError", "no space <left>", timedelta(seconds=50))
+
+    seen = replace(live._look(catalogue, [found], live._Pace()), trouble="database: disk is full")
+    console = Console(width=100, record=True)
+    console.print(live_views.render(seen, 100, 30))
+
+    shown, page = console.export_text(), live_views.as_html(seen)
+    (line,) = waiting_lines(catalogue.jobs(sweep=found.gid))
+    for words in (shown, line):
+        assert "1 job waits for " in words
+        assert "no space <left>" in words
+    assert "no space &lt;left&gt;" in page
+    assert "the workers say: database: disk is full" in shown
+    assert "the workers say: database: disk is full" in page

@@ -1,5 +1,6 @@
 """The embedded mode: a Redis nobody else reaches, a worker that says why it left, and nothing left behind."""
 
+import json
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from conftest import wait_until
 from models.errors import BrokerError
 from models.queue import check_broker, make_app, waiting
 from models.settings import load_settings
-from submit.local import WorkerDiedError, environment, local_workers, private_redis, redis_server
+from submit.local import Local, WorkerDiedError, environment, local_workers, private_redis, redis_server
 
 
 def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
@@ -77,6 +78,22 @@ def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
 
         with pytest.raises(WorkerDiedError, match=r"tvb-batch db upgrade.*see .*\.log"):
             local.check()
+
+
+def test_what_keeps_a_worker_from_going_on_is_known_until_it_goes_on(tmp_path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("a warning\n[]\n" + json.dumps({"event": "job_finished"}) + "\n")
+    worker = subprocess.Popen(["sleep", "60"])
+    local, found = Local(load_settings(data_dir=tmp_path), worker, log), []
+
+    for event in ("claim_postponed", "kernels_warm", "job_finished", "redis_refuses"):
+        with log.open("a") as file:
+            file.write(json.dumps({"event": event, "reason": f"because of {event}"}) + "\n")
+        found.append(local.check())
+    worker.kill()
+    worker.wait()
+
+    assert found == ["because of claim_postponed", "because of claim_postponed", None, "because of redis_refuses"]
 
 
 def test_the_settings_reach_the_worker_as_they_are(tmp_path) -> None:

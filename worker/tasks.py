@@ -57,6 +57,9 @@ ANNOUNCE_EVERY = 15.0
 #: How long a process goes on to short jobs without a message for each. Seconds.
 SERVED_FOR = 1.0
 
+#: How long a process takes no other message after a claim that the database did not answer. Seconds.
+CLAIM_PAUSE = 1.0
+
 #: How long a job waits for a storage that is full, read-only or gone.
 STORAGE_PAUSE = timedelta(seconds=60)
 
@@ -245,6 +248,7 @@ def perform(state: WorkerState, gid: str | None) -> bool:
     except CatalogueError as exc:
         # The row waits on, and its message is sent again.
         log.warning("claim_postponed", gid=gid, reason=str(exc))
+        time.sleep(CLAIM_PAUSE)
         return False
     if claim is None:
         log.debug("message_spent", gid=gid, reason="not waiting: running, done, or canceled")

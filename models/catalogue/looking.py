@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, Text, exists, func, select
+from sqlalchemy import Select, Text, bindparam, column, exists, func, select, text
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,33 @@ class SweepSummary:
     counts: Mapping[Status, int]
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Jobs that were started, and wait again after a fault of one class."""
+
+    #: The class.
+    kind: str
+    jobs: int
+    #: What one of them met, in words for a person.
+    error: str
+    #: The first of them is not started before; None for any time.
+    not_before: datetime | None
+
+
+def _waiting_again(hint: str) -> Any:
+    query = text(
+        f"SELECT error_type, count(*) AS jobs, min(error) AS error, min(not_before) AS not_before FROM job {hint} "  # noqa: S608 - no value
+        "WHERE status = 'PENDING' AND error IS NOT NULL AND sweep_id IN (SELECT id FROM sweep WHERE gid IN :gids) "
+        "GROUP BY error_type ORDER BY count(*) DESC, error_type"
+    ).bindparams(bindparam("gids", expanding=True, type_=Sweep.gid.type))
+    return query.columns(*(column(name) for name in ("error_type", "jobs", "error")), column("not_before", _MOMENT))
+
+
+_MOMENT = Job.not_before.type
+#: By whether it is for SQLite, which would read all waiting jobs of a sweep otherwise.
+_WAITING_AGAIN = {False: _waiting_again(""), True: _waiting_again("INDEXED BY ix_job_waiting_again")}
+
+
 class Looking(Database):
     """What anyone reads."""
 
@@ -46,6 +74,12 @@ class Looking(Database):
             return [SweepSummary(sweep, counts) for sweep, counts in zip(found, _counts(session, found), strict=True)]
 
         return self._read(work)
+
+    def waiting_again(self, sweeps: Sequence[UUID]) -> list[Waiting]:
+        """Why jobs of these sweeps wait that were started before, by the class of the fault, most jobs first."""
+        found = _WAITING_AGAIN[self._is_sqlite]
+        rows = self._read(lambda session: session.execute(found, {"gids": list(sweeps)}).all())
+        return [Waiting(kind or "", jobs, error or "", due) for kind, jobs, error, due in rows]
 
     def counts(self, sweep: UUID) -> dict[Status, int]:
         """How many jobs of a sweep are in which state."""

@@ -53,7 +53,7 @@ def list_(
       tvb-batch list --where "coupling.a >= 5 and status = ERROR" --sort -duration --columns gid,coupling.a,error
     """
     from models.filters import Filter, sort_keys
-    from submit.listing import list_jobs, missing_lines
+    from submit.listing import list_jobs, missing_lines, waiting_lines
     from submit.remarks import lacking_lines
 
     catalogue = catalogue_of(settings)
@@ -78,6 +78,8 @@ def list_(
         return
     list_jobs(catalogue, jobs, shown, form or "table").print(form or "table")
     for line in missing_lines(catalogue, jobs, [name for name in shown if not (wanted and name in wanted.names)]):
+        click.echo(line, err=True)
+    for line in waiting_lines(jobs):
         click.echo(line, err=True)
     if len(jobs) == limit and (total := catalogue.count(**filters)) > limit:
         click.echo(f"{limit:,} of {total:,} jobs; --limit shows more.", err=True)

@@ -1,6 +1,6 @@
 """Outputs tell their metrics' transient, and why some are missing; sweeps, which sources they mean.
 
-Receipts of transactions, and a clock for leases that nobody can set.
+Receipts of transactions, a clock for leases that nobody can set, and an index of jobs that wait again.
 """
 
 import sqlalchemy as sa
@@ -43,10 +43,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_boot")),
     )
+    op.create_index(
+        "ix_job_waiting_again",
+        "job",
+        ["sweep_id", "error_type"],
+        unique=False,
+        sqlite_where=sa.text("status = 'PENDING' AND error IS NOT NULL"),
+        postgresql_where=sa.text("status = 'PENDING' AND error IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
 
+    op.drop_index("ix_job_waiting_again", "job")
     op.drop_table("boot")
     op.drop_index(op.f("ix_receipt_made_at"), "receipt")
     op.drop_table("receipt")
