@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from models.catalogue import Catalogue
 from models.paths import Storage, storage_time
@@ -110,19 +110,28 @@ def _unused_datatypes(catalogue: Catalogue, storage: Storage, paths: list[Path])
 
 
 def _set_aside(path: Path) -> Path | None:
-    aside = path.with_name(path.name + ASIDE)
+    # Under a name of its own: another `prune` may put the file back, and set it aside again.
+    aside = path.with_name(f"{path.name}.{uuid4().hex}{ASIDE}")
     with contextlib.suppress(FileNotFoundError):
         return path.rename(aside)
     return None
 
 
 def _place(aside: Path) -> Path:
-    return aside.with_name(aside.name.removesuffix(ASIDE))
+    return aside.with_name(aside.name.removesuffix(ASIDE).rpartition(".")[0])
 
 
 def _restore(aside: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        aside.rename(_place(aside))
+    """Put a file back, unless it was written anew: the new one has the date of who needs it."""
+    with contextlib.suppress(FileNotFoundError, FileExistsError):
+        try:
+            os.link(aside, _place(aside))
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except OSError:  # A storage without hard links.
+            if not _place(aside).exists():
+                aside.rename(_place(aside))
+    aside.unlink(missing_ok=True)
 
 
 def _restore_all(storage: Storage) -> None:

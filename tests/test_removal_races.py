@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from importlib.resources import files
 
+import numpy as np
 import pytest
 from conftest import SHORT
 
@@ -184,8 +185,6 @@ def test_youth_is_told_by_the_storages_own_clock(settings, catalogue, tmp_path, 
 
 
 def test_a_file_kept_without_a_source_is_asked_for_before_rows_name_it(settings, catalogue) -> None:
-    import numpy as np
-
     from models.errors import InputError
 
     name = Inputs(settings.storage).keep_array(np.ones((76, 1)))
@@ -280,3 +279,34 @@ def test_a_result_that_another_sweep_takes_over_while_it_is_deleted_stays(settin
     done = [job.status == "FINISHED" for heir in heirs for job in catalogue.jobs(sweep=heir.gid)]
     assert len(done) <= 1
     assert audit(catalogue, settings).faults == []
+
+
+def old_input(storage):
+    path = storage.absolute(Inputs(storage).keep_array(np.ones(3)))
+    age(path)
+    return path
+
+
+def test_of_two_prunes_neither_removes_what_the_other_puts_back(settings) -> None:
+    path = old_input(settings.storage)
+
+    first = removal._set_aside(path)
+    removal._restore_all(settings.storage)  # The second one begins.
+    second = removal._set_aside(path)
+    removal._unlink([first])
+    removal._restore(second)
+
+    assert [one.name for one in settings.storage.inputs.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_is_put_back_takes_no_place_of_what_was_kept_since(settings, catalogue, monkeypatch, has_links) -> None:
+    path = old_input(settings.storage)
+    removal._set_aside(path)  # And is killed.
+    new = settings.storage.absolute(Inputs(settings.storage).keep_array(np.ones(3)))
+    assert new == path
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError(1, "no links")))
+
+    assert prune(catalogue, settings.storage) == (0, 0)
+    assert [one.name for one in settings.storage.inputs.iterdir()] == [path.name]
