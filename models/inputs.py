@@ -45,6 +45,8 @@ class Inputs:
             raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again") from exc
         if not path.is_relative_to(self._storage.inputs.resolve()):
             raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again")
+        # By the name that was given: it may be a link to another file, which has a name of its own.
+        path = self._storage.root / from_file
         if not path.is_file():
             raise InputError(f"{path}: no such file; submit the spec again where the data directory is mounted")
         if not is_whole(path):

@@ -100,7 +100,10 @@ class Storage:
         OutputError
             The row names a place outside the data directory.
         """
-        path = (self.root / relative).resolve()
+        try:
+            path = (self.root / relative).resolve()
+        except (OSError, RuntimeError, ValueError) as exc:  # Links that lead to each other, or no name of a file.
+            raise OutputError(f"{relative}: no file can have this name or be there ({exc})") from exc
         if not path.is_relative_to(self.root.resolve()):
             raise OutputError(f"{relative}: leaves the data directory {self.root}")
         if path.relative_to(self.root.resolve()).parts[:1] not in (("outputs",), ("datatypes",), ("inputs",)):

@@ -210,3 +210,14 @@ def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, cata
     for arguments in ((), ("a", "--all")):
         wrong = tvb_batch("verify", *arguments)
         assert (wrong.exit_code, "--all" in wrong.stderr) == (2, True)
+
+
+def test_a_link_to_another_valid_file_is_no_file_of_its_name(settings, catalogue) -> None:
+    shipped = files("tvb_data") / "connectivity" / "connectivity_66.zip"
+    ran(settings, catalogue, "a")
+    ran(settings, catalogue, "b", connectivity=str(shipped))
+    one, other = sorted((settings.data_dir / "datatypes").glob("Connectivity_*.h5"))
+    one.unlink()
+    one.symlink_to(other)
+
+    assert [fault.partition(":")[0] for fault in audit(catalogue, settings).faults] == [f"datatypes/{one.name}"]
