@@ -61,6 +61,8 @@ def _connectivity(given: Contents) -> list[str]:
         if has(arrays, attribute) and arrays[attribute].size != regions:
             found = f"{given.name(attribute)}: {arrays[attribute].size} values"
             raise UnreadableError(found, f"one for each of the {regions} regions, as in {name}")
+    if has(arrays, "region_labels"):
+        _row(arrays["region_labels"], given.name("region_labels"))
     if not has(arrays, "tract_lengths"):
         _check_centres(given)
     return [*_connectivity_notes(given), *_label_notes(arrays.get("region_labels"), given.name("region_labels"))]
@@ -132,6 +134,7 @@ def _sensors(given: Contents) -> list[str]:
             name = given.name(attribute)
             _shape(given.arrays[attribute], name, (labels.size, 3), f"one x y z for each of the {labels.size} sensors")
             _finite(given.arrays[attribute], name)
+    _row(labels, given.name("labels"))
     if locations.ndim != 2:
         raise UnreadableError(f"{given.name('locations')}: shape {_shape_of(locations)}", "x y z of several sensors")
     return _label_notes(labels, given.name("labels"))
@@ -163,6 +166,14 @@ _RULES: dict[str, Callable[[Contents], list[str]]] = {
     "connectivity": _connectivity, "surface": _surface, "region_mapping": _mapping, "sensors": _sensors,
     "projection": _projection, "local_connectivity": _local_connectivity,
 }  # fmt: skip
+
+
+def _row(labels: Any, name: str) -> None:
+    if labels.ndim != 1:
+        raise UnreadableError(f"{name}: {_shape_of(labels)} labels", "labels in one row")
+    odd = next((str(label) for label in labels if not str(label).isprintable()), None)
+    if odd is not None:
+        raise UnreadableError(f"{name}: label {odd!r} holds what is no letter", "labels that can be shown", "rename it")
 
 
 def _label_notes(labels: Any, name: str) -> list[str]:

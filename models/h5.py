@@ -112,7 +112,10 @@ def _contained_bytes(dataset: h5py.h5d.DatasetID, key: str) -> int:
     foreign = {layout.get_filter(index)[0] for index in range(layout.get_nfilters())} - _FILTERS
     if foreign:
         raise OSError(f"{key} is compressed by filter {min(foreign)}; expected gzip, lzf or none")
-    return int(dataset.get_space().get_simple_extent_npoints() * dataset.get_type().get_size())
+    # A chunk is unpacked whole, whatever of it belongs to the dataset.
+    chunk = math.prod(layout.get_chunk()) if layout.get_layout() == h5py.h5d.CHUNKED else 0
+    # HDF5's own count of the elements overflows.
+    return max(math.prod(dataset.shape or ()), chunk) * int(dataset.get_type().get_size())
 
 
 def _heaps(descriptor: int, apart_from: Sequence[tuple[int, int]]) -> Iterator[int]:

@@ -126,6 +126,8 @@ def h5_values(component: Component, path: Path) -> dict[str, Any]:
         for name, attribute in component.attributes.items():
             if attribute.type == "array" and isinstance(file.get(name), h5py.Dataset):
                 dataset = file[name]
+                if dataset.shape is None:
+                    raise ValueError(f"{name}: a dataset without values")
                 values[name] = _texts(dataset) if attribute.dtype == "U" else dataset[()]
             elif attribute.type == "bool" and f"TVB_{name}" in file.attrs:
                 values[name] = str(file.attrs[f"TVB_{name}"]) == "bool:True"

@@ -425,3 +425,74 @@ def test_a_member_of_a_zip_is_looked_into(inputs, tmp_path) -> None:
 
     with pytest.raises(InputError, match="Python objects"):
         inputs.keep(tmp_path / "a.npz")
+
+
+def no_values(file: h5py.File) -> None:
+    file["weights"] = h5py.Empty("f8")
+
+
+def more_than_can_be_counted(file: h5py.File) -> None:
+    file.create_dataset("weights", (2**40, 2**40), "f8", chunks=(64, 64))
+
+
+def large_chunk(file: h5py.File) -> None:
+    """Of 32 MiB, in a file of 32 kB that says little of them."""
+    made = file.create_dataset("weights", (4, 4), "f8", maxshape=(None, None), chunks=(2048, 2048), compression="gzip")
+    made[:] = 1.0
+
+
+def labels_in_rows(file: h5py.File) -> None:
+    file["weights"] = np.ones((4, 4))
+    file["region_labels"] = np.array([[b"a", b"b"], [b"c", b"d"]])
+
+
+def label_with_nul(file: h5py.File) -> None:
+    file["weights"] = np.ones((2, 2))
+    file["region_labels"] = np.array([b"a\0b", b"c"])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (no_values, "without values"),
+        (more_than_can_be_counted, "claim"),
+        (large_chunk, "claim"),
+        (labels_in_rows, "2 x 2 labels"),
+        (label_with_nul, "holds what is no letter"),
+    ],
+)
+def test_an_h5_file_that_no_worker_can_read_is_refused_at_submit(tmp_path, monkeypatch, how, words) -> None:
+    from models import input_files
+    from models.errors import SpecError
+    from models.sweep import sweep
+    from submit.files import locate, look
+
+    monkeypatch.setattr(input_files, "MOST_UNPACKED", 16 * 2**20)
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        how(file)
+        size = 2 if how is label_with_nul else 4
+        file["centres"], file["tract_lengths"] = np.ones((size, 3)), np.ones((size, size))
+        if "region_labels" not in file:
+            file["region_labels"] = np.array([b"a", b"b", b"c", b"d"])
+    spec = {
+        "name": "a", "connectivity": "./mine.h5", "model": "Generic2dOscillator", "integrator": "EulerDeterministic",
+        "monitors": ["Raw"], "simulation_length": 1.0,
+    }  # fmt: skip
+
+    with pytest.raises(SpecError, match=words):
+        look(locate(sweep(spec), tmp_path))
+
+
+@pytest.mark.parametrize("target", ["another input", "itself", "elsewhere"])
+def test_a_link_in_the_place_of_an_input_is_not_read(inputs, storage, tmp_path, target) -> None:
+    from models.errors import OutputError
+
+    name, other = inputs.keep_array(np.ones(3)), inputs.keep_array(np.zeros(3))
+    places = {"another input": storage.root / other, "itself": storage.root / name, "elsewhere": tmp_path / "x.npy"}
+    np.save(tmp_path / "x.npy", np.ones(3))
+    (storage.root / name).unlink()
+    (storage.root / name).symlink_to(places[target])
+
+    for read in (inputs.path, inputs.reserve) if target != "another input" else (inputs.path,):
+        with pytest.raises((InputError, OutputError), match=name):
+            read(name)
