@@ -67,7 +67,8 @@ def draw_sweep(points: Sequence[Point], metric: str, over: Sequence[str] | None,
     chosen = list(over or axes_of)[:2]
     for name in chosen:
         if name not in axes_of:
-            raise NotFoundError(f"{name}: the sweep does not vary it; {did_you_mean(name, axes_of)}")
+            hint = did_you_mean(name, axes_of) or "its jobs differ in nothing but the seed"
+            raise NotFoundError(f"{name}: the sweep does not vary it; {hint}")
     picture = Picture(figsize=(8, 5.5), layout="constrained")
     axes = picture.subplots()
     if len(chosen) == 2:

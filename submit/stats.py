@@ -57,7 +57,8 @@ def stats_by(catalogue: Catalogue, sweep: Sweep, parameter: str, metric: str) ->
     points = points_of(catalogue, sweep, metric)
     swept = {name for point in points for name in point.parameters}
     if parameter not in swept:
-        raise NotFoundError(f"{parameter}: sweep {sweep.name} does not vary it; {did_you_mean(parameter, swept)}")
+        hint = did_you_mean(parameter, swept) or "its jobs differ in nothing but the seed"
+        raise NotFoundError(f"{parameter}: sweep {sweep.name} does not vary it; {hint}")
     groups: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: _rank(point.parameters.get(parameter))):
         groups.setdefault(number(point.parameters.get(parameter)), []).append(point)
@@ -94,7 +95,7 @@ def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[Point]:
         reasons = [one.reason for one in catalogue.lacking(sweep.gid) if one.name == metric]
         raise NotFoundError(
             f"{metric}: no finished job of sweep {sweep.name} has such a metric; "
-            f"{reasons[0] if reasons else did_you_mean(metric, known)}"
+            f"{reasons[0] if reasons else did_you_mean(metric, known) or '`tvb-batch stats` lists those it has'}"
         )
     return points
 

@@ -153,3 +153,16 @@ def test_a_worker_without_a_job_is_known_to_redis(settings, start_worker, catalo
 
     [name] = wait_until(lambda: listening(make_app(settings)), seconds=60)
     assert name.endswith(f":{worker.pid}")
+
+
+def test_a_sweep_that_only_repeats_says_so(catalogue) -> None:
+    found = catalogue.add_sweep(sweep({**SHORT, "name": "s", "sweep": {"repeats": 2}}))
+    output = OutputRecord(
+        uuid4(), "Raw", "TimeSeriesRegion", "outputs/x.h5", "tvb2", 1, "0" * 64, (1, 1, 1, 1), is_nan=False,
+        metrics={"KuramotoIndex": 0.5},
+    )  # fmt: skip
+    job = catalogue.jobs(sweep=found.gid)[0]
+    catalogue.finish(catalogue.claim(job.gid, "w1", LEASE), [output], engine="reference", versions={})
+
+    with pytest.raises(NotFoundError, match="does not vary it; its jobs differ in nothing but the seed"):
+        stats.stats_by(catalogue, found, "seed", "KuramotoIndex")
