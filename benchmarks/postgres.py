@@ -80,3 +80,19 @@ class Postgres:
             return False
         finally:
             engine.dispose()
+
+
+def processor_time(postmaster: int) -> float:
+    """The seconds of all processes of a server, those that have ended among them. Linux only."""
+    tick = os.sysconf("SC_CLK_TCK")
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It has ended meanwhile.
+        if path.parent.name == str(postmaster):
+            total += sum(map(int, words[11:15]))  # Its own, and those of children that it has waited for.
+        elif int(words[1]) == postmaster:
+            total += sum(map(int, words[11:13]))
+    return total / tick

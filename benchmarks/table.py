@@ -16,6 +16,7 @@ import structlog
 TURNS = 5
 #: What a ratio says. The first is the better the larger it is, the others are costs.
 FASTER, TIME, SIZE, MEMORY = "times as fast", "times the time", "times the size", "times the memory"
+MANY = "times as many"
 #: Baselines of more than one benchmark.
 TVB = "TVB's sim.run()"
 

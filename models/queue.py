@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from models.catalogue import Catalogue
-from models.errors import BrokerError, one_line
+from models.errors import BrokerError, CatalogueError, one_line
 from models.masking import NO_URL, is_url, remember, without_password
 from models.settings import Settings
 
@@ -39,8 +39,13 @@ WINDOW = 1000
 #: A PENDING row whose message is older than this while the queue is empty has lost its message: a worker that takes
 #: a message claims its row within milliseconds.
 LOST_AFTER = timedelta(seconds=10)
+#: A process that fills the queue and is not heard of again lets another do so after this. Seconds.
+FILLER_LEASE = 10.0
 #: A worker that has not announced itself for so long is not counted. Seconds.
 ANNOUNCED_FOR = 60
+
+#: Keys in Redis: of the process that fills the queues, and of the look that a worker has taken.
+_FILLER, _LOOK = f"{QUEUE}.filler", f"{QUEUE}.look"
 
 #: How the name of a worker's connection begins.
 _WORKER = "tvb-batch-worker@"
@@ -153,9 +158,9 @@ def check_broker(settings: Settings) -> None:
 
 @contextmanager
 def _client(app: Celery) -> Iterator[Any]:
-    """A connection to Redis; whatever is wrong with it is a BrokerError."""
+    """A connection to Redis, kept for the next time; whatever is wrong with it is a BrokerError."""
     try:
-        with app.connection_for_write() as connection:
+        with app.connection_or_acquire() as connection:
             yield connection.default_channel.client
     except redis.ResponseError as exc:
         raise BrokerError(f"Redis refuses ({exc})") from exc
@@ -266,26 +271,78 @@ def _facts(value: bytes | None) -> dict[str, Any] | None:
     return {**facts, "versions": {one_line(name): one_line(text) for name, text in versions.items()}}
 
 
-def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
-    """Top up the queue with PENDING jobs, and return how many were sent.
+def take_turn(app: Celery, seconds: float) -> bool:
+    """Whether it is the caller's turn to look for work: of all that ask, one in so many seconds gets it.
 
-    Called after a submission, by `requeue`, and by every worker once a second. Jobs never published come first. Rows
-    published a while ago are sent again only when the queue is empty: then their messages are gone.
+    Raises
+    ------
+    BrokerError
+        Redis does not answer.
     """
-    return sum(_top_up(catalogue, app, queue, window) for queue in QUEUES)
+    with _client(app) as client:
+        return _taken(client, _LOOK, "taken", seconds)
+
+
+def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
+    """Top up the queue with PENDING jobs, and return how many were sent; 0 while another process is doing so.
+
+    Called after a submission, by `requeue`, and by some worker once a second. Jobs never published come first. Rows
+    published a while ago are sent again only when the queue is empty: then their messages are gone.
+
+    Raises
+    ------
+    BrokerError
+        Redis does not answer, or did not take the messages.
+    """
+    with _filling(app) as is_ours:
+        return sum(_top_up(catalogue, app, queue, window) for queue in QUEUES) if is_ours else 0
+
+
+@contextmanager
+def _filling(app: Celery) -> Iterator[bool]:
+    """Whether the caller alone may fill the queues, until the end of the block."""
+    token = uuid4().hex
+    with _client(app) as client:
+        is_ours = _taken(client, _FILLER, token, FILLER_LEASE)
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            # Should Redis be gone: the key expires by itself.
+            with suppress(BrokerError), _client(app) as client:
+                if client.get(_FILLER) == token.encode():
+                    client.delete(_FILLER)
+
+
+def _taken(client: Any, key: str, value: str, seconds: float) -> bool:
+    """Whether the caller made this key, which others cannot make for so long."""
+    milliseconds = round(1000 * seconds)
+    if client.set(key, value, nx=True, px=milliseconds):
+        return True
+    left = client.pttl(key)
+    if left == -1 or left > milliseconds:
+        # Redis' clock was set back, or it is somebody else's key: it would be there for long.
+        client.delete(key)
+    return False
 
 
 def _top_up(catalogue: Catalogue, app: Celery, queue: str, window: int) -> int:
     queued = waiting(app, QUEUES[queue])
     gids: list[UUID] = []
     if queued < window // 2 or queued == 0:
-        gids = catalogue.unpublished(window - queued, queue=queue)
+        gids = catalogue.mark_published(catalogue.unpublished(window - queued, queue=queue))
     if not gids and queued == 0:
-        gids = catalogue.unpublished(window, older_than=LOST_AFTER, queue=queue)
-    if gids:
-        # Sent first, marked second: a crash between the two only repeats a hint.
-        send(app, gids, QUEUES[queue])
-        catalogue.mark_published(gids)
+        lost = catalogue.unpublished(window, older_than=LOST_AFTER, queue=queue)
+        gids = catalogue.mark_published(lost, older_than=LOST_AFTER)
+    # Marked first, sent second: of two that fill the queue, as when one was given up for dead, each sends other jobs.
+    # A crash between the two is as if Redis had lost the messages.
+    try:
+        if gids:
+            send(app, gids, QUEUES[queue])
+    except BrokerError:
+        with suppress(CatalogueError):
+            catalogue.unpublish(gids)
+        raise
     return len(gids)
 
 

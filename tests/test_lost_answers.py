@@ -98,8 +98,8 @@ KINDS: dict[str, tuple[Callable[[Scene], Any], Callable[[Scene, Any], Any]]] = {
     "pause": (nothing, lambda s, _: s.catalogue.pause(s.sweep)),
     "resume": (lambda s: s.catalogue.pause(s.sweep), lambda s, _: s.catalogue.resume(s.sweep)),
     "prioritize": (nothing, lambda s, _: s.catalogue.prioritize(s.sweep, 3)),
-    "unpublish": (lambda s: s.catalogue.mark_published(s.gids), lambda s, _: bool(s.catalogue.unpublish(s.gids[0]))),
-    "mark_published": (nothing, lambda s, _: s.catalogue.mark_published(s.gids)),
+    "unpublish": (lambda s: s.catalogue.mark_published(s.gids), lambda s, _: bool(s.catalogue.unpublish(s.gids[:1]))),
+    "mark_published": (nothing, lambda s, _: s.catalogue.mark_published(s.gids) == s.gids),
     "delete": (Scene.finished, lambda s, _: s.catalogue.delete(sweep=s.sweep)),
     "delete, a job": (Scene.finished, lambda s, _: s.catalogue.delete(job=s.gids[0])),
 }  # fmt: skip

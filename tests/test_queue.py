@@ -1,13 +1,19 @@
 """What is in Redis, and what becomes of messages that are lost or repeated."""
 
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from conftest import SHORT
+from conftest import SHORT, wait_until
 
+import models.queue
 from models.errors import BrokerError
-from models.queue import check_broker, make_app, publish, send, waiting
+from models.queue import QUEUE, check_broker, make_app, publish, send, take_turn, waiting
 from models.spec import SimulationSpec
 from models.sweep import SweepSpec
 
@@ -33,6 +39,114 @@ def test_only_a_window_of_messages_is_kept_in_redis(settings, catalogue) -> None
     assert publish(catalogue, app, window=10) == 10
     flush(app)
     assert publish(catalogue, app, window=10) == 5
+
+
+@pytest.fixture
+def halfway(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """The first process that fills the queue waits before it sends, until it is told to go on."""
+    is_there, may_go = threading.Event(), threading.Event()
+    real = models.queue.send
+
+    def paused(*arguments) -> None:
+        if not is_there.is_set():
+            is_there.set()
+            assert may_go.wait(60)
+        real(*arguments)
+
+    monkeypatch.setattr(models.queue, "send", paused)
+    yield is_there, may_go
+    may_go.set()
+
+
+def messages(app) -> list[str]:
+    """The jobs that messages name."""
+    with app.connection_for_write() as connection:
+        found = connection.default_channel.client.lrange(QUEUE, 0, -1)
+    return [json.loads(base64.b64decode(json.loads(one)["body"]))[0][0] for one in found]
+
+
+def test_one_worker_at_a_time_fills_the_queue(settings, catalogue, halfway) -> None:
+    app, (is_there, may_go) = make_app(settings), halfway
+    add(catalogue, 250)
+    with ThreadPoolExecutor(20) as others:
+        filler = others.submit(publish, catalogue, app, window=10)
+        assert is_there.wait(60)
+
+        # The queue is empty yet.
+        assert list(others.map(lambda _: publish(catalogue, make_app(settings), window=10), range(19))) == [0] * 19
+        may_go.set()
+
+        assert filler.result(60) == 10
+    assert len(set(messages(app))) == len(messages(app)) == 10
+    flush_queue(app)
+    assert publish(catalogue, app, window=10) == 10
+
+
+def flush_queue(app) -> None:
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.delete(QUEUE)
+
+
+def test_a_filler_that_is_not_heard_of_is_replaced_and_no_job_is_sent_twice(
+    settings, catalogue, halfway, monkeypatch
+) -> None:
+    monkeypatch.setattr("models.queue.FILLER_LEASE", 0.2)
+    app, (is_there, may_go) = make_app(settings), halfway
+    add(catalogue, 25)
+    with ThreadPoolExecutor(1) as frozen:
+        filler = frozen.submit(publish, catalogue, app, window=10)
+        assert is_there.wait(60)
+        wait_until(lambda: publish(catalogue, app, window=10) == 10)
+        # What another has now is not taken from it by the first one's end.
+        monkeypatch.setattr("models.queue.FILLER_LEASE", 3600.0)
+        with models.queue._filling(app) as is_ours:
+            assert is_ours
+            may_go.set()
+            assert filler.result(60) == 10
+            assert publish(catalogue, app, window=100) == 0
+
+    assert len(set(messages(app))) == len(messages(app)) == 20
+    assert publish(catalogue, app, window=100) == 5
+
+
+@pytest.mark.parametrize("lasts", [None, 3_600_000], ids=["for ever", "after the clock was set back"])
+def test_a_key_that_would_stay_keeps_nobody_from_work(settings, catalogue, lasts: int | None) -> None:
+    app = make_app(settings)
+    add(catalogue, 3)
+    with app.connection_for_write() as connection:
+        client = connection.default_channel.client
+        for key in (models.queue._LOOK, models.queue._FILLER):
+            client.set(key, "dead", px=lasts)
+
+    assert [take_turn(app, 60), take_turn(app, 60), take_turn(app, 60)] == [False, True, False]
+    assert [publish(catalogue, app), publish(catalogue, app)] == [0, 3]
+
+
+def test_what_two_choose_to_publish_one_of_them_sends(settings, catalogue) -> None:
+    add(catalogue, 5)
+    chosen = catalogue.unpublished(3)
+
+    assert catalogue.mark_published(chosen) == chosen
+    assert (
+        catalogue.mark_published([*chosen, *catalogue.unpublished(1)])
+        == catalogue.mark_published([]) + [job.gid for job in catalogue.jobs(limit=5) if job.gid not in chosen][:1]
+    )
+
+
+def test_messages_that_redis_does_not_take_are_sent_later(settings, catalogue, monkeypatch) -> None:
+    app = make_app(settings)
+    add(catalogue, 3)
+
+    def away(*_) -> None:
+        raise BrokerError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(models.queue, "send", away)
+        with pytest.raises(BrokerError, match="away"):
+            publish(catalogue, app)
+
+    assert {job.published_at for job in catalogue.jobs()} == {None}
+    assert publish(catalogue, app) == 3
 
 
 def test_a_lost_message_is_sent_again_only_when_the_queue_is_empty(settings, catalogue, monkeypatch) -> None:

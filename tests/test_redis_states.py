@@ -177,7 +177,7 @@ def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path)
 
     here.wait(here.catalogue.find_sweep("one"))
     assert done.returncode == 0
-    assert "Redis did not take the messages" in done.stderr
+    assert "Redis refuses" in done.stderr
     assert "read only replica" in done.stderr
     assert again.returncode == 2
     assert "read only replica" in again.stderr

@@ -13,7 +13,8 @@ from models.queue import make_app, waiting
 from models.status import Status
 from models.sweep import sweep
 from models.tables import Sweep
-from worker.tasks import WorkerState, perform, reconcile_until, serve
+from worker.reconciler import Reconciler, reconcile_until
+from worker.tasks import WorkerState, perform, serve
 
 
 @pytest.fixture
@@ -178,7 +179,35 @@ def test_the_reconciler_gives_back_dead_jobs_and_publishes_them(settings, catalo
     assert catalogue.find_job(str(job.gid)).status == Status.PENDING
 
 
-def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue) -> None:
+def test_of_many_workers_one_looks_at_a_time(settings, catalogue, monkeypatch) -> None:
+    monkeypatch.setattr("worker.reconciler.TURN", 3600)
+    job = add(catalogue)
+    app = make_app(settings)
+    workers = [Reconciler(app, settings) for _ in range(20)]
+    looks: list[Catalogue] = []
+    monkeypatch.setattr(Reconciler, "_look", lambda _, catalogue: looks.append(catalogue))
+
+    for _ in range(2):
+        for worker in workers:
+            worker.ask()
+    assert len(looks) == 1
+
+    flush(app)  # The turn is over.
+    monkeypatch.undo()
+    for worker in reversed(workers):
+        worker.ask()
+        worker.close()
+    assert waiting(app) == 1
+    assert catalogue.find_job(str(job.gid)).published_at
+
+
+def flush(app) -> None:
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushall()
+
+
+def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monkeypatch) -> None:
+    monkeypatch.setattr("worker.reconciler.ALONE_EVERY", 2.0)
     job = add(catalogue)
     catalogue.claim(job.gid, "dead", timedelta(seconds=-1))
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})

@@ -22,9 +22,7 @@ from billiard import current_process
 from celery import Celery, signals
 
 from models.catalogue import Catalogue, Claim
-from models.components import allowed
 from models.errors import (
-    BrokerError,
     CanceledError,
     CatalogueError,
     LeaseLostError,
@@ -35,24 +33,19 @@ from models.errors import (
 )
 from models.masking import masked
 from models.own_modules import changed
-from models.queue import QUEUES, RUN_JOB, announce, publish
+from models.queue import QUEUES, RUN_JOB
 from models.settings import Settings
-from models.sources import Here
 from worker.h5.writer import has_lost_files
 from worker.life import SIGNS
 from worker.outputs import present, remove
 from worker.own_code import fault_of_import
 from worker.pulse import StoppedError
+from worker.reconciler import reconcile_until
 from worker.run import is_retryable, run_job
 from worker.versions import versions
 from worker.warden import Warden
 
 log = structlog.get_logger()
-
-#: How often a worker tops up the queue and looks for leases that ran out. Seconds.
-RECONCILE_EVERY = 1.0
-#: How often it says that it lives, and with which libraries. Seconds.
-ANNOUNCE_EVERY = 15.0
 
 #: How long a process goes on to short jobs without a message for each. Seconds.
 SERVED_FOR = 1.0
@@ -93,7 +86,7 @@ class WorkerState:
     def give_back(self, job: UUID) -> None:
         """Let a job have another message; without a database it gets one when this one counts as lost."""
         with suppress(CatalogueError):
-            self.catalogue.unpublish(job)
+            self.catalogue.unpublish([job])
 
     def mark_storage(self) -> None:
         """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
@@ -318,37 +311,3 @@ def _end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn
     if _tell(state, claim, exc) and not isinstance(exc, StoppedError):
         remove(there)
     os._exit(1)
-
-
-def _facts() -> dict[str, Any]:
-    """What a worker says of itself, the operator's modules as they are on its host now among it."""
-    return {"versions": {**versions(), **Here().of_data(allowed())}, "time": time.time()}
-
-
-def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
-    """Give back jobs whose worker died, and keep the queue filled, until told to stop."""
-    catalogue: Catalogue | None = None
-    announced_at, fault = -ANNOUNCE_EVERY, ""
-    while not stop.wait(RECONCILE_EVERY):
-        try:
-            # A database that was away when the worker was ready is back some time.
-            catalogue = catalogue or Catalogue.open(settings.database)
-            expired = catalogue.expire(max_attempts=settings.max_attempts)
-            if expired:
-                log.warning("leases_expired", jobs=expired)
-            # Redis comes last: dead jobs are found without it.
-            publish(catalogue, app)
-            if time.monotonic() - announced_at >= ANNOUNCE_EVERY:
-                announce(app, f"{platform.node()}:{os.getpid()}", _facts())
-                announced_at = time.monotonic()
-        except (BrokerError, CatalogueError) as exc:
-            # Said once, not every second.
-            if str(exc) != fault:
-                log.warning("reconcile_postponed", reason=str(exc))
-            fault = str(exc)
-        else:
-            if fault:
-                log.warning("reconcile_resumed")
-            fault = ""
-    if catalogue is not None:
-        catalogue.dispose()

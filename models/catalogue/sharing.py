@@ -9,14 +9,14 @@ the next without a message.
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import BATCH, is_due, may_start
+from models.catalogue.base import JOB, is_due, may_start
 from models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
 from models.catalogue.working import Claim, Working, is_taken
 from models.status import Status
@@ -49,7 +49,7 @@ class Sharing(Working):
         queue : short or long
         """
         moment = self.lease_clock()
-        wanted = Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
+        wanted = _wants_message(moment, older_than)
 
         def work(session: Session) -> list[UUID]:
             found: list[UUID] = []
@@ -62,12 +62,32 @@ class Sharing(Working):
 
         return self._read(work)
 
-    def mark_published(self, gids: Sequence[UUID]) -> None:
-        """Their messages were sent just now."""
-        sent = self.lease_clock()
-        for start in range(0, len(gids), BATCH):
-            batch = gids[start : start + BATCH]
-            self._change(update(Job).where(Job.gid.in_(batch), Job.status == Status.PENDING).values(published_at=sent))
+    def mark_published(self, gids: Sequence[UUID], *, older_than: timedelta | None = None) -> list[UUID]:
+        """Note that messages of waiting jobs are sent now; gives those of them that nobody else has sent meanwhile.
+
+        Parameters
+        ----------
+        older_than : as `unpublished` was told
+        """
+        if not gids:
+            return []
+        moment = self.lease_clock()
+
+        def work(session: Session) -> set[UUID]:
+            is_free = and_(Job.gid.in_(gids), Job.status == Status.PENDING, _wants_message(moment, older_than))
+            # In the order of ids: of two that mark the same rows, one waits for the other.
+            free = set(session.scalars(select(Job.gid).where(is_free).order_by(Job.id).with_for_update()))
+            marked = update(Job).where(Job.gid.in_(free)).values(published_at=moment)
+            session.execute(marked, execution_options={"synchronize_session": False})
+            return free
+
+        marked = self._once(work)
+        return [gid for gid in gids if gid in marked]
+
+    def unpublish(self, gids: Sequence[UUID]) -> None:
+        """The messages of these waiting jobs are spent, or were not sent: they get others."""
+        spent = update(JOB).where(JOB.c.gid.in_(gids), JOB.c.status == Status.PENDING).values(published_at=None)
+        self._write(lambda connection: connection.execute(spent))
 
     def claim_fairly(
         self, hint: UUID | None, worker: str, lease: timedelta, queues: Collection[str] = ("short", "long")
@@ -89,12 +109,8 @@ class Sharing(Working):
         claim = self._write(work, is_taken)
         if claim is not None and hint is not None and hint != claim.gid:
             # The message is spent on another job: this one needs a new one.
-            self.unpublish(hint)
+            self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": hint}))
         return claim
-
-    def unpublish(self, job: UUID) -> None:
-        """The message of a waiting job is spent: it gets another one."""
-        self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": job}))
 
     def startable(self) -> int:
         """How many jobs wait in sweeps that are not paused."""
@@ -122,6 +138,11 @@ class Sharing(Working):
             return None
         found: UUID | None = connection.scalar(self._statements.next, {"sweep": first.id, **self._times()})
         return found
+
+
+def _wants_message(moment: datetime, older_than: timedelta | None) -> ColumnElement[bool]:
+    """Jobs that were never published, or longer ago than this."""
+    return Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
 
 
 def _first(connection: Connection, served: Sequence[_Active]) -> _Active:

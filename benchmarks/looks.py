@@ -1,0 +1,151 @@
+"""What workers without work cost the database and Redis, by how many they are.
+
+python -m benchmarks.looks [JOBS]
+
+Each simulated worker asks for its turn to look after dead jobs and the queue, as `worker.reconciler` does, at its pace;
+some threads do so for all of them. Counted are the statements that they send, the processor time of PostgreSQL's
+processes, and Redis' commands: other programs disturb these little. The catalogue has 1,000,000 jobs. Either the queue
+is full, or it is to be filled but all waiting jobs have their messages, which is the longest look.
+"""
+
+import contextlib
+import heapq
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+
+from benchmarks.catalogue import fill, submit
+from benchmarks.postgres import Postgres, binaries, processor_time
+from benchmarks.table import MANY, TIME, Row
+from models.catalogue import Catalogue
+from models.queue import QUEUES, WINDOW, make_app
+from models.settings import Settings, load_settings
+from submit.local import private_redis
+from worker.reconciler import ASK_EVERY, Reconciler
+
+#: The first is the baseline.
+WORKERS = (5, 50, 1000)
+#: Threads that act for them.
+THREADS = 4
+#: Messages in each queue, by what is measured.
+STATES = {"queue full": WINDOW, "queue to be filled": WINDOW // 4}
+SECONDS = 20.0
+
+
+def rows(jobs: int = 1_000_000, seconds: float = SECONDS) -> Iterator[Row]:
+    """For each state of the queue and each larger number of workers: statements, and both servers' time."""
+    if binaries() is None:
+        print("PostgreSQL is not installed: its rows are left out", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        server = Postgres(Path(directory) / "pg")
+        try:
+            server.start()
+            with private_redis(Settings(data_dir=Path(directory))) as local:
+                yield from _rows(server, load_settings(broker_url=local.broker, database_url=server.url), jobs, seconds)
+        finally:
+            server.kill()
+
+
+def _rows(server: Postgres, settings: Settings, jobs: int, seconds: float) -> Iterator[Row]:
+    catalogue = Catalogue.open(settings.database, create=True)
+    submit(catalogue, min(jobs, 100_000))
+    fill(catalogue, jobs)
+    with catalogue._writing() as session:
+        # None of them counts as one whose message is lost.
+        session.execute(text("UPDATE job SET published_at = now() + interval '1 hour' WHERE status = 'PENDING'"))
+    note = f"at {catalogue.count():,} jobs"
+    catalogue.dispose()
+    assert server.process is not None
+    for state, messages in STATES.items():
+        _keep(settings, messages)
+        baseline, *others = [_measured(settings, server.process.pid, workers, seconds) for workers in WORKERS]
+        for workers, found in zip(WORKERS[1:], others, strict=True):
+            name, few = f"{workers:,} workers, {state}", f"{WORKERS[0]} workers"
+            for index, (what, unit, sense) in enumerate(MEASURED):
+                theirs = [one[index] for one in baseline]
+                yield Row("looks", f"{name}: {what}", few, unit, [one[index] for one in found], theirs, sense, note)
+
+
+#: What `_measured` gives.
+MEASURED = (
+    ("statements", "/s", MANY),
+    ("PostgreSQL's processor", "ms/s", TIME),
+    ("Redis' commands", "/s", MANY),
+)
+
+
+def _keep(settings: Settings, messages: int) -> None:
+    """Nobody takes these messages."""
+    with make_app(settings).connection_for_write() as connection:
+        client = connection.default_channel.client
+        client.flushall()
+        for queue in QUEUES.values():
+            client.lpush(queue, *(["none"] * messages))
+
+
+def _measured(settings: Settings, postmaster: int, workers: int, seconds: float) -> list[tuple[float, ...]]:
+    """Of some turns, what all workers together take in a second."""
+    with make_app(settings).connection_for_write() as connection, _asking(settings, workers) as statements:
+        client = connection.default_channel.client
+
+        def now() -> tuple[float, ...]:
+            taken = 1000 * processor_time(postmaster)
+            return time.monotonic(), len(statements), taken, client.info("stats")["total_commands_processed"]
+
+        time.sleep(3)  # Each has asked once.
+        marks = [now()]
+        for _ in range(3):
+            time.sleep(seconds / 3)
+            marks.append(now())
+    found = []
+    for earlier, later in itertools.pairwise(marks):
+        elapsed, *counts = (b - a for a, b in zip(earlier, later, strict=True))
+        found.append(tuple(count / elapsed for count in counts))
+    return found
+
+
+@contextlib.contextmanager
+def _asking(settings: Settings, workers: int) -> Iterator[list[str]]:
+    """Workers ask, each at its pace, until the end of the block; gives their statements as they are sent."""
+    sent: list[str] = []
+    stop, lock = threading.Event(), threading.Lock()
+    start = time.monotonic()
+    due = [(start + ASK_EVERY * index / workers, index) for index in range(workers)]
+
+    def act() -> None:
+        app = make_app(settings)
+        mine = Reconciler(app, settings)
+        mine._catalogue = Catalogue.open(settings.database)
+        event.listen(mine._catalogue._engine, "before_cursor_execute", lambda *words: sent.append(words[2]))
+        while not stop.is_set():
+            with lock:
+                at, index = heapq.heappop(due)
+            stop.wait(max(0.0, at - time.monotonic()))
+            mine.ask()
+            with lock:
+                heapq.heappush(due, (max(time.monotonic(), at + ASK_EVERY), index))
+        mine.close()
+
+    threads: list[Any] = [threading.Thread(target=act) for _ in range(min(workers, THREADS))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+if __name__ == "__main__":
+    from benchmarks.table import show
+
+    show(rows(int(sys.argv[1])) if sys.argv[1:] else rows())

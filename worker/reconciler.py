@@ -1,0 +1,116 @@
+"""What the workers do on their own, one for all of them: give back jobs of dead workers, and keep the queue filled.
+
+Started by `worker.tasks` as a thread of each worker. Redis says whose turn it is to look, so that the looks of a
+thousand workers cost the database what those of one do; a worker that takes a turn and dies has only taken that one.
+"""
+
+import platform
+import random
+import threading
+import time
+from os import getpid
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from models.catalogue import Catalogue
+from models.components import allowed
+from models.errors import BrokerError, CatalogueError
+from models.queue import announce, publish, take_turn
+from models.settings import Settings
+from models.sources import Here
+from worker.versions import versions
+
+log = structlog.get_logger()
+
+#: How often a worker asks for a turn to look. Seconds; half of that to half more, at random, so that all get turns.
+ASK_EVERY = 1.0
+#: How long after a turn the next one is given. Seconds; a worker that is alone gets each that it asks for.
+TURN = ASK_EVERY / 2
+#: While Redis is away nobody has turns: each worker looks for dead jobs, and so much less often. Seconds.
+ALONE_EVERY = 10.0
+#: How often a worker says that it lives, and with which libraries. Seconds.
+ANNOUNCE_EVERY = 15.0
+
+
+def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
+    """Look whenever it is this worker's turn, until told to stop."""
+    reconciler = Reconciler(app, settings)
+    while not stop.wait(ASK_EVERY * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
+        reconciler.ask()
+    reconciler.close()
+
+
+class Reconciler:
+    """One worker's part in it."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._catalogue: Catalogue | None = None
+        self._announced_at = -ANNOUNCE_EVERY
+        #: Without Redis: when to look next.
+        self._alone_at: float | None = None
+        self._fault: BrokerError | CatalogueError | None = None
+
+    def ask(self) -> None:
+        """Look if it is this worker's turn; whatever is away is asked again the next time."""
+        try:
+            # A database that was away when the worker was ready is back some time.
+            self._catalogue = self._catalogue or Catalogue.open(self._settings.database)
+            has_turn = self._has_turn()
+            if has_turn:
+                self._look(self._catalogue)
+        except (BrokerError, CatalogueError) as exc:
+            # Said once, not every second.
+            if str(exc) != str(self._fault):
+                log.warning("reconcile_postponed", reason=str(exc))
+            self._fault = exc
+        else:
+            # Only a look tells that the database is back.
+            if has_turn or isinstance(self._fault, BrokerError):
+                self._resume()
+
+    def _resume(self) -> None:
+        if self._fault is not None:
+            log.warning("reconcile_resumed")
+        self._fault = None
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._catalogue is not None:
+            self._catalogue.dispose()
+
+    def _look(self, catalogue: Catalogue) -> None:
+        expired = catalogue.expire(max_attempts=self._settings.max_attempts)
+        if expired:
+            log.warning("leases_expired", jobs=expired)
+        # Redis comes last: dead jobs are found without it.
+        publish(catalogue, self._app)
+
+    def _has_turn(self) -> bool:
+        try:
+            if time.monotonic() - self._announced_at >= ANNOUNCE_EVERY:
+                announce(self._app, f"{platform.node()}:{getpid()}", _facts())
+                self._announced_at = time.monotonic()
+            self._alone_at, is_turn = None, take_turn(self._app, TURN)
+        except BrokerError:
+            if not self._is_time_alone():
+                raise
+            return True
+        return is_turn
+
+    def _is_time_alone(self) -> bool:
+        now = time.monotonic()
+        if self._alone_at is None:
+            # Not all workers at once that miss Redis at once.
+            self._alone_at = now + ALONE_EVERY * random.random()  # noqa: S311 - jitter
+        if now < self._alone_at:
+            return False
+        self._alone_at = now + ALONE_EVERY
+        return True
+
+
+def _facts() -> dict[str, Any]:
+    """What a worker says of itself, the operator's modules as they are on its host now among it."""
+    return {"versions": {**versions(), **Here().of_data(allowed())}, "time": time.time()}
