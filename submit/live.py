@@ -12,6 +12,7 @@ from uuid import UUID
 from rich.console import Console
 
 from models.catalogue import Catalogue
+from models.errors import CatalogueError
 from models.status import Status
 from models.tables import Job, Sweep
 from submit.live_views import Snapshot, View, view_of
@@ -49,29 +50,52 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], st
 def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> Snapshot:
     """Show progress until every job has ended, or waits in a paused sweep; gives how the sweeps stand then.
 
+    A database that is away for a while is waited for, as workers do, and the reason is shown.
+
     Parameters
     ----------
     sweep : None watches everything that is waiting or running, and what is submitted meanwhile
     on_tick : called at every look; gives what keeps the workers from going on, and what it raises ends the watch
     """
     console = Console(stderr=True, highlight=False)
-    followed: dict[UUID, Sweep] = {sweep.gid: sweep} if sweep else {}
-    told: set[UUID] = set()
-    pace, trouble = _Pace(), None
+    eyes = _Eyes(catalogue, sweep)
+    seen = Snapshot([], [], {})
     with view_of(console) as view:
         while True:
-            begin = time.monotonic()
-            if sweep is None:
-                followed |= {found.sweep.gid: found.sweep for found in catalogue.sweeps(unfinished=True)}
-            seen = replace(_look(catalogue, list(followed.values()), pace), trouble=trouble)
-            _tell_failures(catalogue, seen, told, view)
-            view.show(seen)
-            paused = catalogue.paused(list(followed))
-            asleep = sum(counts[Status.PENDING] for one, counts in seen.sweeps if one.gid in paused)
-            if seen.left <= asleep:
+            begin, trouble = time.monotonic(), seen.trouble
+            try:
+                seen, is_over = eyes.look(view, trouble)
+            except CatalogueError as exc:
+                if not exc.retryable:
+                    raise
+                seen, is_over = replace(seen, trouble=trouble, unread=str(exc)), False
+                view.show(seen)
+            if is_over:
                 return seen
-            trouble = on_tick()
+            seen = replace(seen, trouble=on_tick())
             time.sleep(max(TICK, (time.monotonic() - begin) / SHARE))
+
+
+class _Eyes:
+    """What is followed, and which failures were told."""
+
+    def __init__(self, catalogue: Catalogue, sweep: Sweep | None) -> None:
+        self._catalogue, self._is_open = catalogue, sweep is None
+        self._followed: dict[UUID, Sweep] = {sweep.gid: sweep} if sweep else {}
+        self._told: set[UUID] = set()
+        self._pace = _Pace()
+
+    def look(self, view: View, trouble: str | None) -> tuple[Snapshot, bool]:
+        """Show how the sweeps stand; gives it, and whether nothing of it will change by itself."""
+        if self._is_open:
+            found = self._catalogue.sweeps(unfinished=True)
+            self._followed |= {one.sweep.gid: one.sweep for one in found}
+        seen = replace(_look(self._catalogue, list(self._followed.values()), self._pace), trouble=trouble)
+        _tell_failures(self._catalogue, seen, self._told, view)
+        view.show(seen)
+        paused = self._catalogue.paused(list(self._followed))
+        asleep = sum(counts[Status.PENDING] for one, counts in seen.sweeps if one.gid in paused)
+        return seen, seen.left <= asleep
 
 
 def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> Snapshot:

@@ -41,12 +41,15 @@ class Snapshot:
     waiting: Sequence[Waiting] = ()
     #: What keeps the workers from going on, as they say it; None for nothing.
     trouble: str | None = None
+    #: Why this is an earlier moment: the catalogue cannot be read; None when it can.
+    unread: str | None = None
 
     @property
     def obstacles(self) -> list[str]:
         """Why it does not go on, one line for each reason."""
         trouble = [f"the workers say: {one_line(self.trouble)}"] if self.trouble else []
-        return [waiting_line(one) for one in self.waiting] + trouble
+        unread = [f"not known how far the jobs are, asked again: {one_line(self.unread)}"] if self.unread else []
+        return unread + [waiting_line(one) for one in self.waiting] + trouble
 
     @property
     def all(self) -> list[Sweep]:
@@ -197,7 +200,8 @@ class _Plain:
 
     def _tell_obstacles(self, seen: Snapshot) -> None:
         """Each reason once, and again when it had gone."""
-        kinds = [one.kind for one in seen.waiting] + [seen.trouble or ""]
+        unread = [seen.unread] if seen.unread else []
+        kinds = unread + [one.kind for one in seen.waiting] + [seen.trouble or ""]
         for kind, line in zip(kinds, seen.obstacles, strict=False):
             if kind not in self._obstacles:
                 self._console.print(line, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from conftest import SHORT
 from rich.console import Console
+from sqlalchemy import text
 
 from models.status import Status
 from models.sweep import sweep
@@ -77,6 +78,29 @@ def test_what_ends_the_watch_leaves_the_jobs_and_another_watch_begins(filled) ->
     assert catalogue.counts(found.gid)[Status.PENDING] == 1
     threading.Timer(0.2, lambda: catalogue.cancel(sweep=found.gid)).start()
     assert live.watch(catalogue, found)[Status.CANCELED] == 1
+
+
+def test_a_database_that_is_away_is_waited_for_and_told(filled, capsys) -> None:
+    catalogue, found = filled
+    looks = []
+
+    def execute(statement: str) -> None:
+        with catalogue._engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def tick() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            execute("ALTER TABLE job RENAME TO away")
+        elif len(looks) == 3:
+            execute("ALTER TABLE away RENAME TO job")
+            catalogue.cancel(sweep=found.gid)
+
+    assert live.watch(catalogue, found, on_tick=tick)[Status.CANCELED] == 1
+    assert len(looks) == 3
+    said = capsys.readouterr().err
+    assert said.count("not known how far the jobs are, asked again: database") == 1
+    assert "no such table: job" in said
 
 
 def test_a_terminal_shows_bars_running_jobs_and_their_workers(filled) -> None:
