@@ -6,6 +6,7 @@ input is there before a row names it: inputs kept or reserved lately are spared,
 """
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from models.tables import Output
 
 #: How the names of files end that are about to be removed.
 ASIDE = ".aside"
+#: How names of files begin that this program makes.
+_OURS = re.compile(
+    r"outputs/[0-9a-f]{32}/[0-9a-f]{32}/|datatypes/(tvb1/)?\w+_[0-9a-f]{32}\.|inputs/\.?[0-9a-f]{64}(\.|$)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def is_young(path: Path, time: float) -> bool:
 
 
 def _stored(storage: Storage) -> Iterator[Path]:
-    """The files of results, of what they refer to, and of inputs."""
+    """The files of results, of what they refer to, and of inputs; a person's own files beside them are not ours."""
     for folder in ("outputs", "datatypes", "inputs"):
-        yield from (path for path in sorted((storage.root / folder).rglob("*")) if path.is_file())
+        found = sorted((storage.root / folder).rglob("*"))
+        yield from (path for path in found if _OURS.match(storage.relative(path)) and path.is_file())

@@ -140,7 +140,11 @@ def test_a_flipped_bit_of_an_input_is_found(settings, catalogue, what: str) -> N
 
 def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
-    strays = [path.with_name("x.h5.part"), settings.data_dir / "inputs" / "y.zip", settings.data_dir / "datatypes/z.h5"]
+    strays = [
+        path.with_name("x.h5.part"),
+        settings.storage.input("0" * 64, ".zip"),
+        settings.storage.datatype("Z", made.gid),
+    ]
     for stray in strays:
         stray.parent.mkdir(exist_ok=True)
         stray.write_text("no")

@@ -88,7 +88,7 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
     running = catalogue.jobs(sweep=busy.gid)[0]
     claim = catalogue.claim(running.gid, "w", timedelta(seconds=60))
     unfinished = storage.job_directory(busy.gid, running.gid) / "TimeSeriesRegion_x.h5.part"
-    stray = storage.inputs / "0000.npy"
+    stray = storage.inputs / f"{0:064x}.npy"
     for path in (unfinished, stray):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")

@@ -310,3 +310,17 @@ def test_what_is_put_back_takes_no_place_of_what_was_kept_since(settings, catalo
 
     assert prune(catalogue, settings.storage) == (0, 0)
     assert [one.name for one in settings.storage.inputs.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "name", ["inputs/eeg.csv", "inputs/sub-01/x.npy", "outputs/figures/a.png", "datatypes/mine.h5"]
+)
+def test_files_of_a_person_in_the_data_directory_are_not_ours(settings, catalogue, name: str) -> None:
+    path = settings.data_dir / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    age(path)
+
+    assert prune(catalogue, settings.storage) == (0, 0)
+    assert audit(catalogue, settings).faults == []
+    assert path.read_text() == "mine"
