@@ -7,11 +7,11 @@ import atexit
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from models.catalogue import Catalogue
-from models.errors import BrokerError
+from models.errors import BrokerError, SpecError
 from models.inputs import Inputs
 from models.introspect import role_of
 from models.paths import check_writable
@@ -84,7 +84,8 @@ def submit(
     settings = load_settings(data_dir=data_dir)
     check_writable(settings.storage)
     inputs = Inputs(settings.storage)
-    annotation: dict[str, Any] = {"title": title, "user_tags": list(user_tags)}
+    processes = _processes(_plain(workers, inputs))
+    annotation: dict[str, Any] = {"title": title, "user_tags": _plain(_listed(user_tags), inputs)}
     chosen = {"subject": subject, "seed": _plain(seed, inputs), "transient": _plain(transient, inputs)}
     annotation |= {key: value for key, value in chosen.items() if value is not None}
     base = describe_simulator(simulator, inputs, **annotation)
@@ -99,7 +100,7 @@ def submit(
     for warning in look(spec, settings.storage):
         warnings.warn(warning, UserWarning, stacklevel=2)
     catalogue = _catalogue(settings)
-    if workers is None:
+    if processes is None:
         try:
             check_broker(settings)
         except BrokerError as exc:
@@ -107,7 +108,7 @@ def submit(
         row = enqueue(catalogue, make_app(settings), spec, settings.storage, reuse=reuse, note=_note)
         return Sweep(row, catalogue, settings)
     stack = ExitStack()
-    local = stack.enter_context(local_workers(settings, min(workers, spec.size)))
+    local = stack.enter_context(local_workers(settings, min(processes, spec.size)))
     atexit.register(stack.close)
     row = enqueue(catalogue, make_app(local.settings), spec, settings.storage, reuse=reuse, note=_note)
     return Sweep(row, catalogue, local.settings, local=stack, check=local.check)
@@ -135,13 +136,23 @@ def _note(line: str) -> None:
     warnings.warn(line, stacklevel=5)
 
 
-def _values(values: Mapping[str, Any] | None, inputs: Inputs) -> dict[str, Any] | None:
-    if values is None:
-        return None
-    return {
-        name: [_plain(item, inputs) for item in items] if _is_list(items) else _plain(items, inputs)
-        for name, items in values.items()
-    }
+def _processes(workers: Any) -> int | None:
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise SpecError(
+            "workers", repr(workers), "a whole number from 1 on", "leave it out for workers that run already"
+        )
+    return workers
+
+
+def _values(values: Any, inputs: Inputs) -> Any:
+    """A mapping of parameters to their values, or a DataFrame; what is neither is refused where the plan is checked."""
+    if not hasattr(values, "items"):
+        return values
+    return {name: _plain(_listed(items), inputs) for name, items in values.items()}
+
+
+def _listed(items: Any) -> Any:
+    return list(items) if _is_list(items) else items
 
 
 def _is_list(items: Any) -> bool:
@@ -150,18 +161,27 @@ def _is_list(items: Any) -> bool:
     return isinstance(items, Iterable) and not is_one
 
 
-def _points(points: Any, inputs: Inputs) -> list[dict[str, Any]] | None:
-    if points is None:
-        return None
-    rows = points.to_dict("records") if hasattr(points, "to_dict") else points
-    return [{str(name): _plain(value, inputs) for name, value in row.items()} for row in rows]
+def _points(points: Any, inputs: Inputs) -> Any:
+    """Rows of a DataFrame, or mappings; what is neither is refused where the plan is checked."""
+    if hasattr(points, "columns") and hasattr(points, "to_dict"):
+        if not points.columns.is_unique:
+            twice = ", ".join(map(str, points.columns[points.columns.duplicated()]))
+            raise SpecError("sweep.list", f"more than one column {twice}", "a column for each parameter")
+        points = points.to_dict("records")
+    return (
+        [_plain(dict(row), inputs) if hasattr(row, "items") else row for row in points] if _is_list(points) else points
+    )
 
 
 def _plain(value: Any, inputs: Inputs) -> Any:
-    """A value as a spec has it: NumPy's as Python's, TVB's objects as sections."""
+    """A value as a spec has it: NumPy's as Python's, paths as texts, TVB's objects as sections, at any depth."""
     role = role_of(type(value))
     if role is not None:
         return describe(role, value, inputs)
     if hasattr(value, "tolist"):
-        return value.tolist()
+        value = value.tolist()
+    if isinstance(value, PurePath):
+        return str(value) if "/" in str(value) else f"./{value}"
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, inputs) for name, item in value.items()}
     return [_plain(item, inputs) for item in value] if isinstance(value, list | tuple) else value

@@ -279,6 +279,45 @@ def test_a_value_that_is_no_list_is_refused(configured, values) -> None:
         client.submit(small(), grid={"coupling.a": values})
 
 
+@pytest.mark.parametrize("key", ["grid", "zip", "random", "sobol", "lhs", "points"])
+@pytest.mark.parametrize(
+    "given", [["coupling.a"], "coupling.a", 5, Path("points.csv"), np.array([(1.0,)], dtype=[("a", "f8")])]
+)
+def test_a_plan_of_another_form_is_refused_by_its_name(configured, key, given) -> None:
+    with pytest.raises(SpecError, match=r"sweep.(list|grid|zip|random|sobol|lhs): .*; expected a (mapping|list) of"):
+        client.submit(small(), samples=2 if key in ("random", "sobol", "lhs") else None, **{key: given})
+
+
+@pytest.mark.parametrize("key", ["workers", "user_tags"])
+@pytest.mark.parametrize("given", ["pilot", 0, -1, 1.5, True])
+def test_an_option_of_another_form_is_refused_by_its_name(configured, key, given) -> None:
+    with pytest.raises(SpecError, match=f"{key}: .*; expected a"):
+        client.submit(small(), **{key: given})
+
+
+def test_paths_and_numpys_arrays_are_taken_at_any_depth(configured, catalogue, tmp_path) -> None:
+    import pandas as pd
+
+    shutil.copy(files("tvb_data") / "connectivity" / "connectivity_66.zip", tmp_path / "mine.zip")
+    section = {"class": "Connectivity", "from_file": tmp_path / "mine.zip"}
+    table = pd.DataFrame({"model": [{"class": "Generic2dOscillator", "tau": np.array([1.0]), "a": np.float32(0.5)}]})
+
+    swept = client.submit(small(), points=table, grid={"connectivity": [tmp_path / "mine.zip", section]})
+
+    connectivities = [job.parameters["connectivity"]["file_name"] for job in swept.jobs()]
+    assert connectivities == [str(tmp_path / "mine.zip")] * 2
+    assert [(job.parameters["model"]["tau"], job.parameters["model"]["a"]) for job in swept.jobs()] == [
+        ([1.0], [0.5])
+    ] * 2
+
+
+def test_a_data_frame_with_a_column_twice_is_refused(configured) -> None:
+    import pandas as pd
+
+    with pytest.raises(SpecError, match=r"more than one column coupling\.a"):
+        client.submit(small(), points=pd.DataFrame([[1.0, 2.0]], columns=["coupling.a", "coupling.a"]))
+
+
 def test_points_come_from_a_data_frame(configured) -> None:
     import pandas as pd
 
