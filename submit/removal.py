@@ -5,11 +5,12 @@ Called by the command line. A crash between the two leaves files that no row nam
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from models.catalogue import Catalogue
+from models.errors import OutputError
 from models.paths import Storage, storage_time
 from models.tables import Job, Sweep
 from submit.strays import ASIDE, before_rows, is_input, is_young, names_of
@@ -22,7 +23,14 @@ def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[
     ------
     BusyError
         Some of the jobs are running.
+    OutputError
+        A file cannot be removed; the rows are gone.
     """
+    with _told("no row names it any more; `tvb-batch prune` removes it, by whoever may"):
+        return _delete(catalogue, storage, found)
+
+
+def _delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[int, int]:
     if isinstance(found, Sweep):
         named = catalogue.delete(sweep=found.gid)
         home = storage.sweep_directory(found.gid)
@@ -70,8 +78,13 @@ def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> t
     Raises
     ------
     OutputError
-        The data directory cannot be written.
+        The data directory cannot be written, or a file cannot be removed.
     """
+    with _told("ask its owner to run `tvb-batch prune`"):
+        return _prune(catalogue, storage, dry_run=dry_run)
+
+
+def _prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool) -> tuple[int, int]:
     if not dry_run:
         _restore_all(storage)
     time = storage_time(storage)
@@ -139,6 +152,15 @@ def _restore_all(storage: Storage) -> None:
     for folder in (storage.inputs, storage.root / "datatypes"):
         for aside in list(folder.rglob(f"*{ASIDE}")):
             _restore(aside)
+
+
+@contextlib.contextmanager
+def _told(hint: str) -> Iterator[None]:
+    """What the storage refuses, in a line."""
+    try:
+        yield
+    except OSError as exc:
+        raise OutputError(f"{exc.filename}: cannot be removed ({exc.strerror}); {hint}") from exc
 
 
 def _unlink(paths: Iterable[Path], *, dry_run: bool = False) -> tuple[int, int]:

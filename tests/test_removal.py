@@ -6,7 +6,7 @@ import pytest
 from test_audit import made, ran  # noqa: F401 - a fixture
 from test_cli import tvb_batch  # noqa: F401 - a fixture
 
-from models.errors import BusyError
+from models.errors import BusyError, OutputError
 from submit.audit import audit
 from submit.removal import delete, prune
 
@@ -106,6 +106,27 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
         delete(catalogue, storage, running)
     catalogue.canceled(claim)
     assert prune(catalogue, storage)[0] == 1
+
+
+@pytest.mark.parametrize("what", ["prune", "delete"])
+def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, made, monkeypatch, what) -> None:  # noqa: F811
+    stray = settings.storage.input(f"{0:064x}", ".npy")
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.touch()
+    os.utime(stray, (0, 0))
+    refused = PermissionError(13, "Permission denied", str(stray))
+
+    def refuse(*_, **__) -> None:
+        raise refused
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(OutputError, match=rf"{stray.name}: cannot be removed \(Permission denied\); .*prune"):
+        prune(catalogue, settings.storage) if what == "prune" else delete(catalogue, settings.storage, made)
+    monkeypatch.undo()
+
+    # The next one, by whoever may, removes all that is left, whatever came of the first.
+    assert prune(catalogue, settings.storage)[0] == (1 if what == "prune" else 4)
+    assert audit(catalogue, settings).faults == []
 
 
 def _spec(name: str):
