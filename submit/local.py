@@ -55,6 +55,10 @@ class WorkerDiedError(TvbBatchError):
     """The worker left before the work was done."""
 
 
+class KilledError(KeyboardInterrupt):
+    """A second Ctrl-C has ended the worker before it had given its jobs back."""
+
+
 @dataclass(frozen=True)
 class Local:
     """A running private Redis and worker."""
@@ -249,14 +253,19 @@ def _await_redis(process: subprocess.Popen[bytes], settings: Settings) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(WORKER_STOP)
-    # The session is the worker's own: whatever of it is left goes with it.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """End a worker when it has given its jobs back, or at once at a second Ctrl-C."""
+    try:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(WORKER_STOP)
+    except KeyboardInterrupt as exc:
+        raise KilledError from exc
+    finally:
+        # The session is the worker's own: whatever of it is left goes with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _die_with_parent() -> None:

@@ -158,6 +158,41 @@ def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path
     catalogue.dispose()
 
 
+def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
+    (tmp_path / "endless_model.py").write_text(
+        "from tvb.simulator.models.oscillator import Generic2dOscillator\n\n"
+        "class Loop(Generic2dOscillator):\n"
+        "    def dfun(self, *args, **kwargs):\n"
+        "        while True:\n"
+        "            pass\n"
+    )
+    spec = tmp_path / "loop.json"
+    spec.write_text(json.dumps({"name": "loop", **SHORT, "model": "endless_model.Loop"}))
+    own = {"TVB_BATCH_MODULES": "endless_model", "PYTHONPATH": str(tmp_path)}
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "submit", "run", str(spec)],
+            env={**os.environ, **own, "TVB_BATCH_DATA_DIR": str(tmp_path / "data")},
+            stdout=said, stderr=said, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+    url = f"sqlite:///{tmp_path}/data/catalogue.sqlite"
+    wait_until(lambda: Path(url.removeprefix("sqlite:///")).exists(), seconds=60)
+    catalogue = wait_until(lambda: opened(url), seconds=30)
+    wait_until(lambda: catalogue.jobs(status=Status.STARTED), seconds=90)
+
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Ctrl-C again" in (tmp_path / "said").read_text(), seconds=30)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(60) == 1
+    assert processes_naming(str(tmp_path)) == []
+    # It is not said that its jobs were given back: a lease is over some time.
+    assert [job.status for job in catalogue.jobs()] == [Status.STARTED]
+    assert "Ended at once" in (tmp_path / "said").read_text()
+    assert "Stopped" not in (tmp_path / "said").read_text()
+    catalogue.dispose()
+
+
 def opened(url: str) -> Catalogue | None:
     try:
         return Catalogue.open(url)

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +47,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     from models.queue import make_app
     from submit import live, view
     from submit.enqueue import enqueue
-    from submit.local import local_workers
+    from submit.local import KilledError, local_workers
 
     if file_format and not spec:
         raise click.UsageError("--format: what is waiting has its format already; give a SPEC")
@@ -61,16 +63,33 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     try:
         with local_workers(settings, min(workers, total)) as local:
             sweep = None
-            if sweep_spec:
-                app = make_app(local.settings)
-                sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse, note=note)
-            _say_waiting(catalogue, sweep)
-            seen = live.follow(catalogue, sweep, on_tick=local.check)
+            with _saying_that_it_stops():
+                if sweep_spec:
+                    app = make_app(local.settings)
+                    sweep = enqueue(catalogue, app, sweep_spec, settings.storage, reuse=not no_reuse, note=note)
+                _say_waiting(catalogue, sweep)
+                seen = live.follow(catalogue, sweep, on_tick=local.check)
+    except KilledError:
+        click.echo(
+            "\nEnded at once. `tvb-batch run` goes on; running jobs start again when their leases have run out, "
+            f"in {settings.lease:g} s.",
+            err=True,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
         sys.exit(1)
     view.print_end(catalogue, sweep, seen.counts, settings.storage, seen.all)
     sys.exit(1 if seen.counts[Status.ERROR] else 0)
+
+
+@contextmanager
+def _saying_that_it_stops() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nStopping: running jobs are given back, within 30 s. Ctrl-C again ends them at once.", err=True)
+        raise
 
 
 def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
