@@ -132,8 +132,8 @@ def _own_component(role: str, name: str, path: str) -> Component:
     module, _, class_name = name.rpartition(".")
     try:
         cls = getattr(load(module), class_name)
-    except Exception as exc:
-        # A person's own module may raise anything.
+    except (Exception, SystemExit) as exc:
+        # A person's own module may raise anything, and a script may end its program.
         reason = f"{type(exc).__name__}: {exc}"
         raise SpecError(f"{path}.class", repr(name), "a class that can be imported", reason) from exc
     if not isinstance(cls, type) or role_of(cls) != role:

@@ -103,6 +103,15 @@ def test_a_class_of_an_allowed_module_is_known_like_tvbs_own(own_module) -> None
     assert component.state_variables == ("V", "W")
 
 
+def test_a_script_that_ends_its_program_is_no_module_and_says_so(tmp_path, monkeypatch) -> None:
+    (tmp_path / "own_script.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["own_script"])
+
+    with pytest.raises(SpecError, match=r"can be imported.*SystemExit: 0"):
+        find("model", "own_script.Model", "model")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -37,8 +37,8 @@ def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
         with _numba_cache(cache, module):
             try:
                 load(module)
-            except Exception as exc:
-                # Whatever a person's own module raises.
+            except (Exception, SystemExit) as exc:
+                # Whatever a person's own module raises, and a script that ends its program.
                 raise SourceError(
                     f"{module} (TVB_BATCH_MODULES) cannot be imported on this host ({type(exc).__name__}: {exc}); "
                     "correct it and `tvb-batch retry` the job"

@@ -262,12 +262,13 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
             on_stuck=partial(_end_stuck, state, claim),
         )
         log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
-    except Exception as exc:
+    except BaseException as exc:
+        # A model may call sys.exit() too; signals raise nothing in a process of the pool.
         state.is_spent |= isinstance(exc, SourceError)
         _tell(state, claim, exc)
 
 
-def _tell(state: WorkerState, claim: Claim, exc: Exception) -> bool:
+def _tell(state: WorkerState, claim: Claim, exc: BaseException) -> bool:
     """Let the row know why a start has ended; gives whether it does."""
     try:
         if isinstance(exc, LeaseLostError):
@@ -289,9 +290,9 @@ def _tell(state: WorkerState, claim: Claim, exc: Exception) -> bool:
     return True
 
 
-def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
+def _fail(state: WorkerState, claim: Claim, exc: BaseException) -> None:
     # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
-    message = str(exc) if isinstance(exc, TvbBatchError) else one_line(masked(f"{type(exc).__name__}: {exc}"))
+    message = str(exc) if isinstance(exc, TvbBatchError) else one_line(masked(_words(exc)))
     if isinstance(exc, StorageError):
         # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
         state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)
@@ -302,6 +303,10 @@ def _fail(state: WorkerState, claim: Claim, exc: Exception) -> None:
     )
     # The traceback of a fault of our own tells nothing that its message does not.
     log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
+
+
+def _words(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
 
 
 def _end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn:
