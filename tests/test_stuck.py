@@ -16,6 +16,7 @@ from models.tables import Sweep
 #: How a model never returns: in a loop, where other threads of its process go on, or in a call that holds them up.
 MODELS = """
 import ctypes
+import sys
 from tvb.simulator.models.oscillator import Generic2dOscillator
 
 class Loop(Generic2dOscillator):
@@ -26,6 +27,14 @@ class Loop(Generic2dOscillator):
 class Held(Generic2dOscillator):
     def dfun(self, *args, **kwargs):
         ctypes.PyDLL(None).sleep(1000)
+
+class Exits(Generic2dOscillator):
+    def dfun(self, *args, **kwargs):
+        sys.exit("no licence")
+
+class Interrupts(Generic2dOscillator):
+    def dfun(self, *args, **kwargs):
+        raise KeyboardInterrupt
 """
 #: Seconds that a job which is to end may go on, in these tests.
 HARD_AFTER = 2.0
@@ -54,9 +63,9 @@ def here(tmp_path: Path, redis: Redis, warm: Warm, monkeypatch: pytest.MonkeyPat
         yield found
 
 
-def start(here: System, model: str, **changes: object) -> tuple[Worker, Sweep, int]:
+def start(here: System, model: str, limit: float | None = None, **changes: object) -> tuple[Worker, Sweep, int]:
     """A worker with one process, and its number when it is in the middle of the job."""
-    sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}})
+    sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}, "time_limit": limit})
     used = here.settings.model_copy(update=changes)
     worker = here.start(1, used, path=[str(here.directory)], hard_after=HARD_AFTER)
     job = wait_until(lambda: next((job for job in here.jobs(sweep) if job.status == Status.STARTED), None))
@@ -98,6 +107,30 @@ def test_a_process_whose_stuck_job_was_given_away_is_ended(here) -> None:
     here.wait(sweep, Status.ERROR, seconds=60)
 
     assert_goes_on(here, worker, process)
+
+
+@pytest.mark.parametrize("model", ["Loop", "Held"])
+def test_a_stuck_job_whose_time_is_over_ends_in_error_and_says_so(here, model: str) -> None:
+    worker, sweep, process = start(here, model, limit=1.0)
+
+    here.wait(sweep, Status.ERROR, seconds=60)
+
+    (job,) = here.jobs(sweep)
+    assert (job.attempt, job.error_type) == (1, "TimeLimitError")
+    assert "expected at most 1 s" in job.error
+    assert_goes_on(here, worker, process)
+
+
+@pytest.mark.parametrize(("model", "words"), [("Exits", "SystemExit: no licence"), ("Interrupts", "KeyboardInterrupt")])
+def test_a_model_that_ends_its_program_ends_its_job_and_no_process(here, model: str, words: str) -> None:
+    sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}})
+    worker = here.start(1, path=[str(here.directory)])
+
+    here.wait(sweep, Status.ERROR, seconds=60)
+
+    (job,) = here.jobs(sweep)
+    assert (job.attempt, job.error) == (1, words)
+    assert worker.lives()
 
 
 def test_a_worker_whose_process_is_killed_as_it_starts_makes_another(here, tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ class StoppedError(TvbBatchError):
     """This worker was told to stop; the job goes back to PENDING and nothing is held against it."""
 
 
+def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
+    """The fault of a job that has run for longer than it may."""
+    return TimeLimitError(
+        f"time_limit: not done after {seconds:.0f} s ({progress:.0%}); expected at most {limit:g} s; "
+        "give it more time, or make it shorter"
+    )
+
+
 class Pulse:
     """The pulse of one job, from its claim to its last word.
 
@@ -110,10 +118,8 @@ class Pulse:
         return True
 
     def _overrun(self) -> TimeLimitError:
-        return TimeLimitError(
-            f"time_limit: not done after {self.seconds():.0f} s ({self._progress:.0%}); expected at most "
-            f"{self._limit:g} s; give it more time, or make it shorter"
-        )
+        assert self._limit is not None
+        return overrun(self.seconds(), self._progress, self._limit)
 
     def look(self) -> None:
         """What is to be done while no chunk ends; called by the thread."""

@@ -13,13 +13,13 @@ from contextlib import suppress
 
 import structlog
 
-from models.catalogue import Catalogue, Claim
-from models.errors import CatalogueError, LeaseLostError
+from models.catalogue import Catalogue, Claim, Held
+from models.errors import CatalogueError, LeaseLostError, TimeLimitError
 from models.settings import Settings
 from models.status import Status
 from worker.life import SIGNS
 from worker.outputs import present, remove
-from worker.pulse import ASK_EVERY, HARD_AFTER
+from worker.pulse import ASK_EVERY, HARD_AFTER, overrun
 
 log = structlog.get_logger()
 
@@ -57,18 +57,24 @@ class Warden:
             seconds = seconds + LOOK_EVERY if count == last else 0.0
             self._silent[process] = (count, seconds)
             if seconds >= HARD_AFTER and (self._is_stopping() or seconds % ASK_EVERY < LOOK_EVERY):
-                self._judge(process)
+                self._judge(process, seconds)
 
-    def _judge(self, process: int) -> None:
-        """End a silent process when the worker stops, when its job is canceled, or no longer its own."""
+    def _judge(self, process: int, silent: float) -> None:
+        """End a silent process when the worker stops, when its job is canceled, over its time, or no longer its own.
+
+        Parameters
+        ----------
+        silent : since when, seconds; its job runs for so long at least
+        """
         catalogue: Catalogue | None = None
         try:
             catalogue = Catalogue.open(self._settings.database)
             held = catalogue.held(f"{platform.node()}:{process}")
-            if held is not None and not (self._is_stopping() or held.is_canceled):
+            over = self._overrun(held, silent)
+            if held is not None and over is None and not (self._is_stopping() or held.is_canceled):
                 return
             if _end(process) and held is not None:
-                self._settle(catalogue, held.claim)
+                self._settle(catalogue, held.claim, over)
         except CatalogueError as exc:
             log.warning("stuck_process_not_known", reason=str(exc))
             if self._is_stopping():
@@ -77,15 +83,26 @@ class Warden:
             if catalogue is not None:
                 catalogue.dispose()
 
-    def _settle(self, catalogue: Catalogue, claim: Claim) -> None:
-        """Give the job back, as if it had never started, or CANCELED."""
+    def _overrun(self, held: Held | None, silent: float) -> TimeLimitError | None:
+        """Why a job's time is over; None while it is not, and for a job that is canceled, or to be given back."""
+        if held is None or held.is_canceled or self._is_stopping():
+            return None
+        # Not the spec itself: it may need the operator's modules, which this process does not import.
+        limit = held.claim.shared.base.get("time_limit") or self._settings.time_limit
+        return overrun(silent, held.progress, limit) if limit and silent >= limit + HARD_AFTER else None
+
+    def _settle(self, catalogue: Catalogue, claim: Claim, over: TimeLimitError | None) -> None:
+        """ERROR when its time is over; otherwise the job is given back, as if it had never started, or CANCELED."""
         there = present(self._settings.storage.job_directory(claim.sweep, claim.gid))
         try:
-            status = catalogue.release(claim)
+            if over is None:
+                status = catalogue.release(claim)
+            else:
+                status = catalogue.fail(claim, type(over).__name__, str(over), retryable=False, max_attempts=1)
         except LeaseLostError:
             # It came to its end in the last moment.
             return
-        if status == Status.CANCELED:
+        if status != Status.PENDING:
             remove(there)
         log.warning("stuck_job_ended", gid=str(claim.gid), status=str(status))
 

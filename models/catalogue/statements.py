@@ -27,7 +27,7 @@ _TOLD = (
 #: The same of a job that was just claimed, where `take` cannot tell it.
 CLAIMED = select(*_TOLD).where(JOB.c.gid == bindparam("wanted"))
 #: The same of the job that a process runs.
-HELD_BY = select(*_TOLD, JOB.c.gid, JOB.c.claim_token, JOB.c.cancel_requested).where(
+HELD_BY = select(*_TOLD, JOB.c.gid, JOB.c.claim_token, JOB.c.cancel_requested, JOB.c.progress).where(
     JOB.c.status == Status.STARTED, JOB.c.worker == bindparam("worker")
 )
 #: What the jobs of a sweep share.

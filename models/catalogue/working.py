@@ -87,6 +87,8 @@ class Held:
     claim: Claim
     #: A person wants the job canceled.
     is_canceled: bool
+    #: Part of the job that was done when it last said so, 0 to 1.
+    progress: float
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ class Working(Database):
             job = session.execute(HELD_BY, {"worker": worker}).first()
             if job is None:
                 return None
-            return Held(self._claim_of(session.connection(), job, job.gid, job.claim_token), job.cancel_requested)
+            claim = self._claim_of(session.connection(), job, job.gid, job.claim_token)
+            return Held(claim, job.cancel_requested, job.progress)
 
         return self._read(work)
 
