@@ -194,3 +194,18 @@ def test_a_worker_that_may_not_hear_remote_commands_runs_jobs(here, admin) -> No
 
     assert here.workers[0].lives()
     assert here.tracebacks() == []
+
+
+def test_a_worker_that_starts_while_redis_refuses_waits_too(here, admin) -> None:
+    replica(admin)
+    try:
+        worker = here.start()
+        wait_until(lambda: worker.log.exists() and "redis_refuses" in worker.log.read_text(), seconds=60)
+    finally:
+        no_replica(admin)
+    here.workers[0].kill()
+
+    here.wait(here.submit(1, BRIEF))
+
+    assert worker.lives()
+    assert here.tracebacks() == []

@@ -77,6 +77,7 @@ def assert_goes_on(here: System, worker: Worker, process: int) -> None:
     wait_until(lambda: not Path(f"/proc/{process}").exists(), seconds=30)
     here.wait(here.submit(1, BRIEF))
     assert worker.lives()
+    assert here.tracebacks() == []
 
 
 @pytest.mark.parametrize("model", ["Loop", "Held"])
@@ -98,6 +99,7 @@ def test_a_worker_with_a_stuck_job_that_is_told_to_stop_gives_it_back(here, mode
     wait_until(lambda: not worker.lives(), seconds=60)
 
     assert not Path(f"/proc/{process}").exists()
+    assert here.tracebacks() == []
     assert [(job.status, job.attempt) for job in here.jobs(sweep)] == [(Status.PENDING, 0)]
 
 

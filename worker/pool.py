@@ -5,6 +5,7 @@ its end, and gives up where a process dies as it starts. Here a word that nobody
 """
 
 import os
+from typing import Any
 
 from celery.concurrency import asynpool, prefork
 
@@ -40,6 +41,13 @@ class Pool(asynpool.AsynPool):  # type: ignore[misc]
             return False
         self.maintain_pool()
         return True
+
+    def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
+        """A task whose process ended is over; the row tells what became of the job, and the log how the process ended.
+
+        Celery logs the traceback of an exception of its own.
+        """
+        job._set(None, (True, (False, None, 0.0)))
 
 
 class TaskPool(prefork.TaskPool):  # type: ignore[misc]
