@@ -164,7 +164,7 @@ def test_what_a_running_job_writes_is_no_fault(settings, catalogue) -> None:
     directory = settings.storage.job_directory(sleeping.gid, job.gid)
     directory.mkdir(parents=True)
     (directory / "x.h5.part").write_text("half")
-    connectivity = settings.data_dir / "datatypes" / "Connectivity_1.h5"
+    connectivity = settings.data_dir / "datatypes" / f"Connectivity_{'0' * 32}.h5"
     connectivity.parent.mkdir()
     connectivity.write_text("half")
 
