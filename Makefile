@@ -3,6 +3,10 @@
 
 VENV ?= .venv
 PYTEST_ARGS ?=
+# A run end to end and TVB's own bits; web, security, catalogue, spec, plots.
+LOWEST := tests/test_spec.py tests/test_catalogue.py tests/test_web.py tests/test_hostile.py tests/test_cli.py \
+    tests/test_run.py::test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit \
+    tests/test_system.py::test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process
 # Tests at once; 0 runs them one after another in one process, as a debugger wants it.
 PYTEST_WORKERS ?= auto
 
@@ -28,7 +32,7 @@ else
   install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: audit bench help demo test lint check-compose env constraints clean
+.PHONY: audit bench help demo test test-lowest lint check-compose env constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made.
@@ -40,6 +44,12 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 
 test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test-lowest:  ## Run a short set of tests with the lowest versions that pyproject.toml allows; needs uv.
+	rm -rf build/lowest && uv venv --quiet --python $(PYTHON) build/lowest
+	uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
+	    -e '.[test,postgres,web,metrics,notebook]' 'httpx>=0.27'
+	build/lowest/bin/python -m pytest $(LOWEST)
 
 bench: $(VENV)/.test  ## Print one table of all benchmarks, each row a ratio against a baseline of the same run.
 	$(BIN)/python -m benchmarks
