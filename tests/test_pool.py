@@ -1,8 +1,11 @@
 """The pool of a worker, without a broker: what its processes do at its end."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 #: A pool that stops as Celery stops it while a process works on a task whose start the pool has not heard of.
 PROGRAM = """
@@ -34,3 +37,14 @@ pool.join()
 def test_a_pool_does_not_wait_for_words_that_nobody_reads(tmp_path: Path) -> None:
     # Celery's own takes 30 s for it.
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / "mark")], timeout=20, check=True)
+
+
+@pytest.mark.parametrize("name", ["threads", "solo"])
+def test_a_worker_without_processes_of_its_own_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "worker", "--quiet", "worker", "--pool", name]
+    place = {"TVB_BATCH_DATA_DIR": str(tmp_path), "TVB_BATCH_BROKER_URL": f"redis+socket://{tmp_path}/none"}
+    done = subprocess.run(command, env={**os.environ, **place}, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert "jobs need processes; leave --pool out" in done.stderr
+    assert "Traceback" not in done.stderr

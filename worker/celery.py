@@ -4,14 +4,19 @@ import os
 import warnings
 from typing import Any
 
+import structlog
 from celery import signals
+from celery.concurrency import get_implementation
 from celery.exceptions import CPendingDeprecationWarning
 
 from models.queue import make_app, worker_client_name
 from models.settings import load_settings
 from worker import remote, transport
 from worker.log import configure
+from worker.pool import TaskPool
 from worker.tasks import register
+
+log = structlog.get_logger()
 
 configure()
 transport.install()
@@ -29,6 +34,15 @@ app.conf.worker_enable_remote_control = True
 # Whatever else Redis refuses is waited for, as for a Redis that is gone.
 app.conf.broker_channel_error_retry = True
 register(app, _settings)
+
+
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _check_pool(options: dict[str, Any], **_: Any) -> None:
+    """Jobs need processes of their own, which end without harm to others."""
+    chosen = get_implementation(options.get("pool") or app.conf.worker_pool)
+    if not issubclass(chosen, TaskPool):
+        log.error("no_such_pool", reason=f"--pool {chosen.__module__}: jobs need processes; leave --pool out")
+        raise SystemExit(2)
 
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
