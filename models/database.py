@@ -157,13 +157,25 @@ def driver_errors(connection: Connection, statement: str) -> Iterator[None]:
         raise DBAPIError.instance(statement, None, exc, kind, connection_invalidated=is_cut, dialect=dialect) from exc
 
 
+#: What to do, by what the database says.
+_ADVICE = {
+    "is full": "make room there",
+    "too many c": "raise its max_connections, or start fewer processes",
+    "connection slots are reserved": "raise its max_connections, or start fewer processes",
+    "system is starting up": "wait until it has started",
+    "system is shutting down": "start it again",
+    "authentication failed": "correct the user or password in TVB_BATCH_DATABASE_URL",
+}
+
+
 def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
     """The fault in one line, with the database's address and without its password."""
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     has_answered = getattr(cause, "sqlstate", None) or not isinstance(exc, OperationalError | InterfaceError)
     advice = "nothing was changed" if has_answered else "start it, or correct TVB_BATCH_DATABASE_URL"
-    if "is full" in str(cause):
-        advice = "make room there"
+    for words, what in _ADVICE.items():
+        if words in str(cause):
+            advice = what
     return CatalogueError(f"database {address(engine)}: {_first_line(cause)}; {advice}")
 
 

@@ -149,11 +149,21 @@ def check_broker(settings: Settings) -> None:
     except redis.ResponseError as exc:
         raise BrokerError(f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: Redis refuses ({exc})") from exc
     except (OperationalError, OSError, redis.RedisError, ValueError, KeyError) as exc:
+        if _has_answered(exc):
+            raise BrokerError(
+                f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: Redis refuses ({one_line(str(exc))})"
+            ) from exc
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise BrokerError(
             f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: no Redis answers there ({reason}); "
             "start one, correct the URL, or use `tvb-batch run`, which starts its own"
         ) from exc
+
+
+def _has_answered(exc: BaseException | None) -> bool:
+    """Whether Redis itself has said no, as to a wrong password."""
+    refusals = (redis.ResponseError, redis.AuthenticationError, redis.exceptions.AuthorizationError)
+    return exc is not None and (isinstance(exc, refusals) or _has_answered(exc.__cause__))
 
 
 @contextmanager

@@ -78,9 +78,8 @@ class Local:
         code = self.worker.poll()
         if code is not None:
             lines = self.log.read_text(errors="replace").strip().splitlines()
-            raise WorkerDiedError(
-                f"the worker ended with code {code}: {lines[-1] if lines else 'no word'}; see {self.log}"
-            )
+            word = _reason(lines[-1]) if lines else "no word"
+            raise WorkerDiedError(f"the worker ended with code {code}: {word}; see {self.log}")
         return self._trouble()
 
     def _trouble(self) -> str | None:
@@ -96,6 +95,13 @@ class Local:
                 elif said.get("event") in OVER:
                     trouble = None
         return trouble
+
+
+def _reason(line: str) -> str:
+    """What a line of a worker's log says, for a person."""
+    with contextlib.suppress(ValueError, AttributeError, KeyError):
+        return str(json.loads(line)["reason"])
+    return line
 
 
 def redis_server() -> str:

@@ -8,6 +8,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
+from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
 from models import database
 from models.catalogue import Catalogue
@@ -144,3 +145,17 @@ def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) ->
     assert catalogue.cancel(job=uuid4()) == 0
     other.close()
     catalogue.dispose()
+
+
+@pytest.mark.postgres
+def test_a_server_without_connections_left_is_not_said_to_be_away(postgres_server) -> None:  # noqa: F811
+    url = postgres_server.format(name="postgres")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0"))
+    engine.dispose()
+
+    with pytest.raises(CatalogueError, match=r"too many connections.*max_connections, or start fewer") as caught:
+        Catalogue.open(url.replace("tvb@", "crowd@"))
+
+    assert "start it" not in str(caught.value)

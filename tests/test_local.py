@@ -76,7 +76,7 @@ def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
     with local_workers(load_settings(data_dir=tmp_path), 1) as local:
         wait_until(lambda: local.worker.poll() is not None)
 
-        with pytest.raises(WorkerDiedError, match=r"tvb-batch db upgrade.*see .*\.log"):
+        with pytest.raises(WorkerDiedError, match=r"code 2: database .*tvb-batch db upgrade.*see .*\.log"):
             local.check()
 
 

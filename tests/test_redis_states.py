@@ -12,7 +12,8 @@ from fault_system import BRIEF, System, Warm, sweep_of, system
 from servers import Redis
 from test_system import tvb_batch
 
-from models.queue import QUEUE, make_app
+from models.errors import BrokerError
+from models.queue import QUEUE, check_broker, make_app
 from submit.doctor import broker
 from submit.enqueue import enqueue
 
@@ -182,6 +183,19 @@ def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path)
     assert again.returncode == 2
     assert "read only replica" in again.stderr
     assert "Traceback" not in done.stderr + again.stderr
+
+
+@pytest.mark.parametrize(("take", "give"), [("off", "on"), ("-ping", "+ping")])
+def test_a_redis_that_does_not_let_one_in_is_not_said_to_be_away(here, admin, take: str, give: str) -> None:
+    admin.execute_command("ACL", "SETUSER", "default", take)
+    try:
+        with pytest.raises(BrokerError, match="Redis refuses") as caught:
+            check_broker(here.settings)
+    finally:
+        admin.execute_command("ACL", "SETUSER", "default", give)
+
+    assert "start one" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_worker_that_may_not_hear_remote_commands_runs_jobs(here, admin) -> None:
