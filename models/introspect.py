@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 #: Attributes that are TVB's bookkeeping, or derived from others when a simulator is configured.
-_NOT_PARAMETERS = {
+NOT_PARAMETERS = {
     "gid", "random_stream", "delays", "idelays", "number_of_regions", "number_of_connections", "number_of_sensors",
     "number_of_vertices", "number_of_triangles", "edge_mean_length", "edge_min_length", "edge_max_length",
     "parent_connectivity", "saved_selection", "brain_skull", "skull_skin", "skin_air",
@@ -83,7 +83,7 @@ def describe_class(cls: Any) -> dict[str, Any]:
     attributes = {
         name: attribute
         for name in cls.declarative_attrs
-        if name not in _NOT_PARAMETERS and (attribute := _attribute(getattr(cls, name)))
+        if name not in NOT_PARAMETERS and (attribute := _attribute(getattr(cls, name)))
     }
     if role_of(cls) == "model":
         described["state_variables"] = list(cls.state_variables)

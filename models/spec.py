@@ -59,6 +59,7 @@ _EXPECTED = {
 }
 
 _INITIAL_CONDITIONS = Attribute("initial_conditions", "array", None, False, "", "")
+_RANDOM_STATE = Attribute("random_state", "array", None, False, "", "")
 
 
 def _one_line(text: str) -> str:
@@ -100,6 +101,9 @@ class SimulationSpec(BaseModel):
     transient: NotNegative | None = None
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
+    #: `{from_file: ...}`, where the stream of random numbers goes on from that a script's own run would go on from:
+    #: the noise's, or NumPy's global one where there is no noise. The seed's stream when None.
+    random_state: dict[str, str] | None = None
     #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"
     #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
@@ -160,6 +164,13 @@ class SimulationSpec(BaseModel):
     @classmethod
     def _initial_conditions(cls, value: Any) -> Any:
         return None if value is None else checked(_INITIAL_CONDITIONS, value, "initial_conditions")
+
+    @field_validator("random_state", mode="before")
+    @classmethod
+    def _random_state(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, Mapping):
+            raise SpecError("random_state", repr(value)[:80], "{from_file: ./state.npy}, of a script's random stream")
+        return None if value is None else checked(_RANDOM_STATE, value, "random_state")
 
     @field_validator("monitors", mode="before")
     @classmethod

@@ -65,6 +65,15 @@ class SweepSpec(BaseModel):
             raise SpecError("sweep.where", repr(self.plan["where"]), "a condition that some point fits")
         return self
 
+    @model_validator(mode="after")
+    def _one_stream(self) -> "SweepSpec":
+        if self.base.random_state is not None and has_own_seeds(self.plan):
+            hint = "leave it out, or use common_random_numbers without repeats"
+            raise SpecError(
+                "random_state", "one for a sweep whose jobs have seeds of their own", "one simulation", hint
+            )
+        return self
+
     @cached_property
     def size(self) -> int:
         """Number of jobs; each of their simulations was found to be valid."""
@@ -297,6 +306,17 @@ def _whole(name: str, value: Any, place: str) -> Any:
     if name == "monitors" and isinstance(value, list | tuple):
         return [complete("monitor", item, f"{place}[{index}]") for index, item in enumerate(value)]
     return value
+
+
+def has_own_seeds(plan: Mapping[str, Any]) -> bool:
+    """Whether the jobs of a plan have other seeds than the base."""
+    names: set[str] = set()
+    for key in ("grid", "zip", "random", "sobol", "lhs"):
+        names |= set(plan[key]) if isinstance(plan.get(key), Mapping) else set()
+    rows = plan.get("list")
+    names |= {name for row in rows if isinstance(row, Mapping) for name in row} if isinstance(rows, list) else set()
+    is_common = plan.get("common_random_numbers", False) and not names & {"seed", "integrator.noise.noise_seed"}
+    return plan.get("repeats", 1) != 1 or bool(names and not is_common)
 
 
 def sweep_spec(name: str, base: SimulationSpec, plan: Any) -> SweepSpec:

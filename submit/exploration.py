@@ -105,6 +105,6 @@ def _value(job: Job, name: str) -> float | None:
 def _is_at(job: Job, name: str, text: str) -> bool:
     value, words = as_columns(job.parameters.get(name))
     try:
-        return value == float(text)
+        return value == float(text) or words == text
     except ValueError:
         return words == text

@@ -31,6 +31,7 @@ _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "stop_on_nan": ({"type": "boolean"}, "End in ERROR at the first NaN or infinity."),
     "time_limit": ({"type": ["number", "null"], "exclusiveMinimum": 0}, "Most seconds that the job may take."),
     "seed": ({"type": "integer", "minimum": 0, "maximum": 2**32 - 1}, "noise_seed"),
+    "random_state": ({"type": ["object", "null"]}, "Where a script's stream of random numbers goes on from."),
     "subject": ({"type": "string", "maxLength": 1000}, "Written into the files."),
     "title": ({"type": "string", "maxLength": 1000}, "Written into the files; {coupling.a} is a job's value."),
     "operation_tag": ({"type": "string", "maxLength": 1000}, "Written into the files."),

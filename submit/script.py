@@ -17,14 +17,14 @@ from models.introspect import role_of
 from models.paths import check_writable
 from models.queue import check_broker, make_app
 from models.settings import Settings, load_settings
-from models.sweep import sweep_spec
+from models.sweep import has_own_seeds, sweep_spec
 from models.tables import Sweep as SweepRow
-from models.traits import describe
 from submit.enqueue import enqueue
 from submit.files import locate, look
 from submit.local import local_workers
 from submit.results import Job, Sweep
-from submit.simulator import describe_simulator
+from submit.simulator import describe_object, describe_simulator
+from submit.streams import Seeds
 
 Grid = Mapping[str, Iterable[Any]]
 Ranges = Mapping[str, Sequence[float]]
@@ -66,7 +66,8 @@ def submit(
     repeats : how often each point is simulated, each time with another seed
     where : only points that fit, such as `coupling.a < model.b`
     common_random_numbers : one seed for all points
-    seed : noise_seed, and NumPy's seed where TVB draws initial conditions; the noise's own by default
+    seed : of the noise, and of NumPy where TVB draws initial conditions; by default a single job has the random
+        numbers of the script's own run, and the jobs of a sweep have seeds derived from the noise's
     transient : ms at the beginning that all metrics leave out; by default 500, and `hrf_length` (20000) for BOLD
     title, subject, user_tags : annotation of the files
     workers : run here and now on so many processes, with a private Redis, until `Sweep.wait` returns; by default the
@@ -86,16 +87,17 @@ def submit(
     inputs = Inputs(settings.storage)
     processes = _processes(_plain(workers, inputs))
     annotation: dict[str, Any] = {"title": title, "user_tags": _plain(_listed(user_tags), inputs)}
-    chosen = {"subject": subject, "seed": _plain(seed, inputs), "transient": _plain(transient, inputs)}
+    chosen = {"subject": subject, "transient": _plain(transient, inputs)}
     annotation |= {key: value for key, value in chosen.items() if value is not None}
-    base = describe_simulator(simulator, inputs, **annotation)
-    plan = {
+    given = {
         "grid": _values(grid, inputs), "zip": _values(zip, inputs), "list": _points(points, inputs),
         "random": _values(random, inputs), "sobol": _values(sobol, inputs), "lhs": _values(lhs, inputs),
         "samples": _plain(samples, inputs), "repeats": _plain(repeats, inputs), "where": where,
         "common_random_numbers": _plain(common_random_numbers, inputs),
     }  # fmt: skip
-    spec = sweep_spec(name, base, {key: value for key, value in plan.items() if value is not None})
+    plan = {key: value for key, value in given.items() if value is not None}
+    seeds = Seeds(_seed(_plain(seed, inputs)), has_own_seeds(plan))
+    spec = sweep_spec(name, describe_simulator(simulator, inputs, seeds, **annotation), plan)
     spec = locate(spec, Path(), settings.storage)
     for warning in look(spec, settings.storage):
         warnings.warn(warning, UserWarning, stacklevel=2)
@@ -144,6 +146,12 @@ def _processes(workers: Any) -> int | None:
     return workers
 
 
+def _seed(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32):
+        raise SpecError("seed", repr(value), "a whole number from 0 to 2**32 - 1")
+    return value
+
+
 def _values(values: Any, inputs: Inputs) -> Any:
     """A mapping of parameters to their values, or a DataFrame; what is neither is refused where the plan is checked."""
     if not hasattr(values, "items"):
@@ -175,9 +183,9 @@ def _points(points: Any, inputs: Inputs) -> Any:
 
 def _plain(value: Any, inputs: Inputs) -> Any:
     """A value as a spec has it: NumPy's as Python's, paths as texts, TVB's objects as sections, at any depth."""
-    role = role_of(type(value))
-    if role is not None:
-        return describe(role, value, inputs)
+    described = describe_object(value, role_of(type(value)) or "monitors", inputs)
+    if described is not None:
+        return described
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, PurePath):

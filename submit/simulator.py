@@ -1,16 +1,25 @@
 """From a TVB Simulator, as a script made it, to the SimulationSpec that a worker rebuilds it from.
 
 Called by `submit.script`. Changes nothing of the simulator. What a run leaves in it (its state, its history) does not
-cross: every job starts from the beginning.
+cross: every job starts from the beginning. What else would not cross is refused.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from models.assembly import assemble
 from models.errors import SpecError
 from models.inputs import Inputs
+from models.introspect import role_of
 from models.spec import SimulationSpec, simulation
-from models.traits import describe
+from models.traits import build, describe
+from submit.carried import is_object, refuse_differences
+from submit.patches import refuse_patches
+from submit.streams import Seeds, begin_alike, has_run, is_configured, is_drawn_from, starts
 
 #: A monitor of TVB's that records nothing.
 _PRINTS = "ProgressLogger"
@@ -18,21 +27,71 @@ _PRINTS = "ProgressLogger"
 _WITHOUT_PERIOD = ("Raw", "RawVoi", "AfferentCoupling")
 
 
-def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> SimulationSpec:
+def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = None, **annotation: Any) -> SimulationSpec:
     """The spec of a `tvb.simulator.simulator.Simulator`, configured or not.
 
     Parameters
     ----------
     inputs : where its large arrays are kept
-    annotation : `subject`, `title`, `user_tags`, and `seed` where it has no noise
+    seeds : what is asked of random numbers; by default one job that has those of the simulator's own run
+    annotation : `subject`, `title`, `user_tags`
 
     Raises
     ------
     SpecError
         Something in it cannot cross to a worker, or cannot be run.
     """
+    _check_kind(simulator)
+    monitors = _monitors(simulator)
+    refuse_patches(_objects(simulator))
+    values = {**_sections(simulator, inputs, [monitor for _, monitor in monitors]), **annotation}
+    with _unchanged_global_stream():
+        spec, twin = _with_start(simulator, values, inputs, seeds or Seeds())
+        pairs = [(f"monitors[{index}]", one, twin.monitors[place]) for place, (index, one) in enumerate(monitors)]
+        refuse_differences([("", simulator, twin), *pairs], twin.configure)
+    _warn(simulator, spec, seeds or Seeds())
+    return spec
+
+
+def describe_object(value: Any, path: str, inputs: Inputs) -> Any:
+    """The section of a TVB object that a sweep has as a value, a list of monitors without those that only print.
+
+    Gives None of anything else.
+
+    Raises
+    ------
+    SpecError
+        Something in it cannot cross to a worker.
+    """
+    if isinstance(value, list | tuple) and value and all(role_of(type(item)) == "monitor" for item in value):
+        items = [(index, item) for index, item in enumerate(value) if not _only_prints(item)]
+        return [describe_object(item, f"{path}[{index}]", inputs) for index, item in items]
+    role = role_of(type(value))
+    if role is None:
+        return None
+    refuse_patches(_objects(value))
+    section = _model(value, inputs) if role == "model" else describe(role, value, inputs)
+    with _unchanged_global_stream():
+        twin = build(role, section, inputs)
+        refuse_differences([(path, value, twin)], twin.configure)
+    return section
+
+
+def _check_kind(simulator: Any) -> None:
+    kind = type(simulator)
     if not hasattr(simulator, "simulation_length") or not hasattr(simulator, "monitors"):
-        raise SpecError("simulator", type(simulator).__name__, "a tvb.simulator.simulator.Simulator")
+        raise SpecError("simulator", kind.__name__, "a tvb.simulator.simulator.Simulator")
+    if kind.__module__ != "tvb.simulator.simulator":
+        names = ", ".join(name for name in vars(kind) if not name.startswith(("__", "_own_", "declarative", "_abc")))
+        found = f"{kind.__name__}, a subclass of Simulator" + (f" with its own {names}" if names else "")
+        hint = (
+            "workers run TVB's own loop; write what differs into a model, coupling, integrator or monitor of a module"
+        )
+        raise SpecError("simulator", found, "a tvb.simulator.simulator.Simulator", f"{hint} named in TVB_BATCH_MODULES")
+
+
+def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, Any]:
+    """The parts of its spec that hold no random numbers."""
     connectivity = getattr(simulator, "connectivity", None)  # TVB raises AttributeError where there is none.
     if connectivity is None:
         raise SpecError("connectivity", "nothing", "a Connectivity", "set simulator.connectivity")
@@ -44,9 +103,8 @@ def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> Sim
         "model": _model(simulator.model, inputs),
         "coupling": describe("coupling", simulator.coupling, inputs),
         "integrator": _integrator(simulator, inputs),
-        "monitors": [_monitor(monitor, inputs, own) for monitor in _monitors(simulator)],
+        "monitors": [_monitor(monitor, inputs, own) for monitor in monitors],
         "simulation_length": float(simulator.simulation_length),
-        **annotation,
     }
     if connectivity.speed.size == 1:
         values["conduction_speed"] = float(connectivity.speed.item())
@@ -60,25 +118,97 @@ def describe_simulator(simulator: Any, inputs: Inputs, **annotation: Any) -> Sim
         values["stimulus"] = describe("stimulus", simulator.stimulus, inputs, own)
     if simulator.initial_conditions is not None:
         values["initial_conditions"] = {"from_file": inputs.keep_array(simulator.initial_conditions)}
-    noise = getattr(simulator.integrator, "noise", None)
-    if noise is not None:
-        values["seed"] = int(noise.noise_seed)
-    return simulation(values)
+    # The stream decides, not this: `submit.streams`.
+    values["integrator"].get("noise", {}).pop("noise_seed", None)
+    return values
 
 
-def _monitors(simulator: Any) -> list[Any]:
-    """The monitors that give a time series; TVB's ProgressLogger prints lines and gives none."""
-    given = list(simulator.monitors) if isinstance(simulator.monitors, list | tuple) else [simulator.monitors]
-    found = [monitor for monitor in given if type(monitor).__name__ != _PRINTS]
+def _monitors(simulator: Any) -> list[tuple[int, Any]]:
+    """The monitors that give a time series, with their places in the script: TVB's ProgressLogger gives none."""
+    found = [(index, one) for index, one in enumerate(_as_list(simulator.monitors)) if not _only_prints(one)]
     if not found:
         raise SpecError("monitors", f"nothing but a {_PRINTS}", "a monitor that gives a time series", "add a Raw")
-    if len(found) < len(given):
-        warnings.warn(
-            f"monitors: {_PRINTS} only prints, and is left out; `watch` and `wait` show progress. The others are "
-            "counted without it: time_series(0) is of the first one that records",
-            stacklevel=5,
-        )
     return found
+
+
+def _with_start(simulator: Any, values: dict[str, Any], inputs: Inputs, seeds: Seeds) -> tuple[SimulationSpec, Any]:
+    """The spec whose jobs begin as the simulator's own run would, and the simulator that a worker builds of it."""
+    is_begun = is_configured(simulator) and not has_run(simulator)
+    for start in starts(simulator, inputs, seeds):
+        spec = simulation({**values, **start})
+        twin = assemble(spec, inputs, {})
+        if not is_begun or seeds.are_own or seeds.given is not None or begin_alike(simulator, twin.configure()):
+            return spec, twin
+    raise SpecError(
+        "simulator", "a configured simulator whose initial state, delays or random numbers cannot be made again",
+        "one that was changed in nothing since configure()",
+        "submit it before configure(), call configure() again, give submit(seed=...), or set initial_conditions",
+    )  # fmt: skip
+
+
+def _warn(simulator: Any, spec: SimulationSpec, seeds: Seeds) -> None:
+    """Say what TVB, or the job, does not do as the script may mean it."""
+    if any(map(_only_prints, _as_list(simulator.monitors))):
+        _say(
+            f"monitors: {_PRINTS} only prints, and is left out; `watch` and `wait` show progress. The others are "
+            "counted without it: time_series(0) is of the first one that records"
+        )
+    speed, noise = simulator.connectivity.speed, getattr(simulator.integrator, "noise", None)
+    if simulator.conduction_speed not in (None, 3.0, speed.flat[0]):
+        _say(
+            f"TVB ignores simulator.conduction_speed, {simulator.conduction_speed:g}: delays come from "
+            f"connectivity.speed, {speed.flat[0]:g}"
+        )
+    if seeds.given is not None:
+        return
+    if noise is not None:
+        if noise.noise_seed not in (42, spec.seed):
+            _say(
+                f"TVB ignores integrator.noise.noise_seed, {noise.noise_seed}, once the noise is made: its random "
+                f"numbers are those of seed {spec.seed}; give submit(seed={noise.noise_seed}) if you mean that one"
+            )
+    elif not seeds.are_own and simulator.initial_conditions is None:
+        advice = f"are drawn with seed {spec.seed}; give submit(seed=...), or set initial_conditions"
+        if has_run(simulator):
+            _say(f"the TVB simulator has run: its job begins again, and its initial conditions {advice}")
+        elif not is_configured(simulator) and is_drawn_from(np.random.mtrand._rand):
+            _say(f"numbers were drawn from numpy.random since it was seeded: the TVB initial conditions {advice}")
+
+
+def _say(text: str) -> None:
+    warnings.warn(text, stacklevel=5)
+
+
+@contextmanager
+def _unchanged_global_stream() -> Iterator[None]:
+    """Whatever is drawn inside, the script's own numbers go on as if nothing was."""
+    state = np.random.get_state()  # noqa: NPY002 - TVB draws from it
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def _objects(root: Any) -> list[Any]:
+    """Every object of TVB below it, itself the first."""
+    found: dict[int, Any] = {}
+    left = [root]
+    while left:
+        one = left.pop()
+        if isinstance(one, list | tuple):
+            left += one
+        elif is_object(one) and id(one) not in found:
+            found[id(one)] = one
+            left += vars(one).values()
+    return list(found.values())
+
+
+def _only_prints(monitor: Any) -> bool:
+    return type(monitor).__name__ == _PRINTS and type(monitor).__module__.startswith("tvb.")
+
+
+def _as_list(monitors: Any) -> list[Any]:
+    return list(monitors) if isinstance(monitors, list | tuple) else [monitors]
 
 
 def _connectivity(connectivity: Any, inputs: Inputs) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""From a SimulationSpec to a TVB Simulator that nobody has configured yet.
+
+Called by `worker.simulator`, which configures and runs it, and by `submit.carried`, which compares it with the one that
+a script made. Imports TVB inside its functions.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from models.errors import InputError
+from models.inputs import Inputs
+from models.readers import read_array
+from models.spec import SimulationSpec
+from models.streams import restore
+from models.traits import build, fill_references
+
+#: What a simulation is made of, by its place in the spec.
+Parts = dict[str, Any]
+
+
+def build_connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
+    """The connectivity, not configured, with the spec's conduction speed."""
+    connectivity = build("connectivity", spec.connectivity, inputs)
+    if "speed" not in spec.connectivity:
+        # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from
+        # connectivity.speed.
+        connectivity.speed = np.array([float(spec.conduction_speed)])
+    return connectivity
+
+
+def assemble(spec: SimulationSpec, inputs: Inputs, parts: Parts) -> Any:
+    """The Simulator, its random numbers beginning as the spec says; NumPy's global ones, too.
+
+    Parameters
+    ----------
+    parts : may hold a `connectivity` already; filled with what else the simulation is made of
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or two of them do not fit each other.
+    """
+    from tvb.simulator.simulator import Simulator
+
+    np.random.seed(spec.seed)  # noqa: NPY002 - TVB draws from the global generator
+    if "connectivity" not in parts:
+        parts["connectivity"] = build_connectivity(spec, inputs)
+    for name, role, section in (
+        ("surface", "cortex", spec.surface), ("model", "model", spec.model), ("coupling", "coupling", spec.coupling),
+        ("stimulus", "stimulus", spec.stimulus),
+    ):  # fmt: skip
+        parts[name] = None if section is None else build(role, section, inputs)
+    parts["integrator"] = build("integrator", spec.integrator, inputs)
+    parts["integrator.noise"] = getattr(parts["integrator"], "noise", None)
+    _seed(spec, inputs, parts["integrator.noise"])
+    for index, monitor in enumerate(spec.monitors):
+        parts[f"monitors[{index}]"] = build("monitor", monitor, inputs)
+    simulator = Simulator(
+        connectivity=parts["connectivity"],
+        conduction_speed=float(spec.conduction_speed),
+        model=parts["model"],
+        coupling=parts["coupling"],
+        surface=parts["surface"],
+        stimulus=parts["stimulus"],
+        integrator=parts["integrator"],
+        monitors=[parts[f"monitors[{index}]"] for index in range(len(spec.monitors))],
+        simulation_length=spec.simulation_length,
+    )
+    _fill(simulator)
+    if spec.initial_conditions is not None:
+        given = spec.initial_conditions
+        values = read_array(inputs, given["from_file"]) if isinstance(given, dict) else given
+        simulator.initial_conditions = np.array(values, dtype=float)
+    return simulator
+
+
+def _seed(spec: SimulationSpec, inputs: Inputs, noise: Any) -> None:
+    """Let the noise's stream begin at the spec's seed or state; without noise, the global one that TVB draws from."""
+    if noise is not None:
+        noise.noise_seed = spec.seed
+        # The stream was seeded when the noise was made.
+        noise.reset_random_stream()
+    if spec.random_state is not None:
+        stream = np.random.mtrand._rand if noise is None else noise.random_stream
+        name = spec.random_state["from_file"]
+        restore(stream, read_array(inputs, name), name)
+
+
+def _fill(simulator: Any) -> None:
+    cortex = simulator.surface
+    own = {"connectivity": simulator.connectivity}
+    if cortex is not None:
+        own |= {"surface": cortex.surface, "region_mapping": cortex.region_mapping_data}
+    for part in (cortex, simulator.stimulus, *simulator.monitors):
+        if part is not None:
+            fill_references(part, own)
+    if cortex is not None:
+        _check_mapping(cortex.region_mapping_data, simulator.connectivity)
+
+
+def _check_mapping(mapping: Any, connectivity: Any) -> None:
+    """TVB itself fails much later, or maps vertices to other regions than meant."""
+    regions, found = len(connectivity.weights), mapping.array_data
+    if found.min() < 0 or found.max() >= regions:
+        absent = int(found.min() if found.min() < 0 else found.max())
+        raise InputError(
+            f"surface.region_mapping_data: names region {absent}; expected 0 to {regions - 1}, the regions of the "
+            "connectivity"
+        )
+    vertices = len(mapping.surface.vertices)
+    if len(found) != vertices:
+        raise InputError(
+            f"surface.region_mapping_data: {len(found)} vertices; expected {vertices}, those of the surface"
+        )

@@ -1,0 +1,188 @@
+"""Whether a worker's simulator is the script's: each object is compared with its twin, which is built of the spec.
+
+Called by `submit.simulator`. TVB's declared attributes cross to a worker; what else a script puts on an object would
+be dropped without a word, so it is refused here. A part that has been configured, or was used in a run, is compared
+with a twin that is configured too: what TVB itself computes differs in nothing.
+"""
+
+import dis
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from models.errors import SpecError
+from models.introspect import NOT_PARAMETERS
+
+#: What TVB notes about an object, and never computes with.
+_NOTES = NOT_PARAMETERS | {"title", "tags", "log"}
+#: Of a simulator: TVB 2.10 reads its speed from the connectivity; `submit.simulator` looks after the monitors.
+_ELSEWHERE = {"conduction_speed", "monitors"}
+#: What TVB makes anew whenever it configures or runs a simulator, so that it does not matter what was there before.
+_OF_A_RUN = {
+    "Simulator": _ELSEWHERE | {
+        "calls", "current_step", "current_state", "history", "_runtime", "_storage_requirement",
+        "_memory_requirement_guess", "_memory_requirement_census",
+    },
+    "Kuramoto": {"derivative"},
+    "Coupling": {"_cached_lri", "_cached_nzr"},
+    "Integrator": {"_ode", "dX"},
+    "Monitor": {"_stock", "_interim_stock"},
+    "SpatioTemporalPattern": {"time", "space", "_temporal_pattern", "_spatial_pattern"},
+    "Noise": {"noise_seed", "dt", "_h", "_eta", "_E", "_sqrt_1_E2", "_dt_sqrt_lambda"},
+}  # fmt: skip
+
+#: In the names of methods that prepare an object for a run.
+_PREPARING = ("__init__", "config", "update_derived_parameters")
+
+#: An attribute's path, its object, its name, and what the original has.
+Difference = tuple[str, Any, str, Any]
+_ABSENT = object()
+
+
+def refuse_differences(pairs: Sequence[tuple[str, Any, Any]], configure: Callable[[], Any]) -> None:
+    """Return when each twin does what its original does.
+
+    Parameters
+    ----------
+    pairs : an object's name for messages, such as `model`, empty for the simulator; the object; its twin
+    configure : configures the twins; called only where it may explain a difference
+
+    Raises
+    ------
+    SpecError
+        Something of the original is not in the twin.
+    """
+    found = _by_path(pairs)
+    if not found:
+        return
+    try:
+        configure()
+    except Exception:
+        left = found  # TVB refuses the simulator as it is: the reason may well be what was found.
+    else:
+        left = {path: difference for path, difference in _by_path(pairs).items() if path in found}
+    for difference in left.values():
+        raise _refusal(*difference)
+
+
+def _by_path(pairs: Sequence[tuple[str, Any, Any]]) -> dict[str, Difference]:
+    return {difference[0]: difference for pair in pairs for difference in _differences(*pair)}
+
+
+def _differences(path: str, one: Any, other: Any) -> Iterator[Difference]:
+    """Every attribute that differs."""
+    seen: set[int] = set()
+
+    def walk(path: str, one: Any, other: Any) -> Iterator[Difference]:
+        if id(one) in seen:
+            return
+        seen.add(id(one))
+        if type(one) is not type(other):
+            yield path, one, "", one
+            return
+        passed = _passed_over(one)
+        for name in vars(one):
+            if name in passed:
+                continue
+            value, made = _get(one, name), _get(other, name)
+            if value is None and name in type(one).declarative_attrs:
+                continue  # A reference that the simulation's own parts fill.
+            below = f"{path}.{name}" if path else name
+            if is_object(value) and is_object(made):
+                yield from walk(below, value, made)
+            elif _are_objects(value) and _are_objects(made) and len(value) == len(made):
+                for index, pair in enumerate(zip(value, made, strict=True)):
+                    yield from walk(f"{below}[{index}]", *pair)
+            elif not is_equal(value, made):
+                yield f"{path or 'simulator'}.{name}", one, name, value
+
+    yield from walk(path, one, other)
+
+
+def _get(instance: Any, name: str) -> Any:
+    try:
+        return getattr(instance, name, _ABSENT)
+    except AttributeError:
+        return _ABSENT
+
+
+def is_object(value: Any) -> bool:
+    """Whether it is one of TVB's, with declared attributes."""
+    return hasattr(type(value), "declarative_attrs")
+
+
+def _are_objects(values: Any) -> bool:
+    return isinstance(values, list | tuple) and bool(values) and all(map(is_object, values))
+
+
+def _passed_over(instance: Any) -> set[str]:
+    names = set(_NOTES)
+    for cls in type(instance).__mro__:
+        names |= _OF_A_RUN.get(cls.__name__, set()) if cls.__module__.startswith("tvb.") else _kept_by_methods(cls)
+    return names
+
+
+def _kept_by_methods(cls: type) -> set[str]:
+    """What an own class keeps while it runs: attributes that its methods set, but those that only prepare it."""
+    names: set[str] = set()
+    for name, method in vars(cls).items():
+        if isinstance(method, types.FunctionType) and not any(word in name for word in _PREPARING):
+            names |= {step.argval for step in dis.get_instructions(method) if step.opname == "STORE_ATTR"}
+    return names
+
+
+def is_equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same, NaN being equal to NaN; methods when they run the same code."""
+    if one is other:
+        return True
+    if isinstance(one, types.MethodType | types.FunctionType):
+        return type(one) is type(other) and _code(one) == _code(other)
+    if isinstance(one, np.ndarray | np.generic) or isinstance(other, np.ndarray | np.generic):
+        return _is_equal_array(np.asarray(one), np.asarray(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_equal, one, other))
+    if hasattr(one, "tocsr") and hasattr(other, "tocsr"):
+        return one.shape == other.shape and not (one != other).nnz
+    try:
+        return bool(one == other) or bool(one != one and other != other)
+    except Exception:
+        return False
+
+
+def _is_equal_array(one: Any, other: Any) -> bool:
+    if one.shape != other.shape:
+        return False
+    is_number = one.dtype.kind in "fc" and other.dtype.kind in "fc"
+    return bool(np.array_equal(one, other, equal_nan=is_number))
+
+
+def _code(function: Any) -> tuple[Any, ...]:
+    plain = getattr(function, "__func__", function)
+    return plain.__code__, plain.__defaults__, plain.__closure__
+
+
+def _refusal(path: str, owner: Any, name: str, value: Any) -> SpecError:
+    kind = type(owner).__name__
+    if not name:
+        return SpecError(path, f"a {kind}", "a class that a spec can name", "use TVB's own")
+    own = "write it into a class in a module of your own, and name the module in TVB_BATCH_MODULES"
+    if callable(value):
+        return SpecError(path, f"a method that was replaced on this {kind}", "the method of its class", own)
+    shown = _shown(value)
+    if not hasattr(type(owner), name):
+        found = f"{shown}, which {kind} does not declare"
+        hint = f"a worker would not have it: remove it, or declare it (an Attr, NArray or Float) and {own}"
+        return SpecError(path, found, "attributes that TVB declares", hint)
+    hint = f"a worker would not have it: leave it to TVB, or {own}"
+    return SpecError(path, f"{shown}, set on this {kind}", "what TVB gives it", hint)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 6:
+        return f"an array of shape {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
