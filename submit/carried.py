@@ -87,7 +87,7 @@ def _differences(path: str, one: Any, other: Any) -> Iterator[Difference]:
             if name in passed:
                 continue
             value, made = _get(one, name), _get(other, name)
-            if value is None and name in type(one).declarative_attrs:
+            if (value is None or value is _ABSENT) and name in type(one).declarative_attrs:
                 continue  # A reference that the simulation's own parts fill.
             below = f"{path}.{name}" if path else name
             if is_object(value) and is_object(made):
