@@ -171,7 +171,7 @@ _RULES: dict[str, Callable[[Contents], list[str]]] = {
 def _row(labels: Any, name: str) -> None:
     if labels.ndim != 1:
         raise UnreadableError(f"{name}: {_shape_of(labels)} labels", "labels in one row")
-    odd = next((str(label) for label in labels if not str(label).isprintable()), None)
+    odd = next((str(label) for label in labels if not as_meant(str(label)).isprintable()), None)
     if odd is not None:
         raise UnreadableError(f"{name}: label {odd!r} holds what is no letter", "labels that can be shown", "rename it")
 

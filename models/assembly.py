@@ -97,6 +97,8 @@ def _fill(simulator: Any) -> None:
             fill_references(part, own)
     if cortex is not None:
         _check_mapping(cortex.region_mapping_data, simulator.connectivity)
+        # Its counts are what `coupling_strength` is compared with, and what the file of the surface tells.
+        cortex.surface.configure()
 
 
 def _check_mapping(mapping: Any, connectivity: Any) -> None:

@@ -29,6 +29,12 @@ _OF_A_RUN = {
     "Coupling": {"_cached_lri", "_cached_nzr"},
     "Integrator": {"_ode", "dX"},
     "Monitor": {"_stock", "_interim_stock"},
+    # Of its vertices and triangles, when somebody asks for it.
+    "Surface": {
+        "_vertex_neighbours", "_vertex_triangles", "_triangle_centres", "_triangle_angles", "_triangle_areas", "_edges",
+        "_number_of_edges", "_edge_lengths", "_edge_triangles",
+    },
+    "LocalConnectivity": {"matrix_gdist"},
     "SpatioTemporalPattern": {"time", "space", "_temporal_pattern", "_spatial_pattern"},
     "Noise": {"noise_seed", "dt", "_h", "_eta", "_E", "_sqrt_1_E2", "_dt_sqrt_lambda"},
 }  # fmt: skip

@@ -15,6 +15,7 @@ from tvb_cases import CASES, simulator_of, wanted
 from models.inputs import Inputs
 from models.sweep import SweepSpec
 from submit.simulator import describe_simulator
+from submit.streams import Seeds
 from worker.run import run_job
 from worker.simulator import build_simulator
 
@@ -46,7 +47,7 @@ def test_a_file_holds_what_the_script_computes(settings, catalogue, case, record
     simulator = simulator_of(case)
     np.random.seed(42)  # noqa: NPY002 - as a script does
     simulator.configure()
-    spec = describe_simulator(simulator, Inputs(settings.storage), seed=_seed(simulator))
+    spec = describe_simulator(simulator, Inputs(settings.storage), Seeds(given=_seed(simulator)))
 
     records = written(settings, catalogue, spec, "case")
 
@@ -78,6 +79,7 @@ DERIVED = "monitor Bold MixtureOfGammas"
 def test_a_simulator_is_described_alike_before_and_after_it_is_configured(settings, case) -> None:
     inputs = Inputs(settings.storage)
     simulator = simulator_of(case)
+    np.random.seed(42)  # noqa: NPY002 - as a script does
 
     before = describe_simulator(simulator, inputs)
     simulator.configure()
@@ -89,7 +91,9 @@ def test_a_simulator_is_described_alike_before_and_after_it_is_configured(settin
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow and case.name != DERIVED], ids=str)
 def test_a_simulator_that_was_rebuilt_is_the_one_that_was_described(settings, case) -> None:
     inputs = Inputs(settings.storage)
-    spec = describe_simulator(simulator_of(case), inputs)
+    simulator = simulator_of(case)
+    np.random.seed(42)  # noqa: NPY002 - as a script does
+    spec = describe_simulator(simulator, inputs)
 
     rebuilt = build_simulator(spec, inputs)
 

@@ -49,9 +49,6 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
     """The Simulator; notes in `parts` what it is made of, by the place in the spec."""
     parts["connectivity"] = _connectivity(spec, inputs)
     simulator = assemble(spec, inputs, parts)
-    if simulator.surface is not None:
-        # Its counts are what `coupling_strength` is compared with, and what the file of the surface tells.
-        simulator.surface.surface.configure()
     if kernels is None:
         return simulator.configure()
     # They need Numba, which takes a second to import.
