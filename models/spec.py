@@ -305,8 +305,12 @@ def complete_part(role: str, value: Any, path: str) -> Section:
     SpecError
         It is none.
     """
+    if role == "connectivity" and isinstance(value, Mapping):
+        speed = value.get("speed")
+        is_one = not isinstance(speed, Mapping | list | tuple) or (not isinstance(speed, Mapping) and len(speed) == 1)
+        value = {name: item for name, item in value.items() if name != "speed" or not is_one}
     section = complete(role, value, path)
-    if role == "connectivity" and len(section.get("speed", ())) == 1:
+    if role == "connectivity" and isinstance(section.get("speed"), list) and len(section["speed"]) == 1:
         del section["speed"]
     if role == "integrator":
         if section["dt"] <= 0:

@@ -57,7 +57,7 @@ class SweepSpec(BaseModel):
     @classmethod
     def _plan(cls, plan: Any, info: ValidationInfo) -> Any:
         base = info.data.get("base")
-        return _with_whole_sections(normalize(plan, base.canonical())) if base else plan
+        return _with_whole_sections(normalize(plan, base.canonical()), base.conduction_speed) if base else plan
 
     @model_validator(mode="after")
     def _points_fit(self) -> "SweepSpec":
@@ -284,8 +284,10 @@ def _short(value: Any) -> Any:
     return label(value) if isinstance(value, list) and len(value) > 1 else value
 
 
-def _with_whole_sections(plan: dict[str, Any]) -> dict[str, Any]:
+def _with_whole_sections(plan: dict[str, Any], speed: float | str) -> dict[str, Any]:
     """The plan with every swept TVB object written out, so that its files are seen."""
+    if not any(name == "conduction_speed" for name, _ in values(plan)):
+        _check_speeds(plan, speed)
     for key in ("grid", "zip"):
         for name, items in plan.get(key, {}).items():
             plan[key][name] = [_whole(name, item, f"sweep.{name}[{index}]") for index, item in enumerate(items)]
@@ -295,6 +297,16 @@ def _with_whole_sections(plan: dict[str, Any]) -> dict[str, Any]:
             for index, row in enumerate(plan["list"])
         ]
     return plan
+
+
+def _check_speeds(plan: Mapping[str, Any], speed: float | str) -> None:
+    """Return when no swept connectivity brings another speed than the simulation's, which would be left out."""
+    for name, value in values(plan):
+        own = value.get("speed") if name == "connectivity" and isinstance(value, Mapping) else None
+        own = own[0] if isinstance(own, list | tuple) and len(own) == 1 else own
+        if isinstance(own, int | float | str) and as_speed(own, "sweep.connectivity.speed") != speed:
+            hint = "sweep conduction_speed together with connectivity, as zip does, with a value for each"
+            raise SpecError("sweep.connectivity.speed", str(own), f"{speed}, the simulation's", hint)
 
 
 def _whole(name: str, value: Any, place: str) -> Any:

@@ -15,7 +15,7 @@ from models.assembly import assemble
 from models.errors import SpecError
 from models.inputs import Inputs
 from models.introspect import role_of
-from models.spec import SimulationSpec, simulation
+from models.spec import SimulationSpec, as_speed, simulation
 from models.traits import build, describe
 from submit.carried import is_object, refuse_differences
 from submit.patches import refuse_patches
@@ -48,7 +48,8 @@ def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = Non
     with _unchanged_global_stream():
         spec, twin = _with_start(simulator, values, inputs, seeds or Seeds())
         pairs = [(f"monitors[{index}]", one, twin.monitors[place]) for place, (index, one) in enumerate(monitors)]
-        refuse_differences([("", simulator, twin), *pairs], twin.configure)
+        # TVB complains of a noise that is configured twice.
+        refuse_differences([("", simulator, twin), *pairs], lambda: is_configured(twin) or twin.configure())
     _warn(simulator, spec, seeds or Seeds())
     return spec
 
@@ -74,6 +75,8 @@ def describe_object(value: Any, path: str, inputs: Inputs) -> Any:
     with _unchanged_global_stream():
         twin = build(role, section, inputs)
         refuse_differences([(path, value, twin)], twin.configure)
+    if role == "connectivity" and value.speed.size == 1:
+        section["speed"] = as_speed(float(value.speed.item()), f"{path}.speed")
     return section
 
 

@@ -489,3 +489,19 @@ def test_a_file_that_is_gone_is_told(configured, tmp_path) -> None:
 
     with pytest.raises(OutputError, match="is the data directory mounted"):
         TimeSeries(tmp_path / "gone.h5").shape  # noqa: B018
+
+
+def test_a_swept_connectivity_with_a_speed_of_its_own_is_not_run_at_another(configured) -> None:
+    from tvb.datatypes.connectivity import Connectivity
+
+    networks = [Connectivity.from_file() for _ in range(3)]
+    for network, speed in zip(networks, (3.0, 30.0, np.inf), strict=True):
+        network.speed = np.array([speed])
+
+    for wrong in networks[1:]:
+        with pytest.raises(SpecError, match=r"sweep\.connectivity\.speed: .*sweep conduction_speed together"):
+            client.submit(small(), grid={"connectivity": [networks[0], wrong]}, name="x")
+
+    together = {"connectivity": networks, "conduction_speed": [3.0, 30.0, np.inf]}
+    jobs = client.submit(small(), zip=together, name="x").jobs()
+    assert [job.parameters["conduction_speed"] for job in jobs] == [3.0, 30.0, "inf"]
