@@ -117,7 +117,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
 
 
 #: A number for the database, where there is one, or the path of a socket.
-_REDIS = re.compile(r"rediss?://[^/?]+(?:/\d*)?(?:\?|$)|redis\+socket:///")
+_REDIS = re.compile(r"rediss?://[^/?]+(?:/\d*)?(?:\?|$)|redis\+socket://(?:[^/?@]*@)?/")
 
 
 def _check_url(url: str) -> None:
