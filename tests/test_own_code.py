@@ -1,6 +1,7 @@
 """A person edits a module of their own between two runs: new results are of the new source, and old ones say so."""
 
 import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -155,11 +156,13 @@ def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(fol
 
 
 def test_what_cannot_be_imported_any_more_is_told_and_goes_on_once_it_can(folder, own, catalogue, start_worker) -> None:
-    start_worker(1, own)
+    worker = start_worker(1, own)
     wait_until(lambda: announced(make_app(own)))
+    os.killpg(worker.pid, signal.SIGSTOP)  # It would run the job before the edit.
     added = catalogue.add_sweep(sweep({"name": "broken", **SPEC}))
     [job] = catalogue.jobs(sweep=added.gid)
     edit(folder / "decay_helper.py", "return 1.0", "return 1.0 +")
+    os.killpg(worker.pid, signal.SIGCONT)
 
     wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.ERROR)
     error = catalogue.find_job(str(job.gid)).error
