@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.table import show
 
-NAMES = ("engine", "sweep", "overhead", "catalogue", "memory", "writing", "startup", "web", "bundle", "looks")
+NAMES = ("engine", "sweep", "overhead", "catalogue", "memory", "writing", "startup", "web", "bundle", "looks", "claims")
 
 
 def main() -> None:

@@ -174,7 +174,8 @@ class Database:
 
     def _read(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
-            with Session(self._engine, expire_on_commit=False) as session:
+            # Ended by a COMMIT: after a ROLLBACK the driver prepares all statements anew, which costs much.
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
 
         return transact(self._engine, transaction)
@@ -229,9 +230,9 @@ def target_of(sweep: UUID | None, job: UUID | None, table: Any = Job) -> ColumnE
     return cast("ColumnElement[bool]", table.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
 
 
-def is_due(moment: datetime | ColumnElement[Any]) -> ColumnElement[bool]:
+def is_due(moment: datetime | ColumnElement[Any], table: Any = Job) -> ColumnElement[bool]:
     """Jobs that wait for nothing any more."""
-    return or_(Job.not_before.is_(None), Job.not_before <= moment)
+    return or_(table.not_before.is_(None), table.not_before <= moment)
 
 
 def may_start() -> ColumnElement[bool]:

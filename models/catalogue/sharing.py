@@ -10,10 +10,9 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from models.catalogue.base import JOB, is_due, may_start
@@ -24,6 +23,8 @@ from models.tables import Job, Sweep
 
 #: For how long a worker process believes that it knows which sweeps have waiting jobs. Seconds.
 KNOWN_FOR = 1.0
+#: How often it looks for the first job of a sweep from the sweep's start on. Seconds.
+FROM_START_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,12 @@ class _Active:
 class Sharing(Working):
     """Publication and claims, in the order that is fair."""
 
-    _active: tuple[float, list[_Active]] = (-KNOWN_FOR, [])
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._active: tuple[float, list[_Active]] = (-KNOWN_FOR, [])
+        #: By a sweep's row, the number of the last job of it that this process claimed; since when.
+        self._lowest: dict[int, int] = {}
+        self._from_start_at = -FROM_START_EVERY
 
     def unpublished(self, limit: int, *, older_than: timedelta | None = None, queue: str = "short") -> list[UUID]:
         """PENDING jobs without a message that may start, of the highest priority first, oldest sweep first.
@@ -103,8 +109,8 @@ class Sharing(Working):
 
         def work(connection: Connection) -> Claim | None:
             fairer = self._fairer(connection, hint, served)
-            claim = None if fairer is None else self._take(connection, fairer, worker, lease)
-            return claim if claim or hint is None else self._take(connection, hint, worker, lease)
+            claim = None if fairer is None else self._take_first(connection, fairer.id, worker, lease)
+            return claim if claim or hint is None else self._take(connection, worker, lease, wanted=hint)
 
         claim = self._write(work, is_taken)
         if claim is not None and hint is not None and hint != claim.gid:
@@ -129,28 +135,43 @@ class Sharing(Working):
             self._active = (time.monotonic(), active)
         return active
 
-    def _fairer(self, connection: Connection, hint: UUID | None, served: Sequence[_Active]) -> UUID | None:
-        """A waiting job of the sweep with the best right to a free process; None when it is the hint's, or has none."""
+    def _take_first(self, connection: Connection, sweep: int, worker: str, lease: timedelta) -> Claim | None:
+        """The first job of a sweep that may start.
+
+        This process looks from its last job of the sweep on, and below when it finds none, and anew every few seconds:
+        PostgreSQL steps over the index entries of all jobs claimed since the last VACUUM, maybe a hundred thousand.
+        """
+        if time.monotonic() - self._from_start_at >= FROM_START_EVERY:
+            self._from_start_at, self._lowest = time.monotonic(), {}
+        for lowest in dict.fromkeys((self._lowest.get(sweep, 0), 0)):
+            if claim := self._take(connection, worker, lease, sweep=sweep, lowest=lowest):
+                self._lowest[sweep] = claim.number
+                return claim
+        return None
+
+    def _fairer(self, connection: Connection, hint: UUID | None, served: Sequence[_Active]) -> _Active | None:
+        """The sweep with the best right to a free process; None when it is the hint's, or there is none."""
         if len(served) <= (hint is not None):
             return None
-        first = _first(connection, served) if len(served) > 1 else served[0]
-        if hint is not None and connection.scalar(SWEEP_OF, {"wanted": hint}) == first.id:
-            return None
-        found: UUID | None = connection.scalar(self._statements.next, {"sweep": first.id, **self._times()})
-        return found
+        first = self._first(connection, served)
+        is_hinted = hint is not None and connection.scalar(SWEEP_OF, {"wanted": hint}) == first.id
+        return None if is_hinted else first
 
-
-def _wants_message(moment: datetime, older_than: timedelta | None) -> ColumnElement[bool]:
-    """Jobs that were never published, or longer ago than this."""
-    return Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
-
-
-def _first(connection: Connection, served: Sequence[_Active]) -> _Active:
-    running: dict[int, int] = dict(connection.execute(RUNNING).all())
-    return min(served, key=lambda sweep: (-sweep.priority, running.get(sweep.id, 0), sweep.id))
+    def _first(self, connection: Connection, served: Sequence[_Active]) -> _Active:
+        """Of the highest priority, and of these the one with the fewest running jobs."""
+        most = max(sweep.priority for sweep in served)
+        equal = [sweep for sweep in served if sweep.priority == most]
+        if len(equal) == 1:
+            return equal[0]
+        running: dict[int, int] = dict(connection.execute(RUNNING).all())
+        return min(equal, key=lambda sweep: (running.get(sweep.id, 0), sweep.id))
 
 
 def _active(session: Session) -> list[_Active]:
-    has_waiting: Any = exists().where(Job.sweep_id == Sweep.id, Job.status == Status.PENDING)
-    query = select(Sweep.id, Sweep.priority, Sweep.queue).where(Sweep.is_paused.is_(False), has_waiting)
+    waiting = select(Job.number).where(Job.sweep_id == Sweep.id, Job.status == Status.PENDING)
+    # The last one: before the first are the index entries of jobs that were claimed, see `_take_first`.
+    last = waiting.order_by(Job.number.desc()).limit(1).scalar_subquery()
+    query = select(Sweep.id, Sweep.gid, Sweep.priority, Sweep.queue).where(
+        Sweep.is_paused.is_(False), last.is_not(None)
+    )
     return [_Active(*row) for row in session.execute(query.order_by(Sweep.priority.desc(), Sweep.id))]

@@ -8,40 +8,68 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, DateTime, Interval, Table, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Column,
+    ColumnElement,
+    DateTime,
+    Float,
+    Interval,
+    String,
+    Table,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    true,
+    update,
+)
 
 from models.catalogue.base import JOB, is_due, may_start
 from models.status import Status
 from models.tables import JobMetric, Output, Sweep
 
 _SWEEP = cast("Table", Sweep.__table__)
+_OUTPUT = cast("Table", Output.__table__)
+_METRIC = cast("Table", JobMetric.__table__)
+
+
+def _is(status: Status, table: Any = JOB.c) -> ColumnElement[bool]:
+    """Jobs in this state; written out, so that PostgreSQL plans a statement once for all its values.
+
+    Not where a job is named: PostgreSQL might look for it among all jobs in this state.
+    """
+    return cast("ColumnElement[bool]", table.status == literal_column(f"'{status}'"))
+
 
 #: Who holds a running job.
 _HELD = (JOB.c.id == bindparam("held"), JOB.c.claim_token == bindparam("token"), JOB.c.status == Status.STARTED)
 
 #: What a claim tells of its row.
 _TOLD = (
-    *(JOB.c.id, JOB.c.number, JOB.c.attempt, JOB.c.saved_attempt, JOB.c.seed, JOB.c.parameters),
+    *(JOB.c.id, JOB.c.gid, JOB.c.number, JOB.c.attempt, JOB.c.saved_attempt, JOB.c.seed, JOB.c.parameters),
     select(_SWEEP.c.gid).where(_SWEEP.c.id == JOB.c.sweep_id).correlate(JOB).scalar_subquery().label("sweep"),
 )
 #: The same of a job that was just claimed, where `take` cannot tell it.
-CLAIMED = select(*_TOLD).where(JOB.c.gid == bindparam("wanted"))
+CLAIMED = select(*_TOLD).where(_is(Status.STARTED), JOB.c.claim_token == bindparam("token"))
 #: The same of the job that a process runs.
-HELD_BY = select(*_TOLD, JOB.c.gid, JOB.c.claim_token, JOB.c.cancel_requested, JOB.c.progress).where(
-    JOB.c.status == Status.STARTED, JOB.c.worker == bindparam("worker")
+HELD_BY = select(*_TOLD, JOB.c.claim_token, JOB.c.cancel_requested, JOB.c.progress).where(
+    _is(Status.STARTED), JOB.c.worker == bindparam("worker")
 )
 #: What the jobs of a sweep share.
 SHARED = select(_SWEEP.c.size, _SWEEP.c.base, _SWEEP.c.sources).where(_SWEEP.c.gid == bindparam("wanted"))
 #: Whether a person wants a running job canceled.
 CANCEL_REQUESTED = select(JOB.c.cancel_requested).where(JOB.c.id == bindparam("held"))
 
-ADD_OUTPUTS = insert(cast("Table", Output.__table__))
-ADD_METRICS = insert(cast("Table", JobMetric.__table__))
+ADD_OUTPUTS = insert(_OUTPUT)
+ADD_METRICS = insert(_METRIC)
 
 #: The sweep of a job.
 SWEEP_OF = select(JOB.c.sweep_id).where(JOB.c.gid == bindparam("wanted"))
 #: How many jobs of each sweep run.
-RUNNING = select(JOB.c.sweep_id, func.count()).where(JOB.c.status == Status.STARTED).group_by(JOB.c.sweep_id)
+RUNNING = select(JOB.c.sweep_id, func.count()).where(_is(Status.STARTED)).group_by(JOB.c.sweep_id)
 #: A waiting job wants a message.
 UNPUBLISH = (
     update(JOB).where(JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING).values(published_at=None)
@@ -52,14 +80,14 @@ UNPUBLISH = (
 class Statements:
     """Those that look at the clock."""
 
-    #: PENDING to STARTED; tells of its row where the database has RETURNING.
+    #: A job that is named, PENDING to STARTED; tells of its row where the database has RETURNING.
     take: Any
+    #: The same of the first job of a sweep that may start, and that nobody else is taking.
+    take_first: Any
     #: STARTED to STARTED, with a later lease.
     hold: Any
-    #: STARTED to FINISHED.
+    #: STARTED to FINISHED; on a server with the rows of its files and metrics.
     finish: Any
-    #: The first job of a sweep that may start, and that nobody else is taking.
-    next: Any
 
 
 @cache
@@ -77,16 +105,14 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
     if not is_sqlite:
         moment = due = func.clock_timestamp(type_=DateTime(timezone=True))
         until = moment + bindparam("lease", type_=Interval())
-    take = (
-        update(JOB)
-        .where(JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING, is_due(due), may_start())
-        .values(
-            status=Status.STARTED, attempt=JOB.c.attempt + 1, claim_token=bindparam("token"),
-            worker=bindparam("worker"), started_at=moment, not_before=None, finished_at=None, lease_until=until,
-            progress=0.0, error=None, error_type=None,
-        )
+    started = update(JOB).values(
+        status=Status.STARTED, attempt=JOB.c.attempt + 1, claim_token=bindparam("token"), worker=bindparam("worker"),
+        started_at=moment, not_before=None, finished_at=None, lease_until=until, progress=0.0, error=None,
+        error_type=None,
     )  # fmt: skip
-    finish = (
+    started = started.returning(*_TOLD) if has_returning else started
+    named = (JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING, is_due(due), may_start())
+    finished = (
         update(JOB)
         .where(*_HELD)
         .values(
@@ -95,10 +121,49 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
             lease_until=None, cancel_requested=False,
         )
     )  # fmt: skip
-    waiting = select(JOB.c.gid).where(JOB.c.sweep_id == bindparam("sweep"), JOB.c.status == Status.PENDING, is_due(due))
     return Statements(
-        take=take.returning(*_TOLD) if has_returning else take,
+        take=started.where(*named),
+        take_first=started.where(JOB.c.id == _first(due)),
         hold=update(JOB).where(*_HELD).values(progress=bindparam("progress"), lease_until=until),
-        finish=finish,
-        next=waiting.order_by(JOB.c.number).limit(1).with_for_update(skip_locked=True),
+        finish=finished if is_sqlite else _with_files(finished),
+    )
+
+
+def _first(due: ColumnElement[Any]) -> Any:
+    """The first waiting job of a sweep; locked, where others could take it meanwhile."""
+    job = JOB.alias("waiting")
+    # Asked once, not of each job: joined to the sweeps PostgreSQL expects one row, and so sorts all waiting jobs.
+    started = select(_SWEEP.c.id).where(_SWEEP.c.id == bindparam("sweep"), _SWEEP.c.is_paused.is_(False))
+    place = (
+        job.c.sweep_id == started.scalar_subquery(),
+        _is(Status.PENDING, job.c),
+        job.c.number >= bindparam("lowest"),
+    )
+    waiting = select(job.c.id).where(*place, is_due(due, job.c)).order_by(job.c.number)
+    # The limit is written out too: of an unknown one PostgreSQL expects many rows, and plans anew each time.
+    return waiting.limit(literal_column("1")).with_for_update(skip_locked=True, of=job).scalar_subquery()
+
+
+def _with_files(finished: Any) -> Any:
+    """The same change with all that comes with it, and how many rows it hit: a server is asked once, not many times.
+
+    `outputs` is a list of rows of the table, as JSON has them; `names` and `numbers` are those of the metrics.
+    """
+    done = finished.returning(JOB.c.id).cte("done")
+    columns = [column for column in _OUTPUT.c if column.name not in ("id", "job_id")]
+    rows = func.json_to_recordset(bindparam("outputs", type_=JSON)).table_valued(
+        *(Column(column.name, column.type) for column in columns), name="given"
+    )
+    given = rows.render_derived(with_types=True)
+    files = select(done.c.id, *given.c).select_from(done.join(given, true()))
+    values = (bindparam("names", type_=ARRAY(String)), bindparam("numbers", type_=ARRAY(Float(53))))
+    measured = func.unnest(*values).table_valued("name", "number", name="measured").render_derived()
+    metrics = select(done.c.id, measured.c.name, measured.c.number).select_from(done.join(measured, true()))
+    return (
+        select(func.count())
+        .select_from(done)
+        .add_cte(
+            insert(_OUTPUT).from_select(["job_id", *(column.name for column in columns)], files).cte("files"),
+            insert(_METRIC).from_select(["job_id", "name", "number"], metrics).cte("metrics"),
+        )
     )

@@ -123,23 +123,23 @@ class Working(Database):
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
         """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
-        return self._write(lambda connection: self._take(connection, gid, worker, lease), is_taken)
+        return self._write(lambda connection: self._take(connection, worker, lease, wanted=gid), is_taken)
 
-    def _take(self, connection: Connection, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
+    def _take(self, connection: Connection, worker: str, lease: timedelta, **which: Any) -> Claim | None:
+        """The job that is `wanted`, by its gid, or the first of a `sweep`, by its row's id."""
         token = uuid4()
-        values = {"wanted": gid, "token": token, "worker": worker, **self._times(lease)}
-        taken = connection.execute(self._statements.take, values)
+        values = {**which, "token": token, "worker": worker, **self._times(lease)}
+        statement = self._statements.take if "wanted" in which else self._statements.take_first
+        taken = connection.execute(statement, values)
         if taken.returns_rows:
             job = taken.one_or_none()
         else:
-            job = connection.execute(CLAIMED, {"wanted": gid}).one() if taken.rowcount else None
-        if job is None:
-            return None
-        return self._claim_of(connection, job, gid, token)
+            job = connection.execute(CLAIMED, {"token": token}).one() if taken.rowcount else None
+        return None if job is None else self._claim_of(connection, job, token)
 
-    def _claim_of(self, connection: Connection, job: Any, gid: UUID, token: UUID) -> Claim:
+    def _claim_of(self, connection: Connection, job: Any, token: UUID) -> Claim:
         shared, parameters = self._shared_by(connection, job.sweep), {**job.parameters, "seed": job.seed}
-        return Claim(gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
+        return Claim(job.gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
 
     def held(self, worker: str) -> Held | None:
         """What a worker's process holds, by its name in the row; None when it holds no job."""
@@ -148,7 +148,7 @@ class Working(Database):
             job = session.execute(HELD_BY, {"worker": worker}).first()
             if job is None:
                 return None
-            claim = self._claim_of(session.connection(), job, job.gid, job.claim_token)
+            claim = self._claim_of(session.connection(), job, job.claim_token)
             return Held(claim, job.cancel_requested, job.progress)
 
         return self._read(work)
@@ -195,16 +195,26 @@ class Working(Database):
 
         def work(connection: Connection) -> None:
             values = {"held": claim.id, "token": claim.token, **said, **self._times()}
-            if not connection.execute(self._statements.finish, values).rowcount:
-                if _is_finished(connection, claim, outputs):
-                    return
+            if not self._finish(connection, values, rows, metrics) and not _is_finished(connection, claim, outputs):
                 raise _lost(claim)
-            if rows:
-                connection.execute(ADD_OUTPUTS, rows)
-            if metrics:
-                connection.execute(ADD_METRICS, metrics)
 
         self._write(work)
+
+    def _finish(
+        self, connection: Connection, values: Mapping[str, Any], rows: Sequence[Any], metrics: Sequence[Any]
+    ) -> bool:
+        """Change the row and add those that come with it, or nothing; gives which."""
+        if not self._is_sqlite:
+            names, numbers = [one["name"] for one in metrics], [one["number"] for one in metrics]
+            given = {"outputs": [{**row, "gid": str(row["gid"])} for row in rows], "names": names, "numbers": numbers}
+            return bool(connection.scalar(self._statements.finish, {**values, **given}))
+        if not connection.execute(self._statements.finish, values).rowcount:
+            return False
+        if rows:
+            connection.execute(ADD_OUTPUTS, rows)
+        if metrics:
+            connection.execute(ADD_METRICS, metrics)
+        return True
 
     def has_finished(self, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
         """Whether `finish` has succeeded, whatever it said; waits for a server that is still at it."""
