@@ -629,6 +629,30 @@ def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
     assert sum(job.published_at is None for job in waiting) == 3
 
 
+@pytest.mark.parametrize("end_each", [False, True])
+def test_a_small_sweep_has_its_turn_where_more_large_ones_than_processes_wait(url, catalogue, end_each) -> None:
+    couplings = ("Linear", "Scaling", "Sigmoidal", "HyperbolicTangent")
+    for name in couplings:
+        add(catalogue, 60, name=name, coupling=name)
+    small = add(catalogue, 2, name="small", coupling="Difference")
+    processes = [Catalogue.open(url) for _ in range(2)]
+    running: list = [claim_next(process, None) for process in processes]
+
+    for turn in range(120):
+        if not catalogue.count(sweep=small.gid, status=Status.PENDING):
+            break
+        which = turn % 2
+        catalogue.finish(running[which], [], engine="e", versions={})
+        if end_each:
+            processes[which].dispose()
+            processes[which] = Catalogue.open(url)
+        running[which] = claim_next(processes[which], None)
+    for process in processes:
+        process.dispose()
+
+    assert catalogue.counts(small.gid).get(Status.PENDING, 0) == 0
+
+
 def test_without_a_message_any_waiting_job_is_claimed_fairly_and_once(catalogue) -> None:
     large, small = add(catalogue, 5, name="large"), add(catalogue, 2, name="small", coupling="Difference")
 

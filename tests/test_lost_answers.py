@@ -153,6 +153,12 @@ def undisturbed(tmp_path_factory) -> Callable[[str], tuple[Any, Any]]:
     return run
 
 
+@pytest.fixture(autouse=True)
+def _oldest_first(monkeypatch) -> None:
+    """Of two sweeps with the same right to a process, a claim takes the older one."""
+    monkeypatch.setattr("models.catalogue.sharing.random.random", lambda: 0.0)
+
+
 @pytest.fixture
 def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:  # noqa: F811
     directory = Path(postgres_server.rpartition("host=")[2])

@@ -6,6 +6,7 @@ ten jobs does not wait for one of ten thousand whose messages were sent before. 
 the next without a message.
 """
 
+import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class _Active:
     """A sweep with waiting jobs that may start."""
 
     id: int
+    gid: UUID
     priority: int
     queue: str
 
@@ -45,6 +47,8 @@ class Sharing(Working):
         #: By a sweep's row, the number of the last job of it that this process claimed; since when.
         self._lowest: dict[int, int] = {}
         self._from_start_at = -FROM_START_EVERY
+        #: When this process last started a job of a sweep, by `time.monotonic`.
+        self._served_at: dict[UUID, float] = {}
 
     def unpublished(self, limit: int, *, older_than: timedelta | None = None, queue: str = "short") -> list[UUID]:
         """PENDING jobs without a message that may start, of the highest priority first, oldest sweep first.
@@ -113,6 +117,8 @@ class Sharing(Working):
             return claim if claim or hint is None else self._take(connection, worker, lease, wanted=hint)
 
         claim = self._write(work, is_taken)
+        if claim is not None:
+            self._served_at[claim.sweep] = time.monotonic()
         if claim is not None and hint is not None and hint != claim.gid:
             # The message is spent on another job: this one needs a new one.
             self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": hint}))
@@ -133,6 +139,7 @@ class Sharing(Working):
         if time.monotonic() - asked >= KNOWN_FOR:
             active = self._read(_active)
             self._active = (time.monotonic(), active)
+            self._served_at = {one.gid: self._served_at[one.gid] for one in active if one.gid in self._served_at}
         return active
 
     def _take_first(self, connection: Connection, sweep: int, worker: str, lease: timedelta) -> Claim | None:
@@ -158,13 +165,26 @@ class Sharing(Working):
         return None if is_hinted else first
 
     def _first(self, connection: Connection, served: Sequence[_Active]) -> _Active:
-        """Of the highest priority, and of these the one with the fewest running jobs."""
+        """Of the highest priority, and of these the one with the fewest running jobs.
+
+        Where several have as few, each has its turn: it is the one that this process has not served for the longest
+        time. Any one of those that it never served, or a sweep could wait for ever where processes end after each job.
+        """
         most = max(sweep.priority for sweep in served)
         equal = [sweep for sweep in served if sweep.priority == most]
         if len(equal) == 1:
             return equal[0]
         running: dict[int, int] = dict(connection.execute(RUNNING).all())
-        return min(equal, key=lambda sweep: (running.get(sweep.id, 0), sweep.id))
+
+        def place(sweep: _Active) -> tuple[int, float, float]:
+            return running.get(sweep.id, 0), self._served_at.get(sweep.gid, 0.0), random.random()  # noqa: S311
+
+        return min(equal, key=place)
+
+
+def _wants_message(moment: datetime, older_than: timedelta | None) -> ColumnElement[bool]:
+    """Jobs that were never published, or longer ago than this."""
+    return Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
 
 
 def _active(session: Session) -> list[_Active]:
