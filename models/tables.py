@@ -104,6 +104,14 @@ class Job(Base):
             sqlite_where=text("source_id IS NOT NULL"),
             postgresql_where=text("source_id IS NOT NULL"),
         ),
+        # A claim looks for the first waiting job here: a job leaves the index for good as it starts.
+        Index(
+            "ix_job_waiting",
+            "sweep_id",
+            "number",
+            sqlite_where=text("status = 'PENDING'"),
+            postgresql_where=text("status = 'PENDING'"),
+        ),
         # Jobs that wait again after a fault: few, and asked for by every view of a running sweep.
         Index(
             "ix_job_waiting_again",

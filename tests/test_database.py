@@ -12,7 +12,7 @@ from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
 from models import database
 from models.catalogue import Catalogue
-from models.database import alembic_config, connect
+from models.database import HEAD, alembic_config, connect
 from models.errors import CatalogueError, DatabaseRevisionError
 from models.settings import load_settings
 from models.tables import Base
@@ -65,7 +65,7 @@ def test_the_migrations_can_be_taken_back(url) -> None:
 
 
 def test_an_empty_database_says_how_to_make_the_tables(url) -> None:
-    with pytest.raises(DatabaseRevisionError, match="revision none, expected 0002; run `tvb-batch db upgrade`"):
+    with pytest.raises(DatabaseRevisionError, match=f"revision none, expected {HEAD}; run `tvb-batch db upgrade`"):
         Catalogue.open(url)
 
 

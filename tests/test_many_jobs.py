@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -115,3 +116,27 @@ def _library() -> dict[str, str]:
     from importlib.metadata import version
 
     return {"tvb-library": version("tvb-library")}
+
+
+def test_a_claim_reads_waiting_jobs_in_the_order_of_an_index(catalogue) -> None:  # noqa: F811
+    add(catalogue, 2_000)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection, _cursor, statement, parameters, *_rest) -> None:
+        asked.append((statement, parameters))
+
+    is_sqlite = catalogue._engine.dialect.name == "sqlite"
+    with catalogue._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    event.listen(catalogue._engine, "before_cursor_execute", note)
+    assert catalogue.claim_fairly(None, "w", LEASE) is not None
+    event.remove(catalogue._engine, "before_cursor_execute", note)
+
+    [claim] = [one for one in asked if one[0].startswith("UPDATE job")]
+    with catalogue._engine.connect() as connection:
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        plan = [str(step[-1]) for step in connection.exec_driver_sql(f"{explain} {claim[0]}", claim[1])]
+    index = "waiting USING INDEX" if is_sqlite else "using ix_job_waiting on job waiting"
+    assert any(index in step for step in plan), plan
+    # All waiting jobs are read where they are sorted.
+    assert not [step for step in plan if "Sort" in step or "TEMP B-TREE" in step], plan

@@ -1,9 +1,11 @@
 """What an older catalogue holds survives the upgrade to this program's revision, on both databases."""
 
+import warnings
+from datetime import timedelta
 from uuid import uuid4
 
 from alembic import command
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from test_catalogue import postgres_server, url  # noqa: F401 - fixtures
 
 from models.catalogue import Catalogue
@@ -40,3 +42,36 @@ def test_what_the_first_revision_held_is_there_after_the_upgrade_and_the_downgra
     with engine.connect() as connection:
         assert connection.execute(text("SELECT path FROM output")).scalars().all() == ["a.h5"]
     engine.dispose()
+
+
+def has_index(engine) -> bool:
+    with warnings.catch_warnings():
+        # Of an index of expressions, which SQLAlchemy does not list on SQLite.
+        warnings.simplefilter("ignore")
+        return "ix_job_waiting" in {index["name"] for index in inspect(engine).get_indexes("job")}
+
+
+def test_jobs_of_the_second_revision_wait_on_after_the_upgrade_and_the_downgrade(url) -> None:  # noqa: F811
+    engine = connect(url)
+    command.upgrade(alembic_config(engine), "0002")
+    with engine.execution_options(writes=True).begin() as connection:
+        for statement in FIRST_ROWS[:2]:
+            connection.exec_driver_sql(statement.format(gid=uuid4().hex).replace("'FINISHED', 1", "'PENDING', 0"))
+
+    catalogue = Catalogue.open(url, create=True)
+    [job] = catalogue.jobs()
+    assert has_index(engine)
+    catalogue.dispose()
+
+    command.downgrade(alembic_config(engine), "0002")
+    assert not has_index(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT status FROM job")).scalars().all() == ["PENDING"]
+    command.upgrade(alembic_config(engine), "0003")
+    engine.dispose()
+
+    catalogue = Catalogue.open(url)
+    claim = catalogue.claim_fairly(None, "w", timedelta(seconds=60))
+    assert claim is not None
+    assert claim.gid == job.gid
+    catalogue.dispose()
