@@ -4,9 +4,9 @@
 VENV ?= .venv
 PYTEST_ARGS ?=
 # A run end to end and TVB's own bits; web, security, catalogue, spec, plots.
-LOWEST := tests/test_spec.py tests/test_catalogue.py tests/test_web.py tests/test_hostile.py tests/test_cli.py \
-    tests/test_run.py::test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit \
-    tests/test_system.py::test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process
+LOWEST := tests/unit/spec/test_simulation.py tests/unit/catalogue/test_catalogue.py tests/unit/web/test_web.py tests/faults/test_hostile.py tests/unit/cli/test_cli.py \
+    tests/unit/job/test_run.py::test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit \
+    tests/integration/test_system.py::test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process
 # Tests at once; 0 runs them one after another in one process, as a debugger wants it.
 PYTEST_WORKERS ?= auto
 
@@ -42,7 +42,7 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 	$(BIN)/tvb-batch run examples/jansen_rit.yaml
 	$(BIN)/tvb-batch run examples/sweep.yaml
 
-test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/test_spec.py -x" narrows the tests.
+test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/unit/spec/test_simulation.py -x" narrows the tests.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-lowest:  ## Run a short set of tests with the lowest versions that pyproject.toml allows; needs uv.

@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.table import MEMORY, TIME, Row, show, timed
-from models.catalogue import Catalogue
-from models.settings import Settings, load_settings
-from models.spec import simulation
-from models.sweep import sweep_spec
-from submit.bundle import Wanted, make_bundles
-from worker.run import run_job
-from worker.tasks import import_tvb
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.spec.sweep import sweep_spec
+from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.tasks import import_tvb
 
 _BASE = {
     "simulation_length": 100.0,

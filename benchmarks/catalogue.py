@@ -19,11 +19,11 @@ from sqlalchemy import text
 
 from benchmarks.postgres import Postgres, binaries
 from benchmarks.table import FASTER, TIME, TURNS, Row, in_turns, show, timed
-from models.catalogue import Catalogue
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from models.tables import Job, Sweep
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
 
 #: Jobs of the submissions.
 SIZES = (10_000, 100_000)

@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.table import FASTER, TURNS, TVB, Row, number, show
-from models.catalogue import Catalogue
-from models.components import components
-from models.inputs import Inputs
-from models.paths import Storage
-from models.settings import load_settings
-from models.spec import simulation
-from models.sweep import SweepSpec
-from worker.engines import choose, reference
-from worker.run import run_job
-from worker.simulator import build_simulator
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.components import components
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import choose, reference
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.job.simulator import build_simulator
 
 #: Steps of a case, of one of many regions, of a surface, and of a whole job.
 STEPS, FEW_STEPS, SURFACE_STEPS, JOB_STEPS = 1_500, 500, 400, 16_000

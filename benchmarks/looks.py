@@ -24,11 +24,11 @@ from sqlalchemy import event, text
 from benchmarks.catalogue import fill, submit
 from benchmarks.postgres import Postgres, binaries, processor_time
 from benchmarks.table import MANY, TIME, Row
-from models.catalogue import Catalogue
-from models.queue import QUEUES, WINDOW, make_app
-from models.settings import Settings, load_settings
-from submit.local import private_redis
-from worker.reconciler import ASK_EVERY, Reconciler
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.queue import QUEUES, WINDOW, make_app
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.submit.operate.local_workers import private_redis
+from tvb_batch.worker.reconciler import ASK_EVERY, Reconciler
 
 #: The first is the baseline.
 WORKERS = (5, 50, 1000)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from benchmarks.engine import SEED
 from benchmarks.table import MEMORY, Row, show
-from models.catalogue import Catalogue
-from models.settings import load_settings
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
-from worker.tasks import WorkerState, import_tvb, perform
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.worker.tasks import WorkerState, import_tvb, perform
 
 LENGTHS = ("1", "10", "60")
 

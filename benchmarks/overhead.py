@@ -20,17 +20,17 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-import worker.run
+import tvb_batch.worker.job.run
 from benchmarks.engine import SEED
 from benchmarks.table import FASTER, TIME, TVB, Row, show
-from models.catalogue import Catalogue
-from models.inputs import Inputs
-from models.settings import Settings, load_settings
-from models.spec import simulation
-from models.sweep import SweepSpec
-from worker.engines import Choice, choose
-from worker.engines.reference import Chunk
-from worker.simulator import build_simulator
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import Choice, choose
+from tvb_batch.worker.engines.reference import Chunk
+from tvb_batch.worker.job.simulator import build_simulator
 
 WARM = 20
 
@@ -42,7 +42,7 @@ def time_streams(steps: list[float]) -> None:
         choice = choose(*arguments)
         return dataclasses.replace(choice, stream=partial(_stream, choice.stream, steps))
 
-    vars(worker.run)["choose"] = choose_timed
+    vars(tvb_batch.worker.job.run)["choose"] = choose_timed
 
 
 def _stream(stream: Callable[..., Iterator[Chunk]], steps: list[float], *arguments: Any) -> Iterator[Chunk]:
@@ -62,7 +62,7 @@ def run(catalogue: Catalogue, settings: Settings, gid: UUID) -> tuple[float, flo
     started = time.perf_counter()
     claim = catalogue.claim(gid, "benchmark", timedelta(hours=1))
     assert claim is not None
-    [output] = worker.run.run_job(catalogue, settings, claim)
+    [output] = tvb_batch.worker.job.run.run_job(catalogue, settings, claim)
     whole = time.perf_counter() - started
     simulator = build_simulator(claim.spec, Inputs(settings.storage))
     started = time.perf_counter()

@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.table import TIME, Row, in_turns, show, timed
-from models.catalogue import Catalogue
-from models.queue import listening, make_app
-from models.settings import Settings, load_settings
-from submit.local import child_environment, local_workers
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.queue import listening, make_app
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.submit.operate.local_workers import child_environment, local_workers
 
-COMMANDS = {"tvb-batch --help": ("-m", "submit", "--help"), "tvb-batch list": ("-m", "submit", "list")}
+COMMANDS = {
+    "tvb-batch --help": ("-m", "tvb_batch.submit", "--help"),
+    "tvb-batch list": ("-m", "tvb_batch.submit", "list"),
+}
 
 
 def run_python(settings: Settings, *arguments: str) -> float:

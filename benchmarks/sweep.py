@@ -28,18 +28,18 @@ from typing import Any
 
 from benchmarks.engine import SEED
 from benchmarks.table import FASTER, TURNS, Row, number, show
-from models.catalogue import Catalogue
-from models.inputs import Inputs
-from models.paths import Storage
-from models.queue import make_app
-from models.settings import load_settings
-from models.spec import SimulationSpec, simulation
-from models.status import Status
-from models.sweep import SweepSpec
-from models.tables import Job
-from submit.enqueue import enqueue
-from submit.local import local_workers
-from worker.simulator import build_simulator
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.queue import make_app
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.local_workers import local_workers
+from tvb_batch.worker.job.simulator import build_simulator
 
 SPEC: dict[str, Any] = {**SEED, "simulation_length": 50.0}
 

@@ -15,13 +15,13 @@ import uvicorn
 from sqlalchemy import insert, select, text, update
 
 from benchmarks.table import TIME, Row, in_turns, show, timed
-from models.catalogue import Catalogue
-from models.settings import load_settings
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from models.tables import Job, JobMetric
-from submit.web.app import make_web
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, JobMetric
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.web.app import make_web
 
 JOBS = 100_000
 SPEC = {

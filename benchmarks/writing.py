@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from benchmarks.engine import SEED
 from benchmarks.table import SIZE, TIME, Row, in_turns, show, timed
-from models.inputs import Inputs
-from models.paths import Storage
-from models.spec import simulation
-from worker.engines import choose, reference
-from worker.h5.compress import FILTERS as OFFERED
-from worker.h5.writer import CHUNK_BYTES
-from worker.simulator import build_simulator
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import choose, reference
+from tvb_batch.worker.h5.compress import FILTERS as OFFERED
+from tvb_batch.worker.h5.writer import CHUNK_BYTES
+from tvb_batch.worker.job.simulator import build_simulator
 
 FILTERS: dict[str, dict[str, Any]] = {
     **{name: dict(options) for name, options in OFFERED.items()},

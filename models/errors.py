@@ -4,7 +4,7 @@
 any `TvbBatchError` as one line and exits with 2.
 """
 
-from models.masking import masked
+from tvb_batch.models.masking import masked
 
 
 class TvbBatchError(Exception):

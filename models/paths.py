@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from models.errors import OutputError
+from tvb_batch.models.errors import OutputError
 
 #: How the names of checkpoints begin.
 CHECKPOINT = "checkpoint_"

@@ -24,15 +24,15 @@ from celery import Celery
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from models.catalogue import Catalogue
-from models.errors import BrokerError, CatalogueError, one_line
-from models.masking import NO_URL, is_url, remember, without_password
-from models.settings import Settings
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import BrokerError, CatalogueError, one_line
+from tvb_batch.models.masking import NO_URL, is_url, remember, without_password
+from tvb_batch.models.settings import Settings
 
 QUEUE = "tvb-batch"
 #: By the name of a sweep's queue in the catalogue. Workers take both unless told otherwise.
 QUEUES = {"short": QUEUE, "long": f"{QUEUE}.long"}
-RUN_JOB = "worker.run_job"
+RUN_JOB = "tvb_batch.run_job"
 
 #: Messages kept in Redis at once. 1,000 jobs of 10 ms keep four workers busy for longer than a reconciler's round.
 WINDOW = 1000

@@ -6,10 +6,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.components import allow
-from models.errors import SettingsError
-from models.masking import remember
-from models.paths import Storage
+from tvb_batch.models.errors import SettingsError
+from tvb_batch.models.masking import remember
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.tvb.components import allow
 
 Compression = Literal["none", "lzf", "gzip"]
 

@@ -21,10 +21,10 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 from fault_system import BRIEF, System, Warm, Worker, system  # noqa: E402
 from servers import Postgres, Redis  # noqa: E402
 
-from models.errors import CatalogueError  # noqa: E402
-from models.status import Status  # noqa: E402
-from models.tables import Sweep  # noqa: E402
-from worker.h5.verify import verify  # noqa: E402
+from tvb_batch.models.catalogue.status import Status  # noqa: E402
+from tvb_batch.models.catalogue.tables import Sweep  # noqa: E402
+from tvb_batch.models.errors import CatalogueError  # noqa: E402
+from tvb_batch.worker.h5.verify import verify  # noqa: E402
 
 #: A few tenths of a second in TVB's own loop.
 JOB = {**BRIEF, "simulation_length": 300.0}

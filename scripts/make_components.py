@@ -1,4 +1,4 @@
-"""Write models/components.json: what tvb-library's classes declare, for programs that do not import TVB.
+"""Write models/tvb/components.json: what tvb-library's classes declare, for programs that do not import TVB.
 
 python scripts/make_components.py            write it
 python scripts/make_components.py --check    exit 1 when it is stale
@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import models.introspect as introspect
+import tvb_batch.models.tvb.introspect as introspect
 
-TARGET = Path(__file__).parent.parent / "models" / "components.json"
+TARGET = Path(__file__).parent.parent / "models" / "tvb" / "components.json"
 
 #: Where tvb-data keeps what a role can be read from.
 _FOLDERS = {

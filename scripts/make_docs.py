@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from models.components import Attribute, Component, components, roles
-from submit.cli import main as tvb_batch
+from tvb_batch.models.tvb.components import Attribute, Component, components, roles
+from tvb_batch.submit.cli import main as tvb_batch
 
 DOCS = Path(__file__).parent.parent / "docs"
 

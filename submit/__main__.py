@@ -1,5 +1,5 @@
-"""`python -m submit` is `tvb-batch`."""
+"""`python -m tvb_batch.submit` is `tvb-batch`."""
 
-from submit.cli import main
+from tvb_batch.submit.cli import main
 
 main(prog_name="tvb-batch")

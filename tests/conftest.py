@@ -22,15 +22,15 @@ for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "
 # Kernels of all tests and their workers, where pytest's own cache is: compiling them takes longer than most tests.
 os.environ["TVB_BATCH_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "d" / "tvb-batch")
 
-from models.catalogue import Catalogue  # noqa: E402
-from models.components import allowed  # noqa: E402
-from models.own_modules import forget  # noqa: E402
-from models.queue import make_app  # noqa: E402
-from models.settings import Settings, load_settings  # noqa: E402
-from submit.local import environment, private_redis, worker_command  # noqa: E402
+from tvb_batch.models.catalogue import Catalogue  # noqa: E402
+from tvb_batch.models.own_code.imports import forget  # noqa: E402
+from tvb_batch.models.queue import make_app  # noqa: E402
+from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
+from tvb_batch.models.tvb.components import allowed  # noqa: E402
+from tvb_batch.submit.operate.local_workers import environment, private_redis, worker_command  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-JUDGE = Path(__file__).with_name("gui_judge.py")
+JUDGE = Path(__file__).parent / "support" / "gui_judge.py"
 
 #: A simulation that takes a tenth of a second.
 SHORT = {
@@ -81,7 +81,7 @@ def settings(tmp_path: Path, broker_url: str) -> Settings:
 @pytest.fixture(autouse=True)
 def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The modules that a test allows and imports are its own: their folder goes with it."""
-    monkeypatch.setattr("models.components._allowed", set(allowed()))
+    monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", set(allowed()))
     yield
     forget()
 

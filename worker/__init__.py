@@ -1,8 +1,6 @@
-"""From a job's gid to verified files. The version of the whole distribution lives here."""
+"""The worker: from a job's gid to verified files."""
 
 import os
-
-__version__ = "0.1.0"
 
 # One process runs one simulation. Thread pools of the numeric libraries would only fight over the cores, and they read
 # these names once, when they are loaded: so before NumPy is.

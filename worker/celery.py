@@ -1,4 +1,4 @@
-"""The Celery app of a worker: `celery -A worker worker` finds it here."""
+"""The Celery app of a worker: `celery -A tvb_batch.worker worker` finds it here."""
 
 import os
 import warnings
@@ -9,27 +9,27 @@ from celery import signals
 from celery.concurrency import get_implementation
 from celery.exceptions import CPendingDeprecationWarning
 
-from models.queue import make_app, worker_client_name
-from models.settings import load_settings
-from worker import remote, transport
-from worker.log import configure
-from worker.pool import TaskPool
-from worker.tasks import register
+from tvb_batch.models.queue import make_app, worker_client_name
+from tvb_batch.models.settings import load_settings
+from tvb_batch.worker import remote_control, transport
+from tvb_batch.worker.log import configure
+from tvb_batch.worker.pool import TaskPool
+from tvb_batch.worker.tasks import register
 
 log = structlog.get_logger()
 
 configure()
 transport.install()
-remote.install()
+remote_control.install()
 
 _settings = load_settings()
 app = make_app(_settings, client_name=worker_client_name())
-app.conf.worker_pool = "worker.pool:TaskPool"
+app.conf.worker_pool = "tvb_batch.worker.pool:TaskPool"
 # On a busy host a new process may take long to say that it is there; Celery kills it after 4 s.
 app.conf.worker_proc_alive_timeout = 60.0
 # Of late acknowledgement, which is off; said at each connection that is lost.
 warnings.simplefilter("ignore", CPendingDeprecationWarning)
-# `worker.remote` says which commands are answered.
+# `worker.remote_control` says which commands are answered.
 app.conf.worker_enable_remote_control = True
 # Whatever else Redis refuses is waited for, as for a Redis that is gone.
 app.conf.broker_channel_error_retry = True

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import structlog
 
-from models.masking import masked
+from tvb_batch.models.masking import masked
 
 
 def configure() -> None:

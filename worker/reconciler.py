@@ -14,13 +14,13 @@ from typing import Any
 import structlog
 from celery import Celery
 
-from models.catalogue import Catalogue
-from models.components import allowed
-from models.errors import BrokerError, CatalogueError
-from models.queue import announce, publish, take_turn
-from models.settings import Settings
-from models.sources import Here
-from worker.versions import versions
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import BrokerError, CatalogueError
+from tvb_batch.models.own_code.sources import Here
+from tvb_batch.models.queue import announce, publish, take_turn
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.tvb.components import allowed
+from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
 

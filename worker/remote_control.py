@@ -1,4 +1,4 @@
-"""Questions that a worker answers to Celery's own tools: `celery -A worker inspect ping`, Flower.
+"""Questions that a worker answers to Celery's own tools: `celery -A tvb_batch.worker inspect ping`, Flower.
 
 Whoever writes to Redis can send commands, and must not get control of the worker by that: it answers what changes
 nothing, and refuses the rest. A command is made anew from its name, whom it is for and where the answer goes; none of

@@ -1,7 +1,7 @@
 """Signs of life of a worker's processes, in memory that they share with their parent: which of them are stuck.
 
-A thread gives them while its process has a job (`worker.pulse`). A call that holds the interpreter and never returns
-stops that thread too; then the parent ends the process (`worker.warden`).
+A thread gives them while its process has a job (`worker.job.heartbeat`). A call that holds the interpreter and never
+returns stops that thread too; then the parent ends the process (`worker.warden`).
 """
 
 import multiprocessing

@@ -21,8 +21,8 @@ import structlog
 from billiard import current_process
 from celery import Celery, signals
 
-from models.catalogue import Catalogue, Claim
-from models.errors import (
+from tvb_batch.models.catalogue import Catalogue, Claim
+from tvb_batch.models.errors import (
     CanceledError,
     CatalogueError,
     LeaseLostError,
@@ -31,19 +31,19 @@ from models.errors import (
     TvbBatchError,
     one_line,
 )
-from models.masking import masked
-from models.own_modules import changed
-from models.queue import QUEUES, RUN_JOB
-from models.settings import Settings
-from worker.h5.writer import has_lost_files
-from worker.life import SIGNS
-from worker.outputs import present, remove
-from worker.own_code import fault_of_import
-from worker.pulse import StoppedError
-from worker.reconciler import reconcile_until
-from worker.run import is_retryable, run_job
-from worker.versions import versions
-from worker.warden import Warden
+from tvb_batch.models.masking import masked
+from tvb_batch.models.own_code.imports import changed
+from tvb_batch.models.queue import QUEUES, RUN_JOB
+from tvb_batch.models.settings import Settings
+from tvb_batch.worker.h5.writer import has_lost_files
+from tvb_batch.worker.job.heartbeat import StoppedError
+from tvb_batch.worker.job.outputs import present, remove
+from tvb_batch.worker.job.own_modules import fault_of_import
+from tvb_batch.worker.job.run import is_retryable, run_job
+from tvb_batch.worker.job.versions import versions
+from tvb_batch.worker.reconciler import reconcile_until
+from tvb_batch.worker.signs_of_life import SIGNS
+from tvb_batch.worker.warden import Warden
 
 log = structlog.get_logger()
 
@@ -192,7 +192,7 @@ def import_tvb() -> None:
 def warm_kernels(settings: Settings) -> None:
     """Load what all kernels share, or compile it once for this host, before the pool is forked: no job pays for it."""
     # What it needs of Numba takes a second to import, which only a worker has.
-    from worker.engines.warming import warm
+    from tvb_batch.worker.engines.warmup import warm
 
     started = time.monotonic()
     try:

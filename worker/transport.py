@@ -1,4 +1,4 @@
-"""What a worker takes from Redis: a message that names a job, a question (`worker.remote`), and nothing else.
+"""What a worker takes from Redis: a message that names a job, a question (`worker.remote_control`), and nothing else.
 
 Kombu and Celery trust whoever writes to the queue: a text that is no JSON ends the whole worker, and headers may ask
 for callbacks, delays and time limits. So every message is looked at before either sees it. What names no job is dropped
@@ -18,8 +18,8 @@ from kombu import transport
 from kombu.transport import redis
 from redis.exceptions import ConnectionError, RedisError, ResponseError
 
-from models.queue import RUN_JOB
-from worker import remote
+from tvb_batch.models.queue import RUN_JOB
+from tvb_batch.worker import remote_control
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recu
 def install() -> None:
     """Redis' messages come through here from now on, in this process."""
     for name in ("redis", "rediss", "redis+socket"):
-        transport.TRANSPORT_ALIASES[name] = "worker.transport:Transport"
+        transport.TRANSPORT_ALIASES[name] = "tvb_batch.worker.transport:Transport"
 
 
 def gid_of(message: object) -> str:
@@ -137,7 +137,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return True
 
     def _handle_message(self, client: Any, response: Any) -> Any:
-        """Of what others have published, the part that `remote.plain` reads; nothing when it is no JSON."""
+        """Of what others have published, the part that `remote_control.plain` reads; nothing when it is no JSON."""
         payload = super()._handle_message(client, response)
         if isinstance(payload["data"], bytes | str):
             payload["data"] = json.dumps({"body": json.loads(payload["data"])["body"]})
@@ -145,16 +145,18 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
     def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
         """Where an answer to a remote command goes: Redis' own table may name any place."""
-        return [remote.answers_of(routing_key)] if exchange == remote.ANSWERS else [default or routing_key]
+        return (
+            [remote_control.answers_of(routing_key)] if exchange == remote_control.ANSWERS else [default or routing_key]
+        )
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        if not remote.is_answer(queue):
+        if not remote_control.is_answer(queue):
             super()._put(queue, message, **options)
             return
         try:
             with self.conn_or_acquire() as client:
                 client.lpush(queue, json.dumps(message))
-                client.expire(queue, remote.ANSWER_KEPT)
+                client.expire(queue, remote_control.ANSWER_KEPT)
         except (RedisError, OSError) as exc:
             log.warning("no_answer_sent", reason=str(exc)[:_TOLD])
 
@@ -172,12 +174,12 @@ class Transport(redis.Transport):  # type: ignore[misc]
             raise ConnectionError(str(exc)) from exc
 
     def _deliver(self, message: object, queue: str) -> None:
-        if remote.is_answer(queue):
+        if remote_control.is_answer(queue):
             # This process asked for it: `celery inspect`.
             super()._deliver(message, queue)
             return
         try:
-            made = remote.plain(message) if remote.is_command(queue) else plain(gid_of(message), queue)
+            made = remote_control.plain(message) if remote_control.is_command(queue) else plain(gid_of(message), queue)
         except ValueError as exc:
             log.warning("message_dropped", reason=str(exc))
             return

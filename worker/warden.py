@@ -13,13 +13,13 @@ from contextlib import suppress
 
 import structlog
 
-from models.catalogue import Catalogue, Claim, Held
-from models.errors import CatalogueError, LeaseLostError, TimeLimitError
-from models.settings import Settings
-from models.status import Status
-from worker.life import SIGNS
-from worker.outputs import present, remove
-from worker.pulse import ASK_EVERY, HARD_AFTER, overrun
+from tvb_batch.models.catalogue import Catalogue, Claim, Held
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import CatalogueError, LeaseLostError, TimeLimitError
+from tvb_batch.models.settings import Settings
+from tvb_batch.worker.job.heartbeat import ASK_EVERY, HARD_AFTER, overrun
+from tvb_batch.worker.job.outputs import present, remove
+from tvb_batch.worker.signs_of_life import SIGNS
 
 log = structlog.get_logger()
 

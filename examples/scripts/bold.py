@@ -5,7 +5,7 @@ from tvb.datatypes import equations
 from tvb.datatypes.connectivity import Connectivity
 from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 
-from submit import submit
+from tvb_batch import submit
 
 simulation = simulator.Simulator(
     model=models.ReducedWongWang(),

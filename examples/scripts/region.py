@@ -4,7 +4,7 @@ import numpy as np
 from tvb.datatypes.connectivity import Connectivity
 from tvb.simulator import coupling, integrators, models, monitors, simulator
 
-from submit import submit
+from tvb_batch import submit
 
 simulation = simulator.Simulator(
     model=models.Generic2dOscillator(a=np.array([1.7402])),

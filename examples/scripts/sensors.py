@@ -7,7 +7,7 @@ from tvb.datatypes.region_mapping import RegionMapping
 from tvb.datatypes.sensors import SensorsEEG, SensorsInternal, SensorsMEG
 from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 
-from submit import submit
+from tvb_batch import submit
 
 mapping = RegionMapping.from_file("regionMapping_16k_76.txt")
 eeg = monitors.EEG(

@@ -5,7 +5,7 @@ from tvb.datatypes import equations, patterns
 from tvb.datatypes.connectivity import Connectivity
 from tvb.simulator import coupling, integrators, models, monitors, simulator
 
-from submit import submit
+from tvb_batch import submit
 
 connectivity = Connectivity.from_file()
 connectivity.configure()

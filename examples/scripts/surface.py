@@ -5,7 +5,7 @@ from tvb.datatypes.connectivity import Connectivity
 from tvb.datatypes.cortex import Cortex
 from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 
-from submit import submit
+from tvb_batch import submit
 
 connectivity = Connectivity.from_file()
 cortex = Cortex.from_file(local_connectivity_file="local_connectivity_16384.mat")

@@ -4,13 +4,13 @@ Every change of status is one conditional UPDATE that names the state it leaves 
 a worker writes names its claim's token too, so that one whose lease ran out can change nothing.
 """
 
-from models.catalogue.adding import Adding
-from models.catalogue.auditing import Auditing
-from models.catalogue.control import Control
-from models.catalogue.looking import Looking, SweepSummary, Waiting
-from models.catalogue.measuring import Lacking, Measuring, Point, Spread, WorkerRow
-from models.catalogue.sharing import Sharing
-from models.catalogue.working import Claim, Held, OutputRecord
+from tvb_batch.models.catalogue.claims import Claim, Held, OutputRecord
+from tvb_batch.models.catalogue.control import Control
+from tvb_batch.models.catalogue.file_records import Auditing
+from tvb_batch.models.catalogue.queries import Looking, SweepSummary, Waiting
+from tvb_batch.models.catalogue.scheduling import Sharing
+from tvb_batch.models.catalogue.statistics import Lacking, Measuring, Point, Spread, WorkerRow
+from tvb_batch.models.catalogue.submission import Adding
 
 __all__ = [
     "Catalogue",

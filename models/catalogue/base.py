@@ -23,11 +23,11 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
-from models.database import check_revision, connect, transact
-from models.errors import CatalogueError, UnclearError
-from models.host_clock import boot_id, since_boot
-from models.status import Status
-from models.tables import Boot, Job, Receipt, Sweep
+from tvb_batch.models.catalogue.database import check_revision, connect, transact
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Boot, Job, Receipt, Sweep
+from tvb_batch.models.errors import CatalogueError, UnclearError
+from tvb_batch.models.host_clock import boot_id, since_boot
 
 T = TypeVar("T")
 

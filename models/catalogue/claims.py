@@ -10,12 +10,20 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, and_, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import JOB, Database
-from models.catalogue.statements import ADD_METRICS, ADD_OUTPUTS, CANCEL_REQUESTED, CLAIMED, HELD_BY, SHARED, statements
-from models.errors import LeaseLostError
-from models.spec import SimulationSpec, simulation
-from models.status import Status
-from models.tables import Attempt, Job, Output
+from tvb_batch.models.catalogue.base import JOB, Database
+from tvb_batch.models.catalogue.statements import (
+    ADD_METRICS,
+    ADD_OUTPUTS,
+    CANCEL_REQUESTED,
+    CLAIMED,
+    HELD_BY,
+    SHARED,
+    statements,
+)
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Attempt, Job, Output
+from tvb_batch.models.errors import LeaseLostError
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
 
 #: Sweeps whose base a worker process remembers.
 MOST_SWEEPS = 64
@@ -41,7 +49,7 @@ class Shared:
     size: int
     #: A canonical SimulationSpec.
     base: Mapping[str, Any]
-    #: The operator's modules as they were where it was submitted, by `models.sources`.
+    #: The operator's modules as they were where it was submitted, by `models.own_code.sources`.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -21,12 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from models.catalogue.base import BATCH, Database, target_of
-from models.catalogue.working import UNCLAIMED, ended, note_attempts
-from models.errors import BusyError
-from models.sources import TVB, differences, submitted
-from models.status import Status
-from models.tables import Job, JobMetric, Output, Sweep
+from tvb_batch.models.catalogue.base import BATCH, Database, target_of
+from tvb_batch.models.catalogue.claims import UNCLAIMED, ended, note_attempts
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, JobMetric, Output, Sweep
+from tvb_batch.models.errors import BusyError
+from tvb_batch.models.own_code.sources import TVB, differences, submitted
 
 
 class Control(Database):

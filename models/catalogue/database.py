@@ -13,16 +13,16 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
-from models.errors import CatalogueError, DatabaseRevisionError
-from models.masking import NO_URL, is_url, remember, without_password
+from tvb_batch.models.errors import CatalogueError, DatabaseRevisionError
+from tvb_batch.models.masking import NO_URL, is_url, remember, without_password
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 T = TypeVar("T")
 
-#: This program's revision: the last of `models/migrations/versions`. Named here so that a look at a database that has
-#: it costs one query, not the quarter second that importing Alembic takes.
+#: This program's revision: the last of `models/catalogue/migrations/versions`. Named here so that a look at a database
+#: that has it costs one query, not the quarter second that importing Alembic takes.
 HEAD = "0003"
 
 #: SQLite waits so long for another writer. Seconds.

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from models.catalogue.base import BATCH, OWNER, Database, target_of
-from models.sections import files_of
-from models.status import Status
-from models.tables import Job, Output, Sweep
+from tvb_batch.models.catalogue.base import BATCH, OWNER, Database, target_of
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Output, Sweep
+from tvb_batch.models.spec.sections import files_of
 
 
 class Auditing(Database):

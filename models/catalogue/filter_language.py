@@ -1,7 +1,7 @@
 """The filter language that finds jobs: `coupling.a >= 5 and status = ERROR and KuramotoIndex > 0.8`.
 
 One text means the same in a terminal, in Python and in the browser. It is parsed here, by hand and without running
-anybody's code, into a small tree that `models.catalogue.filtering` makes into SQL with bound values. A comparison is
+anybody's code, into a small tree that `models.catalogue.filter_sql` makes into SQL with bound values. A comparison is
 true or false and nothing between: with a value that a job has not, every comparison is false.
 """
 
@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, cast
 
-from models.components import did_you_mean
-from models.errors import TvbBatchError
-from models.status import Status
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import TvbBatchError
+from tvb_batch.models.tvb.components import did_you_mean
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 Value = int | float | str | bool | datetime

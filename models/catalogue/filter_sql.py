@@ -1,4 +1,4 @@
-"""Filters and orders of jobs as SQL; every value is bound, every name is data. Called by `models.catalogue.looking`.
+"""Filters and orders of jobs as SQL; every value is bound, every name is data. Called by `models.catalogue.queries`.
 
 What a name is (a swept parameter, one that a whole sweep shares, a metric) is looked up first, so that each comparison
 asks the one table that can answer, through its index on name and number.
@@ -27,8 +27,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.sql.functions import FunctionElement
 
-from models.catalogue.base import OWNER, is_sqlite, now
-from models.filters import (
+from tvb_batch.models.catalogue.base import OWNER, is_sqlite, now
+from tvb_batch.models.catalogue.filter_language import (
     FIELDS,
     All,
     Comparison,
@@ -40,7 +40,7 @@ from models.filters import (
     Operator,
     Value,
 )
-from models.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from tvb_batch.models.catalogue.tables import Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 
 Condition = ColumnElement[bool]
 Table = type[JobParameter] | type[SweepParameter] | type[JobMetric]
@@ -117,7 +117,7 @@ def in_order(
 
     Parameters
     ----------
-    keys : of `models.filters.sort_keys`
+    keys : of `models.catalogue.filter_language.sort_keys`
     first : what it is ordered by before them
     """
     order: list[Any] = list(first)
@@ -224,7 +224,7 @@ def _is_nan() -> Condition:
     return or_(Job.id.in_(diverged), and_(Job.source_id.is_not(None), Job.source_id.in_(diverged)))
 
 
-#: Columns of `models.filters.FIELDS`.
+#: Columns of `models.catalogue.filter_language.FIELDS`.
 FIELD_COLUMNS: dict[str, Callable[[], ColumnElement[Any] | InstrumentedAttribute[Any]]] = {
     "status": lambda: Job.status, "sweep": lambda: Job.sweep_id, "gid": lambda: Job.gid, "number": lambda: Job.number,
     "repeat": lambda: Job.repeat, "seed": lambda: Job.seed, "attempt": lambda: Job.attempt,

@@ -1,14 +1,15 @@
 """The program that decides a result beside its spec: which finished jobs are those of the program that is here.
 
-Called by `models.catalogue.adding`.
+Called by `models.catalogue.submission`.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from models.own_modules import check_unchanged
-from models.sources import (
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.own_code.imports import check_unchanged
+from tvb_batch.models.own_code.sources import (
     CHANGED,
     MISSING,
     OF_DATA,
@@ -21,8 +22,7 @@ from models.sources import (
     submitted,
     tvb_version,
 )
-from models.sweep import SweepSpec
-from models.tables import Job
+from tvb_batch.models.spec.sweep import SweepSpec
 
 
 class Program:

@@ -11,12 +11,12 @@ from sqlalchemy import Select, Text, bindparam, column, exists, func, select, te
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import BATCH, OWNER, Database, target_of
-from models.catalogue.filtering import FEW, along_index, filter_clause, gid_range, in_order, tables_of
-from models.errors import NotFoundError
-from models.filters import Filter, sort_keys
-from models.status import Status
-from models.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from tvb_batch.models.catalogue.base import BATCH, OWNER, Database, target_of
+from tvb_batch.models.catalogue.filter_language import Filter, sort_keys
+from tvb_batch.models.catalogue.filter_sql import FEW, along_index, filter_clause, gid_range, in_order, tables_of
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from tvb_batch.models.errors import NotFoundError
 
 Row = TypeVar("Row", Sweep, Job)
 
@@ -93,7 +93,7 @@ class Looking(Database):
 
         Parameters
         ----------
-        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `models.filters`
+        where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `models.catalogue.filter_language`
         sort : names to sort by instead, such as `-duration,coupling.a`; jobs without such a value come last
 
         Raises
@@ -247,7 +247,7 @@ class Looking(Database):
         return found
 
     def plan(self, sweep: UUID) -> dict[str, Any]:
-        """What varies in a sweep, as `models.plan` has it; empty where there is no such sweep."""
+        """What varies in a sweep, as `models.spec.points` has it; empty where there is no such sweep."""
         query = select(Sweep.plan).where(Sweep.gid == sweep)
         return self._read(lambda session: session.scalar(query)) or {}
 

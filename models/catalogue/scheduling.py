@@ -16,11 +16,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, update
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import JOB, is_due, may_start
-from models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
-from models.catalogue.working import Claim, Working, is_taken
-from models.status import Status
-from models.tables import Job, Sweep
+from tvb_batch.models.catalogue.base import JOB, is_due, may_start
+from tvb_batch.models.catalogue.claims import Claim, Working, is_taken
+from tvb_batch.models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
 
 #: For how long a worker process believes that it knows which sweeps have waiting jobs. Seconds.
 KNOWN_FOR = 1.0

@@ -27,9 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from models.catalogue.base import JOB, is_due, may_start
-from models.status import Status
-from models.tables import JobMetric, Output, Sweep
+from tvb_batch.models.catalogue.base import JOB, is_due, may_start
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import JobMetric, Output, Sweep
 
 _SWEEP = cast("Table", Sweep.__table__)
 _OUTPUT = cast("Table", Output.__table__)

@@ -12,11 +12,11 @@ from sqlalchemy import Text, and_, func, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import OWNER, Database, now, target_of
-from models.catalogue.filtering import duration
-from models.filters import FIELDS, Kind
-from models.status import Status
-from models.tables import Job, JobMetric, Output
+from tvb_batch.models.catalogue.base import OWNER, Database, now, target_of
+from tvb_batch.models.catalogue.filter_language import FIELDS, Kind
+from tvb_batch.models.catalogue.filter_sql import duration
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, JobMetric, Output
 
 
 @dataclass(frozen=True)

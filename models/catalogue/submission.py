@@ -8,14 +8,14 @@ from uuid import uuid4
 from sqlalchemy import Table, and_, func, insert, select
 from sqlalchemy.orm import Session
 
-from models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
-from models.catalogue.filtering import TEXT_LETTERS
-from models.catalogue.program import Program
-from models.database import driver_errors
-from models.spec import ANNOTATION, MEASURING
-from models.status import Status
-from models.sweep import SweepSpec
-from models.tables import Job, JobParameter, Sweep, SweepParameter
+from tvb_batch.models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
+from tvb_batch.models.catalogue.database import driver_errors
+from tvb_batch.models.catalogue.filter_sql import TEXT_LETTERS
+from tvb_batch.models.catalogue.program import Program
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, JobParameter, Sweep, SweepParameter
+from tvb_batch.models.spec.simulation import ANNOTATION, MEASURING
+from tvb_batch.models.spec.sweep import SweepSpec
 
 _JOB_PARAMETER = cast("Table", JobParameter.__table__)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from models.status import Status
+from tvb_batch.models.catalogue.status import Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -60,7 +60,7 @@ class Sweep(Base):
     base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
     #: A plan of many points takes megabytes: only `Catalogue.plan` reads it.
     plan: Mapped[dict[str, Any]] = mapped_column(
-        deferred=True, deferred_raiseload=True, comment="what varies, as models.plan has it"
+        deferred=True, deferred_raiseload=True, comment="what varies, as tvb_batch.models.spec.points has it"
     )
     priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher one start first")
     is_paused: Mapped[bool] = mapped_column(default=False, comment="its waiting jobs are not started")

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from models.errors import SourceError, SpecError
-from models.sources import OF_DATA, OF_METRICS, Closure, closure, differences, digest
+from tvb_batch.models.errors import SourceError, SpecError
+from tvb_batch.models.own_code.sources import OF_DATA, OF_METRICS, Closure, closure, differences, digest
 
 #: What tells one state of a file from another without reading it.
 _Stamp = tuple[int, int, int, int] | None

@@ -5,7 +5,7 @@ neither in the standard library nor among installed packages. Imports are read f
 too. A file whose name stands in such a source as a text, relative to the source's directory, counts as well: a model
 may read its numbers from there.
 
-Called by `models.catalogue`, which compares finished jobs, and by `models.own_modules`, which imports.
+Called by `models.catalogue`, which compares finished jobs, and by `models.own_code.imports`, which imports.
 """
 
 import ast
@@ -22,7 +22,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from models.components import allowed
+from tvb_batch.models.tvb.components import allowed
 
 #: How an entry of a job's `versions` begins that tells a source of its classes, or of its metrics.
 OF_DATA, OF_METRICS = "source ", "metrics "
@@ -33,9 +33,9 @@ CHANGED = "+changed."
 MISSING = "not found"
 
 #: What a module imports that brings metrics of its own.
-_METRICS = frozenset({"worker.metrics"})
-#: This program's packages; its version stands for them.
-_OURS = tuple(Path(__file__).parent.parent / name for name in ("models", "submit", "worker"))
+_METRICS = frozenset({"tvb_batch", "tvb_batch.worker.job.metrics"})
+#: This program's package; its version stands for them.
+_OURS = Path(__file__).parent.parent.parent
 #: TVB's packages that a simulation runs through.
 _OF_TVB = ("basic", "datatypes", "simulator")
 #: Installed packages that nearly every model imports: not worth a search.
@@ -251,7 +251,7 @@ def _file(spec: ModuleSpec | None) -> Path | None:
 
 
 def _is_own(name: str, path: Path, tops: Iterable[str]) -> bool:
-    if any(path.is_relative_to(ours) for ours in _OURS):
+    if path.is_relative_to(_OURS):
         return False
     if name.partition(".")[0] in tops or name in tops:
         return True

@@ -1,19 +1,19 @@
 """Whether the sections of a simulation fit each other, as far as that can be told without TVB.
 
-Called by `models.spec` once each section is complete. Knows what TVB does with lengths, periods and indices, and
-nothing of a single section's own parameters.
+Called by `models.spec.simulation` once each section is complete. Knows what TVB does with lengths, periods and indices,
+and nothing of a single section's own parameters.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.components import connectivities, find
-from models.errors import SpecError
-from models.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
+from tvb_batch.models.tvb.components import connectivities, find
 
 if TYPE_CHECKING:
-    from models.spec import SimulationSpec
+    from tvb_batch.models.spec.simulation import SimulationSpec
 
 #: Raw monitors follow `dt`, whatever their period says.
 _SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})

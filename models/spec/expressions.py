@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import TvbBatchError
+from tvb_batch.models.errors import TvbBatchError
 
 #: What is evaluated: from the parameters' values to a number, a text or a truth.
 Evaluate = Callable[[Mapping[str, Any]], Any]

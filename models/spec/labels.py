@@ -1,6 +1,6 @@
 """Values in few letters: a number, a file by the name that a person gave it, an object by its class, arrays by a hash.
 
-Called by everything that shows a parameter, and by `models.sweep` for what filters find. Imports no TVB.
+Called by everything that shows a parameter, and by `models.spec.sweep` for what filters find. Imports no TVB.
 """
 
 import hashlib
@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from models.components import components, roles
-from models.sections import without_file_names
+from tvb_batch.models.spec.sections import without_file_names
+from tvb_batch.models.tvb.components import components, roles
 
 #: Longer lists are told by their length and a hash.
 _FEW = 6

@@ -1,14 +1,15 @@
 """Names of parameters, such as `coupling.a` or `monitors[0].period`: where they lead in a canonical simulation.
 
-Called by `models.spec` and `models.plan`, on plain JSON values; checks names, not whether a value fits.
+Called by `models.spec.simulation` and `models.spec.points`, on plain JSON values; checks names, not whether a value
+fits.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from models.components import did_you_mean
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import did_you_mean
 
 #: Other names of the same parameters.
 _ALIASES = {"integrator.noise.noise_seed": "seed", "connectivity.from_file": "connectivity"}

@@ -1,7 +1,7 @@
 """The points of a sweep: which parameters vary, and which values they take together.
 
-Called by `models.sweep`, on plain JSON values; it checks names and forms, not whether a value fits its parameter. A
-plan is the product of its blocks: each axis of `grid` is a block; `zip`, `list` and the samples of `random`, `sobol`
+Called by `models.spec.sweep`, on plain JSON values; it checks names and forms, not whether a value fits its parameter.
+A plan is the product of its blocks: each axis of `grid` is a block; `zip`, `list` and the samples of `random`, `sobol`
 and `lhs` are one each. The last block varies fastest.
 """
 
@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from models.components import did_you_mean, finite
-from models.errors import SpecError
-from models.expressions import Expression, ExpressionError
-from models.names import get, one_name, parameters
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.expressions import Expression, ExpressionError
+from tvb_batch.models.spec.parameter_names import get, one_name, parameters
+from tvb_batch.models.tvb.components import did_you_mean, finite
 
 #: Larger sweeps are refused: nobody means them.
 MOST_JOBS = 1_000_000

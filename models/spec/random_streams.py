@@ -1,8 +1,8 @@
 """Streams of random numbers as data: which seed a `numpy.random.RandomState` began with, and its state as an array.
 
-Called by `submit.streams`, which asks where a script's stream stands, and by `models.assembly`, which puts a stream
-there. A RandomState is a Mersenne Twister: its key of 624 words is replaced by the next one ("a twist") whenever all
-of them have been used, and every twist can be taken back.
+Called by `submit.api.noise_stream`, which asks where a script's stream stands, and by `models.tvb.assembly`, which puts
+a stream there. A RandomState is a Mersenne Twister: its key of 624 words is replaced by the next one ("a twist")
+whenever all of them have been used, and every twist can be taken back.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
+from tvb_batch.models.errors import InputError
 
 WORDS = 624
 _LENGTH = WORDS + 4

@@ -1,14 +1,24 @@
 """The sections of a spec, each one TVB object: checked against what TVB declares, and completed with its defaults.
 
-Called by `models.spec`. Knows names, types and files; whether two sections fit each other is `models.fit`'s.
+Called by `models.spec.simulation`. Knows names, types and files; whether two sections fit each other is
+`models.spec.consistency`'s.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from models.components import Attribute, Component, components, data_files, did_you_mean, find, finite, nearest
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import (
+    Attribute,
+    Component,
+    components,
+    data_files,
+    did_you_mean,
+    find,
+    finite,
+    nearest,
+)
 
 _TYPES = {
     "array": "a number or a list of numbers",

@@ -23,13 +23,20 @@ from pydantic import (
     model_validator,
 )
 
-from models.components import Attribute, find
-from models.errors import SpecError
-from models.fit import check_format, check_shapes, check_times, check_transient, time_warnings, transient_warnings
-from models.labels import whole_label
-from models.names import assign, is_section, parameters
-from models.sections import checked, complete, domain_warnings, files_of, move_file, without_file_names
-from models.titles import check_title
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.consistency import (
+    check_format,
+    check_shapes,
+    check_times,
+    check_transient,
+    time_warnings,
+    transient_warnings,
+)
+from tvb_batch.models.spec.labels import whole_label
+from tvb_batch.models.spec.parameter_names import assign, is_section, parameters
+from tvb_batch.models.spec.sections import checked, complete, domain_warnings, files_of, move_file, without_file_names
+from tvb_batch.models.spec.titles import check_title
+from tvb_batch.models.tvb.components import Attribute, find
 
 #: What is written into the files, and how, but decides no number in them.
 ANNOTATION = frozenset({"subject", "title", "operation_tag", "user_tags", "format"})
@@ -97,7 +104,8 @@ class SimulationSpec(BaseModel):
     monitors: tuple[Section, ...] = Field(min_length=1)
     #: ms
     simulation_length: Positive
-    #: ms at the beginning that all metrics leave out; None for the rule of `models.transient`. No part of the hash.
+    #: ms at the beginning that all metrics leave out; None for the rule of `models.spec.transient`. No part of the
+    #: hash.
     transient: NotNegative | None = None
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)

@@ -11,14 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from models.components import did_you_mean
-from models.errors import SpecError
-from models.expressions import ExpressionError
-from models.labels import label, whole_label
-from models.names import get, is_section, parameters
-from models.plan import normalize, points, values
-from models.sections import checked, complete, files_of, move_file, without_file_names
-from models.spec import (
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.expressions import ExpressionError
+from tvb_batch.models.spec.labels import label, whole_label
+from tvb_batch.models.spec.parameter_names import get, is_section, parameters
+from tvb_batch.models.spec.points import normalize, points, values
+from tvb_batch.models.spec.sections import checked, complete, files_of, move_file, without_file_names
+from tvb_batch.models.spec.simulation import (
     NOT_DECISIVE,
     SimulationSpec,
     as_speed,
@@ -29,6 +28,7 @@ from models.spec import (
     spec_warnings,
     to_json,
 )
+from tvb_batch.models.tvb.components import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SweepSpec(BaseModel):
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[\w.+-][\w .+-]*$")
     base: SimulationSpec
-    #: As `models.plan.normalize` returns it. Empty: the base alone.
+    #: As `models.spec.points.normalize` returns it. Empty: the base alone.
     plan: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("plan", mode="before")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from models.components import did_you_mean
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import did_you_mean
 
 _NAME = re.compile(r"\{([^{}]*)\}")
 

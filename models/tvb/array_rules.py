@@ -1,15 +1,15 @@
 """Whether the arrays of a TVB datatype make sense: their shapes, their numbers, their labels.
 
-Called by `submit.files`, on arrays of a file, of a spec or of a script alike. A fault is what TVB would fail on or make
-nonsense of; a note is what it runs, though probably nobody means it.
+Called by `submit.intake.files`, on arrays of a file, of a spec or of a script alike. A fault is what TVB would fail on
+or make nonsense of; a note is what it runs, though probably nobody means it.
 """
 
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.contents import Contents
-from models.tvb_files import UnreadableError
+from tvb_batch.models.tvb.datatype_files import Contents
+from tvb_batch.models.tvb.file_readers import UnreadableError
 
 
 def check_arrays(role: str, contents: Contents) -> list[str]:

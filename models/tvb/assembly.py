@@ -1,19 +1,19 @@
 """From a SimulationSpec to a TVB Simulator that nobody has configured yet.
 
-Called by `worker.simulator`, which configures and runs it, and by `submit.carried`, which compares it with the one that
-a script made. Imports TVB inside its functions.
+Called by `worker.job.simulator`, which configures and runs it, and by `submit.api.twin_check`, which compares it with
+the one that a script made. Imports TVB inside its functions.
 """
 
 from typing import Any
 
 import numpy as np
 
-from models.errors import InputError
-from models.inputs import Inputs
-from models.readers import read_array
-from models.spec import SimulationSpec
-from models.streams import restore
-from models.traits import build, fill_references
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.spec.random_streams import restore
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.readers import read_array
+from tvb_batch.models.tvb.traits import build, fill_references
 
 #: What a simulation is made of, by its place in the spec.
 Parts = dict[str, Any]

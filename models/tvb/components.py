@@ -1,8 +1,8 @@
 """TVB's classes as data: their parameters, types, defaults and domains, without importing TVB.
 
-`components.json` is generated from tvb-library by `scripts/make_components.py`. `models.sections` checks and completes
-the sections of a spec with it, and `models.traits` finds the classes that a spec may name in it. Other classes can be
-named only when the operator allows the module they are in.
+`components.json` is generated from tvb-library by `scripts/make_components.py`. `models.spec.sections` checks and
+completes the sections of a spec with it, and `models.tvb.traits` finds the classes that a spec may name in it. Other
+classes can be named only when the operator allows the module they are in.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def allowed() -> list[str]:
 
 @cache
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((files("models") / "components.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((files(__package__) / "components.json").read_text(encoding="utf-8"))
     return content
 
 
@@ -126,8 +126,8 @@ def _own(role: str, name: str, path: str) -> Component:
 
 
 def _own_component(role: str, name: str, path: str) -> Component:
-    from models.introspect import role_of
-    from models.own_modules import load
+    from tvb_batch.models.own_code.imports import load
+    from tvb_batch.models.tvb.introspect import role_of
 
     module, _, class_name = name.rpartition(".")
     try:
@@ -144,7 +144,7 @@ def _own_component(role: str, name: str, path: str) -> Component:
 @cache
 def _described(role: str, name: str, cls: type) -> Component:
     """Once for each class: one that was imported again may declare something else."""
-    from models.introspect import describe_class
+    from tvb_batch.models.tvb.introspect import describe_class
 
     return _component(role, name, json.loads(json.dumps(describe_class(cls))))
 

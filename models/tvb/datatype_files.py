@@ -1,7 +1,7 @@
 """What is in the file of a TVB datatype, as a worker will get it, and what of the file TVB leaves out.
 
-Called by `submit.files` before anything is queued. Imports no TVB; whether the arrays make sense is
-`models.array_rules`'s.
+Called by `submit.intake.files` before anything is queued. Imports no TVB; whether the arrays make sense is
+`models.tvb.array_rules`'s.
 """
 
 import re
@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.components import Component
-from models.readers import h5_values
-from models.tvb_files import (
+from tvb_batch.models.tvb.components import Component
+from tvb_batch.models.tvb.file_readers import (
     Members,
     UnreadableError,
     marked_members,
@@ -23,6 +22,7 @@ from models.tvb_files import (
     read_text,
     without_marks,
 )
+from tvb_batch.models.tvb.readers import h5_values
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reads files as TVB's own readers do, with NumPy alone: the client knows at once what a worker will get.
 
-Called by `models.contents` and `models.readers`. TVB takes the first member of a zip whose name holds a word, reads
-texts with `numpy.loadtxt`, and takes a member that it cannot read as empty where it is optional;
+Called by `models.tvb.datatype_files` and `models.tvb.readers`. TVB takes the first member of a zip whose name holds a
+word, reads texts with `numpy.loadtxt`, and takes a member that it cannot read as empty where it is optional;
 `tests/test_tvb_files.py` compares every form with TVB 2.10. Imports NumPy, SciPy and h5py inside its functions.
 """
 

@@ -9,8 +9,8 @@ import zlib
 from pathlib import Path
 from typing import IO, Literal
 
-from models.errors import InputError
-from models.h5 import open_h5
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.tvb.h5_guard import open_h5
 
 #: A file whose content is larger when it is unpacked is no dataset. Bytes.
 MOST_UNPACKED = 4 * 2**30

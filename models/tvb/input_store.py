@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
-from models.errors import InputError, OutputError
-from models.input_files import check_file
-from models.paths import Storage, check_writable
-from models.sections import SUFFIXES
-from models.tvb_files import without_marks
+from tvb_batch.models.errors import InputError, OutputError
+from tvb_batch.models.paths import Storage, check_writable
+from tvb_batch.models.spec.sections import SUFFIXES
+from tvb_batch.models.tvb.file_readers import without_marks
+from tvb_batch.models.tvb.input_files import check_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,8 +152,8 @@ def digest_of(name: str) -> str:
 def _is_made_young(kept: Path) -> bool:
     """Date a kept file anew; False when it is not there.
 
-    Whoever sets it aside looks at its date afterwards (`submit.removal`): either this call is seen there, or it comes
-    later and finds nothing.
+    Whoever sets it aside looks at its date afterwards (`submit.operate.removal`): either this call is seen there, or it
+    comes later and finds nothing.
     """
     try:
         os.utime(kept)  # By the storage's own clock.

@@ -1,6 +1,6 @@
 """What a TVB class declares, as plain data: the content of `components.json`.
 
-Called by `scripts/make_components.py` for TVB's own classes, and by `models.components` for those of the operator's
+Called by `scripts/make_components.py` for TVB's own classes, and by `models.tvb.components` for those of the operator's
 modules. Imports TVB inside its functions.
 """
 

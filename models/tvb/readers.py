@@ -1,6 +1,6 @@
 """Reads what `inputs/` and tvb-data hold: arrays, sparse matrices, and TVB datatypes from TVB's own formats.
 
-Called by `models.traits`. Imports TVB, h5py and SciPy inside its functions.
+Called by `models.tvb.traits`. Imports TVB, h5py and SciPy inside its functions.
 """
 
 import copy
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from models.components import Component, data_files
-from models.errors import InputError
-from models.h5 import open_h5
-from models.inputs import Inputs
-from models.tvb_files import read_array_file
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.tvb.components import Component, data_files
+from tvb_batch.models.tvb.file_readers import read_array_file
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.models.tvb.input_store import Inputs
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """From a spec's section to a TVB object and back, for every class alike: TVB's declared attributes say how.
 
-Imports TVB inside its functions. A class is found only through `models.components`: a spec can name nothing else.
+Imports TVB inside its functions. A class is found only through `models.tvb.components`: a spec can name nothing else.
 """
 
 import copy
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.components import Attribute, Component, find
-from models.errors import InputError, SpecError
-from models.inputs import Inputs
-from models.readers import read_array, read_datatype, read_sparse
+from tvb_batch.models.errors import InputError, SpecError
+from tvb_batch.models.tvb.components import Attribute, Component, find
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.readers import read_array, read_datatype, read_sparse
 
 #: Larger arrays are kept as files; those of a spec are for people to read.
 MOST_INLINE = 1000
@@ -24,7 +24,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
     Parameters
     ----------
     role : model, coupling, integrator, noise, monitor, equation, connectivity, surface ...
-    section : as `models.sections.complete` returns it
+    section : as `models.spec.sections.complete` returns it
     inputs : where the files are that the section names
 
     Raises
@@ -138,7 +138,7 @@ def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
 
 
 def _component_of(instance: Any) -> Component:
-    from models.introspect import role_of
+    from tvb_batch.models.tvb.introspect import role_of
 
     role = role_of(type(instance))
     assert role is not None, "only what fills a role is built"
@@ -206,7 +206,7 @@ def _to_trait(attribute: Attribute, value: Any, inputs: Inputs | None) -> Any:
 def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Sequence[Any]) -> Any:
     import numpy as np
 
-    from models.introspect import open_ends
+    from tvb_batch.models.tvb.introspect import open_ends
 
     if attribute.type == "array":
         array = np.asarray(value)

@@ -1,7 +1,7 @@
 """From a TVB Simulator, as a script made it, to the SimulationSpec that a worker rebuilds it from.
 
-Called by `submit.script`. Changes nothing of the simulator. What a run leaves in it (its state, its history) does not
-cross: every job starts from the beginning. What else would not cross is refused.
+Called by `submit.api.submit`. Changes nothing of the simulator. What a run leaves in it (its state, its history) does
+not cross: every job starts from the beginning. What else would not cross is refused.
 """
 
 import warnings
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from models.assembly import assemble
-from models.errors import SpecError
-from models.inputs import Inputs
-from models.introspect import role_of
-from models.spec import SimulationSpec, as_speed, simulation
-from models.traits import build, describe
-from submit.carried import is_object, refuse_differences
-from submit.patches import refuse_patches
-from submit.streams import Seeds, begin_alike, has_run, is_configured, is_drawn_from, starts
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.simulation import SimulationSpec, as_speed, simulation
+from tvb_batch.models.tvb.assembly import assemble
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.introspect import role_of
+from tvb_batch.models.tvb.traits import build, describe
+from tvb_batch.submit.api.noise_stream import Seeds, begin_alike, has_run, is_configured, is_drawn_from, starts
+from tvb_batch.submit.api.patched_classes import refuse_patches
+from tvb_batch.submit.api.twin_check import is_object, refuse_differences
 
 #: A monitor of TVB's that records nothing.
 _PRINTS = "ProgressLogger"
@@ -121,7 +121,7 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
         values["stimulus"] = describe("stimulus", simulator.stimulus, inputs, own)
     if simulator.initial_conditions is not None:
         values["initial_conditions"] = {"from_file": inputs.keep_array(simulator.initial_conditions)}
-    # The stream decides, not this: `submit.streams`.
+    # The stream decides, not this: `submit.api.noise_stream`.
     values["integrator"].get("noise", {}).pop("noise_seed", None)
     return values
 

@@ -1,8 +1,8 @@
 """Which random numbers a script's simulator would be run with: the seed, or the state, that a job begins with.
 
-Called by `submit.simulator`. TVB seeds a noise's stream when the noise is made, and never again; without noise it draws
-initial conditions from NumPy's global stream. Where the stream is that of a seed, the seed goes into the spec; where
-it is not, its state does. A configured simulator has its initial conditions drawn already: how it came by them is
+Called by `submit.api.from_simulator`. TVB seeds a noise's stream when the noise is made, and never again; without noise
+it draws initial conditions from NumPy's global stream. Where the stream is that of a seed, the seed goes into the spec;
+where it is not, its state does. A configured simulator has its initial conditions drawn already: how it came by them is
 found out, and tried.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import SpecError
-from models.inputs import Inputs
-from models.streams import as_array, descends, is_twister, origin, rewound, seed_of
-from submit.carried import is_equal
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.random_streams import as_array, descends, is_twister, origin, rewound, seed_of
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.api.twin_check import is_equal
 
 #: How far back the beginning of a stream is looked for, in twists of 624 words, each of which takes 30 us.
 _MOST = 1_000

@@ -1,7 +1,7 @@
 """Whether the classes that a simulation is made of are as their modules define them, or were changed by the script.
 
-Called by `submit.simulator`. A worker imports the same modules: a method that a script puts into one of TVB's classes,
-or a function that it puts into a module, exists in the script's process alone.
+Called by `submit.api.from_simulator`. A worker imports the same modules: a method that a script puts into one of TVB's
+classes, or a function that it puts into a module, exists in the script's process alone.
 """
 
 import ast
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
 
 #: Where the loop is that runs every simulation.
 _LOOP = ("tvb.simulator.simulator", "tvb.simulator.history", "tvb.simulator.backend.ref", "tvb.simulator.common")

@@ -1,4 +1,4 @@
-"""Sweeps and jobs as a script or a notebook has them. Made by `submit.script`.
+"""Sweeps and jobs as a script or a notebook has them. Made by `submit.api.submit`.
 
 They read the catalogue anew at every question.
 """
@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from models.catalogue import Catalogue
-from models.errors import NotFoundError
-from models.settings import Settings
-from models.status import Status
-from models.tables import Job as JobRow
-from models.tables import Sweep as SweepRow
-from submit import view
-from submit.bundle import Kind, Wanted, make_bundles
-from submit.describe import describe_plan
-from submit.html import as_table
-from submit.live import watch
-from submit.remarks import left_out, remarks
-from submit.series import TimeSeries, node_labels
-from submit.stats import default_metric, points_of
-from submit.words import duration, note, parameters, ran_for, short_metrics
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job as JobRow
+from tvb_batch.models.catalogue.tables import Sweep as SweepRow
+from tvb_batch.models.errors import NotFoundError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.api.time_series import TimeSeries, node_labels
+from tvb_batch.submit.bundles.tvb2_bundle import Kind, Wanted, make_bundles
+from tvb_batch.submit.present import serialize
+from tvb_batch.submit.present.describe import describe_plan
+from tvb_batch.submit.present.formatting import duration, note, parameters, ran_for, short_metrics
+from tvb_batch.submit.present.html import as_table
+from tvb_batch.submit.present.live import watch
+from tvb_batch.submit.present.remarks import left_out, remarks
+from tvb_batch.submit.present.stats import default_metric, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from submit.picture import Picture
+    from tvb_batch.submit.present.plots import Picture
 
 #: Jobs read at once.
 _PAGE = 1000
@@ -82,7 +82,7 @@ class Job:
         else:
             index = monitor
         if not -len(outputs) <= index < len(outputs):
-            raise NotFoundError(f"job {view.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
+            raise NotFoundError(f"job {serialize.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
         storage, found = self._settings.storage, outputs[index]
         return TimeSeries(storage.absolute(found.path), [storage.absolute(path) for path in found.refers_to])
 
@@ -103,7 +103,7 @@ class Job:
             The transient leaves nothing of the series.
         """
         with self.time_series(monitor) as series:
-            words = f"{self._row.sweep.name} {view.short(self.gid)}  {parameters(self._row)}".strip()
+            words = f"{self._row.sweep.name} {serialize.short(self.gid)}  {parameters(self._row)}".strip()
             return series.plot(path, title=words, transient=transient)
 
     @property
@@ -118,21 +118,21 @@ class Job:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything the catalogue says of it."""
-        return view.job_as_dict(self._row)
+        return serialize.job_as_dict(self._row)
 
     def __repr__(self) -> str:
-        return f"<Job {view.short(self.gid)} {self.status} {self.parameters}>"
+        return f"<Job {serialize.short(self.gid)} {self.status} {self.parameters}>"
 
     def _repr_html_(self) -> str:
         seconds, missing = ran_for(self._row), self.missing_metrics
         values = {
-            "status": str(self.status), **{name: view.number(value) for name, value in self.parameters.items()},
+            "status": str(self.status), **{name: serialize.number(value) for name, value in self.parameters.items()},
             "ran": duration(seconds) if seconds is not None else "", "error": self.error or "",
             **{name: f"{value:.6g}" for name, value in short_metrics(self.metrics).items()},
             **{name: f"none: {reason}" for name, reason in missing.items()},
             "left out of metrics": left_out(self._catalogue.outputs([self.gid])),
         }  # fmt: skip
-        return as_table(f"job {view.short(self.gid)} of {self._row.sweep.name}", values)
+        return as_table(f"job {serialize.short(self.gid)} of {self._row.sweep.name}", values)
 
 
 class Sweep:
@@ -173,7 +173,7 @@ class Sweep:
             self.close()
         if counts[Status.ERROR]:
             failed = self.jobs(status="ERROR")
-            print(f"{view.jobs_word(len(failed))} failed, the first: {failed[0].error}")
+            print(f"{serialize.jobs_word(len(failed))} failed, the first: {failed[0].error}")
         for line in remarks(self._catalogue, self._row):
             print(line)
         return self
@@ -215,12 +215,12 @@ class Sweep:
         NotFoundError
             No job has the metric, or the sweep does not vary one of `over`.
         """
-        from submit.picture import save
-        from submit.plot_sweep import draw_sweep
+        from tvb_batch.submit.present.plot_sweep import draw_sweep
+        from tvb_batch.submit.present.plots import save
 
         metric = metric or default_metric(self._catalogue, self.gid)
         points = points_of(self._catalogue, self._row, metric)
-        picture = draw_sweep(points, metric, over, f"{self.name}  {view.short(self.gid)}")
+        picture = draw_sweep(points, metric, over, f"{self.name}  {serialize.short(self.gid)}")
         if path is not None:
             save(picture, Path(path))
         return picture
@@ -261,13 +261,13 @@ class Sweep:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
-        return f"<Sweep {self.name!r} {view.short(self.gid)}: {counts}>"
+        return f"<Sweep {self.name!r} {serialize.short(self.gid)}: {counts}>"
 
     def _repr_html_(self) -> str:
         counts = self._catalogue.counts(self.gid)
         lines = describe_plan(self._catalogue.plan(self.gid))
         varied = {line.partition(":")[0]: line.partition(":")[2].strip() for line in lines}
-        return as_table(f"sweep {self.name} ({view.short(self.gid)})", {"jobs": note(counts), **varied})
+        return as_table(f"sweep {self.name} ({serialize.short(self.gid)})", {"jobs": note(counts), **varied})
 
     def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:
         filters: Mapping[str, Any] = {
@@ -283,9 +283,10 @@ class Sweep:
 
 
 def _as_table_row(row: JobRow) -> dict[str, Any]:
-    known = view.job_as_dict(row)
+    known = serialize.job_as_dict(row)
     kept = {name: known[name] for name in ("number", "gid", "status", "seed", "seconds", "error")}
     parameters = {
-        name: view.number(value) if isinstance(value, dict | list) else value for name, value in row.parameters.items()
+        name: serialize.number(value) if isinstance(value, dict | list) else value
+        for name, value in row.parameters.items()
     }
     return {**kept, "repeat": row.repeat, **parameters}

@@ -1,6 +1,6 @@
 """`submit(simulator, ...)`: what `tvb-batch submit` and `tvb-batch run` do, for a Simulator made in a script.
 
-Called by people, through `from submit import submit`.
+Called by people, through `from tvb_batch import submit`.
 """
 
 import atexit
@@ -10,21 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
 
-from models.catalogue import Catalogue
-from models.errors import BrokerError, SpecError
-from models.inputs import Inputs
-from models.introspect import role_of
-from models.paths import check_writable
-from models.queue import check_broker, make_app
-from models.settings import Settings, load_settings
-from models.sweep import has_own_seeds, sweep_spec
-from models.tables import Sweep as SweepRow
-from submit.enqueue import enqueue
-from submit.files import locate, look
-from submit.local import local_workers
-from submit.results import Job, Sweep
-from submit.simulator import describe_object, describe_simulator
-from submit.streams import Seeds
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Sweep as SweepRow
+from tvb_batch.models.errors import BrokerError, SpecError
+from tvb_batch.models.paths import check_writable
+from tvb_batch.models.queue import check_broker, make_app
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.sweep import has_own_seeds, sweep_spec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.introspect import role_of
+from tvb_batch.submit.api.from_simulator import describe_object, describe_simulator
+from tvb_batch.submit.api.noise_stream import Seeds
+from tvb_batch.submit.api.results import Job, Sweep
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.intake.files import locate, look
+from tvb_batch.submit.operate.local_workers import local_workers
 
 Grid = Mapping[str, Iterable[Any]]
 Ranges = Mapping[str, Sequence[float]]

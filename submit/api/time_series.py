@@ -1,6 +1,6 @@
 """A monitor's output as a script or a notebook has it: opened at the first look, and read slice by slice.
 
-Made by `submit.results`.
+Made by `submit.api.results`.
 """
 
 import json
@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import NotFoundError, OutputError, SpecError
-from models.h5 import check_contained, open_h5
-from models.transient import transient_of
-from submit.html import as_table
-from submit.words import size
+from tvb_batch.models.errors import NotFoundError, OutputError, SpecError
+from tvb_batch.models.spec.transient import transient_of
+from tvb_batch.models.tvb.h5_guard import check_contained, open_h5
+from tvb_batch.submit.present.formatting import size
+from tvb_batch.submit.present.html import as_table
 
 if TYPE_CHECKING:
     import h5py
     import xarray as xr
     from numpy.typing import NDArray
 
-    from submit.picture import Picture
+    from tvb_batch.submit.present.plots import Picture
 
 
 class TimeSeries:
@@ -81,7 +81,7 @@ class TimeSeries:
     def to_xarray(self) -> "xr.DataArray":
         """As xarray's DataArray with its labels, just as lazy; needs the extra `notebook`."""
         try:
-            from submit.labelled import as_data_array
+            from tvb_batch.submit.api.xarray_export import as_data_array
         except ImportError as exc:
             raise NotFoundError("a labelled array needs xarray: pip install 'tvb-batch[notebook]'") from exc
         return as_data_array(self.data, self.time, self.attributes, self.region_labels)
@@ -113,8 +113,8 @@ class TimeSeries:
         ----------
         transient : ms that the latter two leave out at the beginning; see `left_out`
         """
-        from submit.picture import save
-        from submit.plot_series import draw_series
+        from tvb_batch.submit.present.plot_series import draw_series
+        from tvb_batch.submit.present.plots import save
 
         picture = draw_series(self, title or str(self.attributes["title"]), self.left_out(transient))
         if path is not None:

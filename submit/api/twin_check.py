@@ -1,8 +1,8 @@
 """Whether a worker's simulator is the script's: each object is compared with its twin, which is built of the spec.
 
-Called by `submit.simulator`. TVB's declared attributes cross to a worker; what else a script puts on an object would
-be dropped without a word, so it is refused here. A part that has been configured, or was used in a run, is compared
-with a twin that is configured too: what TVB itself computes differs in nothing.
+Called by `submit.api.from_simulator`. TVB's declared attributes cross to a worker; what else a script puts on an object
+would be dropped without a word, so it is refused here. A part that has been configured, or was used in a run, is
+compared with a twin that is configured too: what TVB itself computes differs in nothing.
 """
 
 import dis
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import SpecError
-from models.introspect import NOT_PARAMETERS
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.introspect import NOT_PARAMETERS
 
 #: What TVB notes about an object, and never computes with.
 _NOTES = NOT_PARAMETERS | {"title", "tags", "log"}
-#: Of a simulator: TVB 2.10 reads its speed from the connectivity; `submit.simulator` looks after the monitors.
+#: Of a simulator: TVB 2.10 reads its speed from the connectivity; `submit.api.from_simulator` looks after the monitors.
 _ELSEWHERE = {"conduction_speed", "monitors"}
 #: What TVB makes anew whenever it configures or runs a simulator, so that it does not matter what was there before.
 _OF_A_RUN = {

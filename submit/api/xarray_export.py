@@ -1,6 +1,6 @@
 """A time series as xarray has it: with names for its axes, times and nodes, and still read slice by slice.
 
-Called by `submit.results`; importing it imports xarray, which the extra `notebook` brings.
+Called by `submit.api.results`; importing it imports xarray, which the extra `notebook` brings.
 """
 
 from collections.abc import Mapping, Sequence

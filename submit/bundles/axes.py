@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from models.catalogue.adding import as_columns
-from models.components import did_you_mean
-from models.errors import SpecError
-from models.tables import Job
-from submit.words import number
+from tvb_batch.models.catalogue.submission import as_columns
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.submit.present.formatting import number
 
 #: The GUI's Discrete viewer takes no more.
 MOST_POINTS = 512

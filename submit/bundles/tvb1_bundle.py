@@ -1,18 +1,18 @@
 """The ZIP that TVB 1.4 to 1.5.x imports, as the client asks for it. Called by the command line.
 
-Never opens an H5 file itself: `worker.h5.tvb1_zip` does, in a process of its own.
+Never opens an H5 file itself: `worker.h5.tvb1.tvb1_zip` does, in a process of its own.
 """
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
-from models.catalogue import Catalogue
-from models.errors import NotFoundError, OutputError
-from models.settings import Settings
-from models.status import Status
-from models.tables import Job, Sweep
-from submit.processes import run_worker_module
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.errors import NotFoundError, OutputError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.operate.processes import run_worker_module
 
 
 def make_tvb1_bundle(
@@ -51,5 +51,5 @@ def make_tvb1_bundle(
             "(TVB_BATCH_DATA_DIR)"
         )
     gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
-    run_worker_module(settings, "h5.tvb1_zip", str(target), *gids, text="\n".join(map(str, paths)))
+    run_worker_module(settings, "h5.tvb1.tvb1_zip", str(target), *gids, text="\n".join(map(str, paths)))
     return target

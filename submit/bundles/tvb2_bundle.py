@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from models.catalogue import Catalogue
-from models.catalogue.adding import as_columns
-from models.errors import NotFoundError, OutputError
-from models.paths import Storage
-from models.settings import Settings
-from models.spec import simulation
-from models.status import Status
-from models.tables import Job, Output, Sweep
-from submit.exploration import Exploration, explorations
-from submit.processes import run_worker_module
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.submission import as_columns
+from tvb_batch.models.catalogue.tables import Job, Output, Sweep
+from tvb_batch.models.errors import NotFoundError, OutputError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.submit.bundles.axes import Exploration, explorations
+from tvb_batch.submit.operate.processes import run_worker_module
 
 Kind = Literal["data", "simulations", "pse", "project"]
 
@@ -93,7 +93,7 @@ def make_bundles(
             on_job(before + done, total)
 
         request = _request(catalogue, settings.storage, kind, part, path, wanted)
-        run_worker_module(settings, "gui.write", text=json.dumps(request), on_line=told)
+        run_worker_module(settings, "h5.gui.write", text=json.dumps(request), on_line=told)
         written += len(part.jobs)
         made.append(Bundle(path, kind, len(part.jobs), part.label))
     return made
@@ -115,7 +115,7 @@ def _swept_numbers(jobs: Sequence[Job]) -> list[str]:
 def _request(
     catalogue: Catalogue, storage: Storage, kind: Kind, part: Exploration, path: Path, wanted: Wanted
 ) -> dict[str, Any]:  # fmt: skip
-    """One ZIP as `worker.gui.write` takes it."""
+    """One ZIP as `worker.h5.gui.write` takes it."""
     sweep = part.jobs[0].sweep.name
     request: dict[str, Any] = {
         "kind": kind, "name": f"{sweep} {part.label}".strip(), "target": str(path), "stable_gids": wanted.stable_gids,
@@ -147,7 +147,7 @@ def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | N
 def _point(
     catalogue: Catalogue, job: Job, storage: Storage, axes: Sequence[str], metrics: Mapping[str, float]
 ) -> dict[str, Any]:  # fmt: skip
-    """One job as `worker.gui.write` takes it."""
+    """One job as `worker.h5.gui.write` takes it."""
     outputs = _checked(catalogue.outputs([job.gid]))
     spec = simulation(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
     return {

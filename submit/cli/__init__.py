@@ -3,7 +3,26 @@
 Nothing here imports TVB, and each command imports what it needs itself: `--help` answers at once.
 """
 
-from submit.cli import control, files, looking, measuring, operating, reference, running, serving
-from submit.cli.group import main
+from tvb_batch.submit.cli import (
+    file_commands,
+    job_commands,
+    list_commands,
+    plot_commands,
+    run_commands,
+    spec_commands,
+    web_commands,
+    worker_commands,
+)
+from tvb_batch.submit.cli.group import main
 
-__all__ = ["control", "files", "looking", "main", "measuring", "operating", "reference", "running", "serving"]
+__all__ = [
+    "file_commands",
+    "job_commands",
+    "list_commands",
+    "main",
+    "plot_commands",
+    "run_commands",
+    "spec_commands",
+    "web_commands",
+    "worker_commands",
+]

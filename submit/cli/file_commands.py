@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from models.settings import Settings
-from submit.cli.group import catalogue_of, main
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, main
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from submit.bundle import Kind
+    from tvb_batch.submit.bundles.tvb2_bundle import Kind
 
 
 @main.command()
@@ -55,8 +55,8 @@ def bundle(
     Example:
       tvb-batch bundle sweep --axes coupling.a,model.mu -o sweep.zip
     """
-    from submit.bundle import Wanted, make_bundles
-    from submit.progress import jobs_bar
+    from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
+    from tvb_batch.submit.present.progress import jobs_bar
 
     catalogue = catalogue_of(settings)
     found = [catalogue.find(key) for key in keys]
@@ -67,7 +67,7 @@ def bundle(
     }  # fmt: skip
     links = {name: gid for name, gid in gids.items() if gid is not None}
     if file_format == "tvb1":
-        from submit.bundle_tvb1 import make_tvb1_bundle
+        from tvb_batch.submit.bundles.tvb1_bundle import make_tvb1_bundle
 
         if kind not in (None, "data") or where or axes or at or stable_gids or surface_gid or sensors_gid:
             raise click.UsageError("--format tvb1 gives the time series alone; it takes two of the gids and -o")
@@ -117,8 +117,8 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     Example:
       tvb-batch verify sweep.zip
     """
-    from submit.audit import audit
-    from submit.processes import run_worker_module
+    from tvb_batch.submit.operate.audit import audit
+    from tvb_batch.submit.operate.processes import run_worker_module
 
     if bool(keys) == everything:
         raise click.UsageError("name files, jobs or sweeps, or give --all")
@@ -130,7 +130,7 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     count = len(files)
     if files:
         paths = [str(Path(key).absolute()) for key in files]
-        faults = run_worker_module(settings, "h5.check", *paths, may_fail=True).splitlines()
+        faults = run_worker_module(settings, "h5.validation.check", *paths, may_fail=True).splitlines()
     if others or everything:
         catalogue = catalogue_of(settings)
         targets: list[str | None] = [*others] or [None]  # None stands for all there is.
@@ -164,10 +164,10 @@ def convert(
     Example:
       tvb-batch convert result.h5 result_tvb1.h5
     """
-    from submit.processes import run_worker_module
+    from tvb_batch.submit.operate.processes import run_worker_module
 
     gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
-    run_worker_module(settings, "h5.tvb1", str(file.absolute()), str(target.absolute()), *gids)
+    run_worker_module(settings, "h5.tvb1.tvb1_convert", str(file.absolute()), str(target.absolute()), *gids)
     click.echo(target)
 
 
@@ -184,9 +184,9 @@ def rerun(settings: Settings, file: Path) -> None:
     Example:
       tvb-batch rerun result.h5
     """
-    from submit import view
-    from submit.processes import run_worker_module
+    from tvb_batch.submit.operate.processes import run_worker_module
+    from tvb_batch.submit.present import serialize
 
-    found = json.loads(run_worker_module(settings, "rerun", str(file.absolute())))
-    click.echo(view.describe_comparison(found))
+    found = json.loads(run_worker_module(settings, "tools.rerun", str(file.absolute())))
+    click.echo(serialize.describe_comparison(found))
     sys.exit(1 if found["different"] else 0)

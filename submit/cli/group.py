@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.errors import TvbBatchError
-from models.settings import Settings, load_settings
+from tvb_batch.models.errors import TvbBatchError
+from tvb_batch.models.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from models.catalogue import Catalogue
-    from models.sweep import SweepSpec
-    from models.tables import Job, Sweep
+    from tvb_batch.models.catalogue import Catalogue
+    from tvb_batch.models.catalogue.tables import Job, Sweep
+    from tvb_batch.models.spec.sweep import SweepSpec
 
 
 #: The commands by what a person wants; `--help` has a heading for each.
@@ -91,8 +91,8 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """The catalogue, made or upgraded when it is the SQLite file of the data directory."""
-    from models.catalogue import Catalogue
-    from models.paths import check_writable
+    from tvb_batch.models.catalogue import Catalogue
+    from tvb_batch.models.paths import check_writable
 
     is_sqlite = settings.database.startswith("sqlite")
     if is_sqlite:
@@ -102,8 +102,8 @@ def catalogue_of(settings: Settings) -> Catalogue:
 
 def load(spec: str, file_format: str | None = None) -> SweepSpec:
     """The sweep of a spec file, its results in the format asked for where one is."""
-    from models.sweep import sweep_spec
-    from submit.spec_file import load
+    from tvb_batch.models.spec.sweep import sweep_spec
+    from tvb_batch.submit.intake.spec_file import load
 
     told: list[str] = []
     sweep = load(spec, told.append)
@@ -149,7 +149,7 @@ def format_option(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def target_of(found: Job | Sweep) -> dict[str, Any]:
-    from models.tables import Sweep
+    from tvb_batch.models.catalogue.tables import Sweep
 
     return {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid}
 

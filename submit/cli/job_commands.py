@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from models.settings import Settings
-from submit.cli.group import catalogue_of, complete_sweep, main, note, target_of
-from submit.words import jobs_word, short
-from submit.words import size as human_size
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, main, note, target_of
+from tvb_batch.submit.present.formatting import jobs_word, short
+from tvb_batch.submit.present.formatting import size as human_size
 
 
 @main.command()
@@ -53,7 +53,7 @@ def requeue(settings: Settings) -> None:
     Example:
       tvb-batch requeue
     """
-    from models.queue import check_broker, make_app, publish
+    from tvb_batch.models.queue import check_broker, make_app, publish
 
     check_broker(settings)
     catalogue = catalogue_of(settings)
@@ -124,8 +124,8 @@ def delete(settings: Settings, key: str, yes: bool) -> None:
     Example:
       tvb-batch delete jansen_rit --yes
     """
-    from models.tables import Sweep
-    from submit.removal import delete as remove
+    from tvb_batch.models.catalogue.tables import Sweep
+    from tvb_batch.submit.operate.removal import delete as remove
 
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)
@@ -148,7 +148,7 @@ def prune(settings: Settings, dry_run: bool) -> None:
     Example:
       tvb-batch prune --dry-run
     """
-    from submit.removal import prune as remove
+    from tvb_batch.submit.operate.removal import prune as remove
 
     files, size = remove(catalogue_of(settings), settings.storage, dry_run=dry_run)
     click.echo(f"{'Would remove' if dry_run else 'Removed'} {files:,} files, {human_size(size)}.")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.settings import Settings
-from models.status import Status
-from submit.cli.group import catalogue_of, complete_sweep, json_option, listing_options, main, print_json
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, json_option, listing_options, main, print_json
 
 if TYPE_CHECKING:
-    from submit.listing import Form
+    from tvb_batch.submit.present.listing import Form
 
 
 @main.command("list")
@@ -52,9 +52,9 @@ def list_(
     Example:
       tvb-batch list --where "coupling.a >= 5 and status = ERROR" --sort -duration --columns gid,coupling.a,error
     """
-    from models.filters import Filter, sort_keys
-    from submit.listing import list_jobs, missing_lines, waiting_lines
-    from submit.remarks import lacking_lines
+    from tvb_batch.models.catalogue.filter_language import Filter, sort_keys
+    from tvb_batch.submit.present.listing import list_jobs, missing_lines, waiting_lines
+    from tvb_batch.submit.present.remarks import lacking_lines
 
     catalogue = catalogue_of(settings)
     wanted, shown = Filter.all_of(*conditions), [name for name, _ in sort_keys(columns)] if columns else []
@@ -95,7 +95,7 @@ def sweeps(settings: Settings, form: Form | None) -> None:
     Example:
       tvb-batch sweeps --json
     """
-    from submit.listing import list_sweeps
+    from tvb_batch.submit.present.listing import list_sweeps
 
     summaries = catalogue_of(settings).sweeps()
     if form is None and not summaries:
@@ -115,9 +115,9 @@ def show(settings: Settings, key: str, as_json: bool) -> None:
     Example:
       tvb-batch show jansen_rit
     """
-    from models.tables import Sweep
-    from submit.details import print_job, print_sweep
-    from submit.view import details
+    from tvb_batch.models.catalogue.tables import Sweep
+    from tvb_batch.submit.present.details import print_job, print_sweep
+    from tvb_batch.submit.present.serialize import details
 
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)

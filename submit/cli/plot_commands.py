@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from models.settings import Settings
-from submit.cli.group import catalogue_of, complete_sweep, listing_options, main
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, listing_options, main
 
 if TYPE_CHECKING:
-    from submit.listing import Form
+    from tvb_batch.submit.present.listing import Form
 
 
 @main.command()
@@ -27,9 +27,9 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
     Example:
       tvb-batch stats sweep --by coupling.a --metric GlobalVariance
     """
-    from submit.remarks import remarks
-    from submit.stats import default_metric, stats_by, sweep_stats
-    from submit.words import jobs_word, note
+    from tvb_batch.submit.present.formatting import jobs_word, note
+    from tvb_batch.submit.present.remarks import remarks
+    from tvb_batch.submit.present.stats import default_metric, stats_by, sweep_stats
 
     catalogue = catalogue_of(settings)
     found = catalogue.find_sweep(sweep)
@@ -58,7 +58,7 @@ def workers(settings: Settings, form: Form | None) -> None:
     Example:
       tvb-batch workers
     """
-    from submit.stats import list_workers
+    from tvb_batch.submit.present.stats import list_workers
 
     listing, remark = list_workers(catalogue_of(settings), settings)
     if remark:
@@ -100,8 +100,8 @@ def plot(
     Example:
       tvb-batch plot sweep --metric KuramotoIndex -o sweep.png
     """
-    from models.tables import Sweep as SweepRow
-    from submit.results import Job, Sweep
+    from tvb_batch.models.catalogue.tables import Sweep as SweepRow
+    from tvb_batch.submit.api.results import Job, Sweep
 
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.settings import Settings
-from models.status import Status
-from submit.cli.group import catalogue_of, complete_sweep, format_option, load, main, note
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, format_option, load, main, note
 
 if TYPE_CHECKING:
-    from models.catalogue import Catalogue
-    from models.sweep import SweepSpec
-    from models.tables import Sweep
+    from tvb_batch.models.catalogue import Catalogue
+    from tvb_batch.models.catalogue.tables import Sweep
+    from tvb_batch.models.spec.sweep import SweepSpec
 
 
 @main.command()
@@ -43,11 +43,11 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     Example:
       tvb-batch run examples/jansen_rit.yaml --workers 2
     """
-    from models.paths import check_writable
-    from models.queue import make_app
-    from submit import live, view
-    from submit.enqueue import enqueue
-    from submit.local import KilledError, local_workers
+    from tvb_batch.models.paths import check_writable
+    from tvb_batch.models.queue import make_app
+    from tvb_batch.submit.intake.enqueue import enqueue
+    from tvb_batch.submit.operate.local_workers import KilledError, local_workers
+    from tvb_batch.submit.present import live, serialize
 
     if file_format and not spec:
         raise click.UsageError("--format: what is waiting has its format already; give a SPEC")
@@ -79,7 +79,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     except KeyboardInterrupt:
         click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
         sys.exit(1)
-    view.print_end(catalogue, sweep, seen.counts, settings.storage, seen.all)
+    serialize.print_end(catalogue, sweep, seen.counts, settings.storage, seen.all)
     sys.exit(1 if seen.counts[Status.ERROR] else 0)
 
 
@@ -119,15 +119,15 @@ def submit(
     Example:
       tvb-batch submit examples/sweep.yaml --dry-run
     """
-    from models.queue import check_broker, make_app
-    from submit import view
-    from submit.enqueue import enqueue
+    from tvb_batch.models.queue import check_broker, make_app
+    from tvb_batch.submit.intake.enqueue import enqueue
+    from tvb_batch.submit.present import serialize
 
     sweep_spec = load(spec, file_format)
     if dry_run or check:
-        click.echo(view.describe_spec(sweep_spec))
+        click.echo(serialize.describe_spec(sweep_spec))
         if check:
-            click.echo(view.describe_estimate(_estimate(settings, sweep_spec), sweep_spec.size))
+            click.echo(serialize.describe_estimate(_estimate(settings, sweep_spec), sweep_spec.size))
         return
     check_broker(settings)
     sweep = enqueue(
@@ -135,17 +135,17 @@ def submit(
         note=note,
     )  # fmt: skip
     click.echo(
-        f"Submitted {view.jobs_word(sweep_spec.size)} as {view.short(sweep.gid)} · "
-        f"follow: tvb-batch watch {view.short(sweep.gid)}"
+        f"Submitted {serialize.jobs_word(sweep_spec.size)} as {serialize.short(sweep.gid)} · "
+        f"follow: tvb-batch watch {serialize.short(sweep.gid)}"
     )
 
 
 def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
-    from submit.processes import run_worker_module
+    from tvb_batch.submit.operate.processes import run_worker_module
 
     first = sweep_spec.simulation(next(sweep_spec.points()))
     found: dict[str, Any] = json.loads(
-        run_worker_module(settings, "check", text=json.dumps({"spec": first.canonical()}))
+        run_worker_module(settings, "tools.estimate", text=json.dumps({"spec": first.canonical()}))
     )
     return found
 
@@ -162,15 +162,15 @@ def watch(settings: Settings, sweep: str | None) -> None:
     Example:
       tvb-batch watch jansen_rit
     """
-    from submit import live, view
+    from tvb_batch.submit.present import live, serialize
 
     catalogue = catalogue_of(settings)
     found = catalogue.find_sweep(sweep) if sweep else None
     try:
         seen = live.follow(catalogue, found)
     except KeyboardInterrupt:
-        again = f"tvb-batch watch {view.short(found.gid)}" if found else "tvb-batch watch"
+        again = f"tvb-batch watch {serialize.short(found.gid)}" if found else "tvb-batch watch"
         click.echo(f"\nNo longer watching; the jobs go on. Again: {again}", err=True)
         sys.exit(1)
-    view.print_end(catalogue, found, seen.counts, settings.storage, seen.all)
+    serialize.print_end(catalogue, found, seen.counts, settings.storage, seen.all)
     sys.exit(1 if seen.counts[Status.ERROR] else 0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from submit.cli.group import main, print_json
+from tvb_batch.submit.cli.group import main, print_json
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +21,7 @@ def describe(name: str | None) -> None:
     Example:
       tvb-batch describe JansenRit
     """
-    from submit.reference import describe_class, list_classes
+    from tvb_batch.submit.present.class_reference import describe_class, list_classes
 
     click.echo(describe_class(name) if name else list_classes())
 
@@ -35,7 +35,7 @@ def new(model: str) -> None:
     Example:
       tvb-batch new --model JansenRit > spec.yaml
     """
-    from submit.reference import new_spec
+    from tvb_batch.submit.present.class_reference import new_spec
 
     click.echo(new_spec(model), nl=False)
 
@@ -48,6 +48,6 @@ def schema() -> None:
     Example:
       tvb-batch schema > spec.schema.json
     """
-    from submit.reference import json_schema
+    from tvb_batch.submit.present.class_reference import json_schema
 
     print_json(json_schema())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from models.errors import NotFoundError
-from models.settings import Settings
-from submit.cli.group import catalogue_of, main
+from tvb_batch.models.errors import NotFoundError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, main
 
 
 @main.command()
@@ -25,7 +25,7 @@ def serve(settings: Settings, host: str, port: int, host_names: tuple[str, ...])
       tvb-batch serve --port 8321
     """
     try:
-        from submit.web.serve import serve as serve_web
+        from tvb_batch.submit.web.serve import serve as serve_web
     except ModuleNotFoundError as exc:
         raise NotFoundError(f"{exc.name} is not installed: pip install 'tvb-batch[web]'") from exc
     serve_web(catalogue_of(settings), settings, host=host, port=port, host_names=host_names)

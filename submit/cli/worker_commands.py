@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from models.errors import SettingsError, TvbBatchError
-from models.settings import Settings
-from submit.cli.group import catalogue_of, json_option, main, print_json
+from tvb_batch.models.errors import SettingsError, TvbBatchError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.cli.group import catalogue_of, json_option, main, print_json
 
 if TYPE_CHECKING:
     pass
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
-    """Start a Celery worker here, for as long as it is wanted; the same as `celery -A worker worker`.
+    """Start a Celery worker here, for as long as it is wanted; the same as `celery -A tvb_batch.worker worker`.
 
     Jobs of more than a million steps are long. A worker with --queue short stays free for the others.
 
@@ -39,9 +39,9 @@ def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
     Example:
       TVB_BATCH_BROKER_URL=redis://redis.example:6379/0 tvb-batch worker --concurrency 8
     """
-    from models.paths import check_writable
-    from models.queue import check_broker
-    from submit.local import child_environment, worker_command
+    from tvb_batch.models.paths import check_writable
+    from tvb_batch.models.queue import check_broker
+    from tvb_batch.submit.operate.local_workers import child_environment, worker_command
 
     check_writable(settings.storage)
     catalogue_of(settings).dispose()
@@ -60,7 +60,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
     Example:
       tvb-batch doctor
     """
-    from submit.doctor import examine
+    from tvb_batch.submit.operate.doctor import examine
 
     findings = examine(settings)
     if as_json:
@@ -84,12 +84,12 @@ def metrics(settings: Settings, host: str, port: int) -> None:
     Example:
       tvb-batch metrics --port 9321
     """
-    from models.errors import NotFoundError
+    from tvb_batch.models.errors import NotFoundError
 
     try:
         from prometheus_client import start_http_server
 
-        from submit.metrics import registry
+        from tvb_batch.submit.operate.prometheus import registry
     except ModuleNotFoundError as exc:
         raise NotFoundError(f"{exc.name} is not installed: pip install 'tvb-batch[metrics]'") from exc
     try:
@@ -117,8 +117,8 @@ def upgrade(settings: Settings, wait: float) -> None:
     Example:
       tvb-batch db upgrade
     """
-    from models.catalogue import Catalogue
-    from models.paths import check_writable
+    from tvb_batch.models.catalogue import Catalogue
+    from tvb_batch.models.paths import check_writable
 
     if settings.database.startswith("sqlite"):
         check_writable(settings.storage)

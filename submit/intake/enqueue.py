@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from models.catalogue import Catalogue
-from models.errors import BrokerError
-from models.inputs import Inputs
-from models.paths import Storage
-from models.queue import publish
-from models.sweep import SweepSpec
-from models.tables import Sweep
-from submit.files import keep
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Sweep
+from tvb_batch.models.errors import BrokerError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.queue import publish
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.intake.files import keep
 
 
 def enqueue(

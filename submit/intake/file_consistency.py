@@ -1,18 +1,18 @@
 """Whether the files of a simulation fit each other and the rest of it: as many regions, vertices and sensors.
 
-Called by `submit.files`. TVB finds these out when it builds the simulator, or computes with the wrong numbers.
+Called by `submit.intake.files`. TVB finds these out when it builds the simulator, or computes with the wrong numbers.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from models.array_rules import has
-from models.components import find
-from models.contents import Contents
-from models.errors import SpecError
-from models.fit import OF_SENSORS, check_shapes, count_regions
-from models.spec import SimulationSpec
-from submit.look import Looked, shown
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.consistency import OF_SENSORS, check_shapes, count_regions
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.array_rules import has
+from tvb_batch.models.tvb.components import find
+from tvb_batch.models.tvb.datatype_files import Contents
+from tvb_batch.submit.intake.file_facts import Looked, shown
 
 #: Sections, by the field of the spec that holds them.
 _ROLES = {

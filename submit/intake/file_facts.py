@@ -1,6 +1,6 @@
 """Looks into the files of a spec, each once, and tells what a worker would stumble over or leave out.
 
-Called by `submit.files` and `submit.fitting`. What it says names a file as the person wrote it.
+Called by `submit.intake.files` and `submit.intake.file_consistency`. What it says names a file as the person wrote it.
 """
 
 import json
@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.array_rules import check_arrays, check_no_nan
-from models.components import Attribute, Component, data_files, find
-from models.contents import Contents, read_contents
-from models.errors import SpecError
-from models.paths import Storage
-from models.tvb_files import UnreadableError, read_array_file
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.tvb.array_rules import check_arrays, check_no_nan
+from tvb_batch.models.tvb.components import Attribute, Component, data_files, find
+from tvb_batch.models.tvb.datatype_files import Contents, read_contents
+from tvb_batch.models.tvb.file_readers import UnreadableError, read_array_file
 
 #: Where tvb-data has the files of a role.
 _FOLDERS = {
@@ -26,7 +26,7 @@ _FEW = 3
 #: Warnings printed of one spec.
 _MOST = 12
 
-#: A file that was kept already, as `models.inputs` names it.
+#: A file that was kept already, as `models.tvb.input_store` names it.
 KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
 
 

@@ -1,18 +1,18 @@
 """The files that a spec names: found beside the spec, read as a worker will, and copied to where the workers are.
 
-Called by `submit.spec_file`, `submit.script` and `submit.enqueue`.
+Called by `submit.intake.spec_file`, `submit.api.submit` and `submit.intake.enqueue`.
 """
 
 from pathlib import Path
 
-from models.errors import InputError, SpecError
-from models.input_files import check_file
-from models.inputs import Inputs
-from models.paths import Storage
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
-from submit.fitting import check_files
-from submit.look import KEPT, Looked
+from tvb_batch.models.errors import InputError, SpecError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_files import check_file
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.intake.file_consistency import check_files
+from tvb_batch.submit.intake.file_facts import KEPT, Looked
 
 #: Files named besides the first that has a fault.
 _FEW = 5

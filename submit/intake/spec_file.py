@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from models.errors import InputError, SpecError
-from models.sweep import SweepSpec, sweep
-from submit.files import locate, look
+from tvb_batch.models.errors import InputError, SpecError
+from tvb_batch.models.spec.sweep import SweepSpec, sweep
+from tvb_batch.submit.intake.files import locate, look
 
 #: A larger file is no spec.
 MOST_BYTES = 2**20

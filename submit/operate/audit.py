@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from models.catalogue import Catalogue
-from models.errors import OutputError
-from models.inputs import digest_of
-from models.paths import Storage, storage_time
-from models.sections import files_of
-from models.settings import Settings
-from models.tables import Job, Output, Sweep
-from submit import view
-from submit.processes import run_worker_module
-from submit.strays import before_rows, names_of
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Job, Output, Sweep
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import Storage, storage_time
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.sections import files_of
+from tvb_batch.models.tvb.input_store import digest_of
+from tvb_batch.submit.operate.processes import run_worker_module
+from tvb_batch.submit.operate.strays import before_rows, names_of
+from tvb_batch.submit.present import serialize
 
 
 @dataclass
@@ -61,11 +61,11 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     lost = {job for fault in result.faults for job in users.get(_name(fault), ())}
     for gid in catalogue.without_output(**target):
         lost.add(gid)
-        result.faults.append(f"job {view.short(gid)}: FINISHED, but no row names its files")
+        result.faults.append(f"job {serialize.short(gid)}: FINISHED, but no row names its files")
     if lost:
-        them = ", ".join(view.short(gid) for gid in sorted(lost)[:8]) + (", ..." if len(lost) > 8 else "")
+        them = ", ".join(serialize.short(gid) for gid in sorted(lost)[:8]) + (", ..." if len(lost) > 8 else "")
         result.repairs.append(
-            f"Repair: {view.jobs_word(len(lost))} ({them}): submit their specs again with --no-reuse, "
+            f"Repair: {serialize.jobs_word(len(lost))} ({them}): submit their specs again with --no-reuse, "
             "so that no damaged file is shared"
         )
     if any(fault.startswith("datatypes/") for fault in result.faults):
@@ -106,7 +106,7 @@ def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: S
         # By the name of the row: it may be a link to another file, which has a name of its own.
         path = str(settings.storage.root / name)
         lines.append(json.dumps({"path": path, "name": name, **expected}) + "\n")
-    said = run_worker_module(settings, "audit", text="".join(lines), may_fail=True).splitlines()
+    said = run_worker_module(settings, "tools.file_check", text="".join(lines), may_fail=True).splitlines()
     result.notes = [line for line in said if line.startswith("note: ")]
     return [line for line in said if not line.startswith("note: ")]
 

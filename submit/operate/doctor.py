@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from models.catalogue import Catalogue
-from models.errors import BrokerError, CatalogueError, OutputError, one_line
-from models.masking import without_password
-from models.paths import check_writable
-from models.queue import announced, broker_facts, check_broker, make_app, waiting
-from models.settings import Settings
-from models.sources import OF_DATA
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import BrokerError, CatalogueError, OutputError, one_line
+from tvb_batch.models.masking import without_password
+from tvb_batch.models.own_code.sources import OF_DATA
+from tvb_batch.models.paths import check_writable
+from tvb_batch.models.queue import announced, broker_facts, check_broker, make_app, waiting
+from tvb_batch.models.settings import Settings
 
 #: A clock that is off by more makes logs and durations hard to read. Seconds.
 CLOCK = 2.0

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import BrokerError, TvbBatchError
-from models.queue import QUEUES, check_broker
-from models.settings import Settings, load_settings
+from tvb_batch.models.errors import BrokerError, TvbBatchError
+from tvb_batch.models.queue import QUEUES, check_broker
+from tvb_batch.models.settings import Settings, load_settings
 
 #: A socket's path has at most so many bytes, on macOS too.
 LONGEST_SOCKET = 103
@@ -211,7 +211,7 @@ def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
         "-m",
         "celery",
         "-A",
-        "worker",
+        "tvb_batch.worker",
         "--quiet",
         "worker",
         "--concurrency",

@@ -6,9 +6,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from models.errors import TvbBatchError
-from models.settings import Settings
-from submit.local import child_environment
+from tvb_batch.models.errors import TvbBatchError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.operate.local_workers import child_environment
 
 
 class WorkerProcessError(TvbBatchError):
@@ -19,7 +19,7 @@ def run_worker_module(
     settings: Settings, module: str, *arguments: str, text: str = "", may_fail: bool = False,
     on_line: Callable[[str], object] = lambda line: None,
 ) -> str:  # fmt: skip
-    """What `python -m worker.<module>` prints, given `text` on its standard input.
+    """What `python -m tvb_batch.worker.<module>` prints, given `text` on its standard input.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def run_worker_module(
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", f"worker.{module}", *arguments],
+            [sys.executable, "-m", f"tvb_batch.worker.{module}", *arguments],
             stdin=given, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment(settings),
         )  # fmt: skip
         assert process.stdout is not None
@@ -55,6 +55,8 @@ def run_worker_module(
     if code and not (may_fail and code == 1):
         if code < 0:  # HDF5 crashes at some damaged files.
             how = signal.Signals(-code).name
-            raise WorkerProcessError(f"worker.{module} was ended by {how}; one of the files may be damaged inside")
-        raise WorkerProcessError(faults[-1] if faults else f"worker.{module} ended with code {code}")
+            raise WorkerProcessError(
+                f"tvb_batch.worker.{module} was ended by {how}; one of the files may be damaged inside"
+            )
+        raise WorkerProcessError(faults[-1] if faults else f"tvb_batch.worker.{module} ended with code {code}")
     return "".join(lines)

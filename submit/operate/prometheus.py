@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from models.catalogue import Catalogue
-from models.errors import BrokerError
-from models.queue import QUEUES, listening, make_app, waiting
-from models.settings import Settings
-from models.status import Status
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import BrokerError
+from tvb_batch.models.queue import QUEUES, listening, make_app, waiting
+from tvb_batch.models.settings import Settings
 
 
 class Installation(Collector):

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from models.catalogue import Catalogue
-from models.errors import OutputError
-from models.paths import Storage, storage_time
-from models.tables import Job, Sweep
-from submit.strays import ASIDE, before_rows, is_input, is_young, names_of
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import Storage, storage_time
+from tvb_batch.submit.operate.strays import ASIDE, before_rows, is_input, is_young, names_of
 
 
 def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def _remove_empty(directory: Path) -> None:
 def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> tuple[int, int]:
     """Remove files that no row names and no unfinished job may need; gives how many, and their bytes.
 
-    Jobs may finish and sweeps be submitted meanwhile: see `submit.strays`.
+    Jobs may finish and sweeps be submitted meanwhile: see `submit.operate.strays`.
 
     Raises
     ------

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.catalogue import Catalogue
-from models.inputs import YOUNG
-from models.paths import Storage
-from models.tables import Output
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Output
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.tvb.input_store import YOUNG
 
 #: How the names of files end that are about to be removed.
 ASIDE = ".aside"

@@ -1,6 +1,6 @@
 """TVB's classes as a person reads them, a spec to begin with, and the JSON Schema of all specs. Called by `submit.cli`.
 
-Everything comes from `models.components`: nothing here imports TVB.
+Everything comes from `models.tvb.components`: nothing here imports TVB.
 """
 
 import json
@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from models.components import Attribute, Component, components, data_files, did_you_mean, find, roles
-from models.errors import NotFoundError, SpecError
-from models.sections import complete
+from tvb_batch.models.errors import NotFoundError, SpecError
+from tvb_batch.models.spec.sections import complete
+from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, did_you_mean, find, roles
 
 #: What a spec may have beside its sections: JSON Schema of each, and a sentence.
 _TOP: dict[str, tuple[dict[str, Any], str]] = {

@@ -1,10 +1,10 @@
-"""Specs, what varies, costs and comparisons in words. Called by `submit.cli` and `submit.details`."""
+"""Specs, what varies, costs and comparisons in words. Called by `submit.cli` and `submit.present.details`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from models.sweep import SweepSpec
-from submit.words import duration, jobs_word, number, size
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.present.formatting import duration, jobs_word, number, size
 
 
 def describe_spec(spec: SweepSpec) -> str:

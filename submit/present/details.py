@@ -10,18 +10,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from models.catalogue import Catalogue
-from models.errors import SpecError
-from models.names import get
-from models.names import parameters as named
-from models.paths import Storage
-from models.sources import OF_DATA, OF_METRICS, entries
-from models.spec import simulation
-from models.status import Status
-from models.tables import Attempt, Job, Output, Sweep
-from submit.describe import describe_plan
-from submit.remarks import left_out
-from submit.words import (
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Attempt, Job, Output, Sweep
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.own_code.sources import OF_DATA, OF_METRICS, entries
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.parameter_names import get
+from tvb_batch.models.spec.parameter_names import parameters as named
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.submit.present.describe import describe_plan
+from tvb_batch.submit.present.formatting import (
     COLOURS,
     Counts,
     duration,
@@ -35,6 +34,7 @@ from submit.words import (
     short_metrics,
     size,
 )
+from tvb_batch.submit.present.remarks import left_out
 
 #: What to do about faults whose message does not say it; by the class of the error.
 HINTS = {

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from models.catalogue import Waiting
-from models.labels import label
-from models.status import Status
-from models.tables import Job
+from tvb_batch.models.catalogue import Waiting
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.spec.labels import label
 
 Counts = Mapping[Status, int]
 

@@ -13,13 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.catalogue import Catalogue, SweepSummary, Waiting
-from models.filters import FIELDS
-from models.status import Status
-from models.tables import Job
-from submit.remarks import count_lacking, lacking_lines
-from submit.view import job_as_dict, sweep_as_dict
-from submit.words import (
+from tvb_batch.models.catalogue import Catalogue, SweepSummary, Waiting
+from tvb_batch.models.catalogue.filter_language import FIELDS
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.submit.present.formatting import (
     COLOURS,
     local_time,
     note,
@@ -31,6 +29,8 @@ from submit.words import (
     short_metrics,
     waiting_line,
 )
+from tvb_batch.submit.present.remarks import count_lacking, lacking_lines
+from tvb_batch.submit.present.serialize import job_as_dict, sweep_as_dict
 
 Form = Literal["table", "json", "csv"]
 

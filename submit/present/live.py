@@ -1,4 +1,4 @@
-"""The live view of running sweeps. Called by `submit.cli` and `submit.results`.
+"""The live view of running sweeps. Called by `submit.cli` and `submit.api.results`.
 
 Reads the catalogue and shows it; changes nothing, so a view may end and another begin, anywhere.
 """
@@ -11,12 +11,12 @@ from uuid import UUID
 
 from rich.console import Console
 
-from models.catalogue import Catalogue
-from models.errors import CatalogueError
-from models.status import Status
-from models.tables import Job, Sweep
-from submit.live_views import Snapshot, View, view_of
-from submit.words import Counts
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.errors import CatalogueError
+from tvb_batch.submit.present.formatting import Counts
+from tvb_batch.submit.present.live_views import Snapshot, View, view_of
 
 #: How often the live view asks the catalogue. Seconds.
 TICK = 0.5

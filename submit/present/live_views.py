@@ -1,4 +1,7 @@
-"""How running sweeps look: in a terminal, in a notebook, or as plain lines elsewhere. Called by `submit.live`."""
+"""How running sweeps look: in a terminal, in a notebook, or as plain lines elsewhere.
+
+Called by `submit.present.live`.
+"""
 
 import html
 import sys
@@ -15,10 +18,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from models.catalogue import Waiting
-from models.status import Status
-from models.tables import Job, Sweep
-from submit.words import Counts, duration, jobs_word, note, one_line, parameters, ran_for, short, waiting_line
+from tvb_batch.models.catalogue import Waiting
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.submit.present.formatting import (
+    Counts,
+    duration,
+    jobs_word,
+    note,
+    one_line,
+    parameters,
+    ran_for,
+    short,
+    waiting_line,
+)
 
 #: Reasons of waiting that a terminal shows.
 MOST_OBSTACLES = 3

@@ -1,7 +1,7 @@
 """A picture of one job: its time series, its spectrum, and its functional connectivity.
 
-Called by `submit.results`, which hands over an open series; importing it imports matplotlib. Long series are read chunk
-by chunk and shown by the least and the most of each pixel, so that no file is too large.
+Called by `submit.api.results`, which hands over an open series; importing it imports matplotlib. Long series are read
+chunk by chunk and shown by the least and the most of each pixel, so that no file is too large.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from submit.picture import Picture
+from tvb_batch.submit.present.plots import Picture
 
 #: Nodes whose lines are drawn, and nodes of a connectivity's matrix; of more, some are taken evenly.
 MOST_LINES, MOST_NODES = 76, 400
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 class Series(Protocol):
-    """What is drawn of a job: `submit.results.TimeSeries`."""
+    """What is drawn of a job: `submit.api.results.TimeSeries`."""
 
     @property
     def data(self) -> Any: ...

@@ -1,6 +1,6 @@
 """A picture of one sweep: a metric as a line over one swept parameter, or as a heat map over two.
 
-Called by `submit.results`; importing it imports matplotlib.
+Called by `submit.api.results`; importing it imports matplotlib.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from models.catalogue import Point
-from models.components import did_you_mean
-from models.errors import NotFoundError
-from submit.picture import Picture
-from submit.words import number
+from tvb_batch.models.catalogue import Point
+from tvb_batch.models.errors import NotFoundError
+from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.submit.present.formatting import number
+from tvb_batch.submit.present.plots import Picture
 
 #: Of the points of a grid so many must be there for a heat map; otherwise dots are drawn.
 FILLED = 0.5

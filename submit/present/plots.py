@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from models.errors import OutputError
+from tvb_batch.models.errors import OutputError
 
 #: Endings of pictures.
 KINDS = (".png", ".svg", ".pdf", ".jpg")

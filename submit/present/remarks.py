@@ -5,11 +5,11 @@ Called where a sweep ends, and by the pages that show one. Reads the catalogue; 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from models.catalogue import Catalogue, Lacking
-from models.errors import NOT_FINITE
-from models.status import Status
-from models.tables import Output, Sweep
-from submit.words import results_word, short
+from tvb_batch.models.catalogue import Catalogue, Lacking
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Output, Sweep
+from tvb_batch.models.errors import NOT_FINITE
+from tvb_batch.submit.present.formatting import results_word, short
 
 
 def remarks(catalogue: Catalogue, sweep: Sweep) -> list[str]:

@@ -1,4 +1,6 @@
-"""How a sweep ended, and one job or sweep as data. Called by `submit.cli`, `submit.results` and `submit.listing`.
+"""How a sweep ended, and one job or sweep as data.
+
+Called by `submit.cli`, `submit.api.results` and `submit.present.listing`.
 
 Reads the catalogue and prints; changes nothing.
 """
@@ -8,13 +10,13 @@ from typing import Any
 
 from rich.console import Console
 
-from models.catalogue import Catalogue, SweepSummary
-from models.paths import Storage
-from models.status import Status
-from models.tables import Job, Sweep
-from submit.describe import describe_comparison, describe_estimate, describe_plan, describe_spec
-from submit.remarks import remarks
-from submit.words import Counts, jobs_word, note, number, one_line, parameters, short
+from tvb_batch.models.catalogue import Catalogue, SweepSummary
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.paths import Storage
+from tvb_batch.submit.present.describe import describe_comparison, describe_estimate, describe_plan, describe_spec
+from tvb_batch.submit.present.formatting import Counts, jobs_word, note, number, one_line, parameters, short
+from tvb_batch.submit.present.remarks import remarks
 
 __all__ = [
     "describe_comparison", "describe_estimate", "describe_plan", "describe_spec", "jobs_word", "number", "short",

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from models.catalogue import Catalogue, Point, Spread, WorkerRow
-from models.components import did_you_mean
-from models.errors import BrokerError, NotFoundError
-from models.queue import listening, make_app
-from models.settings import Settings
-from models.status import Status
-from models.tables import Sweep
-from submit.listing import Form, Listing
-from submit.words import number, short
+from tvb_batch.models.catalogue import Catalogue, Point, Spread, WorkerRow
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Sweep
+from tvb_batch.models.errors import BrokerError, NotFoundError
+from tvb_batch.models.queue import listening, make_app
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.submit.present.formatting import number, short
+from tvb_batch.submit.present.listing import Form, Listing
 
 _SPREAD = ("jobs", "min", "mean", "max")
 

@@ -10,13 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from models.catalogue import Catalogue
-from models.errors import NotFoundError, TvbBatchError
-from models.settings import Settings
-from models.tables import Sweep
-from submit.bundle import make_bundles
-from submit.web import pages
-from submit.words import short
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.tables import Sweep
+from tvb_batch.models.errors import NotFoundError, TvbBatchError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.bundles.tvb2_bundle import make_bundles
+from tvb_batch.submit.present.formatting import short
+from tvb_batch.submit.web import pages
 
 
 @dataclass(frozen=True)

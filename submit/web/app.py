@@ -11,11 +11,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from models.catalogue import Catalogue
-from models.errors import NotFoundError, TvbBatchError
-from models.settings import Settings
-from submit.web import actions, pages
-from submit.web.security import Guard
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import NotFoundError, TvbBatchError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.web import actions, pages
+from tvb_batch.submit.web.security import Guard
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from submit.web.decimation import Envelope
+from tvb_batch.submit.web.decimation import Envelope
 
 WIDTH, HEIGHT = 840, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44

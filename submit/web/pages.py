@@ -12,22 +12,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from models.catalogue import Catalogue
-from models.catalogue.adding import as_columns
-from models.errors import NotFoundError, SpecError, TvbBatchError
-from models.names import parameters
-from models.own_modules import changed, forget
-from models.settings import Settings
-from models.spec import simulation
-from models.status import Status
-from models.tables import Job, Output, Sweep
-from submit.describe import describe_plan
-from submit.remarks import count_lacking, lacking_lines, left_out, remarks
-from submit.results import TimeSeries, node_labels
-from submit.view import job_as_dict
-from submit.web.charts import Mark, series_svg, sweep_svg
-from submit.web.decimation import envelope
-from submit.words import number, short, short_metrics
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.submission import as_columns
+from tvb_batch.models.catalogue.tables import Job, Output, Sweep
+from tvb_batch.models.errors import NotFoundError, SpecError, TvbBatchError
+from tvb_batch.models.own_code.imports import changed, forget
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.parameter_names import parameters
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.submit.api.results import TimeSeries, node_labels
+from tvb_batch.submit.present.describe import describe_plan
+from tvb_batch.submit.present.formatting import number, short, short_metrics
+from tvb_batch.submit.present.remarks import count_lacking, lacking_lines, left_out, remarks
+from tvb_batch.submit.present.serialize import job_as_dict
+from tvb_batch.submit.web.charts import Mark, series_svg, sweep_svg
+from tvb_batch.submit.web.decimation import envelope
 
 #: What colours a map besides the metrics. Seconds.
 DURATION = "duration"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import click
 import uvicorn
 
-from models.catalogue import Catalogue
-from models.errors import SettingsError
-from models.settings import Settings
-from submit.web.app import make_web
-from submit.web.connections import MOST_CONNECTIONS, ImpatientProtocol
-from submit.web.security import new_token
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import SettingsError
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.web.app import make_web
+from tvb_batch.submit.web.connections import MOST_CONNECTIONS, ImpatientProtocol
+from tvb_batch.submit.web.security import new_token
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -20,8 +20,8 @@ from conftest import wait_until
 from fault_system import BRIEF, LEASE, LONG, System, Warm, pause, series, system
 from servers import Postgres, Redis
 
-from models.queue import QUEUE, make_app, send
-from models.status import Status
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.queue import QUEUE, make_app, send
 
 
 @pytest.fixture(scope="module")

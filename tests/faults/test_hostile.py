@@ -14,16 +14,16 @@ import uvicorn
 from test_cli import assert_refused, tvb_batch  # noqa: F401 - a fixture
 from web_cases import TOKEN, fill, served
 
-from models.errors import BrokerError, CatalogueError, OutputError, SpecError, TvbBatchError
-from models.expressions import Expression, ExpressionError
-from models.filters import MOST_KEYS
-from models.masking import masked, remember, without_password
-from models.paths import Storage
-from models.queue import QUEUE, announce, announced, make_app
-from submit.doctor import workers
-from submit.spec_file import read_table
-from submit.web import connections
-from submit.web.app import make_web
+from tvb_batch.models.catalogue.filter_language import MOST_KEYS
+from tvb_batch.models.errors import BrokerError, CatalogueError, OutputError, SpecError, TvbBatchError
+from tvb_batch.models.masking import masked, remember, without_password
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.queue import QUEUE, announce, announced, make_app
+from tvb_batch.models.spec.expressions import Expression, ExpressionError
+from tvb_batch.submit.intake.spec_file import read_table
+from tvb_batch.submit.operate.doctor import workers
+from tvb_batch.submit.web import connections
+from tvb_batch.submit.web.app import make_web
 
 pytestmark = pytest.mark.xdist_group("web")
 
@@ -64,7 +64,7 @@ BROKERS = [
 @pytest.mark.parametrize("url", DATABASES)
 def test_no_form_of_a_databases_url_shows_its_password(tvb_batch, monkeypatch, url: str) -> None:  # noqa: F811
     monkeypatch.setenv("TVB_BATCH_DATABASE_URL", url)
-    monkeypatch.setattr("models.database.TRIES", 1)
+    monkeypatch.setattr("tvb_batch.models.catalogue.database.TRIES", 1)
 
     listed, looked = tvb_batch("list"), tvb_batch("doctor")
 
@@ -137,8 +137,8 @@ def test_a_fault_of_a_job_holds_nothing_that_acts_on_a_terminal(settings, catalo
 
     from conftest import SHORT
 
-    from models.sweep import sweep
-    from worker.tasks import _fail
+    from tvb_batch.models.spec.sweep import sweep
+    from tvb_batch.worker.tasks import _fail
 
     [job] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({**SHORT, "name": "a"})).gid)
     claim = catalogue.claim(job.gid, "w", timedelta(seconds=60))
@@ -215,7 +215,7 @@ def test_a_list_of_points_is_a_regular_file_of_a_bounded_size(tmp_path, monkeypa
             read_table(tmp_path / name)
     (tmp_path / "a.csv").write_text("coupling.a\n1\n2\n")
     assert read_table(tmp_path / "a.csv") == [{"coupling.a": 1}, {"coupling.a": 2}]
-    monkeypatch.setattr("submit.spec_file.MOST_TABLE", 10)
+    monkeypatch.setattr("tvb_batch.submit.intake.spec_file.MOST_TABLE", 10)
     with pytest.raises(SpecError, match="a table of at most"):
         read_table(tmp_path / "a.csv")
 
@@ -357,13 +357,13 @@ def test_a_connection_that_does_not_ask_in_time_is_closed(filled, monkeypatch) -
 def test_errors_are_of_the_right_kind() -> None:
     with pytest.raises(BrokerError):
         make_app(_settings_with_broker("redis://:a/b@h"))
-    from models.database import connect
+    from tvb_batch.models.catalogue.database import connect
 
     with pytest.raises(CatalogueError):
         connect("postgresql://a:b/c@h/d")
 
 
 def _settings_with_broker(url: str):
-    from models.settings import load_settings
+    from tvb_batch.models.settings import load_settings
 
     return load_settings(broker_url=url)

@@ -22,14 +22,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from test_catalogue import output, postgres_server  # noqa: F401 - a fixture
 
-from models import database
-from models.catalogue import Catalogue, Claim, base
-from models.errors import CatalogueError, LeaseLostError, UnclearError
-from models.status import Status
-from models.sweep import sweep
-from models.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
-from worker.pulse import Pulse
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue, Claim, base, database
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
+from tvb_batch.models.errors import CatalogueError, LeaseLostError, UnclearError
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.worker.job.heartbeat import Pulse
+from tvb_batch.worker.job.run import run_job
 
 LEASE, PAST = timedelta(hours=1), timedelta(hours=-1)
 VERSIONS = {"tvb-library": version("tvb-library")}

@@ -12,10 +12,10 @@ from fault_system import BRIEF, System, Warm, sweep_of, system
 from servers import Redis
 from test_system import tvb_batch
 
-from models.errors import BrokerError
-from models.queue import QUEUE, check_broker, make_app
-from submit.doctor import broker
-from submit.enqueue import enqueue
+from tvb_batch.models.errors import BrokerError
+from tvb_batch.models.queue import QUEUE, check_broker, make_app
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.doctor import broker
 
 #: Who mends what is broken, whatever the others may do.
 ADMIN = "user admin on >admin ~* &* +@all"

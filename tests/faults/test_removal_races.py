@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.catalogue import Catalogue
-from models.inputs import YOUNG, Inputs
-from models.queue import make_app
-from models.sweep import sweep
-from submit import removal, strays
-from submit.audit import audit
-from submit.enqueue import enqueue
-from submit.files import keep
-from submit.removal import delete, prune
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.queue import make_app
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.tvb.input_store import YOUNG, Inputs
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.intake.files import keep
+from tvb_batch.submit.operate import removal, strays
+from tvb_batch.submit.operate.audit import audit
+from tvb_batch.submit.operate.removal import delete, prune
+from tvb_batch.worker.job.run import run_job
 
 #: Questions that `prune` and `verify --all` ask the catalogue, at the most.
 STEPS = range(6)
@@ -185,7 +185,7 @@ def test_youth_is_told_by_the_storages_own_clock(settings, catalogue, tmp_path, 
 
 
 def test_a_file_kept_without_a_source_is_asked_for_before_rows_name_it(settings, catalogue) -> None:
-    from models.errors import InputError
+    from tvb_batch.models.errors import InputError
 
     name = Inputs(settings.storage).keep_array(np.ones((76, 1)))
     spec = sweep({**SHORT, "name": "a", "connectivity": "connectivity_76.zip", "stimulus": _stimulus(name)})

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 from conftest import SHORT, wait_until
 
-from models.catalogue import Catalogue
-from models.errors import CanceledError, LeaseLostError, NotFiniteError
-from models.queue import make_app
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from submit.enqueue import enqueue
-from worker.engines import reference
-from worker.outputs import Outputs
-from worker.pulse import StoppedError
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import CanceledError, LeaseLostError, NotFiniteError
+from tvb_batch.models.queue import make_app
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.job.heartbeat import StoppedError
+from tvb_batch.worker.job.outputs import Outputs
+from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
 #: Sixty chunks of at most seven steps.
@@ -147,7 +147,7 @@ def files(settings) -> list[str]:
 def test_a_killed_job_goes_on_with_the_bits_of_an_undisturbed_run(
     settings, catalogue, monkeypatch, engine, changes
 ) -> None:
-    monkeypatch.setattr("worker.engines.WORTH_COMPILING", 1)
+    monkeypatch.setattr("tvb_batch.worker.engines.WORTH_COMPILING", 1)
     short = settings.model_copy(update={"lease": 1.0})
     gid = add(catalogue, engine=engine, **changes)
     expected = undisturbed(catalogue, settings, gid)
@@ -297,7 +297,7 @@ def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, cata
     elif how == "part removed":
         unfinished.unlink()
     elif how == "version":
-        monkeypatch.setattr("worker.run.versions", lambda spec: {"numpy": "1.0"})
+        monkeypatch.setattr("tvb_batch.worker.job.run.versions", lambda spec: {"numpy": "1.0"})
     elif how == "spec":
         claim = catalogue.claim(gid, "x", LEASE)
         claim = dataclasses.replace(claim, parameters={**claim.parameters, "coupling.a": 0.5})
@@ -314,7 +314,7 @@ def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, cata
 
 
 def test_a_checkpoint_saves_the_work_of_a_storage_that_refused_the_end(settings, catalogue, monkeypatch) -> None:
-    from models.errors import StorageError
+    from tvb_batch.models.errors import StorageError
 
     gid = add(catalogue, monitors=MONITORS[:2])
     expected = undisturbed(catalogue, settings, gid)
@@ -340,7 +340,7 @@ def test_a_checkpoint_saves_the_work_of_a_storage_that_refused_the_end(settings,
 
 @pytest.mark.parametrize("end", ["canceled", "error", "lost"])
 def test_nothing_is_left_of_a_job_that_does_not_go_on(settings, catalogue, monkeypatch, end) -> None:
-    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
+    monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HEARTBEAT_EVERY", 0.0)
     changes = {"stop_on_nan": True, "model": {"class": "Generic2dOscillator", "tau": 1e6},
                "integrator": {"class": "EulerDeterministic", "dt": 0.5}} if end == "error" else {}  # fmt: skip
     gid = add(catalogue, **changes)

@@ -18,17 +18,17 @@ import yaml
 from conftest import wait_until
 from test_system import sweep_spec
 
-from models.errors import BrokerError, SettingsError
-from models.queue import QUEUE, RUN_JOB, announced, broker_facts, check_broker, listening, make_app
-from models.settings import Settings, load_settings
-from models.status import Status
-from submit.enqueue import enqueue
-from submit.local import redis_server
-from worker.transport import gid_of, plain
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import BrokerError, SettingsError
+from tvb_batch.models.queue import QUEUE, RUN_JOB, announced, broker_facts, check_broker, listening, make_app
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.local_workers import redis_server
+from tvb_batch.worker.transport import gid_of, plain
 
 SECRET = "s3cretword"
 #: What the stack of containers lets its users do, as it says it.
-STACK = yaml.safe_load((Path(__file__).parent.parent / "docker-compose.yml").read_text())["services"]["redis"][
+STACK = yaml.safe_load((Path(__file__).parent.parent.parent / "docker-compose.yml").read_text())["services"]["redis"][
     "command"
 ]
 ACL = "\n".join(line.strip() for line in STACK[0].splitlines() if line.strip().startswith("user "))

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from test_resume import add, assert_same, contents, files, undisturbed
 
-from models.catalogue import Catalogue
-from models.errors import OutputError, StorageError
-from models.settings import Settings
-from models.status import Status
-from worker.engines import reference
-from worker.h5.verify import output_error
-from worker.h5.writer import has_lost_files
-from worker.tasks import WorkerState, perform
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import OutputError, StorageError
+from tvb_batch.models.settings import Settings
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.h5.verify import output_error
+from tvb_batch.worker.h5.writer import has_lost_files
+from tvb_batch.worker.tasks import WorkerState, perform
 
 #: 3.2 MB of output.
 LARGE = {
@@ -38,7 +38,7 @@ def small(settings, monkeypatch) -> Iterator[Settings]:
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", place]).returncode:
         pytest.skip("a small file system wants root")
     monkeypatch.setattr(reference, "MOST_STEPS", 50)
-    monkeypatch.setattr("worker.tasks.STORAGE_PAUSE", timedelta(0))
+    monkeypatch.setattr("tvb_batch.worker.tasks.STORAGE_PAUSE", timedelta(0))
     yield settings.model_copy(update={"checkpoint_interval": 0.0})
     subprocess.run(["umount", "-l", place], check=True)
 
@@ -73,14 +73,16 @@ def undisturbed_twin(settings, catalogue):
 def test_a_disk_that_is_full_in_the_middle_costs_no_work(small, catalogue, monkeypatch) -> None:
     # As on a file system that reserves no room.
     for name in ("check_room", "reserve"):
-        monkeypatch.setattr(f"worker.h5.writer.{name}", lambda *_: None)
+        monkeypatch.setattr(f"tvb_batch.worker.h5.writer.{name}", lambda *_: None)
     gid = add(catalogue, **LARGE)
 
     perform_elsewhere(small, gid)
     waiting, names = catalogue.find_job(str(gid)), files(small)
     subprocess.run(["mount", "-o", "remount,size=64m", small.storage.root / "outputs"], check=True)
     seen = []
-    monkeypatch.setattr("worker.run.log.info", lambda event, **facts: seen.append((event, facts.get("step"))))
+    monkeypatch.setattr(
+        "tvb_batch.worker.job.run.log.info", lambda event, **facts: seen.append((event, facts.get("step")))
+    )
     perform(state := WorkerState(small), str(gid))
 
     assert (waiting.status, waiting.error_type) == (Status.PENDING, "StorageError")
@@ -119,7 +121,7 @@ def test_a_read_only_storage_lets_jobs_wait(small, catalogue) -> None:
 
 
 def test_a_mount_that_is_gone_lets_jobs_wait(tmp_path, settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.tasks.STORAGE_PAUSE", timedelta(0))
+    monkeypatch.setattr("tvb_batch.worker.tasks.STORAGE_PAUSE", timedelta(0))
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "mount"})
     elsewhere = elsewhere.model_copy(update={"database_url": type(settings.database_url)(settings.database)})
     (tmp_path / "mount").mkdir()

@@ -10,8 +10,8 @@ from conftest import wait_until
 from fault_system import BRIEF, LEASE, System, Warm, Worker, system
 from servers import Redis
 
-from models.status import Status
-from models.tables import Sweep
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Sweep
 
 #: How a model never returns: in a loop, where other threads of its process go on, or in a call that holds them up.
 MODELS = """

@@ -10,12 +10,12 @@ import h5py
 import pytest
 from conftest import SHORT, gui_verdicts
 
-from models.catalogue import Catalogue
-from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
-from worker.gui.write import write_data
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.worker.h5.gui.write import write_data
+from tvb_batch.worker.job.run import run_job
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
 

@@ -5,20 +5,21 @@ from pathlib import Path
 
 import h5py
 import pytest
+from conftest import JUDGE as GUI_JUDGE
 from conftest import SHORT, gui_verdicts
 
-from models.catalogue import Catalogue
-from models.inputs import Inputs
-from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
-from worker.gui.points import Point
-from worker.gui.write import FRESH, write_data, write_project, write_pse, write_simulations
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.worker.h5.gui.write import FRESH, write_data, write_project, write_pse, write_simulations
+from tvb_batch.worker.job.run import run_job
 
 pytestmark = pytest.mark.xdist_group("gui-bundle")
 
-JUDGE = Path(__file__).with_name("gui_bundle_judge.py")
+JUDGE = GUI_JUDGE.with_name("gui_bundle_judge.py")
 PLAN = {"coupling.a": [0.01, 0.02], "model.tau": [1.0, 1.5]}
 
 

@@ -8,13 +8,13 @@ import pytest
 from conftest import gui_verdicts
 from tvb_cases import CASES, simulator_of
 
-from models.catalogue import Catalogue
-from models.inputs import Inputs
-from models.settings import load_settings
-from models.sweep import SweepSpec
-from submit.simulator import describe_simulator
-from worker.gui.write import write_data
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.api.from_simulator import describe_simulator
+from tvb_batch.worker.h5.gui.write import write_data
+from tvb_batch.worker.job.run import run_job
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-coverage")]
 

@@ -10,12 +10,12 @@ import pytest
 from conftest import gui_verdicts
 from tvb_objects import OBJECTS
 
-from worker.gui.write import write_data
-from worker.h5.datatypes import file_prefix, write_datatype
-from worker.h5.formats import LABELS_ORDERING
-from worker.h5.tvb2 import Header
-from worker.h5.verify import verify, verify_datatype
-from worker.h5.writer import TimeSeriesWriter
+from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.gui.write import write_data
+from tvb_batch.worker.h5.tvb2 import Header
+from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
+from tvb_batch.worker.h5.verify import verify, verify_datatype
+from tvb_batch.worker.h5.writer import TimeSeriesWriter
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-datatypes")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "gui_in_browser.py"
+SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "gui_in_browser.py"
 
 
 def run(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import EXAMPLES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("models", "submit", "worker")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
@@ -56,19 +56,19 @@ def test_only_the_worker_imports_tvb_and_nobody_at_import_time() -> None:
     at_import = {path for path in MODULES if any(n.split(".")[0] == "tvb" for n in imported(path, top_level_only=True))}
 
     assert at_import == set()
-    rooms = {"models/assembly.py", "models/introspect.py", "models/readers.py", "models/traits.py"}
+    rooms = {"models/tvb/assembly.py", "models/tvb/introspect.py", "models/tvb/readers.py", "models/tvb/traits.py"}
     assert {path for path in users_of("tvb") if not path.startswith("worker/")} <= rooms
 
 
 def test_each_library_has_its_rooms() -> None:
-    rooms = {"models/queue.py", "submit/enqueue.py", "worker/celery.py", "worker/pool.py", "worker/tasks.py"} | {
+    rooms = {"models/queue.py", "submit/intake/enqueue.py", "worker/celery.py", "worker/pool.py", "worker/tasks.py"} | {
         "worker/reconciler.py",
-        "worker/remote.py",
+        "worker/remote_control.py",
     }
     assert users_of("celery") <= rooms
     # Others read: `inputs/` here, a person's time series there.
     assert {path for path in users_of("h5py") if not path.startswith("worker/")} <= {
-        "models/h5.py", "models/readers.py", "submit/series.py",
+        "models/tvb/h5_guard.py", "models/tvb/readers.py", "submit/api/time_series.py",
     }  # fmt: skip
     assert all(path.startswith("models/") for path in users_of("sqlalchemy", "alembic"))
 
@@ -91,7 +91,7 @@ def test_only_the_settings_read_the_environment() -> None:
 def test_a_client_command_does_not_import_tvb(tmp_path: Path, arguments: list[str]) -> None:
     program = (
         "import sys\n"
-        "from submit.cli import main\n"
+        "from tvb_batch.submit.cli import main\n"
         "try:\n    main(prog_name='tvb-batch')\n"
         "finally:\n    heavy = {'tvb', 'h5py', 'numba', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         "    print('HEAVY', sorted(heavy), file=sys.stderr)\n"

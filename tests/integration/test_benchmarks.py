@@ -9,7 +9,7 @@ import pytest
 from benchmarks import catalogue
 from benchmarks.__main__ import NAMES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_every_row_has_figures_and_a_named_baseline() -> None:

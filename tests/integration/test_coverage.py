@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from tvb_cases import CASES, simulator_of, wanted
 
-from models.inputs import Inputs
-from models.sweep import SweepSpec
-from submit.simulator import describe_simulator
-from submit.streams import Seeds
-from worker.run import run_job
-from worker.simulator import build_simulator
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.api.from_simulator import describe_simulator
+from tvb_batch.submit.api.noise_stream import Seeds
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.job.simulator import build_simulator
 
 LEASE = timedelta(seconds=600)
 

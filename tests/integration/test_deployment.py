@@ -14,7 +14,7 @@ import yaml
 
 pytestmark = pytest.mark.xdist_group("deployment")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 DEPLOYMENT_FILES = [
     "Dockerfile",
     "docker-compose.yml",

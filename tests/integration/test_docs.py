@@ -12,12 +12,12 @@ import pytest
 import yaml
 from conftest import EXAMPLES, SHORT
 
-from models.plan import SAMPLERS
-from models.spec import SimulationSpec
-from submit.cli import main
-from submit.spec_file import load
+from tvb_batch.models.spec.points import SAMPLERS
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.submit.cli import main
+from tvb_batch.submit.intake.spec_file import load
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -106,7 +106,7 @@ def test_the_readmes_example_is_the_example(tmp_path) -> None:
     (tmp_path / "sweep.yaml").write_text(text)
 
     done = subprocess.run(
-        [sys.executable, "-m", "submit", "submit", "--dry-run", str(tmp_path / "sweep.yaml")],
+        [sys.executable, "-m", "tvb_batch.submit", "submit", "--dry-run", str(tmp_path / "sweep.yaml")],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
 

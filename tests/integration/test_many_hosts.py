@@ -16,13 +16,13 @@ from conftest import wait_until
 from test_docs import blocks
 from test_system import sweep_spec
 
-from models.queue import make_app
-from models.settings import Settings
-from models.status import Status
-from submit.enqueue import enqueue
-from submit.local import environment
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.queue import make_app
+from tvb_batch.models.settings import Settings
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.local_workers import environment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/operating.md"
 BIN = Path(sys.executable).parent
 

@@ -1,26 +1,25 @@
 """A person edits a module of their own between two runs: new results are of the new source, and old ones say so."""
 
 import os
-import signal
 import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from conftest import SHORT, wait_until
+from conftest import ENDLESS, SHORT, wait_until
 from test_system import tvb_batch
 
-from models.catalogue import Catalogue
-from models.components import allow
-from models.own_modules import forget
-from models.queue import announced, make_app
-from models.settings import Settings
-from models.status import Status
-from models.sweep import sweep
-from submit.enqueue import enqueue
-from worker.rerun import rerun
-from worker.tasks import WorkerState, perform
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.own_code.imports import forget
+from tvb_batch.models.queue import announced, make_app
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.tvb.components import allow
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.worker.tasks import WorkerState, perform
+from tvb_batch.worker.tools.rerun import rerun
 
 MODEL = """
 import numpy as np
@@ -47,7 +46,7 @@ class Decay(Model):
         return self.a * change(state)
 """
 HELPER = "from numba import njit\n\n@njit\ndef rate():\n    return 1.0\n"
-METRICS = "from worker.metrics import metric\n\n@metric('own')\ndef own(series):\n    return 1.0\n"
+METRICS = "from tvb_batch.worker.job.metrics import metric\n\n@metric('own')\ndef own(series):\n    return 1.0\n"
 SPEC = {**SHORT, "model": {"class": "decay_model.Decay"}, "coupling": {"class": "Linear", "a": 0.0},
         "integrator": {"class": "EulerDeterministic", "dt": 0.5}}  # fmt: skip
 
@@ -156,13 +155,13 @@ def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(fol
 
 
 def test_what_cannot_be_imported_any_more_is_told_and_goes_on_once_it_can(folder, own, catalogue, start_worker) -> None:
-    worker = start_worker(1, own)
-    wait_until(lambda: announced(make_app(own)))
-    os.killpg(worker.pid, signal.SIGSTOP)  # It would run the job before the edit.
+    start_worker(1, own)
+    busy = catalogue.add_sweep(sweep({"name": "busy", **SHORT, **ENDLESS}))
+    wait_until(lambda: catalogue.jobs(sweep=busy.gid)[0].status == Status.STARTED)
     added = catalogue.add_sweep(sweep({"name": "broken", **SPEC}))
     [job] = catalogue.jobs(sweep=added.gid)
     edit(folder / "decay_helper.py", "return 1.0", "return 1.0 +")
-    os.killpg(worker.pid, signal.SIGCONT)
+    catalogue.cancel(sweep=busy.gid)
 
     wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.ERROR)
     error = catalogue.find_job(str(job.gid)).error
@@ -205,7 +204,7 @@ def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue
     if how == "new":
         (folder / "decay_metrics.py").write_text(METRICS)
     elif how == "gone":
-        monkeypatch.setattr("models.components._allowed", {"decay_model"})
+        monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", {"decay_model"})
     else:
         (folder / "decay_metrics.py").unlink()
     again = catalogue.add_sweep(sweep({"name": "again", **SPEC}), note=told.append)
@@ -245,10 +244,10 @@ def test_a_job_of_an_edited_class_is_still_shown(folder, own, catalogue) -> None
 def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch) -> None:
     import importlib
 
-    from test_script import small
+    from test_submit import small
 
-    from models.errors import SpecError
-    from submit import submit
+    from tvb_batch import submit
+    from tvb_batch.models.errors import SpecError
 
     for name, value in (("MODULES", own.modules), ("DATA_DIR", str(own.data_dir)), ("BROKER_URL", own.broker)):
         monkeypatch.setenv(f"TVB_BATCH_{name}", value)

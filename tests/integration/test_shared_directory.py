@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.catalogue import Catalogue
-from models.inputs import Inputs
-from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from submit.removal import prune
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.operate.removal import prune
+from tvb_batch.worker.job.run import run_job
 
 #: Of nobody else on this machine.
 GROUP, USER = 54_321, 54_322

@@ -11,10 +11,10 @@ from conftest import wait_until
 from sqlalchemy import create_engine, text
 from test_catalogue import LEASE, add, first, new_database, output, postgres_server  # noqa: F401 - a fixture
 
-from models.catalogue import Catalogue, adding, control
-from models.errors import CatalogueError
-from models.status import Status
-from models.sweep import SweepSpec
+from tvb_batch.models.catalogue import Catalogue, control, submission
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import CatalogueError
+from tvb_batch.models.spec.sweep import SweepSpec
 
 pytestmark = pytest.mark.postgres
 
@@ -78,7 +78,7 @@ def once_before(monkeypatch, module: Any, name: str, do: Callable[[], Any]) -> N
 
 def test_a_source_that_is_deleted_after_it_was_chosen_leaves_its_files(catalogue, source, administer, monkeypatch):
     other = Other(administer, lambda: catalogue.delete(sweep=source))
-    once_before(monkeypatch, adding, "_insert_jobs", other.start_in_the_middle)
+    once_before(monkeypatch, submission, "_insert_jobs", other.start_in_the_middle)
 
     sweep = add(catalogue, 2, name="again")
     other.join(20)
@@ -116,7 +116,7 @@ def test_an_heir_that_is_deleted_just_then_leaves_no_fault(catalogue, source, ad
 
 def test_a_connection_that_is_cut_while_rows_are_copied_adds_the_sweep_once(catalogue, administer, monkeypatch) -> None:
     cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname LIKE 't%'"
-    once_before(monkeypatch, adding, "_insert", lambda: administer(cut))
+    once_before(monkeypatch, submission, "_insert", lambda: administer(cut))
 
     sweep = add(catalogue, 3)
 

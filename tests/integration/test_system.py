@@ -11,15 +11,15 @@ import pytest
 from conftest import ENDLESS, EXAMPLES, SHORT, wait_until
 from fault_system import LEASE, LONG
 
-from models.catalogue import Catalogue
-from models.queue import announced, make_app, send
-from models.settings import Settings
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from submit.enqueue import enqueue
-from submit.local import environment
-from worker.h5.verify import verify
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.queue import announced, make_app, send
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.local_workers import environment
+from tvb_batch.worker.h5.verify import verify
 
 
 def sweep_spec(name: str, jobs: int, **changes: object) -> SweepSpec:
@@ -28,7 +28,7 @@ def sweep_spec(name: str, jobs: int, **changes: object) -> SweepSpec:
 
 
 def tvb_batch(*arguments: str, settings: Settings, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "submit", *arguments]
+    command = [sys.executable, "-m", "tvb_batch.submit", *arguments]
     env = {**os.environ, **environment(settings), "COLUMNS": "200"}
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, **options)  # type: ignore[call-overload]
 
@@ -115,7 +115,7 @@ def test_a_message_that_names_no_job_is_dropped(settings, catalogue, start_worke
 def test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("TVB_BATCH_")}
     env |= {"TVB_BATCH_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "submit"]
+    command = [sys.executable, "-m", "tvb_batch.submit"]
 
     done = subprocess.run(
         [*command, "run", str(EXAMPLES / "sweep.yaml"), "--workers", "2"],
@@ -137,7 +137,7 @@ def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path
     spec.write_text(json.dumps({"name": "long", **SHORT, **ENDLESS}))
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_LEASE": "5"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "submit", "run", str(spec)],
+        [sys.executable, "-m", "tvb_batch.submit", "run", str(spec)],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -171,7 +171,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
     own = {"TVB_BATCH_MODULES": "endless_model", "PYTHONPATH": str(tmp_path)}
     with (tmp_path / "said").open("w") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "submit", "run", str(spec)],
+            [sys.executable, "-m", "tvb_batch.submit", "run", str(spec)],
             env={**os.environ, **own, "TVB_BATCH_DATA_DIR": str(tmp_path / "data")},
             stdout=said, stderr=said, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 
 
@@ -53,7 +53,7 @@ def run(command: list[str], directory: Path, env: dict[str, str]) -> str:
 
 def serves(directory: Path, env: dict[str, str]) -> None:
     """It prints its address, answers, and ends when it is told to."""
-    command = [sys.executable, "-m", "submit", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "tvb_batch.submit", "serve", "--port", "0"]
     process = subprocess.Popen(
         command, cwd=directory, env={**env, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
     )

@@ -11,16 +11,16 @@ import pytest
 from conftest import SHORT
 from test_cli import assert_refused, spec_file, tvb_batch  # noqa: F401 - a fixture
 
-from models.errors import OutputError, SpecError
-from models.settings import load_settings
-from models.sweep import sweep
-from submit.bundle import make_bundles
-from submit.bundle_tvb1 import make_tvb1_bundle
-from submit.results import TimeSeries
-from worker.h5.check import faults
-from worker.h5.tvb1 import convert, write_source
-from worker.rerun import rerun
-from worker.run import run_job
+from tvb_batch.models.errors import OutputError, SpecError
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.api.results import TimeSeries
+from tvb_batch.submit.bundles.tvb1_bundle import make_tvb1_bundle
+from tvb_batch.submit.bundles.tvb2_bundle import make_bundles
+from tvb_batch.worker.h5.tvb1.tvb1_convert import convert, write_source
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.tools.rerun import rerun
 
 MONITORS = [{"class": "TemporalAverage", "period": 1.0}, {"class": "GlobalAverage", "period": 2.0}]
 
@@ -100,7 +100,7 @@ def test_a_conversion_that_fails_leaves_no_file(settings, catalogue, monkeypatch
         write_source(source, target)
         raise OutputError(f"{target}: the disk is full")
 
-    monkeypatch.setattr("worker.h5.tvb1.write_source", half)
+    monkeypatch.setattr("tvb_batch.worker.h5.tvb1.tvb1_convert.write_source", half)
 
     with pytest.raises(OutputError, match="the disk is full"):
         ran(settings, catalogue, format="tvb1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines import Choice, state
+from tvb_batch.worker.engines import Choice, simulator_state
 
 #: Steps of every comparison with TVB's own loop.
 STEPS = 2000
@@ -84,4 +84,4 @@ def assert_same_run(
     for (time, data), (tvb_time, tvb_data) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(time, tvb_time)
         np.testing.assert_array_equal(data, tvb_data)
-    assert state.first_difference(state.take(tvb), state.take(simulator)) is None
+    assert simulator_state.first_difference(simulator_state.take(tvb), simulator_state.take(simulator)) is None

@@ -19,16 +19,16 @@ import numpy as np
 from conftest import SHORT, wait_until
 from servers import Redis
 
-from models.catalogue import Catalogue
-from models.queue import QUEUE, make_app
-from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from models.tables import Job, Sweep
-from submit.enqueue import enqueue
-from submit.local import environment, worker_command
-from worker.h5.verify import verify
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job, Sweep
+from tvb_batch.models.queue import QUEUE, make_app
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.operate.local_workers import environment, worker_command
+from tvb_batch.worker.h5.verify import verify
 
 #: A worker that is silent for so long is dead. Seconds.
 LEASE = 3.0
@@ -52,7 +52,7 @@ class Warm:
 
     def __init__(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("warm_workers.py"))]
-        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -17,15 +17,15 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from models.errors import TvbBatchError
-from models.inputs import check_file
-from models.queue import RUN_JOB
-from submit.spec_file import load
-from worker.h5.check import faults
-from worker.h5.verify import verify
-from worker.transport import gid_of
+from tvb_batch.models.errors import TvbBatchError
+from tvb_batch.models.queue import RUN_JOB
+from tvb_batch.models.tvb.input_store import check_file
+from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.h5.verify import verify
+from tvb_batch.worker.transport import gid_of
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 GID = UUID("5345bcfe-ae86-44f1-be56-e7c7f0f3120b")
 WORDS = [
     b"", b"\0", b"\xff", b"nan", b"-1", b"1e999", b"9" * 40, b"null", b"[]", b"{}", b"[" * 50, b"!!python/object:os.system",

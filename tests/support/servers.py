@@ -8,7 +8,7 @@ import pytest
 from conftest import wait_until
 
 from benchmarks import postgres
-from submit.local import redis_server
+from tvb_batch.submit.operate.local_workers import redis_server
 
 
 class Redis:

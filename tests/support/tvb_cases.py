@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.components import components
+from tvb_batch.models.tvb.components import components
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import Any
 
 
 def main() -> None:
-    from worker import tasks
-    from worker.engines import compiled  # noqa: F401
+    from tvb_batch.worker import tasks
+    from tvb_batch.worker.engines import compiled  # noqa: F401
 
     tasks.import_tvb()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -46,7 +46,7 @@ def become(order: dict[str, Any]) -> None:
         if order.get("clock_ahead"):
             set_clock(timedelta(seconds=order["clock_ahead"]))
         if order.get("visibility_timeout"):
-            from worker.celery import app
+            from tvb_batch.worker.celery import app
 
             # Kombu looks for messages to deliver again every hundred seconds, if it is not told otherwise.
             app.conf.broker_transport_options |= {
@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> None:
     if arguments[0] == "celery":
         from celery.__main__ import main as program
     else:
-        from submit.cli import main as program
+        from tvb_batch.submit.cli import main as program
     try:
         program()
     except SystemExit as exc:
@@ -80,20 +80,21 @@ def run(arguments: list[str]) -> None:
 
 def set_clock(ahead: timedelta) -> None:
     """A worker's wrong clock, which only root could set for real, and only for the whole machine."""
-    from models.catalogue import base, control, working
+    from tvb_batch.models.catalogue import base, claims, control
 
     right = base.now
-    for module in (base, control, working):
+    for module in (base, control, claims):
         if hasattr(module, "now"):
             module.now = lambda: right() + ahead
 
 
 def set_hard_after(seconds: float) -> None:
     """How long a job that is to end may go on; twenty seconds are long for a test."""
-    from worker import pulse, warden
+    from tvb_batch.worker import warden
+    from tvb_batch.worker.job import heartbeat
 
-    pulse.HARD_AFTER = warden.HARD_AFTER = seconds
-    pulse.ASK_EVERY = warden.ASK_EVERY = 1.0
+    heartbeat.HARD_AFTER = warden.HARD_AFTER = seconds
+    heartbeat.ASK_EVERY = warden.ASK_EVERY = 1.0
 
 
 def kill_first_process(mark: Path) -> None:

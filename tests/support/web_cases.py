@@ -10,12 +10,12 @@ from pathlib import Path
 import uvicorn
 from conftest import SHORT
 
-from models.catalogue import Catalogue
-from models.settings import Settings, load_settings
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
-from submit.web.app import make_web
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.web.app import make_web
+from tvb_batch.worker.job.run import run_job
 
 TOKEN = "a token <of> 'ours'"
 PLAN = {"coupling.a": [0.01, 0.02], "model.tau": [1.0, 1.5]}

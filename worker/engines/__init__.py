@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.engines import compiled, hybrid, reference, state
-from worker.engines.reference import Chunk
+from tvb_batch.worker.engines import compiled, hybrid, reference, simulator_state
+from tvb_batch.worker.engines.reference import Chunk
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def choose(simulator: Any, engine: Literal["auto", "reference"], cache: Path, jo
         return Choice(reference.NAME, f"{steps:,} steps are not worth compiling for", reference.stream)
     reasons: list[str] = []
     for one in (compiled, hybrid):
-        before = state.take(simulator)
+        before = simulator_state.take(simulator)
         try:
             reason = one.supports(simulator, cache)
         except Exception as exc:
             # Whatever the compiler did not foresee, TVB's own loop can do.
-            state.put_back(simulator, before)
+            simulator_state.put_back(simulator, before)
             reason = f"cannot compile it ({type(exc).__name__}: {' '.join(str(exc).split())[:200]})"
         if reason is None:
             return Choice(one.NAME, "; ".join(reasons), one.stream)

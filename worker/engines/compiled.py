@@ -1,7 +1,7 @@
 """TVB's loop as compiled code, with TVB's own bits: the same interface as `worker.engines.reference`.
 
-What runs is made of TVB's own definitions (`worker.engines.step`). Before it is trusted, its first steps are compared
-with TVB's own, and whatever differs or is not understood is left to another engine, with the reason.
+What runs is made of TVB's own definitions (`worker.engines.frontend.step`). Before it is trusted, its first steps are
+compared with TVB's own, and whatever differs or is not understood is left to another engine, with the reason.
 """
 
 import weakref
@@ -14,12 +14,12 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
-from worker.engines.graph import UntraceableError
-from worker.engines.program import Program, Run, make_program
-from worker.engines.reference import FIRST_STEPS, Chunk, Samples, count_steps, in_chunks
-from worker.engines.trial import find_difference
-from worker.engines.vertices import SurfaceRun
-from worker.engines.watchers import join, make_watcher, watches_afferents
+from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.reference import FIRST_STEPS, Chunk, Samples, count_steps, in_chunks
+from tvb_batch.worker.engines.runtime.monitors import join, make_watcher, watches_afferents
+from tvb_batch.worker.engines.runtime.program import Program, Run, make_program
+from tvb_batch.worker.engines.runtime.surface import SurfaceRun
+from tvb_batch.worker.engines.selfcheck import find_difference
 
 NAME = "compiled"
 

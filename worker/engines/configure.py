@@ -1,4 +1,4 @@
-"""TVB's `Simulator.configure` with the same numbers in less time. Called by `worker.simulator`.
+"""TVB's `Simulator.configure` with the same numbers in less time. Called by `worker.job.simulator`.
 
 Most of TVB's time goes into a past that nobody will see: random numbers for every state variable at every step of the
 longest delay, of which coupling variables alone, and one state, are kept. Here the others are passed over. What of a
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.noise import Twister, draws_uniforms
-from worker.engines.randomness import is_twister
+from tvb_batch.worker.engines.frontend.noise import is_twister
+from tvb_batch.worker.engines.runtime.random_state import Twister, draws_uniforms
 
 #: Histories of the last networks, before anything was in them.
 _EMPTY: list[Any] = []

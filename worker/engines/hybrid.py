@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.coupling import Coupling, trace_coupling
-from worker.engines.graph import UntraceableError
-from worker.engines.kernels import load_primitives
-from worker.engines.past import Arrivals, Past, check_silence, send
-from worker.engines.reference import Chunk, Samples, count_steps, in_chunks
-from worker.engines.sums import BLOCK
-from worker.engines.trial import find_difference
-from worker.engines.watchers import join, make_watcher, watches_afferents
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.frontend.coupling import Coupling, trace_coupling
+from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.reference import Chunk, Samples, count_steps, in_chunks
+from tvb_batch.worker.engines.runtime.delay_buffer import Arrivals, Past, check_silence, send
+from tvb_batch.worker.engines.runtime.monitors import join, make_watcher, watches_afferents
+from tvb_batch.worker.engines.runtime.summation_plan import BLOCK
+from tvb_batch.worker.engines.selfcheck import find_difference
 
 NAME = "hybrid"
 

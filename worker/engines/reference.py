@@ -1,7 +1,7 @@
 """TVB's own loop, in chunks: the reference that every other engine must equal bit for bit.
 
-Called by `worker.run`. Eight calls of `sim(n_steps=250)` give what one call of 2000 steps gives, so a chunk is a call;
-between two chunks nothing is held but the simulator's own state.
+Called by `worker.job.run`. Eight calls of `sim(n_steps=250)` give what one call of 2000 steps gives, so a chunk is a
+call; between two chunks nothing is held but the simulator's own state.
 """
 
 import math

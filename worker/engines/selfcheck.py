@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from worker.engines import state
-from worker.engines.reference import count_steps
+from tvb_batch.worker.engines import simulator_state
+from tvb_batch.worker.engines.reference import count_steps
 
 
 class Steps(Protocol):
@@ -26,15 +26,15 @@ def find_difference(simulator: Any, begin: Callable[[], Steps], n_steps: int) ->
     n_steps : no more than the simulation has: TVB makes a stimulus no longer than it
     """
     n_steps = min(n_steps, count_steps(simulator))
-    before = state.take(simulator)
+    before = simulator_state.take(simulator)
     with np.errstate(all="ignore"):
         outputs = list(simulator(n_steps=n_steps))
-        expected = state.take(simulator)
-        state.put_back(simulator, before)
+        expected = simulator_state.take(simulator)
+        simulator_state.put_back(simulator, before)
         samples = begin().do(n_steps)
-    found = state.take(simulator)
-    state.put_back(simulator, before)
-    difference = state.first_difference(expected, found)
+    found = simulator_state.take(simulator)
+    simulator_state.put_back(simulator, before)
+    difference = simulator_state.first_difference(expected, found)
     if difference is not None:
         return difference
     for number, sample in enumerate(samples):

@@ -1,6 +1,6 @@
 """What a simulator remembers between two steps: taken, put back, and compared.
 
-Called by the engines, which try their first steps, and by `worker.checkpoint`.
+Called by the engines, which try their first steps, and by `worker.job.checkpoint`.
 """
 
 from collections.abc import Iterator

@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from worker.engines import choose
-from worker.engines.initial import configure
-from worker.engines.kernels import load_primitives
+from tvb_batch.worker.engines import choose
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.configure import configure
 
 #: How long a worker waits for another one of this host that compiles; it takes 15 s. Seconds.
 PATIENCE = 120.0

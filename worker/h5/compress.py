@@ -1,4 +1,4 @@
-"""Writes the series of a finished file again, compressed. Called by `worker.outputs`.
+"""Writes the series of a finished file again, compressed. Called by `worker.job.outputs`.
 
 Not while the simulation runs: a compressed chunk that grows moves within the file, and a crash would damage what a
 checkpoint stands on.
@@ -9,11 +9,11 @@ from typing import Any
 
 import h5py
 
-from models.errors import OutputError
-from models.paths import part
-from models.settings import Compression
-from worker.h5.disk import check_room
-from worker.h5.verify import as_output_error, portions
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import part
+from tvb_batch.models.settings import Compression
+from tvb_batch.worker.h5.disk import check_room
+from tvb_batch.worker.h5.verify import as_output_error, portions
 
 #: What every h5py reads, the GUI's too. Shuffled bytes shrink further; gzip's higher levels cost more than they save.
 FILTERS: dict[Compression, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """Writes what a simulation refers to: connectivity, surfaces, region mapping, sensors, projections, stimuli.
 
-Called by `worker.run` with TVB's own objects; imports no TVB. A file is whole or absent. One that is there is compared
-with its seal before anything refers to it; a damaged one is replaced at once, whoever still reads it.
+Called by `worker.job.run` with TVB's own objects; imports no TVB. A file is whole or absent. One that is there is
+compared with its seal before anything refers to it; a damaged one is replaced at once, whoever still reads it.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 import h5py
 import structlog
 
-from worker.h5.formats import FORMATS
-from worker.h5.kinds import Kind, find_kind, kind_of, needed
-from worker.h5.seal import is_as_sealed, is_right_once, seal
-from worker.h5.tvb2 import common, write_attributes
-from worker.h5.verify import as_output_error, publish, verify_datatype
+from tvb_batch.worker.h5.kinds import Kind, find_kind, kind_of, needed
+from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
+from tvb_batch.worker.h5.tvb2 import common, write_attributes
+from tvb_batch.worker.h5.validation.formats import FORMATS
+from tvb_batch.worker.h5.verify import as_output_error, publish, verify_datatype
 
 log = structlog.get_logger()
 

@@ -12,17 +12,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.array_rules import as_ascii
-from models.errors import InputError
-from worker.h5.slices import slice_surface
-from worker.h5.tvb2 import write_array, write_attributes, write_sparse
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.tvb.array_rules import as_ascii
+from tvb_batch.worker.h5.slices import slice_surface
+from tvb_batch.worker.h5.tvb2 import write_array, write_attributes, write_sparse
 
 
 @dataclass(frozen=True)
 class Kind:
     """How the objects of a class are written."""
 
-    #: One of `worker.h5.formats.FORMATS`.
+    #: One of `worker.h5.validation.formats.FORMATS`.
     datatype: str
     #: Writes all but the common attributes and the references.
     write: Callable[[h5py.File, Any], None]

@@ -1,6 +1,6 @@
 """Reopens what was written and compares it with what it says; then gives it its final name.
 
-Called by `worker.run` and the writers. Reads in bounded memory.
+Called by `worker.job.run` and the writers. Reads in bounded memory.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import OutputError, StorageError
-from models.h5 import open_h5
-from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
-from worker.h5.tvb2 import DATA_VERSION, Statistics, get, names_of
+from tvb_batch.models.errors import OutputError, StorageError
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.tvb2 import DATA_VERSION, Statistics, get, names_of
+from tvb_batch.worker.h5.validation.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 
 #: Bytes read at once; more leave the processor's cache and are slower.
 BLOCK = 2**20

@@ -1,4 +1,4 @@
-"""Writes a time series a chunk at a time. Called by `worker.run`.
+"""Writes a time series a chunk at a time. Called by `worker.job.run`.
 
 Never gives a file its final name: that is `worker.h5.verify.publish`, after the file was checked.
 
@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import OutputError
-from worker.h5.disk import check_room, reserve, start_sync
-from worker.h5.tvb2 import PROVENANCE, Header, Statistics, put, time_series, write_attributes
-from worker.h5.verify import as_output_error, sync
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.h5.disk import check_room, reserve, start_sync
+from tvb_batch.worker.h5.tvb2 import PROVENANCE, Header, Statistics, put, time_series, write_attributes
+from tvb_batch.worker.h5.verify import as_output_error, sync
 
 #: Bytes of one HDF5 chunk of the data. TVB's own are one frame; writing frame by frame costs 40 times as much.
 CHUNK_BYTES = 512 * 1024

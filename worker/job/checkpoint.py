@@ -1,4 +1,4 @@
-"""What it takes to go on with a simulation somewhere else: saved, found again, and checked. Called by `worker.run`.
+"""What it takes to go on with a simulation somewhere else: saved, found again, and checked. Called by `worker.job.run`.
 
 A checkpoint is one `.npz` file beside the unfinished files of its job: what the simulator remembers, how many samples
 of each file belong to it, and where these bits can be had again. Its last bytes are a checksum of the rest. Nothing in
@@ -17,10 +17,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.paths import CHECKPOINT, part
-from models.sources import OF_METRICS
-from worker.engines.state import Snapshot
-from worker.h5.verify import as_output_error, sync
+from tvb_batch.models.own_code.sources import OF_METRICS
+from tvb_batch.models.paths import CHECKPOINT, part
+from tvb_batch.worker.engines.simulator_state import Snapshot
+from tvb_batch.worker.h5.verify import as_output_error, sync
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Gids of what a simulation is fed with. Called by `worker.run`.
+"""Gids of what a simulation is fed with. Called by `worker.job.run`.
 
 They are derived from the content, so that all jobs on one connectivity refer to one datatype, whoever wrote it.
 """
@@ -11,8 +11,8 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from models.components import Attribute, find
-from models.introspect import role_of
+from tvb_batch.models.tvb.components import Attribute, find
+from tvb_batch.models.tvb.introspect import role_of
 
 CONTENT_NAMESPACE = UUID("6ba2c4a4-8f2a-5f6e-9f61-6d0a5d3c7a11")
 

@@ -1,4 +1,4 @@
-"""Tells the catalogue that a job lives, and hears what it has to say; keeps time limits. Called by `worker.run`."""
+"""Tells the catalogue that a job lives, and hears what it has to say; keeps time limits. Called by `worker.job.run`."""
 
 import os
 import threading
@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import structlog
 
-from models.catalogue import Catalogue, Claim
-from models.errors import CanceledError, CatalogueError, LeaseLostError, TimeLimitError, TvbBatchError
-from worker.life import SIGNS
+from tvb_batch.models.catalogue import Catalogue, Claim
+from tvb_batch.models.errors import CanceledError, CatalogueError, LeaseLostError, TimeLimitError, TvbBatchError
+from tvb_batch.worker.signs_of_life import SIGNS
 
 log = structlog.get_logger()
 

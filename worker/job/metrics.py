@@ -15,8 +15,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
-from models.transient import Transient, transient_of
+from tvb_batch.models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
+from tvb_batch.models.spec.transient import Transient, transient_of
 
 #: Bytes of a chunk; larger ones leave the processor's cache and are slower.
 CHUNK = 2**20

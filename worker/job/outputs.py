@@ -1,7 +1,7 @@
 """The files of one job on their way: opened, appended to, checked, named; and taken over from an earlier attempt.
 
-Called by `worker.run`. A file's name comes from the claim's token: two workers never write to one file, whatever they
-believe of each other, and what an earlier attempt left is copied, never continued in place.
+Called by `worker.job.run`. A file's name comes from the claim's token: two workers never write to one file, whatever
+they believe of each other, and what an earlier attempt left is copied, never continued in place.
 """
 
 import json
@@ -17,27 +17,27 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from models.catalogue import Claim, OutputRecord
-from models.errors import OutputError
-from models.inputs import Inputs
-from models.paths import Storage, part
-from models.settings import Compression
-from models.spec import SimulationSpec
-from models.titles import fill
-from models.transient import Transient, transient_of
-from worker.checkpoint import SavedSeries
-from worker.engines import reference
-from worker.gids import content_gid
-from worker.h5.compress import compress
-from worker.h5.datatypes import file_prefix, write_datatype
-from worker.h5.formats import LABELS_ORDERING
-from worker.h5.tvb1 import as_tvb1, write_connectivity
-from worker.h5.tvb2 import Header
-from worker.h5.verify import publish, sha256, verified, verify
-from worker.h5.writer import DamagedError, TimeSeriesWriter
-from worker.metrics import compute
-from worker.series import Series, series_of
-from worker.versions import versions
+from tvb_batch.models.catalogue import Claim, OutputRecord
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import Storage, part
+from tvb_batch.models.settings import Compression
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.titles import fill
+from tvb_batch.models.spec.transient import Transient, transient_of
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.h5.compress import compress
+from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.tvb1.tvb1_convert import as_tvb1, write_connectivity
+from tvb_batch.worker.h5.tvb2 import Header
+from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
+from tvb_batch.worker.h5.verify import publish, sha256, verified, verify
+from tvb_batch.worker.h5.writer import DamagedError, TimeSeriesWriter
+from tvb_batch.worker.job.checkpoint import SavedSeries
+from tvb_batch.worker.job.content_gid import content_gid
+from tvb_batch.worker.job.metrics import compute
+from tvb_batch.worker.job.series import Series, series_of
+from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 """The operator's modules in a process of a worker: imported in the processes of the pool alone, and known by source.
 
 The parent imports none of them, so that whatever they leave behind in a process ends with it: a process whose sources
-have changed is replaced by one that is as new. Called by `worker.tasks`, `worker.run` and `worker.rerun`.
+have changed is replaced by one that is as new. Called by `worker.tasks`, `worker.job.run` and `worker.tools.rerun`.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.components import allowed
-from models.errors import SourceError
-from models.own_modules import check_submitted, is_loaded, load, loaded, loaded_metrics
-from models.sources import TVB, closure, digest, modules_of, tvb_version
-from models.spec import SimulationSpec
+from tvb_batch.models.errors import SourceError
+from tvb_batch.models.own_code.imports import check_submitted, is_loaded, load, loaded, loaded_metrics
+from tvb_batch.models.own_code.sources import TVB, closure, digest, modules_of, tvb_version
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.components import allowed
 
 
 def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:

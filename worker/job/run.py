@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import structlog
 
-from models.catalogue import Catalogue, Claim, OutputRecord
-from models.errors import CatalogueError, LeaseLostError, NotFiniteError, OutputError, TvbBatchError
-from models.inputs import Inputs
-from models.settings import Settings
-from models.spec import SimulationSpec
-from worker import checkpoint
-from worker.checkpoint import Checkpoint
-from worker.engines import choose, is_worth_compiling, reference, state
-from worker.h5.writer import DamagedError
-from worker.outputs import Outputs, present, remove
-from worker.own_code import check, import_all
-from worker.pulse import Pulse, StoppedError
-from worker.simulator import build_simulator
-from worker.versions import versions
+from tvb_batch.models.catalogue import Catalogue, Claim, OutputRecord
+from tvb_batch.models.errors import CatalogueError, LeaseLostError, NotFiniteError, OutputError, TvbBatchError
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import choose, is_worth_compiling, reference, simulator_state
+from tvb_batch.worker.h5.writer import DamagedError
+from tvb_batch.worker.job import checkpoint
+from tvb_batch.worker.job.checkpoint import Checkpoint
+from tvb_batch.worker.job.heartbeat import Pulse, StoppedError
+from tvb_batch.worker.job.outputs import Outputs, present, remove
+from tvb_batch.worker.job.own_modules import check, import_all
+from tvb_batch.worker.job.simulator import build_simulator
+from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
 
@@ -175,13 +175,13 @@ class _Progress:
         return self._saved_step
 
     def _take_over(self, path: Path, saved: Checkpoint) -> bool:
-        before = state.take(self._simulator)
+        before = simulator_state.take(self._simulator)
         try:
             self._outputs.take_over(saved.series, self._pulse.beat)
-            state.put_back(self._simulator, saved.snapshot)
+            simulator_state.put_back(self._simulator, saved.snapshot)
         except (DamagedError, ValueError, KeyError, TypeError, AttributeError) as exc:
             log.warning("checkpoint_ignored", checkpoint=path.name, reason=str(exc))
-            state.put_back(self._simulator, before)
+            simulator_state.put_back(self._simulator, before)
             self._outputs.abort()
             return False
         self.kept = {path} | {self._outputs.path_of(series) for series in saved.series if series is not None}
@@ -202,7 +202,7 @@ class _Progress:
 
     def _try_to_save(self, step: int) -> None:
         """Save, or say why that is impossible: a job that cannot be saved runs on all the same."""
-        reason = state.unsaved(self._simulator)
+        reason = simulator_state.unsaved(self._simulator)
         try:
             if reason is None:
                 self._save(step)
@@ -217,7 +217,7 @@ class _Progress:
         # A worker that has lost the job learns it here, before it names a file.
         self._pulse.say()
         series = self._outputs.flush()
-        saved = Checkpoint(step, self._pulse.seconds(), series, state.take(self._simulator))
+        saved = Checkpoint(step, self._pulse.seconds(), series, simulator_state.take(self._simulator))
         checkpoint.save(self._path, self._made_for, saved)
         former = self.kept
         self.kept = {self._path} | {self._outputs.directory / one.name for one in series if one is not None}

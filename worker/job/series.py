@@ -1,4 +1,4 @@
-"""Which time series each monitor makes, and what that refers to. Called by `worker.run`.
+"""Which time series each monitor makes, and what that refers to. Called by `worker.job.run`.
 
 The table follows what TVB's own monitors make (`Monitor.create_time_series`).
 """
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from models.fit import OF_NODES, OF_SENSORS
-from worker.gids import content_gid
-from worker.h5.datatypes import references
-from worker.h5.formats import LABELS_ORDERING
+from tvb_batch.models.spec.consistency import OF_NODES, OF_SENSORS
+from tvb_batch.worker.h5.datatypes import references
+from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
+from tvb_batch.worker.job.content_gid import content_gid
 
 
 @dataclass(frozen=True)

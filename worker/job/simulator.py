@@ -1,4 +1,4 @@
-"""From a SimulationSpec to a configured TVB Simulator. Called by `worker.run`; writes nothing."""
+"""From a SimulationSpec to a configured TVB Simulator. Called by `worker.job.run`; writes nothing."""
 
 import json
 from collections import OrderedDict
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.assembly import assemble, build_connectivity
-from models.errors import ConfigureError, TvbBatchError
-from models.inputs import Inputs
-from models.spec import SimulationSpec
+from tvb_batch.models.errors import ConfigureError, TvbBatchError
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.assembly import assemble, build_connectivity
+from tvb_batch.models.tvb.input_store import Inputs
 
 #: Connectivities of the last simulations, as nobody changes them: by their section, speed and time step.
 _CONNECTIVITIES: OrderedDict[str, Any] = OrderedDict()
@@ -52,8 +52,8 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
     if kernels is None:
         return simulator.configure()
     # They need Numba, which takes a second to import.
-    from worker.engines.initial import configure
-    from worker.engines.kernels import load_primitives
+    from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+    from tvb_batch.worker.engines.configure import configure
 
     return configure(simulator, load_primitives(kernels))
 

@@ -4,10 +4,10 @@ import platform
 from functools import cache
 from importlib.metadata import version
 
-from models.sources import tvb_version
-from models.spec import SimulationSpec
-from worker import __version__
-from worker.own_code import sources_of
+from tvb_batch import __version__
+from tvb_batch.models.own_code.sources import tvb_version
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.worker.job.own_modules import sources_of
 
 #: Libraries whose version can change a result.
 _LIBRARIES = ("tvb-data", "numpy", "scipy", "numba", "h5py")
@@ -18,7 +18,7 @@ def versions(spec: SimulationSpec | None = None) -> dict[str, str]:
 
     Parameters
     ----------
-    spec : a simulation whose own classes count too, by the digests of their sources; see `models.sources`
+    spec : a simulation whose own classes count too, by the digests of their sources; see `models.own_code.sources`
     """
     return {**_found(), **({} if spec is None else sources_of(spec))}
 

@@ -1,7 +1,7 @@
 """Builds the first simulation of a sweep, runs it for a moment, and estimates what all of it will cost.
 
-`python -m worker.check` reads `{"spec": canonical simulation}` from standard input and prints the estimate as JSON; the
-command line's `submit --check` starts it so.
+`python -m tvb_batch.worker.tools.estimate` reads `{"spec": canonical simulation}` from standard input and prints the
+estimate as JSON; the command line's `submit --check` starts it so.
 """
 
 import json
@@ -14,15 +14,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from models.errors import ConfigureError, TvbBatchError
-from models.inputs import Inputs
-from models.paths import Storage
-from models.settings import load_settings
-from models.spec import SimulationSpec, simulation
-from worker.engines import reference
-from worker.log import results_only
-from worker.simulator import build_simulator
-from worker.tasks import import_tvb
+from tvb_batch.models.errors import ConfigureError, TvbBatchError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.job.simulator import build_simulator
+from tvb_batch.worker.log import results_only
+from tvb_batch.worker.tasks import import_tvb
 
 #: How long the simulation is tried. Seconds.
 TRIAL = 2.0

@@ -1,8 +1,8 @@
 """Compares files with what the catalogue's rows say of them: there, as long, of the same sha256, and valid.
 
-`python -m worker.audit` reads one JSON object a line from standard input, the fields of `Expected`. It prints one
-fault a line, and ends with 1 when there was one; the command line's `verify` starts it so. Imports no TVB, and writes
-nothing.
+`python -m tvb_batch.worker.tools.file_check` reads one JSON object a line from standard input, the fields of
+`Expected`. It prints one fault a line, and ends with 1 when there was one; the command line's `verify` starts it so.
+Imports no TVB, and writes nothing.
 """
 
 import json
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.h5 import check
-from worker.h5.seal import is_as_sealed
-from worker.h5.verify import sha256
+from tvb_batch.worker.h5.seal import is_as_sealed
+from tvb_batch.worker.h5.validation import check
+from tvb_batch.worker.h5.verify import sha256
 
 #: How lines begin that are no faults.
 NOTE = "note: "

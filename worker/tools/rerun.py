@@ -1,6 +1,7 @@
 """Runs a result's simulation again, from what its file says of itself, and compares the data bit for bit.
 
-`python -m worker.rerun FILE` prints the comparison as JSON; the command line's `rerun` starts it so. Writes nothing.
+`python -m tvb_batch.worker.tools.rerun FILE` prints the comparison as JSON; the command line's `rerun` starts it so.
+Writes nothing.
 """
 
 import hashlib
@@ -16,20 +17,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.errors import InputError, TvbBatchError, one_line
-from models.h5 import open_h5
-from models.inputs import Inputs
-from models.paths import Storage
-from models.settings import Settings, load_settings
-from models.sources import OF_METRICS, modules_of
-from models.spec import SimulationSpec, simulation
-from worker.engines import reference
-from worker.h5.tvb2 import PROVENANCE
-from worker.log import results_only
-from worker.own_code import import_all
-from worker.simulator import build_simulator
-from worker.tasks import import_tvb
-from worker.versions import versions
+from tvb_batch.models.errors import InputError, TvbBatchError, one_line
+from tvb_batch.models.own_code.sources import OF_METRICS, modules_of
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.settings import Settings, load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.h5.tvb2 import PROVENANCE
+from tvb_batch.worker.job.own_modules import import_all
+from tvb_batch.worker.job.simulator import build_simulator
+from tvb_batch.worker.job.versions import versions
+from tvb_batch.worker.log import results_only
+from tvb_batch.worker.tasks import import_tvb
 
 
 @dataclass

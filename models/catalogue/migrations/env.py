@@ -1,11 +1,11 @@
-"""Alembic's entry: migrates the engine that `models.database` hands over."""
+"""Alembic's entry: migrates the engine that `models.catalogue.database` hands over."""
 
 from typing import Any
 
 from alembic import context
 from sqlalchemy import Column
 
-from models.tables import Base
+from tvb_batch.models.catalogue.tables import Base
 
 engine = context.config.attributes["engine"]
 

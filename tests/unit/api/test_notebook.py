@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import EXAMPLES
 
-from submit.local import environment
-from submit.results import Sweep, TimeSeries
+from tvb_batch.submit.api.results import Sweep, TimeSeries
+from tvb_batch.submit.operate.local_workers import environment
 
 NOTEBOOK = EXAMPLES / "notebook.ipynb"
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES
 
-import submit as client
-from models.errors import BrokerError, NotFoundError, OutputError, SpecError
-from submit.local import environment
+import tvb_batch as client
+from tvb_batch.models.errors import BrokerError, NotFoundError, OutputError, SpecError
+from tvb_batch.submit.operate.local_workers import environment
 
 SCRIPTS = sorted((EXAMPLES / "scripts").glob("*.py"))
 
@@ -251,8 +251,8 @@ def test_a_stimulus_made_of_stimuli_gives_tvbs_own_numbers(tmp_path, monkeypatch
 def test_a_progress_logger_is_left_out_with_a_note(configured) -> None:
     from tvb.simulator import monitors
 
-    from models.inputs import Inputs
-    from submit.simulator import describe_simulator
+    from tvb_batch.models.tvb.input_store import Inputs
+    from tvb_batch.submit.api.from_simulator import describe_simulator
 
     with pytest.warns(UserWarning, match="ProgressLogger only prints, and is left out"):
         spec = describe_simulator(with_a_progress_logger(), Inputs(configured.storage))
@@ -485,7 +485,7 @@ def test_something_else_than_a_simulator_is_refused(configured) -> None:
 
 
 def test_a_file_that_is_gone_is_told(configured, tmp_path) -> None:
-    from submit.results import TimeSeries
+    from tvb_batch.submit.api.results import TimeSeries
 
     with pytest.raises(OutputError, match="is the data directory mounted"):
         TimeSeries(tmp_path / "gone.h5").shape  # noqa: B018

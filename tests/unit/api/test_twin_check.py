@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_script import small
+from test_submit import small
 
-from models.components import components
-from models.errors import SpecError
-from models.inputs import Inputs
-from submit.simulator import describe_object, describe_simulator
-from worker.engines import reference
-from worker.simulator import build_simulator
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import components
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.api.from_simulator import describe_object, describe_simulator
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.job.simulator import build_simulator
 
 
 @pytest.fixture

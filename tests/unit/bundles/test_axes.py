@@ -3,9 +3,9 @@
 import pytest
 from conftest import SHORT
 
-from models.errors import SpecError
-from models.sweep import sweep
-from submit.exploration import MOST_POINTS, explorations
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.bundles.axes import MOST_POINTS, explorations
 
 
 def jobs(catalogue, axes, **changes):

@@ -14,10 +14,10 @@ import pytest
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
-from models.errors import OutputError
-from worker.gui.archive import Linking
-from worker.gui.write import FRESH, write_data
-from worker.h5.datatypes import file_prefix, references, write_datatype
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
+from tvb_batch.worker.h5.gui.archive import Linking
+from tvb_batch.worker.h5.gui.write import FRESH, write_data
 
 #: Objects that refer to each other in every way there is.
 ORDERED = (
@@ -160,7 +160,7 @@ def test_as_a_program_it_says_in_one_line_what_is_wrong(tmp_path) -> None:
     }  # fmt: skip
 
     done = subprocess.run(
-        [sys.executable, "-m", "worker.gui.write"],
+        [sys.executable, "-m", "tvb_batch.worker.h5.gui.write"],
         input=json.dumps(wanted), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

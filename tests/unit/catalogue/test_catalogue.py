@@ -17,11 +17,11 @@ import pytest
 from conftest import SHORT, wait_until
 from sqlalchemy import create_engine, text
 
-from models.catalogue import Catalogue, OutputRecord
-from models.errors import BusyError, LeaseLostError, NotFoundError
-from models.filters import Filter
-from models.status import Status
-from models.sweep import SweepSpec, sweep
+from tvb_batch.models.catalogue import Catalogue, OutputRecord
+from tvb_batch.models.catalogue.filter_language import Filter
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import BusyError, LeaseLostError, NotFoundError
+from tvb_batch.models.spec.sweep import SweepSpec, sweep
 
 LEASE = timedelta(seconds=60)
 PAST = timedelta(seconds=-1)

@@ -10,12 +10,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
-from models import database
-from models.catalogue import Catalogue
-from models.database import HEAD, alembic_config, connect
-from models.errors import CatalogueError, DatabaseRevisionError
-from models.settings import load_settings
-from models.tables import Base
+from tvb_batch.models.catalogue import Catalogue, database
+from tvb_batch.models.catalogue.database import HEAD, alembic_config, connect
+from tvb_batch.models.catalogue.tables import Base
+from tvb_batch.models.errors import CatalogueError, DatabaseRevisionError
+from tvb_batch.models.settings import load_settings
 
 
 @pytest.fixture

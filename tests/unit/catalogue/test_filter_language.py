@@ -18,11 +18,20 @@ from sqlalchemy import create_engine, event, update
 from sqlalchemy import text as sql
 from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
-from models.catalogue import Catalogue, OutputRecord, filtering, looking
-from models.filters import MOST_LETTERS, All, Comparison, Either, Filter, FilterError, Missing, Not
-from models.status import Status
-from models.sweep import sweep
-from models.tables import Job
+from tvb_batch.models.catalogue import Catalogue, OutputRecord, filter_sql, queries
+from tvb_batch.models.catalogue.filter_language import (
+    MOST_LETTERS,
+    All,
+    Comparison,
+    Either,
+    Filter,
+    FilterError,
+    Missing,
+    Not,
+)
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.spec.sweep import sweep
 
 LEASE = timedelta(seconds=60)
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -273,7 +282,7 @@ filters = st.recursive(
 @given(found=filters)
 def test_what_a_filter_finds_is_what_plain_python_finds(filled, found, few, monkeypatch) -> None:
     # Comparisons with many rows are asked in another way than those with few.
-    monkeypatch.setattr(filtering, "FEW", few)
+    monkeypatch.setattr(filter_sql, "FEW", few)
     catalogue, known = filled
     text, fits = found
 
@@ -349,7 +358,7 @@ def test_pages_are_the_same_when_they_are_read_along_an_index(filled, monkeypatc
     one = catalogue.jobs()[-1].sweep.gid if own else None
 
     def pages(along_index: bool) -> list[list[Any]]:
-        monkeypatch.setattr(looking._Fits, "are_many", lambda *_: along_index)
+        monkeypatch.setattr(queries._Fits, "are_many", lambda *_: along_index)
         return [
             [job.gid for job in catalogue.jobs(sweep=one, sort=name, limit=3, offset=offset)]
             for offset in range(0, len(known), 3)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.errors import OutputError
-from models.inputs import Inputs
-from models.paths import Storage
-from models.spec import simulation
-from models.traits import build
-from worker.h5.datatypes import write_datatype
-from worker.simulator import build_simulator
-from worker.versions import versions
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.traits import build
+from tvb_batch.worker.h5.datatypes import write_datatype
+from tvb_batch.worker.job.simulator import build_simulator
+from tvb_batch.worker.job.versions import versions
 
 SECTION = {"class": "Connectivity", "from_file": "connectivity_76.zip"}
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from test_catalogue import add, first
 
-from models import host_clock
-from models.catalogue import Catalogue, base, measuring
-from models.status import Status
+from tvb_batch.models import host_clock
+from tvb_batch.models.catalogue import Catalogue, base, statistics
+from tvb_batch.models.catalogue.status import Status
 
 LEASE = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
@@ -30,7 +30,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch) -> Host:
     host = Host()
-    for module in (base, measuring):
+    for module in (base, statistics):
         monkeypatch.setattr(module, "now", lambda: host.wall)
     monkeypatch.setattr(base, "since_boot", lambda: host.up)
     monkeypatch.setattr(base, "boot_id", lambda: host.boot)

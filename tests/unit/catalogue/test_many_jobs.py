@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import event
 from test_catalogue import add, catalogue, finished, first, output, postgres_server, url  # noqa: F401 - fixtures
 
-from models.catalogue import Catalogue
-from models.status import Status
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
 
 LEASE = timedelta(seconds=60)
 

@@ -8,8 +8,8 @@ from alembic import command
 from sqlalchemy import inspect, text
 from test_catalogue import postgres_server, url  # noqa: F401 - fixtures
 
-from models.catalogue import Catalogue
-from models.database import alembic_config, connect
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.database import alembic_config, connect
 
 #: Rows as the first revision has them.
 FIRST_ROWS = (

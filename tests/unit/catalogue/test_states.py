@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from models.catalogue import Catalogue, Claim, OutputRecord
-from models.errors import BusyError, LeaseLostError
-from models.status import Status
-from models.sweep import sweep
+from tvb_batch.models.catalogue import Catalogue, Claim, OutputRecord
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import BusyError, LeaseLostError
+from tvb_batch.models.spec.sweep import sweep
 
 JOBS = 3
 MOST = 2

@@ -19,11 +19,11 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from conftest import EXAMPLES, SHORT
 
-from models.catalogue import Catalogue
-from models.sweep import sweep
-from submit.cli import main
-from submit.cli.group import SECTIONS
-from worker.run import run_job
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.cli import main
+from tvb_batch.submit.cli.group import SECTIONS
+from tvb_batch.worker.job.run import run_job
 
 NOWHERE = "redis://:secret@127.0.0.1:1/0"
 
@@ -380,7 +380,7 @@ def test_a_spec_is_read_from_standard_input(tmp_path, broker_url) -> None:
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}
 
     done = subprocess.run(
-        [sys.executable, "-m", "submit", "submit", "--dry-run", "-"],
+        [sys.executable, "-m", "tvb_batch.submit", "submit", "--dry-run", "-"],
         input=spec,
         env=env,
         capture_output=True,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engines.kernels import load_primitives
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 
 
 @settings(deadline=None)

@@ -9,10 +9,10 @@ import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 
 from benchmarks.engine import STIFF, start_of
-from models.components import components
-from worker.engines import choose, compiled, reference, state
-from worker.engines.parameters import NoRecord
-from worker.engines.step import trace_step
+from tvb_batch.models.tvb.components import components
+from tvb_batch.worker.engines import choose, compiled, reference, simulator_state
+from tvb_batch.worker.engines.frontend.step import trace_step
+from tvb_batch.worker.engines.tracing.recording import NoRecord
 
 MODELS = tuple(components("model"))
 
@@ -193,11 +193,11 @@ def test_after_each_chunk_tvb_can_go_on_itself(kernels: Path) -> None:
 
 def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
     own = Case(integrator="HeunStochastic", monitors=MONITORS["Bold"]).configure()
-    before = state.take(own)
+    before = simulator_state.take(own)
 
     choose(own, "auto", kernels, 10**6)
 
-    assert state.first_difference(before, state.take(own)) is None
+    assert simulator_state.first_difference(before, simulator_state.take(own)) is None
     assert own.calls == 0
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_compiled import MODELS, additive
 
-from worker.engines import state
-from worker.engines.initial import configure
-from worker.engines.kernels import load_primitives
-from worker.engines.noise import Twister
+from tvb_batch.worker.engines import simulator_state
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.configure import configure
+from tvb_batch.worker.engines.runtime.random_state import Twister
 
 NOISY = {"integrator": "HeunStochastic", "noise": additive(nsig=np.array([1e-3]))}
 COLOURED = {"integrator": "HeunStochastic", "noise": additive(nsig=np.array([1e-3]), ntau=2.0)}
@@ -50,7 +50,7 @@ def assert_configured_alike(raw: Raw, kernels: Path, monkeypatch: pytest.MonkeyP
     own = configure(raw.make(monkeypatch), load_primitives(kernels))
     streams.append(np.random.get_state())  # noqa: NPY002
 
-    assert state.first_difference(state.take(tvb), state.take(own)) is None
+    assert simulator_state.first_difference(simulator_state.take(tvb), simulator_state.take(own)) is None
     for one, other in zip(*streams, strict=True):
         np.testing.assert_array_equal(one, other)
     expected, found = arrays_of(tvb.history), arrays_of(own.history)

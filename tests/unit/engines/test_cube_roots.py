@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
-from test_vectors import THIRD, numbers, same_bits
+from test_small_arrays import THIRD, numbers, same_bits
 
-from worker.engines.emit import emit_function
-from worker.engines.graph import Graph
-from worker.engines.kernels import load_kernel, load_primitives
-from worker.engines.loops import quick_of
-from worker.engines.primitives.roots import sure_roots, third_roots
-from worker.engines.roots import split_at_roots, write_roots
-from worker.engines.source import _compile
-from worker.engines.turns import take_turns
+from tvb_batch.worker.engines.codegen.emit import emit_function
+from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
+from tvb_batch.worker.engines.codegen.kernel_source import _compile
+from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
+from tvb_batch.worker.engines.passes.cube_roots import split_at_roots, write_roots
+from tvb_batch.worker.engines.passes.graph import Graph
+from tvb_batch.worker.engines.passes.sincos import take_turns
+from tvb_batch.worker.engines.primitives.libm_cube_root import sure_roots, third_roots
 
 KERNEL = """
 @entry(*[types.CPointer(types.float64)] * 12)

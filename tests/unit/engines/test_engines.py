@@ -9,18 +9,18 @@ import pytest
 from conftest import SHORT
 from tvb_cases import CASES, Case, simulator_of
 
-from models.inputs import Inputs
-from models.paths import Storage
-from models.spec import simulation
-from worker.engines import WORTH_COMPILING, choose, compiled, reference
-from worker.simulator import build_simulator
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines import WORTH_COMPILING, choose, compiled, reference
+from tvb_batch.worker.job.simulator import build_simulator
 
 #: As if the sweep had many jobs: worth compiling.
 MANY = 10**6
 
 #: What the documentation says no engine but TVB's own loop runs, and why.
 _ROW = re.compile(r"^\| (.+?) \| reference \| (.+?) \|$", re.MULTILINE)
-LEFT_TO_TVB = dict(_ROW.findall((Path(__file__).parent.parent / "docs" / "engines.md").read_text()))
+LEFT_TO_TVB = dict(_ROW.findall((Path(__file__).parent.parent.parent.parent / "docs" / "engines.md").read_text()))
 
 
 @pytest.fixture(scope="session")

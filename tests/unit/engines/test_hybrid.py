@@ -8,7 +8,7 @@ import pytest
 from engine_cases import Case, assert_same_run, run_chunks
 from test_compiled import NOISES, pulse, watch
 
-from worker.engines import Choice, choose, hybrid, reference
+from tvb_batch.worker.engines import Choice, choose, hybrid, reference
 
 CASES = {
     "each source": Case(integrator="HeunStochastic", noise=NOISES["coloured"]),

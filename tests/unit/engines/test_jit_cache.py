@@ -19,7 +19,7 @@ from conftest import wait_until
 SOURCE = """
 from numba import types
 
-from worker.engines.keeping import entry, jit
+from tvb_batch.worker.engines.codegen.jit_cache import entry, jit
 
 
 @jit
@@ -121,7 +121,7 @@ def start(source: Path) -> "subprocess.Popen[str]":
         "import sys; sys.path.insert(0, sys.argv[1]); print('begin', flush=True)\n"
         "import source_1; print(source_1.twice(4), source_1.twice(0.5), source_1.twice.stats.cache_hits.total())"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)}
     command = [sys.executable, "-c", text, str(source.parent)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 

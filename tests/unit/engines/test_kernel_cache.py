@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.engines import kernels
+from tvb_batch.worker.engines.codegen import kernel_cache
 
 KERNEL = """
 @entry(types.CPointer(types.float64))
@@ -27,7 +27,7 @@ SCRIPT = """
 import ctypes, sys
 from pathlib import Path
 import numpy as np
-from worker.engines.kernels import load_kernel
+from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel
 kernel = load_kernel(Path(sys.argv[2]).read_text(), Path(sys.argv[1]))
 numbers = np.array([4.0, -3.0, 600.0, 0.0, 0.0, 0.0])
 advance = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(kernel.address("advance"))
@@ -38,7 +38,7 @@ print(far, numbers[3:].tolist(), kernel.functions.advance._cache_hits, kernel.ad
 
 def run(directory: Path, tmp_path: Path) -> str:
     (tmp_path / "kernel.txt").write_text(KERNEL)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)}
     command = [sys.executable, "-c", SCRIPT, str(directory), str(tmp_path / "kernel.txt")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -67,13 +67,13 @@ def test_a_directory_that_cannot_be_made_is_replaced_by_one_of_the_process(tmp_p
 def test_another_version_or_processor_has_kernels_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    before = kernels._write("text", "kernel", tmp_path)
-    stamp = kernels._stamp()
+    before = kernel_cache._write("text", "kernel", tmp_path)
+    stamp = kernel_cache._stamp()
     old = "numba 0" if change == "version" else "+sse2"
     assert old in stamp
-    monkeypatch.setattr(kernels, "_stamp", lambda: stamp.replace(old, "other"))
+    monkeypatch.setattr(kernel_cache, "_stamp", lambda: stamp.replace(old, "other"))
 
-    after = kernels._write("text", "kernel", tmp_path)
+    after = kernel_cache._write("text", "kernel", tmp_path)
 
     assert before != after
     assert before.read_text() == after.read_text() == "text"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_vectors import numbers, same_bits
+from test_small_arrays import numbers, same_bits
 
-from worker.engines.graph import Loop
-from worker.engines.kernels import load_kernel, load_primitives
-from worker.engines.loops import address, quick_of
-from worker.engines.primitives.powers import sure_cubes
+from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
+from tvb_batch.worker.engines.codegen.ufunc_loops import address, quick_of
+from tvb_batch.worker.engines.passes.graph import Loop
+from tvb_batch.worker.engines.primitives.libm_cube import sure_cubes
 
 KERNEL = """
 @entry(*[types.CPointer(types.float64)] * 3, types.CPointer(types.int64))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from worker.engines.primitives.logarithm import sure_log
+from tvb_batch.worker.engines.primitives.libm_log import sure_log
 
 
 @njit(error_model="numpy")

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from worker.engines.lengths import cut_at_lengths
+from tvb_batch.worker.engines.passes.norms import cut_at_lengths
 
 BODY = """
 a = x * 2.0

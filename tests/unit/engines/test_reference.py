@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.inputs import Inputs
-from models.paths import Storage
-from models.spec import SimulationSpec
-from worker.engines.reference import choose_chunk_steps, count_steps, stream
-from worker.simulator import build_simulator
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.engines.reference import choose_chunk_steps, count_steps, stream
+from tvb_batch.worker.job.simulator import build_simulator
 
 
 def simulator(tmp_path, **changes):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from worker.engines.kernels import load_primitives
-from worker.engines.loops import quick_of
-from worker.engines.primitives.vectors import norm, number, quick_norm, root, square_root, sure_norm
-from worker.engines.roots import write_roots
-from worker.engines.vectors import write_out
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
+from tvb_batch.worker.engines.passes.cube_roots import write_roots
+from tvb_batch.worker.engines.passes.small_arrays import write_out
+from tvb_batch.worker.engines.primitives.numba_vectors import norm, number, quick_norm, root, square_root, sure_norm
 
 THIRD = 1.0 / 3.0
 NONE = (np.nan,) * 5

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engines.kernels import load_primitives
-from worker.engines.sums import BLOCK, Edges, make_sums
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.runtime.summation_plan import BLOCK, Edges, make_sums
 
 #: Longest delay of a network, in steps.
 MOST = 20

@@ -10,7 +10,7 @@ import scipy.sparse
 from engine_cases import Case, assert_same_run, run_chunks
 from test_compiled import MODELS, NOISES, of_model, watch
 
-from worker.engines import choose, compiled, state
+from tvb_batch.worker.engines import choose, compiled, simulator_state
 
 #: More than two tiles, and no multiple of eight.
 VERTICES = 611
@@ -136,8 +136,8 @@ def test_tvb_goes_on_with_a_surface_after_any_chunk(kernels: Path) -> None:
 
 def test_asking_about_a_surface_leaves_it_as_it_was(kernels: Path) -> None:
     own = on_a_cortex(integrator="HeunStochastic").configure()
-    before = state.take(own)
+    before = simulator_state.take(own)
 
     choose(own, "auto", kernels, 10**6)
 
-    assert state.first_difference(before, state.take(own)) is None
+    assert simulator_state.first_difference(before, simulator_state.take(own)) is None

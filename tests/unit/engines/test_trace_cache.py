@@ -9,10 +9,10 @@ import pytest
 from engine_cases import Case
 from test_compiled import MODELS, additive, multiplicative
 
-from worker.engines.kernels import load_primitives
-from worker.engines.loops import quick_of
-from worker.engines.parameters import Parameter, Record, UnrecordedError
-from worker.engines.traces import Numbers, Trace, _trace, find_trace
+from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
+from tvb_batch.worker.engines.codegen.trace_cache import Numbers, Trace, _trace, find_trace
+from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
+from tvb_batch.worker.engines.tracing.recording import Parameter, Record, UnrecordedError
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ import sys
 import time
 from pathlib import Path
 
-from worker.engines import kernels as cache
-from worker.engines import warming
+from tvb_batch.worker.engines import warmup
+from tvb_batch.worker.engines.codegen import kernel_cache as cache
 
 WORKER = """
 import sys
 from pathlib import Path
-from worker.engines import kernels, warming
-engines = warming.warm(Path(sys.argv[1]))
-loaded = kernels.load_primitives(Path(sys.argv[1]))
+from tvb_batch.worker.engines.codegen import kernel_cache
+from tvb_batch.worker.engines import warmup
+engines = warmup.warm(Path(sys.argv[1]))
+loaded = kernel_cache.load_primitives(Path(sys.argv[1]))
 hits = [sum(function.stats.cache_hits.values()) for function in (loaded.run_sources, loaded.run_edges)]
 print(engines, hits)
 """
@@ -28,7 +29,7 @@ time.sleep(60)
 
 
 def test_of_two_workers_that_start_at_once_one_compiles(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent.parent)}
     command = [sys.executable, "-W", "ignore", "-c", WORKER, str(tmp_path / "kernels")]
     workers = [
         subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -43,25 +44,25 @@ def test_of_two_workers_that_start_at_once_one_compiles(tmp_path: Path) -> None:
 
 
 def test_a_warm_process_compiles_the_loop_for_no_job(kernels: Path) -> None:
-    assert warming.warm(kernels) == ["compiled"] * 3
+    assert warmup.warm(kernels) == ["compiled"] * 3
     loaded = cache.load_primitives(kernels)
     forms = len(loaded.run_sources.signatures), len(loaded.run_edges.signatures)
 
-    warming.warm(kernels)
+    warmup.warm(kernels)
 
     assert (len(loaded.run_sources.signatures), len(loaded.run_edges.signatures)) == forms
 
 
 def test_a_worker_that_never_ends_keeps_nobody_waiting(kernels: Path, monkeypatch) -> None:
     kernels.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(warming, "PATIENCE", 0.3)
+    monkeypatch.setattr(warmup, "PATIENCE", 0.3)
     command = [sys.executable, "-c", HOLDER, str(kernels / ".warming")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "locked\n"
             started = time.monotonic()
-            with warming._alone(kernels):
+            with warmup._alone(kernels):
                 waited = time.monotonic() - started
         finally:
             holder.kill()
@@ -72,5 +73,5 @@ def test_a_worker_that_never_ends_keeps_nobody_waiting(kernels: Path, monkeypatc
 def test_a_directory_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
 
-    with warming._alone(tmp_path / "file" / "kernels"):
+    with warmup._alone(tmp_path / "file" / "kernels"):
         pass

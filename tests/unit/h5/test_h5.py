@@ -3,10 +3,10 @@
 import h5py
 import pytest
 
-from models.errors import OutputError
-from models.h5 import open_h5
-from worker.h5.check import faults
-from worker.h5.verify import verify_datatype
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.h5.verify import verify_datatype
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ from test_h5_datatypes import ONE_OF_EACH
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
-from models.errors import InputError
-from models.inputs import check_file
-from worker.gui.write import write_data
-from worker.h5.check import faults
-from worker.h5.datatypes import file_prefix, write_datatype
-from worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
-from worker.h5.rules import ATTRIBUTES, RECORDS
-from worker.h5.tvb2 import common, write_attributes
-from worker.h5.view_models import write_measure
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.tvb.input_store import check_file
+from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.gui.view_models import write_measure
+from tvb_batch.worker.h5.gui.write import write_data
+from tvb_batch.worker.h5.tvb2 import common, write_attributes
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.h5.validation.formats import FORMATS, LABELS_ORDERING, REQUIRED
+from tvb_batch.worker.h5.validation.rules import ATTRIBUTES, RECORDS
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -474,7 +474,7 @@ def test_as_a_program_it_prints_one_fault_a_line(tmp_path) -> None:
     damage(bad, lambda file: file.attrs.__delitem__("TVB_title"))
 
     def check(*paths: Path) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "worker.h5.check", *map(str, paths)]
+        command = [sys.executable, "-m", "tvb_batch.worker.h5.validation.check", *map(str, paths)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from test_h5_writer import write
 
-from models.errors import OutputError
-from worker.h5.compress import FILTERS, compress
-from worker.h5.verify import verify
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.h5.compress import FILTERS, compress
+from tvb_batch.worker.h5.verify import verify
 
 
 @pytest.mark.parametrize("compression", FILTERS)

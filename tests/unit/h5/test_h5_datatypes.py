@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse
+from conftest import JUDGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvb.datatypes import equations
@@ -25,12 +26,12 @@ from tvb.datatypes.sensors import Sensors, SensorsEEG
 from tvb.datatypes.surfaces import CorticalSurface
 from tvb_objects import OBJECTS
 
-from models.errors import InputError, OutputError
-from worker.h5.check import faults
-from worker.h5.datatypes import file_prefix, references, write_datatype
-from worker.h5.formats import FORMATS, REQUIRED
-from worker.h5.slices import OVERLAP, STEP, slice_surface
-from worker.h5.verify import verify_datatype
+from tvb_batch.models.errors import InputError, OutputError
+from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
+from tvb_batch.worker.h5.slices import OVERLAP, STEP, slice_surface
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED
+from tvb_batch.worker.h5.verify import verify_datatype
 
 pytestmark = pytest.mark.xdist_group("datatypes")
 
@@ -55,7 +56,7 @@ def tvbs_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     home, directory = tmp_path_factory.mktemp("tvb-home"), tmp_path_factory.mktemp("own")
-    script = Path(__file__).with_name("tvb_writer.py")
+    script = JUDGE.with_name("tvb_writer.py")
     done = subprocess.run(
         [sys.executable, str(script), str(home), str(directory)], capture_output=True, text=True, timeout=300, cwd=home
     )

@@ -10,12 +10,12 @@ import pytest
 from test_audit import made, ran  # noqa: F401 - a fixture
 from tvb_objects import OBJECTS
 
-from submit.audit import audit
-from worker.audit import NOTE, Expected, file_faults
-from worker.h5 import seal
-from worker.h5.check import faults
-from worker.h5.datatypes import file_prefix, write_datatype
-from worker.h5.tvb1 import write_connectivity
+from tvb_batch.submit.operate.audit import audit
+from tvb_batch.worker.h5 import seal
+from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.tvb1.tvb1_convert import write_connectivity
+from tvb_batch.worker.h5.validation.check import faults
+from tvb_batch.worker.tools.file_check import NOTE, Expected, file_faults
 
 #: How many bits of each file are flipped, one at a time.
 FLIPS = 60

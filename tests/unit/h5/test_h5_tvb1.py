@@ -17,15 +17,16 @@ from hypothesis.extra import numpy as hnp
 from test_h5_writer import write
 from tvb_objects import OBJECTS
 
-from models.array_rules import as_ascii
-from models.errors import InputError, OutputError
-from worker.h5 import check, verify
-from worker.h5.datatypes import write_datatype
-from worker.h5.tvb1 import convert
-from worker.h5.tvb1_check import file_faults
-from worker.h5.tvb1_format import OPERATION_FIELDS, REQUIRED
-from worker.h5.tvb1_zip import convert_bundle
-from worker.h5.tvb1_zip_check import faults, is_tvb1
+from tvb_batch.models.errors import InputError, OutputError
+from tvb_batch.models.tvb.array_rules import as_ascii
+from tvb_batch.worker.h5 import verify
+from tvb_batch.worker.h5.datatypes import write_datatype
+from tvb_batch.worker.h5.tvb1.tvb1_convert import convert
+from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults
+from tvb_batch.worker.h5.tvb1.tvb1_format import OPERATION_FIELDS, REQUIRED
+from tvb_batch.worker.h5.tvb1.tvb1_zip import convert_bundle
+from tvb_batch.worker.h5.tvb1.tvb1_zip_check import faults, is_tvb1
+from tvb_batch.worker.h5.validation import check
 
 FIFTH = UUID(int=5)
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)

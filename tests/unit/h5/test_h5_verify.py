@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from test_h5_writer import write
 
-from models.errors import OutputError
-from worker.h5 import verify as module
-from worker.h5.formats import REQUIRED, REQUIRED_TIME_SERIES
-from worker.h5.verify import portions, publish, sha256, verified, verify, verify_datatype
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.h5 import verify as module
+from tvb_batch.worker.h5.validation.formats import REQUIRED, REQUIRED_TIME_SERIES
+from tvb_batch.worker.h5.verify import portions, publish, sha256, verified, verify, verify_datatype
 
 NOW = datetime.now(UTC)
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_h5 import damage
 
-from models.errors import OutputError, StorageError
-from worker.h5.formats import LABELS_ORDERING
-from worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
-from worker.h5.verify import verified, verify
-from worker.h5.writer import TimeSeriesWriter, has_lost_files
+from tvb_batch.models.errors import OutputError, StorageError
+from tvb_batch.worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
+from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
+from tvb_batch.worker.h5.verify import verified, verify
+from tvb_batch.worker.h5.writer import TimeSeriesWriter, has_lost_files
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -197,7 +197,7 @@ def test_room_that_is_refused_leaves_no_file_that_cannot_be_closed(tmp_path, mon
     def refuse(*_: object) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr("worker.h5.writer.reserve", refuse)
+    monkeypatch.setattr("tvb_batch.worker.h5.writer.reserve", refuse)
 
     with pytest.raises(StorageError, match=r"x\.h5: cannot be written .*quota"):
         write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))

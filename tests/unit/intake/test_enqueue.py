@@ -7,14 +7,14 @@ from importlib.resources import files
 import pytest
 from conftest import SHORT
 
-from models.errors import InputError, OutputError
-from models.paths import check_writable
-from models.queue import make_app, waiting
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from submit.enqueue import enqueue
-from submit.files import keep
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import InputError, OutputError
+from tvb_batch.models.paths import check_writable
+from tvb_batch.models.queue import make_app, waiting
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.intake.enqueue import enqueue
+from tvb_batch.submit.intake.files import keep
 
 
 def sweep_spec(connectivity: str = "connectivity_76.zip", jobs: int = 3) -> SweepSpec:

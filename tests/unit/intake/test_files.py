@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.errors import SpecError
-from models.sweep import sweep
-from submit.files import keep, locate, look
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.intake.files import keep, locate, look
 
 DATA = Path(str(files("tvb_data")))
 

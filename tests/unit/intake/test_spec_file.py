@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.components import components
-from models.errors import InputError, SpecError, TvbBatchError
-from submit.spec_file import MOST_BYTES, load
+from tvb_batch.models.errors import InputError, SpecError, TvbBatchError
+from tvb_batch.models.tvb.components import components
+from tvb_batch.submit.intake.spec_file import MOST_BYTES, load
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
 
 YAML = """\
 name: small

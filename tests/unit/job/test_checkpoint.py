@@ -9,11 +9,11 @@ import pytest
 from test_engines import MANY, PARTS, configured
 from tvb_cases import CASES, Case
 
-from models.errors import OutputError
-from worker import checkpoint
-from worker.checkpoint import Checkpoint, SavedSeries
-from worker.engines import choose, reference, state
-from worker.engines.state import Snapshot
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.engines import choose, reference, simulator_state
+from tvb_batch.worker.engines.simulator_state import Snapshot
+from tvb_batch.worker.job import checkpoint
+from tvb_batch.worker.job.checkpoint import Checkpoint, SavedSeries
 
 HERE = {"format": "1", "numpy": "2"}
 NAME = "checkpoint_1.npz"
@@ -26,13 +26,13 @@ def interrupted(case: Case, cache: Path, directory: Path, engine: str, at: int) 
     chunks = [next(stream)]
     while chunks[-1].step < at:
         chunks.append(next(stream))
-    assert state.unsaved(first) is None
-    checkpoint.save(directory / NAME, HERE, Checkpoint(chunks[-1].step, 1.0, (), state.take(first)))
+    assert simulator_state.unsaved(first) is None
+    checkpoint.save(directory / NAME, HERE, Checkpoint(chunks[-1].step, 1.0, (), simulator_state.take(first)))
 
     second = configured(case)
     choice = choose(second, engine, cache, MANY)
     [(_, saved)] = checkpoint.find(directory, HERE)
-    state.put_back(second, saved.snapshot)
+    simulator_state.put_back(second, saved.snapshot)
     return chunks + list(choice.stream(second, 1000, saved.step)), second
 
 
@@ -49,7 +49,7 @@ def assert_goes_on_as_tvb(case: Case, cache: Path, directory: Path, engine: str,
                 for run in (chunks, whole)
             )
             np.testing.assert_array_equal(np.concatenate(mine), np.concatenate(tvbs))
-    assert state.first_difference(state.take(theirs), state.take(ours)) is None
+    assert simulator_state.first_difference(simulator_state.take(theirs), simulator_state.take(ours)) is None
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow], ids=str)
@@ -75,11 +75,11 @@ def test_one_engine_goes_on_where_another_stopped(kernels, tmp_path) -> None:
     choose(second, "auto", kernels, MANY)
     chunk = next(choose(first, "auto", kernels, MANY).stream(first, 8))
 
-    state.put_back(second, state.take(first))
+    simulator_state.put_back(second, simulator_state.take(first))
     list(reference.stream(second, 1000, chunk.step))
     list(reference.stream(theirs, 1000))
 
-    assert state.first_difference(state.take(theirs), state.take(second)) is None
+    assert simulator_state.first_difference(simulator_state.take(theirs), simulator_state.take(second)) is None
 
 
 def test_a_part_of_ones_own_whose_memory_cannot_be_saved_is_told(kernels) -> None:
@@ -92,7 +92,7 @@ def test_a_part_of_ones_own_whose_memory_cannot_be_saved_is_told(kernels) -> Non
 
     case = Case("own", {"monitors": lambda: [Remembering(period=1.0)]})
 
-    assert state.unsaved(configured(case)) == "monitors[0].seen of Remembering is a list"
+    assert simulator_state.unsaved(configured(case)) == "monitors[0].seen of Remembering is a list"
 
 
 # ---------------------------------------------------------------------------------------------------------- the file
@@ -166,12 +166,10 @@ def test_the_processors_features_are_part_of_what_it_is_made_for(tmp_path) -> No
     import subprocess
     import sys
 
-    program = (
-        "import json; from worker.checkpoint import fingerprint; print(json.dumps(fingerprint('h', {'numpy': '2'})))"
-    )
+    program = "import json; from tvb_batch.worker.job.checkpoint import fingerprint; print(json.dumps(fingerprint('h', {'numpy': '2'})))"
     here, elsewhere = (
         json.loads(subprocess.run([sys.executable, "-c", program], env={**os.environ, **changes}, capture_output=True,
-                                  text=True, check=True, cwd=Path(__file__).parent.parent).stdout)
+                                  text=True, check=True, cwd=Path(__file__).parent.parent.parent.parent).stdout)
         for changes in ({}, {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 X86_V3 X86_V4 AVX512F"})
     )  # fmt: skip
 

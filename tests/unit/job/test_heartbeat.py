@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from conftest import ENDLESS, SHORT, wait_until
 
-from models.catalogue import Catalogue
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from worker.engines import reference
-from worker.pulse import Pulse
-from worker.tasks import WorkerState, perform
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.worker.engines import reference
+from tvb_batch.worker.job.heartbeat import Pulse
+from tvb_batch.worker.tasks import WorkerState, perform
 
 #: Diverges after some milliseconds.
 WILD = {
@@ -69,7 +69,7 @@ def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
 
 
 def test_a_job_that_never_ends_a_chunk_is_ended_with_its_process(settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.pulse.HARD_AFTER", 0.5)
+    monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HARD_AFTER", 0.5)
     monkeypatch.setattr("tvb.simulator.simulator.Simulator.__call__", lambda *_, **__: time.sleep(600))
     gid = add(catalogue, **ENDLESS, time_limit=1.0)
     process = multiprocessing.get_context("fork").Process(target=lambda: perform(WorkerState(settings), str(gid)))
@@ -126,7 +126,7 @@ def hold(settings, gid) -> None:
 @pytest.mark.parametrize(("lease", "every"), [(120.0, 1.0), (3.0, 0.2)])
 def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, monkeypatch, lease, every) -> None:
     now = 0.0
-    monkeypatch.setattr("worker.pulse.time.monotonic", lambda: now)
+    monkeypatch.setattr("tvb_batch.worker.job.heartbeat.time.monotonic", lambda: now)
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=lease))
     pulse, seen = Pulse(catalogue, claim, lease, None, lambda: False), []
 
@@ -138,7 +138,7 @@ def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, mo
 
 
 def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
+    monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HEARTBEAT_EVERY", 0.0)
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=60))
     elsewhere = Catalogue.open(settings.database)
 
@@ -195,7 +195,7 @@ def test_what_ends_a_job_early_decides_no_number() -> None:
 @pytest.mark.parametrize("seconds_a_step", [0.0, 0.002, 0.2])
 def test_a_chunk_takes_about_a_second_however_slow_its_steps_are(monkeypatch, seconds_a_step) -> None:
     now = 0.0
-    monkeypatch.setattr("worker.engines.reference.time.monotonic", lambda: now)
+    monkeypatch.setattr("tvb_batch.worker.engines.reference.time.monotonic", lambda: now)
     taken = []
 
     def do(n_steps: int) -> list[None]:

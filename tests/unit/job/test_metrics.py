@@ -13,10 +13,10 @@ from test_h5_writer import write
 from tvb.analyzers import METRICS as TVB_METRICS
 from tvb.datatypes.time_series import TimeSeriesRegion
 
-from models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
-from models.transient import SEGMENTS, START_POINT, Transient, transient_of
-from worker import metrics
-from worker.metrics import METRICS, Measured, metric
+from tvb_batch.models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
+from tvb_batch.models.spec.transient import SEGMENTS, START_POINT, Transient, transient_of
+from tvb_batch.worker.job import metrics
+from tvb_batch.worker.job.metrics import METRICS, Measured, metric
 
 OF_TVB = {"GlobalVariance", "VarianceNodeVariance", "KuramotoIndex", "Metastability", "Synchrony"}
 

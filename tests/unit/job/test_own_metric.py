@@ -11,10 +11,10 @@ import h5py
 import pytest
 from conftest import SHORT
 
-from models.catalogue import Catalogue
-from models.settings import Settings
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings
 
-DOCS = Path(__file__).parent.parent / "docs" / "spec.md"
+DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "spec.md"
 
 
 def of_the_docs() -> str:
@@ -26,12 +26,12 @@ def of_the_docs() -> str:
 def run(tmp_path: Path, module: str, command: str = "run") -> subprocess.CompletedProcess[str]:
     (tmp_path / "my_metrics.py").write_text(module)
     (tmp_path / "spec.json").write_text(json.dumps({"name": "m", **SHORT}))
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parent.parent.parent.parent)
     own = {
         "PYTHONPATH": os.pathsep.join([root, str(tmp_path)]), "TVB_BATCH_MODULES": "my_metrics",
         "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_CACHE_DIR": str(tmp_path / "cache"),
     }  # fmt: skip
-    words = [sys.executable, "-m", "submit", command, str(tmp_path / "spec.json"), "-w", "1"]
+    words = [sys.executable, "-m", "tvb_batch.submit", command, str(tmp_path / "spec.json"), "-w", "1"]
     return subprocess.run(words, env={**os.environ, **own}, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
 
@@ -56,7 +56,7 @@ def test_the_example_of_the_docs_is_in_the_catalogue(tmp_path) -> None:
     ("module", "words"),
     [
         ("def broken(:", "SyntaxError"),
-        ("from worker.metrics import metric\nmetric('mean')(lambda series: 0.0)", "choose another name"),
+        ("from tvb_batch.worker.job.metrics import metric\nmetric('mean')(lambda series: 0.0)", "choose another name"),
         ("1 / 0", "ZeroDivisionError"),
     ],
     ids=["syntax", "taken", "raises"],

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, SHORT
 
-from models.errors import CanceledError, InputError, LeaseLostError, OutputError, SpecError
-from models.spec import SimulationSpec
-from models.status import Status
-from models.sweep import SweepSpec
-from submit.spec_file import load
-from worker.h5.verify import sha256
-from worker.pulse import StoppedError
-from worker.run import run_job
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import CanceledError, InputError, LeaseLostError, OutputError, SpecError
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.worker.h5.verify import sha256
+from tvb_batch.worker.job.heartbeat import StoppedError
+from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
 
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_compressed_is_kept_as_it_is(settings, catalogue, 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("worker.h5.compress.check_room", refuse)
+    monkeypatch.setattr("tvb_batch.worker.h5.compress.check_room", refuse)
 
     [output] = run_job(catalogue, settings.model_copy(update={"compression": "gzip"}), claimed(catalogue))
 
@@ -184,7 +184,7 @@ def test_nan_is_an_outcome(settings, catalogue) -> None:
     ],
 )
 def test_a_job_taken_away_leaves_no_file(settings, catalogue, monkeypatch, end, fault) -> None:
-    monkeypatch.setattr("worker.pulse.HEARTBEAT_EVERY", 0.0)
+    monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HEARTBEAT_EVERY", 0.0)
     claim = claimed(catalogue, simulation_length=5000.0)
     end(catalogue, claim)
 
@@ -265,11 +265,11 @@ def files(settings) -> list[Path]:
 
 
 def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.h5.verify.BLOCK", 200_000)
+    monkeypatch.setattr("tvb_batch.worker.h5.verify.BLOCK", 200_000)
     # Bounded too, by more than this simulation gives.
-    monkeypatch.setattr("worker.h5.verify.WHOLE", 200_000)
-    monkeypatch.setattr("worker.metrics.WINDOW", 200_000)
-    monkeypatch.setattr("worker.metrics.CHUNK", 200_000)
+    monkeypatch.setattr("tvb_batch.worker.h5.verify.WHOLE", 200_000)
+    monkeypatch.setattr("tvb_batch.worker.job.metrics.WINDOW", 200_000)
+    monkeypatch.setattr("tvb_batch.worker.job.metrics.CHUNK", 200_000)
     small_chunks = settings.model_copy(update={"chunk_bytes": 200_000})
 
     def peak(simulation_length: float) -> int:

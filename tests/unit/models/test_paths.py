@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from models.errors import OutputError
-from models.paths import Storage, part
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import Storage, part
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 from conftest import SHORT, wait_until
 
-import models.queue
-from models.errors import BrokerError
-from models.queue import QUEUE, check_broker, make_app, publish, send, take_turn, waiting
-from models.spec import SimulationSpec
-from models.sweep import SweepSpec
+import tvb_batch.models.queue
+from tvb_batch.models.errors import BrokerError
+from tvb_batch.models.queue import QUEUE, check_broker, make_app, publish, send, take_turn, waiting
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.spec.sweep import SweepSpec
 
 
 def add(catalogue, jobs: int):
@@ -45,7 +45,7 @@ def test_only_a_window_of_messages_is_kept_in_redis(settings, catalogue) -> None
 def halfway(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """The first process that fills the queue waits before it sends, until it is told to go on."""
     is_there, may_go = threading.Event(), threading.Event()
-    real = models.queue.send
+    real = tvb_batch.models.queue.send
 
     def paused(*arguments) -> None:
         if not is_there.is_set():
@@ -53,7 +53,7 @@ def halfway(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
             assert may_go.wait(60)
         real(*arguments)
 
-    monkeypatch.setattr(models.queue, "send", paused)
+    monkeypatch.setattr(tvb_batch.models.queue, "send", paused)
     yield is_there, may_go
     may_go.set()
 
@@ -90,7 +90,7 @@ def flush_queue(app) -> None:
 def test_a_filler_that_is_not_heard_of_is_replaced_and_no_job_is_sent_twice(
     settings, catalogue, halfway, monkeypatch
 ) -> None:
-    monkeypatch.setattr("models.queue.FILLER_LEASE", 0.2)
+    monkeypatch.setattr("tvb_batch.models.queue.FILLER_LEASE", 0.2)
     app, (is_there, may_go) = make_app(settings), halfway
     add(catalogue, 25)
     with ThreadPoolExecutor(1) as frozen:
@@ -98,8 +98,8 @@ def test_a_filler_that_is_not_heard_of_is_replaced_and_no_job_is_sent_twice(
         assert is_there.wait(60)
         wait_until(lambda: publish(catalogue, app, window=10) == 10)
         # What another has now is not taken from it by the first one's end.
-        monkeypatch.setattr("models.queue.FILLER_LEASE", 3600.0)
-        with models.queue._filling(app) as is_ours:
+        monkeypatch.setattr("tvb_batch.models.queue.FILLER_LEASE", 3600.0)
+        with tvb_batch.models.queue._filling(app) as is_ours:
             assert is_ours
             may_go.set()
             assert filler.result(60) == 10
@@ -115,7 +115,7 @@ def test_a_key_that_would_stay_keeps_nobody_from_work(settings, catalogue, lasts
     add(catalogue, 3)
     with app.connection_for_write() as connection:
         client = connection.default_channel.client
-        for key in (models.queue._LOOK, models.queue._FILLER):
+        for key in (tvb_batch.models.queue._LOOK, tvb_batch.models.queue._FILLER):
             client.set(key, "dead", px=lasts)
 
     assert [take_turn(app, 60), take_turn(app, 60), take_turn(app, 60)] == [False, True, False]
@@ -141,7 +141,7 @@ def test_messages_that_redis_does_not_take_are_sent_later(settings, catalogue, m
         raise BrokerError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(models.queue, "send", away)
+        patched.setattr(tvb_batch.models.queue, "send", away)
         with pytest.raises(BrokerError, match="away"):
             publish(catalogue, app)
 
@@ -153,7 +153,7 @@ def test_a_lost_message_is_sent_again_only_when_the_queue_is_empty(settings, cat
     app = make_app(settings)
     add(catalogue, 3)
     publish(catalogue, app)
-    monkeypatch.setattr("models.queue.LOST_AFTER", timedelta(0))
+    monkeypatch.setattr("tvb_batch.models.queue.LOST_AFTER", timedelta(0))
 
     assert publish(catalogue, app) == 0
     flush(app)

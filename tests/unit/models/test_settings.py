@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import Catalogue
-from models.errors import SettingsError
-from models.masking import without_password
-from models.settings import load_settings
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import SettingsError
+from tvb_batch.models.masking import without_password
+from tvb_batch.models.settings import load_settings
 
 
 def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from conftest import SHORT
 from test_cli import assert_refused, tvb_batch  # noqa: F401 - a fixture
 
-from models.sweep import sweep
-from submit.audit import audit
-from submit.files import keep
-from worker.audit import Expected, file_faults
-from worker.run import run_job
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.intake.files import keep
+from tvb_batch.submit.operate.audit import audit
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.tools.file_check import Expected, file_faults
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from conftest import wait_until
 from test_system import tvb_batch
 
-from models.queue import announce, announced, make_app
-from submit.doctor import broker, database, examine, storage, workers
-from worker.versions import versions
+from tvb_batch.models.queue import announce, announced, make_app
+from tvb_batch.submit.operate.doctor import broker, database, examine, storage, workers
+from tvb_batch.worker.job.versions import versions
 
 
 def problems(findings) -> dict[str, str]:

@@ -10,10 +10,17 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import wait_until
 
-from models.errors import BrokerError
-from models.queue import check_broker, make_app, waiting
-from models.settings import load_settings
-from submit.local import Local, WorkerDiedError, environment, local_workers, private_redis, redis_server
+from tvb_batch.models.errors import BrokerError
+from tvb_batch.models.queue import check_broker, make_app, waiting
+from tvb_batch.models.settings import load_settings
+from tvb_batch.submit.operate.local_workers import (
+    Local,
+    WorkerDiedError,
+    environment,
+    local_workers,
+    private_redis,
+    redis_server,
+)
 
 
 def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
@@ -47,7 +54,7 @@ def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp
 
 
 def test_a_machine_without_room_for_a_socket_is_told_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("submit.local.LONGEST_SOCKET", 5)
+    monkeypatch.setattr("tvb_batch.submit.operate.local_workers.LONGEST_SOCKET", 5)
 
     with pytest.raises(BrokerError, match=r"TMPDIR .* expected a directory that can be written, with a short path"):
         private_redis(load_settings(data_dir=tmp_path)).__enter__()
@@ -106,9 +113,7 @@ def test_the_settings_reach_the_worker_as_they_are(tmp_path) -> None:
         chunk_bytes=10,
     )
 
-    program = (
-        "from models.settings import load_settings as l; s = l(); print(s.model_dump_json(), s.broker, s.database)"
-    )
+    program = "from tvb_batch.models.settings import load_settings as l; s = l(); print(s.model_dump_json(), s.broker, s.database)"
     env = {"PATH": os.environ["PATH"], **environment(settings)}
     said = subprocess.run(
         [os.sys.executable, "-c", program],
@@ -116,7 +121,7 @@ def test_the_settings_reach_the_worker_as_they_are(tmp_path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parent.parent.parent.parent,
     ).stdout
 
     assert said.strip() == f"{settings.model_dump_json()} {settings.broker} {settings.database}"

@@ -5,9 +5,9 @@ from datetime import timedelta
 from conftest import SHORT
 from prometheus_client import generate_latest
 
-from models.queue import make_app, publish
-from models.sweep import sweep
-from submit.metrics import registry
+from tvb_batch.models.queue import make_app, publish
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.operate.prometheus import registry
 
 
 def told(catalogue, settings) -> dict[str, float]:

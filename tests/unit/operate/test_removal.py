@@ -6,9 +6,9 @@ import pytest
 from test_audit import made, ran  # noqa: F401 - a fixture
 from test_cli import tvb_batch  # noqa: F401 - a fixture
 
-from models.errors import BusyError, OutputError
-from submit.audit import audit
-from submit.removal import delete, prune
+from tvb_batch.models.errors import BusyError, OutputError
+from tvb_batch.submit.operate.audit import audit
+from tvb_batch.submit.operate.removal import delete, prune
 
 
 def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) -> None:  # noqa: F811
@@ -28,8 +28,8 @@ def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) ->
 def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None:  # noqa: F811
     from conftest import SHORT
 
-    from models.sweep import sweep
-    from submit.files import keep
+    from tvb_batch.models.spec.sweep import sweep
+    from tvb_batch.submit.intake.files import keep
 
     axes = {"coupling.a": [0.01]}
     heir = catalogue.add_sweep(keep(sweep({**SHORT, "name": "heir", "sweep": axes}), settings.storage))
@@ -47,8 +47,8 @@ def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None
 def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, catalogue, made) -> None:  # noqa: F811
     from conftest import SHORT
 
-    from models.sweep import sweep
-    from submit.files import keep
+    from tvb_batch.models.spec.sweep import sweep
+    from tvb_batch.submit.intake.files import keep
 
     axes = {"coupling.a": [0.01]}
     heir = catalogue.add_sweep(keep(sweep({**SHORT, "name": "heir", "sweep": axes}), settings.storage))
@@ -63,7 +63,7 @@ def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, cat
 def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, made) -> None:  # noqa: F811
     from sqlalchemy import update
 
-    from models.tables import Output
+    from tvb_batch.models.catalogue.tables import Output
 
     kept = [settings.data_dir / "precious", settings.storage.inputs / "precious", settings.data_dir.parent / "a" / "b"]
     for path in kept:
@@ -132,7 +132,7 @@ def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, m
 def _spec(name: str):
     from conftest import SHORT
 
-    from models.sweep import sweep
+    from tvb_batch.models.spec.sweep import sweep
 
     return sweep({**SHORT, "name": name})
 

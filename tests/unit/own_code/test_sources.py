@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from models.components import allow, find
-from models.errors import SpecError
-from models.own_modules import changed, check_unchanged, load
-from models.sources import MISSING, Here, closure, tvb_version
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.own_code.imports import changed, check_unchanged, load
+from tvb_batch.models.own_code.sources import MISSING, Here, closure, tvb_version
+from tvb_batch.models.tvb.components import allow, find
 
 
 @pytest.fixture
@@ -97,7 +97,10 @@ def test_a_folder_that_a_source_names_is_searched_for_what_it_imports(folder, te
 
 
 def test_installed_packages_and_this_program_are_not_followed_but_what_the_operator_names_is(folder) -> None:
-    write(folder, mine="import numpy, json, yaml, tvb.simulator.models, worker.metrics\nimport installed_lab.models")
+    write(
+        folder,
+        mine="import numpy, json, yaml, tvb.simulator.models, tvb_batch.worker.job.metrics\nimport installed_lab.models",
+    )
     site = folder / "site-packages"
     write(site, installed_lab__models="from . import inner", installed_lab__inner="")
     (site / "installed_lab" / "__init__.py").touch()
@@ -156,7 +159,7 @@ def test_a_broken_or_a_missing_source_has_a_digest_all_the_same(folder) -> None:
 
 def test_only_modules_that_may_register_one_decide_the_metrics(folder) -> None:
     write(folder, models_only="import numpy", measuring="from helper_m import metric", helper_m="""
-        from worker.metrics import metric
+        from tvb_batch.worker.job.metrics import metric
     """)  # fmt: skip
     allow(["models_only", "measuring"])
 
@@ -229,7 +232,7 @@ def test_a_file_that_was_written_again_as_it_was_is_the_same(folder) -> None:
 
 
 def test_what_is_imported_again_has_its_new_defaults_and_its_old_objects_are_refused(folder) -> None:
-    from models.traits import describe
+    from tvb_batch.models.tvb.traits import describe
 
     write(folder, again=MODEL)
     allow(["again"])
@@ -273,8 +276,8 @@ def test_a_tvb_library_whose_source_was_edited_has_another_version(tmp_path) -> 
     (tmp_path / "tvb" / "__init__.py").touch()
 
     def elsewhere() -> str:
-        program = "from models.sources import tvb_version; print(tvb_version())"
-        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])
+        program = "from tvb_batch.models.own_code.sources import tvb_version; print(tvb_version())"
+        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent.parent.parent)])
         env = {**os.environ, "PYTHONPATH": paths}
         return subprocess.run(
             [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True

@@ -5,11 +5,11 @@ import pytest
 import yaml
 from conftest import EXAMPLES, SHORT
 
-from models.components import components, roles
-from models.errors import NotFoundError, SpecError
-from models.spec import simulation
-from submit.reference import describe_class, json_schema, list_classes, new_spec
-from submit.spec_file import load
+from tvb_batch.models.errors import NotFoundError, SpecError
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.tvb.components import components, roles
+from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.submit.present.class_reference import describe_class, json_schema, list_classes, new_spec
 
 
 def test_a_class_is_described_with_ranges_defaults_and_tvbs_words() -> None:

@@ -2,8 +2,8 @@
 
 from conftest import SHORT
 
-from models.sweep import sweep
-from submit.describe import describe_estimate, describe_plan, describe_spec
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present.describe import describe_estimate, describe_plan, describe_spec
 
 
 def test_every_way_to_sweep_is_told() -> None:

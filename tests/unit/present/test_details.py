@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from conftest import SHORT
 
-from models.sweep import sweep
-from submit import details
-from worker.run import run_job
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present import details
+from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
 

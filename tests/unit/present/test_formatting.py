@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.status import Status
-from models.tables import Job
-from submit import words as told
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.submit.present import formatting as told
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from conftest import SHORT
 from rich.console import Console
 
-from models.catalogue import OutputRecord
-from models.sweep import sweep
-from submit.listing import Listing, list_jobs, list_sweeps
+from tvb_batch.models.catalogue import OutputRecord
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present.listing import Listing, list_jobs, list_sweeps
 
 LEASE = timedelta(seconds=60)
 

@@ -11,10 +11,10 @@ from conftest import SHORT
 from rich.console import Console
 from sqlalchemy import text
 
-from models.status import Status
-from models.sweep import sweep
-from submit import live, live_views
-from submit.listing import waiting_lines
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present import live, live_views
+from tvb_batch.submit.present.listing import waiting_lines
 
 LEASE = timedelta(seconds=60)
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.catalogue import Point
-from models.errors import NotFoundError, OutputError, SpecError
-from models.status import Status
-from models.sweep import sweep
-from submit import plot_series, plot_sweep
-from submit.html import as_table
-from submit.picture import Picture, save
-from submit.results import Job, Sweep
-from worker.run import run_job
+from tvb_batch.models.catalogue import Point
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import NotFoundError, OutputError, SpecError
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.api.results import Job, Sweep
+from tvb_batch.submit.present import plot_series, plot_sweep
+from tvb_batch.submit.present.html import as_table
+from tvb_batch.submit.present.plots import Picture, save
+from tvb_batch.worker.job.run import run_job
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -13,17 +13,17 @@ from conftest import SHORT
 from test_catalogue import add, catalogue, output, postgres_server, url  # noqa: F401 - fixtures
 from web_cases import TOKEN, served
 
-from models.catalogue import Lacking
-from models.errors import NOT_FINITE, NotFoundError
-from models.settings import Settings
-from models.status import Status
-from models.sweep import sweep
-from submit import details, live, view
-from submit.cli import main
-from submit.remarks import count_lacking, lacking_lines, left_out, remarks
-from submit.results import Job, Sweep
-from submit.stats import points_of
-from worker.run import run_job
+from tvb_batch.models.catalogue import Lacking
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import NOT_FINITE, NotFoundError
+from tvb_batch.models.settings import Settings
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.api.results import Job, Sweep
+from tvb_batch.submit.cli import main
+from tvb_batch.submit.present import details, live, serialize
+from tvb_batch.submit.present.remarks import count_lacking, lacking_lines, left_out, remarks
+from tvb_batch.submit.present.stats import points_of
+from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
 LIBRARY = {"tvb-library": version("tvb-library")}
@@ -124,13 +124,13 @@ def test_after_a_run_each_fact_is_a_line(filled, settings, capsys) -> None:
 
     assert lines[0] == f"1 of 5 results holds NaN or infinity: tvb-batch list {short} --where is_nan"
     assert f"4 results lack m: {ONE} (and 2 other reasons)" in lines
-    view.print_end(catalogue, found, live.watch(catalogue, found), settings.storage)
+    serialize.print_end(catalogue, found, live.watch(catalogue, found), settings.storage)
     said = capsys.readouterr().out
     assert all(f"  {line}\n" in said for line in lines)
     other = add(catalogue, 1, "other", coupling="Difference")
     seen = live.follow(catalogue, None, on_tick=lambda: catalogue.cancel(sweep=other.gid) and None)
     assert [one.gid for one in seen.all] == [other.gid]
-    view.print_end(catalogue, None, seen.counts, settings.storage, [found, other])
+    serialize.print_end(catalogue, None, seen.counts, settings.storage, [found, other])
     assert f"r ({short}): {lines[0]}\n" in capsys.readouterr().out
     Sweep(found, catalogue, settings).wait()
     assert "\n".join(lines) in capsys.readouterr().out
@@ -149,7 +149,7 @@ def test_a_metric_that_no_job_has_is_refused_with_the_reason(filled) -> None:
 @pytest.fixture
 def ran(tmp_path, monkeypatch):
     """A sweep of two real jobs, one of which diverges, in a data directory that the commands use."""
-    from models.catalogue import Catalogue
+    from tvb_batch.models.catalogue import Catalogue
 
     settings = Settings(data_dir=tmp_path / "data")
     settings.data_dir.mkdir()
@@ -199,7 +199,7 @@ def test_the_page_of_a_job_tells_it_in_a_terminal_as_data_in_a_notebook_and_in_a
 
     details.print_job(catalogue_, good, settings.storage)
     said = capsys.readouterr().out
-    data = view.details(catalogue_, good, settings.storage)
+    data = serialize.details(catalogue_, good, settings.storage)
     one = Job(good, catalogue_, settings)
 
     assert f"KuramotoIndex         none: {KURAMOTO}" in said

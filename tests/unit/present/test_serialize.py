@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from conftest import SHORT
 
-from models.status import Status
-from models.sweep import sweep
-from submit import view
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present import serialize
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def filled(catalogue):
 def test_the_end_says_where_things_are_and_what_to_do_next(filled, capsys, settings) -> None:
     catalogue, found = filled
 
-    view.print_end(
+    serialize.print_end(
         catalogue, found, catalogue.counts(found.gid) | {Status.CANCELED: 0, Status.STARTED: 0}, settings.storage
     )
 
@@ -38,8 +38,8 @@ def test_a_job_and_a_sweep_are_told_as_data(filled, settings) -> None:
     catalogue, found = filled
     job = catalogue.jobs(sweep=found.gid)[1]
 
-    one = json.loads(json.dumps(view.details(catalogue, job, settings.storage)))
-    all_ = json.loads(json.dumps(view.details(catalogue, found, settings.storage)))
+    one = json.loads(json.dumps(serialize.details(catalogue, job, settings.storage)))
+    all_ = json.loads(json.dumps(serialize.details(catalogue, found, settings.storage)))
 
     assert (one["status"], one["error"], one["parameters"]) == ("ERROR", "disk full [red]", {"coupling.a": 0.2})
     assert (one["metrics"], one["outputs"]) == ({}, [])

@@ -8,13 +8,13 @@ import pytest
 from conftest import SHORT, wait_until
 from sqlalchemy import update
 
-from models.catalogue import OutputRecord
-from models.errors import NotFoundError
-from models.queue import listening, make_app
-from models.status import Status
-from models.sweep import sweep
-from models.tables import Job
-from submit import stats
+from tvb_batch.models.catalogue import OutputRecord
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Job
+from tvb_batch.models.errors import NotFoundError
+from tvb_batch.models.queue import listening, make_app
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.present import stats
 
 LEASE = timedelta(seconds=20)
 VALUES = [0.3, 0.9, 0.1, 0.5]

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import SpecError
-from models.fit import check_shapes, check_times, time_warnings
-from models.sections import complete
-from models.spec import simulation
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.consistency import check_shapes, check_times, time_warnings
+from tvb_batch.models.spec.sections import complete
+from tvb_batch.models.spec.simulation import simulation
 
 BASE: dict[str, Any] = {
     "model": {"class": "Generic2dOscillator"},
@@ -58,7 +58,7 @@ def test_tvb_samples_as_often_as_the_check_supposes(length, period, samples) -> 
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator.simulator import Simulator
 
-    from models.traits import build
+    from tvb_batch.models.tvb.traits import build
 
     spec = simulation({**BASE, "simulation_length": 4.0})
     simulator = Simulator(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.expressions import Expression, ExpressionError
+from tvb_batch.models.spec.expressions import Expression, ExpressionError
 
 VALUES = {"coupling.a": 5.0, "model.b": [2.0], "monitors[0].period": 1.0, "model.class": "JansenRit", "n": 3,
           "connectivity": {"class": "Connectivity", "from_file": "connectivity_76.zip"}}  # fmt: skip

@@ -3,9 +3,9 @@
 import pytest
 from conftest import SHORT
 
-from models.labels import label, whole_label
-from models.sweep import sweep
-from models.titles import fill
+from tvb_batch.models.spec.labels import label, whole_label
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.spec.titles import fill
 
 KEPT = f"inputs/{'3f2a1b' + '0' * 58}.zip"
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from models.errors import SpecError
-from models.names import assign
-from models.plan import MOST_JOBS, normalize, points
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.parameter_names import assign
+from tvb_batch.models.spec.points import MOST_JOBS, normalize, points
 
 BASE: dict[str, Any] = {
     "connectivity": {"from_file": "connectivity_76.zip"},

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_script import configured, small  # noqa: F401 - a fixture
+from test_submit import configured, small  # noqa: F401 - a fixture
 
-import submit as client
-from models.errors import InputError, SpecError
-from models.inputs import Inputs
-from models.streams import as_array, descends, is_twister, origin, restore, rewound, seed_of
-from submit.simulator import describe_simulator
-from submit.streams import Seeds
+import tvb_batch as client
+from tvb_batch.models.errors import InputError, SpecError
+from tvb_batch.models.spec.random_streams import as_array, descends, is_twister, origin, restore, rewound, seed_of
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.submit.api.from_simulator import describe_simulator
+from tvb_batch.submit.api.noise_stream import Seeds
 
 SEEDS = [0, 3, 42, 2**32 - 1]
 

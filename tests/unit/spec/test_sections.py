@@ -2,9 +2,9 @@
 
 import pytest
 
-from models.components import components, roles
-from models.errors import SpecError
-from models.sections import complete, domain_warnings, files_of
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.sections import complete, domain_warnings, files_of
+from tvb_batch.models.tvb.components import components, roles
 
 
 def test_no_class_evaluates_text_of_the_spec() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.components import components
-from models.errors import SpecError
-from models.spec import SimulationSpec, simulation, spec_warnings
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation, spec_warnings
+from tvb_batch.models.tvb.components import components
 
 BASE: dict[str, Any] = {
     "model": {"class": "JansenRit", "mu": 0.0},

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_spec import BASE, changed
+from test_simulation import BASE, changed
 
-from models.errors import SpecError
-from models.sweep import Point, SweepSpec, sweep
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.sweep import Point, SweepSpec, sweep
 
 few = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 
@@ -273,8 +273,8 @@ def test_a_sweep_warns_of_its_own_values_once() -> None:
 
 def test_a_spec_is_checked_without_importing_tvb() -> None:
     program = """if True:
-        import sys, models.sweep, submit.spec_file
-        models.sweep.sweep(eval(sys.argv[1])).warnings()
+        import sys, tvb_batch.models.spec.sweep, tvb_batch.submit.intake.spec_file
+        tvb_batch.models.spec.sweep.sweep(eval(sys.argv[1])).warnings()
         print([name for name in sys.modules if name.split(".")[0] in ("tvb", "h5py", "scipy")])
     """
     values = changed(sweep={"coupling.a": [1.0]})

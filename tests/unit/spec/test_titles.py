@@ -3,9 +3,9 @@
 import pytest
 from conftest import SHORT
 
-from models.errors import SpecError
-from models.spec import SimulationSpec, simulation
-from models.titles import fill
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
+from tvb_batch.models.spec.titles import fill
 
 
 def test_names_in_braces_become_values() -> None:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run import LEASE, claimed
 
-from models.errors import SpecError
-from models.fit import check_transient
-from models.spec import simulation, spec_warnings
-from models.status import Status
-from models.sweep import sweep
-from models.transient import LEAST_LEFT, START_POINT, Transient, default_transient, transient_of
-from worker import metrics
-from worker.run import run_job
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.consistency import check_transient
+from tvb_batch.models.spec.simulation import simulation, spec_warnings
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.spec.transient import LEAST_LEFT, START_POINT, Transient, default_transient, transient_of
+from tvb_batch.worker.job import metrics
+from tvb_batch.worker.job.run import run_job
 
 BOLD = simulation({**SHORT, "monitors": ["Bold"], "simulation_length": 4000.0}).monitors[0]
 

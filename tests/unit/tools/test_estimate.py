@@ -6,9 +6,9 @@ from importlib.resources import files
 import pytest
 from conftest import SHORT
 
-from models.errors import TvbBatchError
-from models.spec import simulation
-from worker.check import estimate
+from tvb_batch.models.errors import TvbBatchError
+from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.worker.tools.estimate import estimate
 
 
 def test_disk_and_time_grow_with_the_simulation() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from models.errors import InputError
-from models.settings import load_settings
-from models.sweep import sweep
-from submit.files import keep
-from worker.rerun import rerun
-from worker.run import run_job
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.submit.intake.files import keep
+from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.tools.rerun import rerun
 
 
 def result(settings, catalogue, monitor: int = 0, **changes):
@@ -54,7 +54,7 @@ def test_a_small_input_file_travels_in_the_result(settings, catalogue, elsewhere
 
 
 def test_a_large_input_file_is_looked_up_by_its_content(settings, catalogue, elsewhere, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("worker.outputs.MOST_EMBEDDED", 10)
+    monkeypatch.setattr("tvb_batch.worker.job.outputs.MOST_EMBEDDED", 10)
     shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_66.zip"), tmp_path / "mine.zip")
     path = result(settings, catalogue, connectivity=str(tmp_path / "mine.zip"))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models.components import allow, components, connectivities, data_files, did_you_mean, find, roles
-from models.errors import SpecError
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.tvb.components import allow, components, connectivities, data_files, did_you_mean, find, roles
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent / "scripts"))
 
 import make_components
 

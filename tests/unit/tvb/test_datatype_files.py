@@ -14,14 +14,14 @@ from scipy import sparse
 from scipy.io import savemat
 from tvb.datatypes.connectivity import Connectivity
 
-from models.array_rules import check_arrays
-from models.components import data_files, find
-from models.contents import read_contents
-from models.inputs import Inputs
-from models.paths import Storage
-from models.readers import read_datatype
-from models.traits import build
-from models.tvb_files import UnreadableError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.tvb.array_rules import check_arrays
+from tvb_batch.models.tvb.components import data_files, find
+from tvb_batch.models.tvb.datatype_files import read_contents
+from tvb_batch.models.tvb.file_readers import UnreadableError
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.readers import read_datatype
+from tvb_batch.models.tvb.traits import build
 
 DATA = Path(str(files("tvb_data")))
 COMPONENT = find("connectivity", "Connectivity", "")

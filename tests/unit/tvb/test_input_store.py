@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models.errors import InputError
-from models.input_files import check_file
-from models.inputs import Inputs
-from models.paths import Storage
-from models.sections import complete
-from models.traits import build
-from worker.gids import content_gid
+from tvb_batch.models.errors import InputError
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.spec.sections import complete
+from tvb_batch.models.tvb.input_files import check_file
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.traits import build
+from tvb_batch.worker.job.content_gid import content_gid
 
 DATA = Path(str(files("tvb_data")))
 
@@ -147,7 +147,7 @@ def test_a_zip_with_a_flipped_byte_is_told(tmp_path) -> None:
 
 
 def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 1000)
+    monkeypatch.setattr("tvb_batch.models.tvb.input_files.MOST_UNPACKED", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights.txt", b"0" * 100_000)
 
@@ -195,7 +195,7 @@ def test_what_tvb_cannot_read_is_one_line(inputs, storage, tmp_path, role, name,
 def test_a_connectivity_comes_back_from_an_h5_file(inputs, tmp_path) -> None:
     from datetime import UTC, datetime
 
-    from worker.h5.datatypes import write_datatype
+    from tvb_batch.worker.h5.datatypes import write_datatype
 
     made = configured("connectivity_66.zip", inputs)
     write_datatype(tmp_path / "Connectivity.h5", made, datetime.now(UTC), subject="s")
@@ -217,7 +217,7 @@ def test_a_connectivity_comes_back_from_an_h5_file(inputs, tmp_path) -> None:
 def test_other_datatypes_come_back_from_h5_files(inputs, tmp_path, role, section) -> None:
     from datetime import UTC, datetime
 
-    from worker.h5.datatypes import write_datatype
+    from tvb_batch.worker.h5.datatypes import write_datatype
 
     made = configured(section, inputs, role)
     write_datatype(tmp_path / "x.h5", made, datetime.now(UTC), subject="s")
@@ -336,7 +336,7 @@ def foreign_filter(file: h5py.File, secret: Path) -> None:
     "how", [external, external_link, virtual, soft_link, linked_group, circle, huge, foreign_filter]
 )
 def test_an_h5_file_that_names_other_files_is_refused(inputs, storage, tmp_path, how) -> None:
-    from worker.h5.check import faults
+    from tvb_batch.worker.h5.validation.check import faults
 
     hostile, secret = tmp_path / "mine.h5", tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
@@ -360,11 +360,11 @@ def test_an_h5_file_that_names_other_files_is_refused(inputs, storage, tmp_path,
 
 
 def test_a_link_in_an_h5_file_is_found_by_every_reader(tmp_path) -> None:
-    from models.errors import OutputError
-    from submit.series import TimeSeries
-    from worker.gui.members import read_member
-    from worker.h5.tvb1 import read_source
-    from worker.rerun import _opened
+    from tvb_batch.models.errors import OutputError
+    from tvb_batch.submit.api.time_series import TimeSeries
+    from tvb_batch.worker.h5.gui.members import read_member
+    from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source
+    from tvb_batch.worker.tools.rerun import _opened
 
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["x"] = SECRET
@@ -398,7 +398,7 @@ def npy(header: bytes, content: bytes) -> bytes:
     ids=["huge npy", "pickle", "negative", "bz2 bomb", "cut bz2", "HDF5 in mat"],
 )
 def test_a_file_that_is_not_what_it_claims_is_refused(inputs, tmp_path, monkeypatch, name, content, words) -> None:
-    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 100_000)
+    monkeypatch.setattr("tvb_batch.models.tvb.input_files.MOST_UNPACKED", 100_000)
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(InputError, match=words) as caught:
@@ -410,7 +410,7 @@ def test_a_file_that_is_not_what_it_claims_is_refused(inputs, tmp_path, monkeypa
 def test_a_matlab_file_that_unpacks_to_too_much_is_refused(inputs, tmp_path, monkeypatch) -> None:
     from scipy.io import savemat
 
-    monkeypatch.setattr("models.input_files.MOST_UNPACKED", 100_000)
+    monkeypatch.setattr("tvb_batch.models.tvb.input_files.MOST_UNPACKED", 100_000)
     savemat(tmp_path / "a.mat", {"small": np.zeros(100)}, do_compression=True)
     inputs.keep(tmp_path / "a.mat")
     savemat(tmp_path / "a.mat", {"small": np.zeros(100), "large": np.zeros(1_000_000)}, do_compression=True)
@@ -462,10 +462,10 @@ def label_with_nul(file: h5py.File) -> None:
     ],
 )
 def test_an_h5_file_that_no_worker_can_read_is_refused_at_submit(tmp_path, monkeypatch, how, words) -> None:
-    from models import input_files
-    from models.errors import SpecError
-    from models.sweep import sweep
-    from submit.files import locate, look
+    from tvb_batch.models.errors import SpecError
+    from tvb_batch.models.spec.sweep import sweep
+    from tvb_batch.models.tvb import input_files
+    from tvb_batch.submit.intake.files import locate, look
 
     monkeypatch.setattr(input_files, "MOST_UNPACKED", 16 * 2**20)
     with h5py.File(tmp_path / "mine.h5", "w") as file:
@@ -485,7 +485,7 @@ def test_an_h5_file_that_no_worker_can_read_is_refused_at_submit(tmp_path, monke
 
 @pytest.mark.parametrize("target", ["another input", "itself", "elsewhere"])
 def test_a_link_in_the_place_of_an_input_is_not_read(inputs, storage, tmp_path, target) -> None:
-    from models.errors import OutputError
+    from tvb_batch.models.errors import OutputError
 
     name, other = inputs.keep_array(np.ones(3)), inputs.keep_array(np.zeros(3))
     places = {"another input": storage.root / other, "itself": storage.root / name, "elsewhere": tmp_path / "x.npy"}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.components import Attribute, components
-from models.errors import SpecError
-from models.sections import complete
-from models.traits import build, describe
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.sections import complete
+from tvb_batch.models.tvb.components import Attribute, components
+from tvb_batch.models.tvb.traits import build, describe
 
 NEED_SENSORS = {"EEG", "MEG", "iEEG"}
 #: Datatypes have no defaults: test_inputs.py has them.

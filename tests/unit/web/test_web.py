@@ -8,9 +8,9 @@ import pytest
 from conftest import wait_until
 from web_cases import EVIL, TOKEN, fill, served
 
-from models.catalogue import Catalogue
-from models.settings import Settings
-from models.status import Status
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("web")
 

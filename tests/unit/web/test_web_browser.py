@@ -13,8 +13,8 @@ import pytest
 from conftest import wait_until
 from web_cases import TOKEN, fill, served
 
-from models.catalogue import Catalogue
-from models.settings import Settings
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("web-browser")]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submit.web.charts import Mark, colour, series_svg, sweep_svg, ticks
-from submit.web.decimation import envelope
+from tvb_batch.submit.web.charts import Mark, colour, series_svg, sweep_svg, ticks
+from tvb_batch.submit.web.decimation import envelope
 
 EVIL = "<script>alert('x')</script>\"&"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submit.web import decimation
-from submit.web.decimation import MOST_SAMPLES, envelope
+from tvb_batch.submit.web import decimation
+from tvb_batch.submit.web.decimation import MOST_SAMPLES, envelope
 
 
 def series(samples: int, nodes: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import sys
 
 SAY = """
 import os, structlog
-from worker.log import configure
+from tvb_batch.worker.log import configure
 configure()
 children = [os.fork() for _ in range(2)]
 for k in range(300):

@@ -12,7 +12,7 @@ PROGRAM = """
 import os, sys, time
 from pathlib import Path
 from kombu.asynchronous import Hub, set_event_loop
-from worker.pool import Pool
+from tvb_batch.worker.pool import Pool
 
 def task(mark):
     Path(mark).touch()
@@ -41,7 +41,7 @@ def test_a_pool_does_not_wait_for_words_that_nobody_reads(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["threads", "solo"])
 def test_a_worker_without_processes_of_its_own_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
-    command = [sys.executable, "-m", "celery", "-A", "worker", "--quiet", "worker", "--pool", name]
+    command = [sys.executable, "-m", "celery", "-A", "tvb_batch.worker", "--quiet", "worker", "--pool", name]
     place = {"TVB_BATCH_DATA_DIR": str(tmp_path), "TVB_BATCH_BROKER_URL": f"redis+socket://{tmp_path}/none"}
     done = subprocess.run(command, env={**os.environ, **place}, capture_output=True, text=True, timeout=60)
 

@@ -16,11 +16,11 @@ from conftest import wait_until
 from fault_system import BRIEF, System, Warm, system
 from servers import Redis
 
-from models.queue import make_app
-from submit.local import environment
-from worker import remote
+from tvb_batch.models.queue import make_app
+from tvb_batch.submit.operate.local_workers import environment
+from tvb_batch.worker import remote_control
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 SECRET = "s3cretword"
 ASKER, TICKET = str(uuid4()), str(uuid4())
 
@@ -45,7 +45,7 @@ def body_of(made: dict[str, Any]) -> dict[str, Any]:
 def test_of_a_command_its_name_whom_it_is_for_and_where_the_answer_goes_are_kept() -> None:
     given = message(destination=["a@b"], arguments={"n": 5}, callbacks=[{"task": "os.system"}])
 
-    made = remote.plain(given)
+    made = remote_control.plain(given)
 
     reply = {"exchange": "reply.celery.pidbox", "routing_key": ASKER}
     assert body_of(made) == {"method": "ping", "destination": ["a@b"], "reply_to": reply, "ticket": TICKET}
@@ -65,7 +65,7 @@ BAD: list[Any] = [
 @pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
 def test_a_command_that_is_none_is_dropped(bad: object) -> None:
     with pytest.raises(ValueError, match="no command"):
-        remote.plain(bad)
+        remote_control.plain(bad)
 
 
 # ----------------------------------------------------------------------------------------------------- a worker
@@ -92,7 +92,18 @@ def name_of(here: System) -> str:
 
 def celery(here: System, *arguments: str) -> str:
     """What Celery's own command prints."""
-    command = [sys.executable, "-m", "celery", "-A", "worker", *arguments, "-d", name_of(here), "--timeout", "30"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "tvb_batch.worker",
+        *arguments,
+        "-d",
+        name_of(here),
+        "--timeout",
+        "30",
+    ]
     env = {**os.environ, **environment(here.settings)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, timeout=120)
     assert "Traceback" not in done.stderr
@@ -105,7 +116,7 @@ def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
 
     assert "pong" in celery(here, "inspect", "ping")
     # As Flower asks, with Kombu's own transport.
-    answers = {method: getattr(inspect, method)() for method in sorted(remote.ANSWERED - {"ping"})}
+    answers = {method: getattr(inspect, method)() for method in sorted(remote_control.ANSWERED - {"ping"})}
     app.close()
 
     assert all(list(answer) == [name_of(here)] for answer in answers.values()), answers
@@ -151,6 +162,6 @@ def test_answers_that_nobody_reads_are_forgotten(here) -> None:
     queue = f"{ASKER}.reply.celery.pidbox"
     wait_until(lambda: client.exists(queue), seconds=10)
 
-    assert 0 < client.ttl(queue) <= remote.ANSWER_KEPT
+    assert 0 < client.ttl(queue) <= remote_control.ANSWER_KEPT
     app.close()
     client.close()

@@ -8,13 +8,13 @@ import pytest
 from conftest import ENDLESS, SHORT, wait_until
 from sqlalchemy import update
 
-from models.catalogue import Catalogue
-from models.queue import make_app, waiting
-from models.status import Status
-from models.sweep import sweep
-from models.tables import Sweep
-from worker.reconciler import Reconciler, reconcile_until
-from worker.tasks import WorkerState, perform, serve
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.catalogue.tables import Sweep
+from tvb_batch.models.queue import make_app, waiting
+from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.worker.reconciler import Reconciler, reconcile_until
+from tvb_batch.worker.tasks import WorkerState, perform, serve
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_what_tvb_refuses_ends_in_error_with_tvbs_own_words(state, catalogue, mo
     def refuse(*_: object) -> None:
         raise KeyError("stvar")
 
-    monkeypatch.setattr("worker.run.build_simulator", refuse)
+    monkeypatch.setattr("tvb_batch.worker.job.run.build_simulator", refuse)
 
     perform(state, str(job.gid))
 
@@ -180,7 +180,7 @@ def test_the_reconciler_gives_back_dead_jobs_and_publishes_them(settings, catalo
 
 
 def test_of_many_workers_one_looks_at_a_time(settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.reconciler.TURN", 3600)
+    monkeypatch.setattr("tvb_batch.worker.reconciler.TURN", 3600)
     job = add(catalogue)
     app = make_app(settings)
     workers = [Reconciler(app, settings) for _ in range(20)]
@@ -207,7 +207,7 @@ def flush(app) -> None:
 
 
 def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("worker.reconciler.ALONE_EVERY", 2.0)
+    monkeypatch.setattr("tvb_batch.worker.reconciler.ALONE_EVERY", 2.0)
     job = add(catalogue)
     catalogue.claim(job.gid, "dead", timedelta(seconds=-1))
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})

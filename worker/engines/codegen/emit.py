@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from worker.engines.graph import Block, Graph, Operation, Ref
-from worker.engines.inline import count_far, inline
+from tvb_batch.worker.engines.codegen.inline import count_far, inline
+from tvb_batch.worker.engines.passes.graph import Block, Graph, Operation, Ref
 
 _TEMPLATES = {
     "neg": "-{0}",

@@ -1,10 +1,10 @@
-"""The body of a function of TVB, written into the loop over the nodes. Called by `worker.engines.emit`."""
+"""The body of a function of TVB, written into the loop over the nodes. Called by `worker.engines.codegen.emit`."""
 
 import ast
 import re
 from collections.abc import Mapping
 
-from worker.engines.graph import Scalar
+from tvb_batch.worker.engines.passes.graph import Scalar
 
 
 def inline(

@@ -1,6 +1,6 @@
 """The cache of compiled kernels: source files named by what they are made of.
 
-What Numba made of them lies beside them, see `worker.engines.keeping`.
+What Numba made of them lies beside them, see `worker.engines.codegen.jit_cache`.
 
 All workers of a host share the directory. A file is never changed: another version of TVB, NumPy, Numba or this
 package, or another processor, gives another name.
@@ -86,7 +86,8 @@ def load_kernel(source: str, directory: Path) -> Kernel:
     used = [*pieces.MODULES[:3], *(pieces.MODULES[_PRIMITIVES.index(name)] for name in rare)]
     imports = "\n".join(f"from {module} import *" for module in used)
     header = (
-        "import math\n\nimport numpy as np\nfrom numba import types\n\nfrom worker.engines.keeping import entry, jit\n"
+        "import math\n\nimport numpy as np\nfrom numba import types\n\n"
+        "from tvb_batch.worker.engines.codegen.jit_cache import entry, jit\n"
     )
     path = _write(f"{header}{imports}\n\n{source}", "kernel", _writable(directory))
     return Kernel(path.stem, _import(path), pieces)
@@ -98,9 +99,9 @@ def load_primitives(directory: Path) -> ModuleType:
     whole = ModuleType("primitives")
     modules: list[str] = []
     for name in _PRIMITIVES:
-        text = Path(__file__).with_name("primitives").joinpath(f"{name}.py").read_text()
+        text = Path(__file__).parent.with_name("primitives").joinpath(f"{name}.py").read_text()
         for used, copied in zip(_PRIMITIVES, modules, strict=False):
-            text = text.replace(f"from worker.engines.primitives.{used} import", f"from {copied} import")
+            text = text.replace(f"from tvb_batch.worker.engines.primitives.{used} import", f"from {copied} import")
         module = _import(_write(text, name, _writable(directory)))
         vars(whole).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
         modules.append(module.__name__)

@@ -1,13 +1,13 @@
-"""The source of a kernel: what a step does to the nodes, and to the edges. Called by `worker.engines.program`.
+"""The source of a kernel: what a step does to the nodes, and to the edges. Called by `worker.engines.runtime.program`.
 
 A kernel holds one to three functions with the calls of C, whose addresses the loop of `primitives.running` is given.
 """
 
 from dataclasses import dataclass, replace
 
-from worker.engines.emit import Function, Quick, Row, Sums, emit_function
-from worker.engines.graph import Ref
-from worker.engines.step import Step
+from tvb_batch.worker.engines.codegen.emit import Function, Quick, Row, Sums, emit_function
+from tvb_batch.worker.engines.frontend.step import Step
+from tvb_batch.worker.engines.passes.graph import Ref
 
 #: Types of what the functions are called with; all others are float64.
 _TYPES = {"loops": "int64", "work32": "float32", "delayed": "float32", "present": "float32", "kept": "float32"}

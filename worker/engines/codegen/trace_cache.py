@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.emit import Quick
-from worker.engines.loops import address
-from worker.engines.parameters import NoRecord, Parameter, Record, UnrecordedError
-from worker.engines.randomness import is_twister, parts_of
-from worker.engines.source import Source, make_source
-from worker.engines.step import Step, trace_step
-from worker.engines.watchers import watches_afferents
+from tvb_batch.worker.engines.codegen.emit import Quick
+from tvb_batch.worker.engines.codegen.kernel_source import Source, make_source
+from tvb_batch.worker.engines.codegen.ufunc_loops import address
+from tvb_batch.worker.engines.frontend.noise import is_twister, parts_of
+from tvb_batch.worker.engines.frontend.step import Step, trace_step
+from tvb_batch.worker.engines.runtime.monitors import watches_afferents
+from tvb_batch.worker.engines.tracing.recording import NoRecord, Parameter, Record, UnrecordedError
 
 #: Traces that a process remembers.
 _MOST = 64

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.emit import Quick
-from worker.engines.graph import Loop, UntraceableError
+from tvb_batch.worker.engines.codegen.emit import Quick
+from tvb_batch.worker.engines.passes.graph import Loop, UntraceableError
 
 
 class _UFunc(ctypes.Structure):

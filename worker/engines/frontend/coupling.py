@@ -1,6 +1,7 @@
 """TVB's couplings as operations: what a node sends, what is summed, and what becomes of the sum.
 
-Called by `worker.engines.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be compiled.
+Called by `worker.engines.frontend.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be
+compiled.
 """
 
 from dataclasses import dataclass, replace
@@ -8,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, Ref, UntraceableError
-from worker.engines.gufuncs import call_gufunc
-from worker.engines.naming import inputs, refs_of, stack_of
-from worker.engines.parameters import NoRecord
-from worker.engines.standins import Stack
-from worker.engines.tracing import FAULTS, Proxy, Tracer
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
+from tvb_batch.worker.engines.tracing.naming import inputs, refs_of, stack_of
+from tvb_batch.worker.engines.tracing.recording import NoRecord
+from tvb_batch.worker.engines.tracing.trace import FAULTS, Proxy, Tracer
+from tvb_batch.worker.engines.tracing.tracers import Stack
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A cortical surface: which region a vertex belongs to, and what it gets from its neighbours at once.
 
 TVB multiplies a sparse matrix with a state variable inside of its `dfun`; here that is an inner loop like NumPy's,
-which adds a vertex's neighbours in SciPy's order. Made by `worker.engines.program`, called by kernels.
+which adds a vertex's neighbours in SciPy's order. Made by `worker.engines.runtime.program`, called by kernels.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.graph import Graph, UntraceableError
-from worker.engines.operands import cast
-from worker.engines.standins import Stack, Value
+from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 #: Vertices whose neighbours are added at the same time.
 LANES = 8

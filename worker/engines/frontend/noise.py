@@ -1,14 +1,14 @@
-"""TVB's noise as operations on a node. Called by `worker.engines.step`."""
+"""TVB's noise as operations on a node. Called by `worker.engines.frontend.step`."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, Ref, UntraceableError
-from worker.engines.naming import inputs, refs_of
-from worker.engines.standins import Stack
-from worker.engines.tracing import Proxy, Tracer
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.tracing.naming import inputs, refs_of
+from tvb_batch.worker.engines.tracing.trace import Proxy, Tracer
+from tvb_batch.worker.engines.tracing.tracers import Stack
 
 
 class TracedNoise:

@@ -1,8 +1,8 @@
 """One step of a configured simulator as operations on a node, traced from TVB's model, integrator, noise and coupling.
 
-Called by `worker.engines.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured noise,
-u stimulus, k a region's mean, and in a coupling's `pre` j the delayed and i the present state, each with the number of
-its row.
+Called by `worker.engines.runtime.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured
+noise, u stimulus, k a region's mean, and in a coupling's `pre` j the delayed and i the present state, each with the
+number of its row.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.coupling import Coupling, keep_rows, trace_post, trace_pre_of, trace_source
-from worker.engines.graph import Block, Graph, Ref, UntraceableError
-from worker.engines.gufuncs import call_gufunc
-from worker.engines.naming import inputs, refs_of, stack_of
-from worker.engines.neighbours import LocalCoupling
-from worker.engines.parameters import NoRecord, Record
-from worker.engines.randomness import TracedNoise
-from worker.engines.standins import Stack, Value
-from worker.engines.tracing import FAULTS, Proxy, Tracer
-from worker.engines.watchers import watches_afferents
+from tvb_batch.worker.engines.frontend.coupling import Coupling, keep_rows, trace_post, trace_pre_of, trace_source
+from tvb_batch.worker.engines.frontend.local_coupling import LocalCoupling
+from tvb_batch.worker.engines.frontend.noise import TracedNoise
+from tvb_batch.worker.engines.passes.graph import Block, Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
+from tvb_batch.worker.engines.runtime.monitors import watches_afferents
+from tvb_batch.worker.engines.tracing.naming import inputs, refs_of, stack_of
+from tvb_batch.worker.engines.tracing.recording import NoRecord, Record
+from tvb_batch.worker.engines.tracing.trace import FAULTS, Proxy, Tracer
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Roots of complex numbers in the body of a function of TVB, each made once. Called by `worker.engines.gufuncs`.
+"""Roots of complex numbers in the body of a function of TVB, each made once. Called by `worker.engines.passes.gufuncs`.
 
 TVB's epileptors solve a cubic by two third roots, which are mostly conjugates. Where a body has just these, it is cut
 in two: what comes before the roots, and what is made of them; between the two, `primitives.roots` makes the roots of

@@ -1,8 +1,8 @@
 """Arithmetic on one node of a network as a list of operations, in the order and precision NumPy would use.
 
-Made by `worker.engines.tracing` while TVB's own functions run, turned into a kernel by `worker.engines.emit`. Numbers
-that may differ from job to job are slots, handed to the kernel when it runs; only numbers written in TVB's source are
-part of the text, so that jobs of one sweep share a kernel.
+Made by `worker.engines.tracing.trace` while TVB's own functions run, turned into a kernel by
+`worker.engines.codegen.emit`. Numbers that may differ from job to job are slots, handed to the kernel when it runs;
+only numbers written in TVB's source are part of the text, so that jobs of one sweep share a kernel.
 """
 
 import math

@@ -1,7 +1,7 @@
 """TVB's guvectorized functions as functions of single numbers, made from TVB's own source.
 
 `y[0]` of an argument becomes `y_0`, `a[0]` of a parameter becomes `a_0`; everything else stays as it stands, so that
-Numba makes of it what it makes of TVB's. Called by `worker.engines.tracing`.
+Numba makes of it what it makes of TVB's. Called by `worker.engines.tracing.trace`.
 """
 
 import ast
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, Ref, Scalar, UntraceableError
-from worker.engines.lengths import cut_at_lengths, names_in
-from worker.engines.operands import cast, operand
-from worker.engines.roots import FOUND, GIVEN, split_at_roots, write_roots
-from worker.engines.standins import Stack, Value
-from worker.engines.turns import names_of_turn, take_turns
-from worker.engines.vectors import write_out
+from tvb_batch.worker.engines.passes.cube_roots import FOUND, GIVEN, split_at_roots, write_roots
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, Scalar, UntraceableError
+from tvb_batch.worker.engines.passes.norms import cut_at_lengths, names_in
+from tvb_batch.worker.engines.passes.sincos import names_of_turn, take_turns
+from tvb_batch.worker.engines.passes.small_arrays import write_out
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.ufuncs import cast, operand
 
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:

@@ -1,4 +1,6 @@
-"""Lengths of vectors in the body of a function of TVB, made for all nodes at once. Called by `worker.engines.gufuncs`.
+"""Lengths of vectors in the body of a function of TVB, made for all nodes at once.
+
+Called by `worker.engines.passes.gufuncs`.
 
 A length may need a call of BLAS, and a loop with a call in it works on one node at a time. So a body is cut in two:
 what lengths are made of and whatever else can come first, and what is made of them; `primitives.vectors` comes between.

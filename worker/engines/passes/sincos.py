@@ -1,4 +1,4 @@
-"""Cosines and sines of a function's arguments, made before its body. Called by `worker.engines.gufuncs`.
+"""Cosines and sines of a function's arguments, made before its body. Called by `worker.engines.passes.gufuncs`.
 
 TVB's epileptors turn by angles that are state variables; `primitives.roots` does that for all nodes at once.
 """

@@ -1,4 +1,6 @@
-"""Small arrays in the body of a function of TVB, written out as single numbers. Called by `worker.engines.gufuncs`.
+"""Small arrays in the body of a function of TVB, written out as single numbers.
+
+Called by `worker.engines.passes.gufuncs`.
 
 An array of three numbers is memory asked for and given back at every node; three names are registers. Each number is
 made by the same operations in the same order, so its bits stay.

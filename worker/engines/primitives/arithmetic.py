@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from worker.engines.primitives.exponential import FAR, quick_exp, whole_exp
-from worker.engines.primitives.memory import element, separate
+from tvb_batch.worker.engines.primitives.libm_exp import FAR, quick_exp, whole_exp
+from tvb_batch.worker.engines.primitives.memory import element, separate
 
 _DOUBLE, _SINGLE, _WORD, _TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
 _BINARY = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}

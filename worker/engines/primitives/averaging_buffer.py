@@ -1,7 +1,7 @@
-"""What monitors keep between two samples. Called by `worker.engines.watchers`."""
+"""What monitors keep between two samples. Called by `worker.engines.runtime.monitors`."""
 
 # mypy: ignore-errors
-from worker.engines.keeping import jit
+from tvb_batch.worker.engines.codegen.jit_cache import jit
 
 
 @jit

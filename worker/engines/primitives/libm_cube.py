@@ -2,7 +2,7 @@
 
 A cube is known here to twice the precision of a number, and so is how far it lies from the middle between two
 numbers. Where that is further than a good pow can be wrong, there is one number that pow can return; the others are
-left to NumPy's own loop. `worker.engines.loops` tries whether pow is as good as that.
+left to NumPy's own loop. `worker.engines.codegen.ufunc_loops` tries whether pow is as good as that.
 """
 
 # mypy: ignore-errors
@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import allocating, inlined, jit
-from worker.engines.primitives.exponential import bits_of, fma, from_bits
-from worker.engines.primitives.memory import call_loop, locate
+from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
+from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
+from tvb_batch.worker.engines.primitives.memory import call_loop, locate
 
 #: So far from the number it is rounded to, in units of its last place, a cube is known to be rounded by pow as well:
 #: the GNU C library's pow is wrong by less than 0.513 of a unit where it returns what lies between these.

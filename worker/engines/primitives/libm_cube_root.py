@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import allocating, inlined, jit
-from worker.engines.primitives.circle import quick_turn, turns, twofold
-from worker.engines.primitives.exponential import bits_of, fma, from_bits
-from worker.engines.primitives.powers import sure
+from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
+from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
+from tvb_batch.worker.engines.primitives.libm_sincos import quick_turn, turns, twofold
 
 THIRD = 1.0 / 3.0
 #: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2) of the last place.

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from worker.engines.keeping import allocating, inlined, jit
+from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
 
 
 @intrinsic

@@ -9,9 +9,9 @@ import decimal
 
 import numpy as np
 
-from worker.engines.keeping import inlined
-from worker.engines.primitives.exponential import bits_of, fma, from_bits
-from worker.engines.primitives.powers import sure
+from tvb_batch.worker.engines.codegen.jit_cache import inlined
+from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
 
 #: The GNU C library's log is wrong by less than 0.52 of a unit of the last place.
 _SURE = 0.479

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from worker.engines.keeping import inlined, jit
-from worker.engines.primitives.exponential import bits_of, fma
+from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma
 
 
 def twofold(numerator, bits):

@@ -1,4 +1,4 @@
-"""Access to rows of numbers, and to NumPy's own inner loops. `worker.engines.emit` writes these calls.
+"""Access to rows of numbers, and to NumPy's own inner loops. `worker.engines.codegen.emit` writes these calls.
 
 Rows lie one after the other in memory that is known by its address alone.
 """

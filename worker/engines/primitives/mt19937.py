@@ -3,7 +3,7 @@
 # mypy: ignore-errors
 import numpy as np
 
-from worker.engines.keeping import jit
+from tvb_batch.worker.engines.codegen.jit_cache import jit
 
 #: Of the state, all made at once.
 WORDS = 624

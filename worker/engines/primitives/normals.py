@@ -1,13 +1,13 @@
-"""The normals of NumPy's legacy RandomState, bit for bit. `worker.engines.noise` holds its state."""
+"""The normals of NumPy's legacy RandomState, bit for bit. `worker.engines.runtime.random_state` holds its state."""
 
 # mypy: ignore-errors
 import math
 
 import numpy as np
 
-from worker.engines.keeping import inlined, jit
-from worker.engines.primitives.logarithm import sure_log
-from worker.engines.primitives.twister import WORDS, next_words, unit
+from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.primitives.libm_log import sure_log
+from tvb_batch.worker.engines.primitives.mt19937 import WORDS, next_words, unit
 
 #: Pairs that the words of a state give.
 _PAIRS = 156
@@ -22,7 +22,7 @@ def fill_normals(twister, out, room):
     twister : (624,) uint32, the state of MT19937; (1248,) uint32, what it gives out, and room; (1,) int64, words that
         were used; (2,) whether a normal is left over, and the normal; (period,) int64, how many pairs from a position
         (modulo the period) on are not needed: they are drawn, but `out` is left as it is; if negative, how many are
-    room : see `worker.engines.noise.make_room`
+    room : see `worker.engines.runtime.random_state.make_room`
     """
     (_, _, _, spare, free), (tried, kept, _, _) = twister, room
     n, period = out.size, free.size

@@ -8,9 +8,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from worker.engines.keeping import inlined, jit
-from worker.engines.primitives.exponential import fma
-from worker.engines.primitives.powers import sure
+from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_exp import fma
 
 #: BLAS adds up in extended precision where it is OpenBLAS on x86: wrong by less than 0.502 units of the last place.
 _NORM = 0.49

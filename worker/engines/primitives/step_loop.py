@@ -1,6 +1,7 @@
 """The loop over the steps of a simulation. What a step does to the nodes is a function of a kernel, called by address.
 
-So one compiled loop serves every model, and a kernel is as small as its model. `worker.engines.program` calls it.
+So one compiled loop serves every model, and a kernel is as small as its model. `worker.engines.runtime.program` calls
+it.
 """
 
 # mypy: ignore-errors
@@ -9,11 +10,19 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from worker.engines.keeping import jit
-from worker.engines.primitives.normals import fill_normals, turn
-from worker.engines.primitives.sums import gather, put_recent, spread, sum_early, sum_edges, sum_sources, take_recent
+from tvb_batch.worker.engines.codegen.jit_cache import jit
+from tvb_batch.worker.engines.primitives.normals import fill_normals, turn
+from tvb_batch.worker.engines.primitives.summation import (
+    gather,
+    put_recent,
+    spread,
+    sum_early,
+    sum_edges,
+    sum_sources,
+    take_recent,
+)
 
-#: Steps that are looked at together; as in `worker.engines.sums`.
+#: Steps that are looked at together; as in `worker.engines.runtime.summation_plan`.
 _BLOCK = 8
 
 
@@ -117,9 +126,9 @@ def run_sources(n, first, column, modes, draws, functions, history, cvar, window
     first : number of the first step; `column` is its place in the window
     draws : whether normals are drawn here
     functions : (3,) addresses of a kernel's functions: for nodes, for nodes near zero or 0, for edges or 0
-    window, tables : see `worker.engines.past`
-    twister : see `worker.engines.noise`
-    room : see `worker.engines.program`
+    window, tables : see `worker.engines.runtime.delay_buffer`
+    twister : see `worker.engines.runtime.random_state`
+    room : see `worker.engines.runtime.program`
     arrays : see `advance`
     """
     (early, late, _, array, lines), (total, recent, steps, normals, turned, tries, _) = tables, room

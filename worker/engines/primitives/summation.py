@@ -1,11 +1,14 @@
-"""Weighted sums of what was sent, in NumPy's order; `worker.engines.sums` makes the tables these functions walk."""
+"""Weighted sums of what was sent, in NumPy's order.
+
+`worker.engines.runtime.summation_plan` makes the tables that these functions walk.
+"""
 
 # mypy: ignore-errors
 import numpy as np
 
-from worker.engines.keeping import jit
-from worker.engines.primitives.eights import LANES, add_chain, add_eights, turn_eight
-from worker.engines.primitives.memory import at
+from tvb_batch.worker.engines.codegen.jit_cache import jit
+from tvb_batch.worker.engines.primitives.memory import at
+from tvb_batch.worker.engines.primitives.simd import LANES, add_chain, add_eights, turn_eight
 
 
 @jit

@@ -1,16 +1,17 @@
 """Steps of a cortical surface: vertices that are coupled at once to their neighbours, and with delays by regions.
 
-Called by `worker.engines.vertices`, which tells what tiles are; `worker.engines.neighbours` makes the tables.
+Called by `worker.engines.runtime.surface`, which tells what tiles are; `worker.engines.frontend.local_coupling` makes
+the tables.
 """
 
 # mypy: ignore-errors
 import numpy as np
 
-from worker.engines.keeping import jit
-from worker.engines.primitives.memory import at
-from worker.engines.primitives.normals import fill_normals
-from worker.engines.primitives.running import call_kernel, combine, finish, pass_on
-from worker.engines.primitives.sums import gather, spread, sum_early, sum_edges, sum_sources, take_recent
+from tvb_batch.worker.engines.codegen.jit_cache import jit
+from tvb_batch.worker.engines.primitives.memory import at
+from tvb_batch.worker.engines.primitives.normals import fill_normals
+from tvb_batch.worker.engines.primitives.step_loop import call_kernel, combine, finish, pass_on
+from tvb_batch.worker.engines.primitives.summation import gather, spread, sum_early, sum_edges, sum_sources, take_recent
 
 _BLOCK, _LANES = 8, 8
 
@@ -19,10 +20,8 @@ _BLOCK, _LANES = 8, 8
 def sum_neighbours(values, out, neighbours):
     """Add up the weighted neighbours of every vertex, each in the order of its row of the matrix.
 
-    Parameters
-    ----------
-    values, out : flat, from the first vertex on
-    neighbours : see `worker.engines.neighbours`; eight vertices at a time, which need not wait for each other
+    Parameters ---------- values, out : flat, from the first vertex on neighbours : see
+    `worker.engines.frontend.local_coupling`; eight vertices at a time, which need not wait for each other
     """
     begins, columns, weights, rests, rest_columns, rest_weights, vertices = neighbours
     for group in range(begins.size - 1):

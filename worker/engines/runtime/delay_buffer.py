@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.coupling import Coupling
-from worker.engines.graph import UntraceableError
-from worker.engines.sums import BLOCK, LANES, Edges, Order, Sums, make_sums
+from tvb_batch.worker.engines.frontend.coupling import Coupling
+from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.runtime.summation_plan import BLOCK, LANES, Edges, Order, Sums, make_sums
 
 #: Room for at least so many steps, so that the window slides seldom.
 _LEAST_ROOM = 1024

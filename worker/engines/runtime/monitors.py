@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.reference import Samples
+from tvb_batch.worker.engines.reference import Samples
 
 #: (first step, (n, variables of interest, nodes, modes)) -> (times, data) of the samples; data as TVB has it.
 Watcher = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.kernels import Kernel, load_kernel, load_primitives
-from worker.engines.loops import quick_of
-from worker.engines.neighbours import Sheet, make_sheet
-from worker.engines.noise import NormalStream, draws_normals, make_room
-from worker.engines.past import Past, check_silence, network_sums
-from worker.engines.source import Source
-from worker.engines.step import Step
-from worker.engines.sums import BLOCK
-from worker.engines.traces import Numbers, Trace, find_trace
+from tvb_batch.worker.engines.codegen.kernel_cache import Kernel, load_kernel, load_primitives
+from tvb_batch.worker.engines.codegen.kernel_source import Source
+from tvb_batch.worker.engines.codegen.trace_cache import Numbers, Trace, find_trace
+from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
+from tvb_batch.worker.engines.frontend.local_coupling import Sheet, make_sheet
+from tvb_batch.worker.engines.frontend.step import Step
+from tvb_batch.worker.engines.runtime.delay_buffer import Past, check_silence, network_sums
+from tvb_batch.worker.engines.runtime.random_state import NormalStream, draws_normals, make_room
+from tvb_batch.worker.engines.runtime.summation_plan import BLOCK
 
 #: What a call of the kernel may fill with observed states, so that they stay in the processor's cache. Bytes.
 _CALL_BYTES = 2**20

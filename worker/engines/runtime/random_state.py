@@ -1,4 +1,7 @@
-"""The state of TVB's noise outside of NumPy, where a kernel draws from it. Called by `worker.engines.program`."""
+"""The state of TVB's noise outside of NumPy, where a kernel draws from it.
+
+Called by `worker.engines.runtime.program`.
+"""
 
 from functools import cache, lru_cache
 from types import ModuleType

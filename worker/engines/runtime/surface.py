@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.noise import make_room
-from worker.engines.program import Run
-from worker.engines.source import SurfaceSource
+from tvb_batch.worker.engines.codegen.kernel_source import SurfaceSource
+from tvb_batch.worker.engines.runtime.program import Run
+from tvb_batch.worker.engines.runtime.random_state import make_room
 
 #: Vertices of a tile; rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
 TILE = 264

@@ -1,14 +1,14 @@
-"""NumPy's functions that are no ufuncs, on stand-ins. Called by `worker.engines.standins`."""
+"""NumPy's functions that are no ufuncs, on stand-ins. Called by `worker.engines.tracing.tracers`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, UntraceableError
-from worker.engines.operands import cast
-from worker.engines.parameters import Parameter
-from worker.engines.standins import Stack, Value
+from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.tracing.recording import Parameter
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 
 def array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from worker.engines.graph import Graph, Ref
-from worker.engines.operands import cast
-from worker.engines.standins import Stack, Value
+from tvb_batch.worker.engines.passes.graph import Graph, Ref
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 
 def refs_of(graph: Graph, stack: Stack, kind: str = "d") -> tuple[Ref, ...]:

@@ -1,7 +1,8 @@
 """Numbers of a simulator as traced code sees them, with how they are made of what the simulator holds.
 
 So a step that was traced for one simulator serves the next one of its kind, which differs in numbers alone: they are
-read and computed anew, without tracing. Called by `worker.engines.tracing`, and kept by `worker.engines.traces`.
+read and computed anew, without tracing. Called by `worker.engines.tracing.trace`, and kept by
+`worker.engines.codegen.trace_cache`.
 """
 
 import types

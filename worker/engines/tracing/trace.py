@@ -1,4 +1,4 @@
-"""Runs TVB's own functions on stand-ins for the state. Called by `worker.engines.step`."""
+"""Runs TVB's own functions on stand-ins for the state. Called by `worker.engines.frontend.step`."""
 
 import builtins
 import types
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, UntraceableError
-from worker.engines.parameters import ABSENT, NoRecord, Parameter, Record
-from worker.engines.standins import Stack, Value, as_value
+from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.tracing.recording import ABSENT, NoRecord, Parameter, Record
+from tvb_batch.worker.engines.tracing.tracers import Stack, Value, as_value
 
 #: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
 FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)

@@ -1,6 +1,6 @@
 """Stand-ins for NumPy arrays that write down what TVB's code does with them.
 
-`worker.engines.tracing` runs TVB's functions once with these in place of the state. What
+`worker.engines.tracing.trace` runs TVB's functions once with these in place of the state. What
 is not understood raises `UntraceableError`; nothing is guessed. Arrays that hold parameters stay NumPy arrays: what
 TVB computes of parameters alone is computed by NumPy, once.
 """
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from worker.engines.graph import Graph, Ref, UntraceableError
-from worker.engines.operands import apply, cast, fits, is_whole, operand
-from worker.engines.parameters import Parameter
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.tracing.recording import Parameter
+from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole, operand
 
 #: NumPy's short cuts for `array ** python_number`.
 _POWERS = {1.0, 2.0, 0.5, -1.0}
@@ -127,7 +127,7 @@ class Value(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        from worker.engines.functions import array_function  # It makes stand-ins.
+        from tvb_batch.worker.engines.tracing.array_functions import array_function  # It makes stand-ins.
 
         return array_function(self.graph, function, arguments, keywords)
 
@@ -255,7 +255,7 @@ class Stack(NDArrayOperatorsMixin):
         return Stack([_known(item) ** exponent for item in self.items], self.axis)
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        from worker.engines.functions import array_function  # It makes stand-ins.
+        from tvb_batch.worker.engines.tracing.array_functions import array_function  # It makes stand-ins.
 
         return array_function(first(self.items).graph, function, arguments, keywords)
 

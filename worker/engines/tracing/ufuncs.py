@@ -1,11 +1,11 @@
-"""NumPy's arithmetic on operands of a graph, with NumPy's types. Called by `worker.engines.standins`."""
+"""NumPy's arithmetic on operands of a graph, with NumPy's types. Called by `worker.engines.tracing.tracers`."""
 
 from typing import Any
 
 import numpy as np
 
-from worker.engines.graph import Graph, Ref, UntraceableError, literal
-from worker.engines.parameters import value_of
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError, literal
+from tvb_batch.worker.engines.tracing.recording import value_of
 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"}
 _COMPARISONS = {

@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 
 import h5py
 
-from models.errors import OutputError
-from models.paths import part
-from worker.gui.members import REFERENCES, Member, read_member
-from worker.h5.tvb2 import PROVENANCE, write_attributes
+from tvb_batch.models.errors import OutputError
+from tvb_batch.models.paths import part
+from tvb_batch.worker.h5.gui.members import REFERENCES, Member, read_member
+from tvb_batch.worker.h5.tvb2 import PROVENANCE, write_attributes
 
 #: What a GUI project may hold already, by the option that names it, as its files begin.
 LINKED = {

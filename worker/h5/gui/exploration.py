@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from models.errors import SpecError
-from worker.gui.points import Point
-from worker.gui.ranges import range_json
+from tvb_batch.models.errors import SpecError
+from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.worker.h5.gui.ranges import range_json
 
 #: The GUI's Discrete viewer takes no more.
 MOST_POINTS = 512

@@ -12,10 +12,10 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from worker.gids import content_gid
-from worker.gui.archive import Archive
-from worker.gui.members import Member, read_member
-from worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.gui.archive import Archive
+from tvb_batch.worker.h5.gui.members import Member, read_member
+from tvb_batch.worker.job.content_gid import content_gid
 
 #: Files of tvb-data by the number of regions: connectivity, cortex, mapping. Its mapping to 192 regions has 16 500
 #: vertices, and none of its surfaces so many.

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from models.inputs import Inputs
-from models.spec import SimulationSpec, to_json
-from models.traits import build
-from worker.gids import content_gid
-from worker.gui.archive import Archive
-from worker.gui.mapping import add_datatype
-from worker.gui.members import Member, in_order, read_member
-from worker.gui.points import Point
-from worker.h5.datatypes import file_prefix, references, write_datatype
-from worker.h5.view_models import (
+from tvb_batch.models.spec.simulation import SimulationSpec, to_json
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.tvb.traits import build
+from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
+from tvb_batch.worker.h5.gui.archive import Archive
+from tvb_batch.worker.h5.gui.mapping import add_datatype
+from tvb_batch.worker.h5.gui.members import Member, in_order, read_member
+from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.worker.h5.gui.view_models import (
     Burst,
     ViewModel,
     metrics_record,
@@ -25,7 +24,8 @@ from worker.h5.view_models import (
     write_measure,
     write_view_model,
 )
-from worker.simulator import build_simulator
+from tvb_batch.worker.job.content_gid import content_gid
+from tvb_batch.worker.job.simulator import build_simulator
 
 
 class Shared:

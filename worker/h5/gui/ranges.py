@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from models.components import find
-from models.spec import SimulationSpec
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.models.tvb.components import find
 
 #: Where the GUI sweeps: the parts of a spec, and their roles.
 _PREFIXES = {

@@ -1,6 +1,6 @@
 """The records that the GUI keeps of a simulation: view models, burst configuration and metrics, with h5py alone.
 
-Called by `worker.gui.operations` with TVB's own objects. What is in a view model's file is what TVB declares of the
+Called by `worker.h5.gui.operations` with TVB's own objects. What is in a view model's file is what TVB declares of the
 object's class, in the encoding of tvb-framework 2.10 (`tvb.core.neotraits._h5core.ViewModelH5`), of which nothing is
 imported.
 """
@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SpecError
-from models.spec import SimulationSpec
-from worker.h5.kinds import find_kind
-from worker.h5.tvb2 import DATA_VERSION, common, encode, write_array, write_attributes
+from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.simulation import SimulationSpec
+from tvb_batch.worker.h5.kinds import find_kind
+from tvb_batch.worker.h5.tvb2 import DATA_VERSION, common, encode, write_array, write_attributes
 
 _VIEW_MODELS = "tvb.core.entities.file.simulator.view_model"
 _METRICS_MODEL = "tvb.adapters.analyzers.metrics_group_timeseries.TimeseriesMetricsAdapterModel"

@@ -1,7 +1,7 @@
 """Writes the ZIP that a client asks for. Called where the storage is mounted.
 
-`python -m worker.gui.write` reads what is wanted from standard input, as JSON; for each job written it prints a line,
-so that whoever waits sees how far it is.
+`python -m tvb_batch.worker.h5.gui.write` reads what is wanted from standard input, as JSON; for each job written it
+prints a line, so that whoever waits sees how far it is.
 """
 
 import json
@@ -14,20 +14,20 @@ from typing import Any
 from uuid import UUID, uuid4
 from xml.sax.saxutils import escape
 
-from models.errors import SpecError, TvbBatchError
-from models.inputs import Inputs
-from models.settings import load_settings
-from models.spec import SimulationSpec, simulation
-from worker.gui.archive import Archive, Linking, open_archive
-from worker.gui.exploration import group_of
-from worker.gui.mapping import add_datatype
-from worker.gui.members import in_order, read_member
-from worker.gui.operations import Operation, Shared
-from worker.gui.points import Point
-from worker.gui.ranges import burst_ranges
-from worker.h5.view_models import check_gui_classes
-from worker.log import results_only
-from worker.tasks import import_tvb
+from tvb_batch.models.errors import SpecError, TvbBatchError
+from tvb_batch.models.settings import load_settings
+from tvb_batch.models.spec.simulation import SimulationSpec, simulation
+from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.h5.gui.archive import Archive, Linking, open_archive
+from tvb_batch.worker.h5.gui.exploration import group_of
+from tvb_batch.worker.h5.gui.mapping import add_datatype
+from tvb_batch.worker.h5.gui.members import in_order, read_member
+from tvb_batch.worker.h5.gui.operations import Operation, Shared
+from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.worker.h5.gui.ranges import burst_ranges
+from tvb_batch.worker.h5.gui.view_models import check_gui_classes
+from tvb_batch.worker.log import results_only
+from tvb_batch.worker.tasks import import_tvb
 
 #: Every gid is the file's own, and nothing is added.
 AS_THEY_ARE = Linking(is_stable=True, adds_mappings=False)

@@ -1,7 +1,7 @@
 """Turns tvb2 files into format tvb1, for installations of TVB 1.4 to 1.5.x.
 
 Streams: one block of a series is in memory. What is written appears whole or not at all, and is checked before. TVB 1
-knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1_format`. The ZIP is `worker.h5.tvb1_zip`.
+knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1.tvb1_format`. The ZIP is `worker.h5.tvb1.tvb1_zip`.
 """
 
 import contextlib
@@ -16,16 +16,14 @@ from uuid import UUID, uuid4
 import h5py
 import numpy as np
 
-from models.array_rules import as_ascii
-from models.errors import InputError, OutputError, TvbBatchError
-from models.h5 import open_h5
-from models.paths import part
-from worker.h5 import tvb2
-from worker.h5.faults import DAMAGE, reason
-from worker.h5.formats import FORMATS
-from worker.h5.seal import is_as_sealed, is_right_once, seal
-from worker.h5.tvb1_check import file_faults
-from worker.h5.tvb1_format import (
+from tvb_batch.models.errors import InputError, OutputError, TvbBatchError
+from tvb_batch.models.paths import part
+from tvb_batch.models.tvb.array_rules import as_ascii
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5 import tvb2
+from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
+from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults
+from tvb_batch.worker.h5.tvb1.tvb1_format import (
     DATA_VERSION,
     DATASETS,
     MODULES,
@@ -34,8 +32,10 @@ from worker.h5.tvb1_format import (
     as_json,
     write_attributes,
 )
-from worker.h5.tvb1_source import Source, linked, read_tvb1, write_again
-from worker.h5.verify import as_output_error, portions, publish
+from tvb_batch.worker.h5.tvb1.tvb1_sources import Source, linked, read_tvb1, write_again
+from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
+from tvb_batch.worker.h5.validation.formats import FORMATS
+from tvb_batch.worker.h5.verify import as_output_error, portions, publish
 
 
 def convert(

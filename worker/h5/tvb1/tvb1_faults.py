@@ -1,4 +1,6 @@
-"""What of a tvb1 file TVB 1.4 to 1.5.x would stumble over: every fault, named by its key. Called by `worker.h5.tvb1`.
+"""What of a tvb1 file TVB 1.4 to 1.5.x would stumble over: every fault, named by its key.
+
+Called by `worker.h5.tvb1.tvb1_convert`.
 
 Needs neither TVB 1 nor tvb-framework, and reads in bounded memory.
 """
@@ -11,8 +13,7 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from worker.h5.encodings import BOOL, TEXT, Kind, attribute_fault, choice, date, of_json, parses, statistics_faults
-from worker.h5.tvb1_format import (
+from tvb_batch.worker.h5.tvb1.tvb1_format import (
     DATA_VERSION,
     DATASETS,
     DATE_FORMAT,
@@ -21,6 +22,17 @@ from worker.h5.tvb1_format import (
     OPTIONAL_DATASETS,
     REQUIRED,
     STATISTICS,
+)
+from tvb_batch.worker.h5.validation.encodings import (
+    BOOL,
+    TEXT,
+    Kind,
+    attribute_fault,
+    choice,
+    date,
+    of_json,
+    parses,
+    statistics_faults,
 )
 
 _GID = Kind("a gid with dashes", parses(lambda text: str(UUID(text)) == text))

@@ -1,6 +1,7 @@
 """Format tvb1, data version 4: what TVB 1.4 to 1.5.x reads, and how it writes values. Data, and one encoder.
 
-Measured by importing files that lack one thing each into TVB 1.5.8. Read by `worker.h5.tvb1` and `worker.h5.check`.
+Measured by importing files that lack one thing each into TVB 1.5.8. Read by `worker.h5.tvb1.tvb1_convert` and
+`worker.h5.validation.check`.
 """
 
 import json
@@ -12,7 +13,7 @@ from uuid import UUID
 import h5py
 import numpy as np
 
-from models.array_rules import as_ascii
+from tvb_batch.models.tvb.array_rules import as_ascii
 
 DATA_VERSION = 4
 #: Behind the prefix `datetime:`; the microseconds are mandatory.

@@ -1,6 +1,6 @@
 """What goes into a tvb1 file, and tvb1 files that are written once more: with other references, or another date.
 
-Called by `worker.h5.tvb1`, which turns tvb2 files into such.
+Called by `worker.h5.tvb1.tvb1_convert`, which turns tvb2 files into such.
 """
 
 import shutil
@@ -12,10 +12,10 @@ from uuid import UUID
 
 import h5py
 
-from models.errors import OutputError
-from worker.h5.tvb1_check import file_faults, text_of
-from worker.h5.tvb1_format import DATE_FORMAT, as_json, write_attributes
-from worker.h5.verify import as_output_error
+from tvb_batch.models.errors import OutputError
+from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults, text_of
+from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, as_json, write_attributes
+from tvb_batch.worker.h5.verify import as_output_error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and `Operation.xml` in one folder.
 
-`python -m worker.h5.tvb1_zip TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is given, reads the
-files' paths from standard input, one a line; the command line starts it so.
+`python -m tvb_batch.worker.h5.tvb1.tvb1_zip TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is
+given, reads the files' paths from standard input, one a line; the command line starts it so.
 
 Streams: one converted file lies beside the ZIP while it is written. The ZIP appears whole or not at all.
 """
@@ -17,12 +17,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
-from models.errors import InputError, OutputError, TvbBatchError
-from models.paths import part
-from worker.h5.tvb1 import read_source, write_source
-from worker.h5.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
-from worker.h5.tvb1_source import Source, linked
-from worker.h5.verify import as_output_error, publish
+from tvb_batch.models.errors import InputError, OutputError, TvbBatchError
+from tvb_batch.models.paths import part
+from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source, write_source
+from tvb_batch.worker.h5.tvb1.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
+from tvb_batch.worker.h5.tvb1.tvb1_sources import Source, linked
+from tvb_batch.worker.h5.verify import as_output_error, publish
 
 #: The folder of the ZIP.
 _OPERATION = "Operation_1"

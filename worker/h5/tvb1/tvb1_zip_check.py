@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from uuid import UUID
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from models.h5 import open_h5
-from worker.h5.faults import DAMAGE, reason
-from worker.h5.tvb1_check import file_faults, text_of
-from worker.h5.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults, text_of
+from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
+from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 
 #: Attributes that name another datatype.
 _REFERENCES = ("TVB_Connectivity", "TVB_Region_mapping", "TVB_Region_mapping_volume")

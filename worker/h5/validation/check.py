@@ -1,8 +1,8 @@
 """Names every fault of what the GUI is to import, files and ZIPs, without tvb-framework; imports no TVB.
 
-`python -m worker.h5.check PATH...` prints one fault a line, and ends with 1 when there was one. A job's own file goes
-through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at as well, and what a
-ZIP's members are to each other. Never writes, but for a member's copy in a temporary directory.
+`python -m tvb_batch.worker.h5.validation.check PATH...` prints one fault a line, and ends with 1 when there was one. A
+job's own file goes through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at
+as well, and what a ZIP's members are to each other. Never writes, but for a member's copy in a temporary directory.
 """
 
 import shutil
@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 
 import h5py
 
-from models.errors import one_line
-from models.h5 import open_h5
-from worker.h5 import tvb1_zip_check
-from worker.h5.faults import DAMAGE, file_faults, kind_in, reason
-from worker.h5.rules import date, gid
+from tvb_batch.models.errors import one_line
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.tvb1 import tvb1_zip_check
+from tvb_batch.worker.h5.validation.file_faults import DAMAGE, file_faults, kind_in, reason
+from tvb_batch.worker.h5.validation.rules import date, gid
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether a file's attributes and datasets agree with each other: a registry for `worker.h5.check`; imports no TVB.
+"""Whether a file's attributes and datasets agree with each other: a registry for `check`; imports no TVB.
 
 Called with files in which nothing is missing and each part is of the right type and shape.
 """

@@ -12,9 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from worker.h5.faults import DAMAGE, reason
-from worker.h5.tvb2 import Statistics
-from worker.h5.verify import portions
+from tvb_batch.worker.h5.tvb2 import Statistics
+from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
+from tvb_batch.worker.h5.verify import portions
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """Names every fault of one H5 file: what is missing, wrongly written, of another shape, or untrue. Called by
-`worker.h5.check`; imports no TVB.
+`worker.h5.validation.check`; imports no TVB.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from models.h5 import open_h5
-from worker.h5.content import CONTENT
-from worker.h5.formats import FORMATS, REQUIRED, Format
-from worker.h5.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, Array
-from worker.h5.verify import statistics_faults
+from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.validation.content import CONTENT
+from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
+from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, Array
+from tvb_batch.worker.h5.verify import statistics_faults
 
 #: What h5py raises of a file whose inside is damaged.
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)

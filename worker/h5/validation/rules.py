@@ -1,7 +1,7 @@
 """What each attribute and dataset of a tvb2 file holds. Data, and one small function a kind of value.
 
-Read by `worker.h5.check`; what must be there is in `worker.h5.formats`. A rule answers with what it expected, or with
-nothing when the value is right.
+Read by `worker.h5.validation.check`; what must be there is in `worker.h5.validation.formats`. A rule answers with what
+it expected, or with nothing when the value is right.
 """
 
 import json
@@ -13,8 +13,8 @@ from uuid import UUID
 
 import numpy as np
 
-from worker.h5.formats import FORMATS, REQUIRED, Format
-from worker.h5.tvb2 import DATA_VERSION, DATE_FORMAT
+from tvb_batch.worker.h5.tvb2 import DATA_VERSION, DATE_FORMAT
+from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 
 Rule = Callable[[object], str]
 

@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False, comment="number of jobs"),
         sa.Column("base", sa.JSON(), nullable=False, comment="canonical SimulationSpec that every job starts from"),
-        sa.Column("plan", sa.JSON(), nullable=False, comment="what varies, as models.plan has it"),
+        sa.Column("plan", sa.JSON(), nullable=False, comment="what varies, as tvb_batch.models.spec.points has it"),
         sa.Column("priority", sa.Integer(), nullable=False, comment="jobs of a higher one start first"),
         sa.Column("is_paused", sa.Boolean(), nullable=False, comment="its waiting jobs are not started"),
         sa.Column("queue", sa.String(length=16), nullable=False, comment="short or long, by estimated cost"),

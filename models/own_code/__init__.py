@@ -1,0 +1,1 @@
+"""The operator's own modules: their source files, and their import."""

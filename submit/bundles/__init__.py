@@ -1,0 +1,1 @@
+"""ZIP files for the TVB GUI, as the client asks for them."""

@@ -1,0 +1,1 @@
+"""Running and keeping an installation: local workers, checks, removal."""

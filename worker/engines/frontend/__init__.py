@@ -1,0 +1,1 @@
+"""TVB's step, coupling and noise as traced equations."""

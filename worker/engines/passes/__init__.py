@@ -1,0 +1,1 @@
+"""The graph of equations, and what is rewritten in it."""

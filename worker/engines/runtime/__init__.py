@@ -1,0 +1,1 @@
+"""A compiled simulation as it runs: delay buffer, summation, monitors, random numbers."""

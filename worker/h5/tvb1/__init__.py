@@ -1,0 +1,1 @@
+"""Format tvb1, for TVB 1.4 to 1.5.x."""

@@ -1,0 +1,1 @@
+"""Names every fault of files and ZIP files before the GUI sees them."""
