@@ -22,7 +22,7 @@ from sqlalchemy import text
 from benchmarks.catalogue import databases, submit
 from benchmarks.postgres import processor_time
 from benchmarks.table import FASTER, TIME, Row
-from models.catalogue import Catalogue, OutputRecord
+from tvb_batch.models.catalogue import Catalogue, OutputRecord
 
 #: Processes and the threads of each, by how many claimers they are; the first is the baseline.
 CLAIMERS = {1: (1, 1), 64: (4, 16)}
