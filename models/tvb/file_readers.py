@@ -2,7 +2,7 @@
 
 Called by `models.tvb.datatype_files` and `models.tvb.readers`. TVB takes the first member of a zip whose name holds a
 word, reads texts with `numpy.loadtxt`, and takes a member that it cannot read as empty where it is optional;
-`tests/test_tvb_files.py` compares every form with TVB 2.10. Imports NumPy, SciPy and h5py inside its functions.
+`tests/unit/intake/test_files.py` compares every form with TVB 2.10. Imports NumPy, SciPy and h5py inside its functions.
 """
 
 import bz2
