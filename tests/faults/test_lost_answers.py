@@ -155,7 +155,7 @@ def undisturbed(tmp_path_factory) -> Callable[[str], tuple[Any, Any]]:
 @pytest.fixture(autouse=True)
 def _oldest_first(monkeypatch) -> None:
     """Of two sweeps with the same right to a process, a claim takes the older one."""
-    monkeypatch.setattr("models.catalogue.sharing.random.random", lambda: 0.0)
+    monkeypatch.setattr("tvb_batch.models.catalogue.scheduling.random.random", lambda: 0.0)
 
 
 @pytest.fixture
