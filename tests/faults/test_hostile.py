@@ -20,6 +20,7 @@ from tvb_batch.models.masking import masked, remember, without_password
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.queue import QUEUE, announce, announced, make_app
 from tvb_batch.models.spec.expressions import Expression, ExpressionError
+from tvb_batch.submit.intake import spec_file
 from tvb_batch.submit.intake.spec_file import read_table
 from tvb_batch.submit.operate.doctor import workers
 from tvb_batch.submit.web import connections
@@ -215,7 +216,7 @@ def test_a_list_of_points_is_a_regular_file_of_a_bounded_size(tmp_path, monkeypa
             read_table(tmp_path / name)
     (tmp_path / "a.csv").write_text("coupling.a\n1\n2\n")
     assert read_table(tmp_path / "a.csv") == [{"coupling.a": 1}, {"coupling.a": 2}]
-    monkeypatch.setattr("tvb_batch.submit.intake.spec_file.MOST_TABLE", 10)
+    monkeypatch.setattr(spec_file, "MOST_TABLE", 10)
     with pytest.raises(SpecError, match="a table of at most"):
         read_table(tmp_path / "a.csv")
 

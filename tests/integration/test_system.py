@@ -101,8 +101,8 @@ def test_a_running_job_is_canceled_within_a_chunk(settings, catalogue, start_wor
 
 def test_a_message_that_names_no_job_is_dropped(settings, catalogue, start_worker) -> None:
     app = make_app(settings)
-    app.send_task("worker.run_job", args=["../../etc/passwd"])
-    app.send_task("worker.run_job", args=[str(SweepSpec)])
+    app.send_task("tvb_batch.run_job", args=["../../etc/passwd"])
+    app.send_task("tvb_batch.run_job", args=[str(SweepSpec)])
     app.send_task("os.system", args=["true"])
 
     worker = start_worker()

@@ -13,6 +13,7 @@ from conftest import wait_until
 from tvb_batch.models.errors import BrokerError
 from tvb_batch.models.queue import check_broker, make_app, waiting
 from tvb_batch.models.settings import load_settings
+from tvb_batch.submit.operate import local_workers as local
 from tvb_batch.submit.operate.local_workers import (
     Local,
     WorkerDiedError,
@@ -54,7 +55,7 @@ def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp
 
 
 def test_a_machine_without_room_for_a_socket_is_told_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("tvb_batch.submit.operate.local_workers.LONGEST_SOCKET", 5)
+    monkeypatch.setattr(local, "LONGEST_SOCKET", 5)
 
     with pytest.raises(BrokerError, match=r"TMPDIR .* expected a directory that can be written, with a short path"):
         private_redis(load_settings(data_dir=tmp_path)).__enter__()

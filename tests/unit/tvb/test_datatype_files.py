@@ -89,7 +89,7 @@ def test_tvb_datas_own_are_read_as_tvb_reads_them_and_nothing_is_said(name: str)
 
 
 def test_a_difference_would_be_seen(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("test_contents.tvbs", lambda path: Connectivity.from_file("connectivity_66.zip"))
+    monkeypatch.setattr("test_datatype_files.tvbs", lambda path: Connectivity.from_file("connectivity_66.zip"))
 
     with pytest.raises(AssertionError):
         assert_as_tvb(DATA / "connectivity" / "connectivity_68.zip")

@@ -14,7 +14,7 @@ from tvb_batch.models.tvb.components import Attribute, components
 from tvb_batch.models.tvb.traits import build, describe
 
 NEED_SENSORS = {"EEG", "MEG", "iEEG"}
-#: Datatypes have no defaults: test_inputs.py has them.
+#: Datatypes have no defaults: test_input_store.py has them.
 OBJECTS = ("model", "coupling", "integrator", "noise", "monitor", "equation")
 CLASSES = [(role, name) for role in OBJECTS for name in components(role) if name not in NEED_SENSORS]
 

@@ -121,7 +121,7 @@ def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
 
     assert all(list(answer) == [name_of(here)] for answer in answers.values()), answers
     assert SECRET not in str(answers)
-    assert "worker.run_job" in str(answers["registered"])
+    assert "tvb_batch.run_job" in str(answers["registered"])
 
 
 @pytest.mark.parametrize(

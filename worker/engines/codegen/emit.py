@@ -24,7 +24,7 @@ _TEMPLATES = {
 }
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
-#: Functions of `primitives.roots`, which are done for all nodes at once.
+#: Functions of `primitives.libm_cube_root`, which are done for all nodes at once.
 ROWS = ("roots", "turns", "norms")
 _BYTES = {"work": 8, "work32": 4}
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.

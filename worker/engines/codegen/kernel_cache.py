@@ -25,28 +25,28 @@ _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
 #: Files of the primitives, each after those it uses; kernels may use every name of the first three.
 _PRIMITIVES = (
-    "exponential",
+    "libm_exp",
     "memory",
     "arithmetic",
-    "powers",
-    "circle",
-    "logarithm",
-    "twister",
+    "libm_cube",
+    "libm_sincos",
+    "libm_log",
+    "mt19937",
     "normals",
-    "stocks",
-    "eights",
-    "sums",
-    "running",
-    "surfaces",
-    "vectors",
-    "roots",
+    "averaging_buffer",
+    "simd",
+    "summation",
+    "step_loop",
+    "surface_steps",
+    "numba_vectors",
+    "libm_cube_root",
 )
 #: Those that only some kernels use, and what stands in their sources.
 _RARE = {
-    "powers": ("cubes(",),
-    "circle": ("turns(",),
-    "vectors": ("norm(", "norms(", "root(", "root_of_real("),
-    "roots": ("roots(",),
+    "libm_cube": ("cubes(",),
+    "libm_sincos": ("turns(",),
+    "numba_vectors": ("norm(", "norms(", "root(", "root_of_real("),
+    "libm_cube_root": ("roots(",),
 }
 
 

@@ -1,6 +1,6 @@
 """The source of a kernel: what a step does to the nodes, and to the edges. Called by `worker.engines.runtime.program`.
 
-A kernel holds one to three functions with the calls of C, whose addresses the loop of `primitives.running` is given.
+A kernel holds one to three functions with the calls of C, whose addresses the loop of `primitives.step_loop` is given.
 """
 
 from dataclasses import dataclass, replace

@@ -1,8 +1,8 @@
 """Roots of complex numbers in the body of a function of TVB, each made once. Called by `worker.engines.passes.gufuncs`.
 
 TVB's epileptors solve a cubic by two third roots, which are mostly conjugates. Where a body has just these, it is cut
-in two: what comes before the roots, and what is made of them; between the two, `primitives.roots` makes the roots of
-all nodes. Other roots stay in the body, see `primitives.vectors.root`.
+in two: what comes before the roots, and what is made of them; between the two, `primitives.libm_cube_root` makes the
+roots of all nodes. Other roots stay in the body, see `primitives.numba_vectors.root`.
 """
 
 import ast
@@ -63,7 +63,7 @@ def split_at_roots(
 
 
 def _prepare(k: int, base: str) -> str:
-    """Statements that make what `primitives.roots` takes of a number."""
+    """Statements that make what `primitives.libm_cube_root` takes of a number."""
     sign = f"1.0 if real{k} == 0.0 and size{k} == 0.0 else math.copysign(1.0, base{k}.imag)"
     return f"base{k} = {base}\nreal{k} = base{k}.real\nsize{k} = abs(base{k}.imag)\nsign{k} = {sign}\n"
 

@@ -148,7 +148,7 @@ def make_body(
     body = [scalars.visit(statement) for statement in body]
     module = ast.Module(body, [])
     if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "root_of_real", "quick_norm"}):
-        # Names of `primitives.vectors`.
+        # Names of `primitives.numba_vectors`.
         write_out(module)
         write_roots(module)
     module = ast.fix_missing_locations(module)

@@ -3,7 +3,8 @@
 Called by `worker.engines.passes.gufuncs`.
 
 A length may need a call of BLAS, and a loop with a call in it works on one node at a time. So a body is cut in two:
-what lengths are made of and whatever else can come first, and what is made of them; `primitives.vectors` comes between.
+what lengths are made of and whatever else can come first, and what is made of them; `primitives.numba_vectors` comes
+between.
 """
 
 import ast

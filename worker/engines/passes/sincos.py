@@ -1,6 +1,6 @@
 """Cosines and sines of a function's arguments, made before its body. Called by `worker.engines.passes.gufuncs`.
 
-TVB's epileptors turn by angles that are state variables; `primitives.roots` does that for all nodes at once.
+TVB's epileptors turn by angles that are state variables; `primitives.libm_cube_root` does that for all nodes at once.
 """
 
 import ast

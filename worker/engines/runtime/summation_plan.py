@@ -5,8 +5,8 @@ pairwise, where those without weight add nothing but keep their place. The pairw
 numbers, and halves what is longer.
 
 A chain adds numbers one after the other. An early chain is made of what was sent long ago, so it can be done for eight
-steps at once; a late one takes in what was sent a moment ago, and is done at each step. `primitives.sums` walks these
-tables, in which chains of one length follow each other: the processor guesses the ends of loops better.
+steps at once; a late one takes in what was sent a moment ago, and is done at each step. `primitives.summation` walks
+these tables, in which chains of one length follow each other: the processor guesses the ends of loops better.
 """
 
 from collections.abc import Iterable, Sequence
