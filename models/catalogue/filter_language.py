@@ -15,7 +15,7 @@ from typing import Literal, cast
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import TvbBatchError
-from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.models.tvb.components import nearest
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 Value = int | float | str | bool | datetime
@@ -356,10 +356,12 @@ def _truth(text: str) -> bool:
 
 
 def _status(text: str) -> str:
-    if text.upper() not in Status.__members__:
-        guess = did_you_mean(text.upper(), Status.__members__) or f"one of {', '.join(Status)}"
-        raise ValueError(f"{_one_line(text[:40])!r} is no status; {guess}")
-    return text.upper()
+    try:
+        return Status.parse(text)
+    except ValueError:
+        words = [status.word for status in Status]
+        hint = nearest(text, [*words, *map(str, Status)]) or f"expected one of {', '.join(words)}"
+        raise ValueError(f"{_one_line(text[:40])!r} is not a status; {hint}") from None
 
 
 _READERS: dict[Kind, Callable[[str], Value]] = {

@@ -82,7 +82,8 @@ class Job:
         else:
             index = monitor
         if not -len(outputs) <= index < len(outputs):
-            raise NotFoundError(f"job {serialize.short(self.gid)} ({self.status}): no output of monitor {monitor!r}")
+            status = self.status.word
+            raise NotFoundError(f"job {serialize.short(self.gid)} ({status}): no output of monitor {monitor!r}")
         storage, found = self._settings.storage, outputs[index]
         return TimeSeries(storage.absolute(found.path), [storage.absolute(path) for path in found.refers_to])
 
@@ -121,12 +122,12 @@ class Job:
         return serialize.job_as_dict(self._row)
 
     def __repr__(self) -> str:
-        return f"<Job {serialize.short(self.gid)} {self.status} {self.parameters}>"
+        return f"<Job {serialize.short(self.gid)} {self.status.word} {self.parameters}>"
 
     def _repr_html_(self) -> str:
         seconds, missing = ran_for(self._row), self.missing_metrics
         values = {
-            "status": str(self.status), **{name: serialize.number(value) for name, value in self.parameters.items()},
+            "status": self.status.word, **{name: serialize.number(value) for name, value in self.parameters.items()},
             "ran": duration(seconds) if seconds is not None else "", "error": self.error or "",
             **{name: f"{value:.6g}" for name, value in short_metrics(self.metrics).items()},
             **{name: f"none: {reason}" for name, reason in missing.items()},
@@ -183,7 +184,7 @@ class Sweep:
 
         Parameters
         ----------
-        status : PENDING, STARTED, FINISHED, ERROR or CANCELED
+        status : pending, running, finished, failed or canceled; or TVB's name, such as ERROR
         where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `docs/filters.md`
         """
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
@@ -260,7 +261,7 @@ class Sweep:
         self.close()
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
+        counts = ", ".join(f"{count} {Status(status).word}" for status, count in self.counts().items())
         return f"<Sweep {self.name!r} {serialize.short(self.gid)}: {counts}>"
 
     def _repr_html_(self) -> str:
@@ -272,7 +273,7 @@ class Sweep:
     def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:
         filters: Mapping[str, Any] = {
             "sweep": self.gid,
-            "status": Status(status.upper()) if status else None,
+            "status": Status.parse(status) if status else None,
             "where": where,
         }
         for offset in range(0, self._row.size, _PAGE):

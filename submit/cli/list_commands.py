@@ -14,12 +14,23 @@ if TYPE_CHECKING:
     from tvb_batch.submit.present.listing import Form
 
 
+class StatusChoice(click.Choice[str]):
+    """A status, by its word (`failed`) or by TVB's name (`ERROR`)."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Status:
+        """Return the status that the user named."""
+        try:
+            return Status.parse(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
 @main.command("list")
 @click.argument("sweep", required=False, shell_complete=complete_sweep)
 @click.option(
     "--status",
-    type=click.Choice([str(status) for status in Status], case_sensitive=False),
-    help="Only jobs in this state.",
+    type=StatusChoice([status.word for status in Status], case_sensitive=False),
+    help="Only jobs with this status.",
 )
 @click.option(
     "--where",
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
     "conditions",
     multiple=True,
     metavar="FILTER",
-    help="Only jobs that fit, such as `coupling.a >= 5 and KuramotoIndex > 0.8`; all of them, if repeated.",
+    help="Only jobs that match, such as `coupling.a >= 5 and KuramotoIndex > 0.8`. May be repeated: all must match.",
 )
 @click.option("--sort", default="", metavar="NAMES", help="Such as `-duration` or `coupling.a,-KuramotoIndex`.")
 @click.option("--columns", default="", metavar="NAMES", help="Such as `gid,status,coupling.a,KuramotoIndex`.")
@@ -37,7 +48,7 @@ if TYPE_CHECKING:
 def list_(
     settings: Settings,
     sweep: str | None,
-    status: str | None,
+    status: Status | None,
     conditions: tuple[str, ...],
     sort: str,
     columns: str,
@@ -60,7 +71,7 @@ def list_(
     wanted, shown = Filter.all_of(*conditions), [name for name, _ in sort_keys(columns)] if columns else []
     filters: dict[str, Any] = {
         "sweep": catalogue.find_sweep(sweep).gid if sweep else None,
-        "status": Status(status.upper()) if status else None,
+        "status": status,
         "where": wanted,
     }
     jobs = catalogue.jobs(**filters, sort=sort, limit=limit)

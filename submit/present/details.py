@@ -51,7 +51,7 @@ def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
     """A job's page."""
     outputs = catalogue.outputs([job.gid])
     head = Text.assemble(
-        (f"job {job.gid}", "bold"), "  ", (str(job.status), COLOURS.get(job.status, "")),
+        (f"job {job.gid}", "bold"), "  ", (job.status.word, COLOURS.get(job.status, "")),
         f"\nsweep {job.sweep.name} ({short(job.sweep.gid)}), job {job.number} of {job.sweep.size}",
     )  # fmt: skip
     spec = _spec(job)

@@ -47,14 +47,8 @@ def size(count: float) -> str:
 
 def note(counts: Counts) -> str:
     """`3 finished, 1 running`: the states that there are."""
-    words = {
-        Status.FINISHED: "finished",
-        Status.STARTED: "running",
-        Status.PENDING: "waiting",
-        Status.ERROR: "failed",
-        Status.CANCELED: "canceled",
-    }
-    return ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts.get(status))
+    order = (Status.FINISHED, Status.STARTED, Status.PENDING, Status.ERROR, Status.CANCELED)
+    return ", ".join(f"{counts[status]:,} {status.word}" for status in order if counts.get(status))
 
 
 def waiting_line(waiting: Waiting) -> str:

@@ -89,7 +89,7 @@ def _cell(column: str, value: Any) -> Text:
     if value is None:
         return Text("")
     if isinstance(value, Status):
-        return Text(str(value), COLOURS.get(value, ""))
+        return Text(value.word, COLOURS.get(value, ""))
     if column == "progress" and isinstance(value, float):
         return Text(f"{value:.0%}")
     if column in ("duration", "seconds") and isinstance(value, float):
@@ -217,6 +217,6 @@ def list_sweeps(summaries: Sequence[SweepSummary], form: Form) -> Listing:
         if form == "csv":
             rows.append(row | {str(status): count for status, count in counts.items()})
         else:
-            rows.append({**row, "sweep": short(summary.sweep.gid), "state": note(counts)})
-    last = [str(status) for status in Status] if form == "csv" else ["state"]
+            rows.append({**row, "sweep": short(summary.sweep.gid), "status": note(counts)})
+    last = [str(status) for status in Status] if form == "csv" else ["status"]
     return Listing(("sweep", "name", "created", "jobs", *last), rows)

@@ -169,13 +169,11 @@ def render(seen: Snapshot, width: int = 100, height: int = 40) -> RenderableType
 
 
 def coloured_note(counts: Counts) -> Text:
-    """The states that matter while it runs, failures in red."""
-    words = (
-        (Status.STARTED, "running", "cyan"),
-        (Status.ERROR, "failed", "red"),
-        (Status.CANCELED, "canceled", "yellow"),
+    """Return the counts of running, failed and canceled jobs, each in its colour."""
+    styles = {Status.STARTED: "cyan", Status.ERROR: "red", Status.CANCELED: "yellow"}
+    return Text("  ").join(
+        Text(f"{counts[status]:,} {status.word}", style) for status, style in styles.items() if counts[status]
     )
-    return Text("  ").join(Text(f"{counts[status]:,} {word}", style) for status, word, style in words if counts[status])
 
 
 def _failure(job: Job) -> Text:

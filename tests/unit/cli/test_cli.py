@@ -158,7 +158,7 @@ def test_jobs_are_found_sorted_and_shown_by_the_columns_that_are_asked_for(tvb_b
     typo = tvb_batch("list", "--where", "couplin.a > 0")
 
     assert listed.stdout == "number,coupling.a,status\n1,0.3,PENDING\n2,0.2,PENDING\n"
-    assert [line.split() for line in table.stdout.splitlines()][1] == ["1", "0.3", "PENDING"]
+    assert [line.split() for line in table.stdout.splitlines()][1] == ["1", "0.3", "pending"]
     assert "1 of 3 jobs; --limit shows more" in few.stderr
     assert typo.exit_code == 0
     assert "no job has a parameter, metric or field 'couplin.a'" in typo.stderr

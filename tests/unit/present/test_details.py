@@ -60,7 +60,7 @@ def test_a_waiting_job_has_nothing_to_tell_yet(catalogue, settings, capsys, ran)
 
     said = page(catalogue, settings, capsys, gids[2])
 
-    assert "PENDING" in said
+    assert "pending" in said
     for section in ("files", "error", "again", "metrics"):
         assert f"\n{section}\n" not in said
 
@@ -80,6 +80,6 @@ def test_a_sweep_tells_what_varies_and_what_to_do_next(catalogue, capsys, ran) -
     details.print_sweep(catalogue, made)
 
     said = capsys.readouterr().out
-    assert "3 jobs: 1 finished, 1 waiting, 1 failed" in said
+    assert "3 jobs: 1 finished, 1 pending, 1 failed" in said
     assert "coupling.a: 3 values, 0.02, 0.03, 0.04" in said
     assert f"tvb-batch retry {made.gid.hex[:8]}" in said

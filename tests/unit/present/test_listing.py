@@ -107,7 +107,7 @@ def test_sweeps_are_listed_in_every_form(filled, capsys) -> None:
     [row] = csv.DictReader(io.StringIO(list_sweeps(summaries, "csv").as_csv()))
     list_sweeps(summaries, "json").print("json")
 
-    assert "1 finished, 2 waiting, 1 failed" in table
+    assert "1 finished, 2 pending, 1 failed" in table
     assert (row["sweep"], row["jobs"], row["PENDING"]) == (str(found.gid), "4", "2")
     assert json.loads(capsys.readouterr().out)[0]["counts"] == {"FINISHED": 1, "ERROR": 1, "PENDING": 2}
 

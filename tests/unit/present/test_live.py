@@ -43,7 +43,7 @@ def test_the_watch_ends_with_the_last_job_and_tells_failures_as_they_are(filled,
     assert len(looks) == 1
     said = capsys.readouterr().err
     assert "coupling.a=0.2: disk full [red]" in said
-    assert "1 finished, 1 waiting, 1 failed" in said
+    assert "1 finished, 1 pending, 1 failed" in said
 
 
 def test_everything_that_is_left_is_watched_and_what_comes_later(filled, capsys) -> None:
@@ -202,7 +202,7 @@ def test_a_notebook_replaces_one_output(filled, monkeypatch) -> None:
     live.watch(catalogue, found, on_tick=lambda: catalogue.cancel(sweep=found.gid) and None)
 
     assert "<progress value='0.6667'" in shown[0]
-    assert "1 waiting" in shown[0]
+    assert "1 pending" in shown[0]
     assert "1 canceled" in shown[-1]
     assert "disk full [red]" in shown[-1]
 

@@ -60,7 +60,7 @@ def test_all_pages_show_what_the_catalogue_holds_and_run_nothing_of_it(browser, 
     jobs = catalogue.jobs(sweep=done.gid)
     broken = catalogue.jobs(sweep=failed.gid)[0]
     words = {
-        "/": ["waiting", "4 finished", "1 error"],
+        "/": ["waiting", "4 finished", "1 failed"],
         "/sweeps-table": ["waiting"],
         f"/sweeps/{done.gid}": ["coupling.a: 2 values", "GlobalVariance"],
         f"/sweeps/{done.gid}/chart": ["<svg", str(jobs[3].gid)],
