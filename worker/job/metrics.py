@@ -182,7 +182,8 @@ def metric(name: str) -> Callable[[Metric], Metric]:
         other = METRICS.get(name, function)
         # A module that is imported once more brings the same function again.
         if f"{other.__module__}.{other.__qualname__}" != place:
-            raise SettingsError(f"{place}: metric {name!r} is that of {other.__module__}; choose another name")
+            owner = "tvb-batch itself" if other.__module__ == __name__ else other.__module__
+            raise SettingsError(f"{place}: {owner} has a metric {name!r} already; choose another name")
         METRICS[name] = function
         return function
 
