@@ -159,10 +159,9 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catal
 
 
 def test_a_job_that_is_to_stop_at_nan_ends_in_error_with_the_time(settings, catalogue) -> None:
-    whole, gid = add(catalogue, **WILD, simulation_length=500.0), add(catalogue, **WILD, stop_on_nan=True, **ENDLESS)
-
+    whole = add(catalogue, **WILD, simulation_length=500.0)
     kept = done(settings, catalogue, whole)
-    job = done(settings, catalogue, gid)
+    job = done(settings, catalogue, add(catalogue, **WILD, stop_on_nan=True, **ENDLESS))
 
     assert kept.status == Status.FINISHED
     assert catalogue.outputs([whole])[0].is_nan
