@@ -102,7 +102,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
             # No copy of each message is kept in Redis until it is acknowledged: its row is.
             "ack_emulation": False,
         },
-        # Task events are for tools that we replace by rows, and so is remote control (`worker.celery`).
+        # Task events are for tools that we replace by rows, and so is remote control (`worker.app`).
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         # A process that leaks, or was blown up by one large job, is replaced. Celery counts in KB.

@@ -1,5 +1,6 @@
 """The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -48,11 +49,13 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "tvb-batch")
     #: Modules whose models, couplings, monitors ... specs may name besides TVB's own, separated by commas.
     modules: str = Field(default="", pattern=r"^[\w., ]*$")
+    #: The folder where these modules are, when they are not installed and PYTHONPATH does not name it.
+    modules_dir: Path | None = None
 
     #: Who knows it may use `tvb-batch serve`; empty means a new one at each start, which is printed.
     web_token: SecretStr = SecretStr("")
 
-    @field_validator("data_dir", "cache_dir", "broker_ca_file")
+    @field_validator("data_dir", "cache_dir", "broker_ca_file", "modules_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         try:
@@ -133,5 +136,15 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"TVB_BATCH_{name}: {first['input']!r} cannot be used; {reason}") from exc
     for url in (settings.database, settings.broker):
         remember(url)
+    if settings.modules_dir is not None:
+        _add_to_path(settings.modules_dir)
     allow(module.strip() for module in settings.modules.split(",") if module.strip())
     return settings
+
+
+def _add_to_path(folder: Path) -> None:
+    """Let modules of this folder be imported, after all others: none of them takes the place of an installed one."""
+    if not folder.is_dir():
+        raise SettingsError(f"TVB_BATCH_MODULES_DIR: {folder} is no folder; name the one that holds your modules")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

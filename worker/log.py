@@ -1,6 +1,6 @@
 """How a worker speaks: one line an event, for a person in a terminal and as JSON everywhere else.
 
-Called once by `worker.celery`, before the pool is forked, and by the programs that answer on standard output.
+Called once by `worker.app`, before the pool is forked, and by the programs that answer on standard output.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The processes that a worker runs jobs in: Celery's own pool, for tasks whose outcome is in a row.
 
-Named by `worker.celery`. Celery's pool takes the words of its processes for the outcome of a task, waits for them at
+Named by `worker.app`. Celery's pool takes the words of its processes for the outcome of a task, waits for them at
 its end, and gives up where a process dies as it starts. Here a word that nobody reads is no loss.
 """
 

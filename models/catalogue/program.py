@@ -64,7 +64,7 @@ class Program:
             yield f"{count:,} of the jobs finished before with other sources, and run again; what differs: {names}"
             for name in (f"{OF_METRICS}{name}" for name in names.split(", ")):
                 if self._metrics.get(name) == MISSING:
-                    yield f"{name.removeprefix(OF_METRICS)} is not found here: put its folder on PYTHONPATH"
+                    yield f"{name.removeprefix(OF_METRICS)} is not found here: name its folder in TVB_BATCH_MODULES_DIR"
 
     def _of_data(self, parameters: Mapping[str, Any]) -> dict[str, str]:
         modules = self._base

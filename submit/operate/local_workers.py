@@ -208,6 +208,7 @@ def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
         options += ["--queues", QUEUES[queue]]
     return [
         sys.executable,
+        "-P",  # The working folder is a person's own: a `redis.py` there is not Redis' client.
         "-m",
         "celery",
         "-A",
@@ -242,8 +243,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "CACHE_DIR": str(settings.cache_dir),
         "MODULES": settings.modules,
     }
-    if settings.broker_ca_file:
-        values["BROKER_CA_FILE"] = str(settings.broker_ca_file)
+    for name, path in (("BROKER_CA_FILE", settings.broker_ca_file), ("MODULES_DIR", settings.modules_dir)):
+        if path is not None:
+            values[name] = str(path)
     return {f"TVB_BATCH_{name}": value for name, value in values.items()}
 
 

@@ -35,7 +35,7 @@ def run_worker_module(
         given.write(text)
         given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", f"tvb_batch.worker.{module}", *arguments],
+            [sys.executable, "-P", "-m", f"tvb_batch.worker.{module}", *arguments],
             stdin=given, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment(settings),
         )  # fmt: skip
         assert process.stdout is not None

@@ -211,7 +211,9 @@ def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue
 
     assert catalogue.counts(again.gid) == {Status.PENDING: 1}
     assert "run again; what differs: decay_metrics" in told[0]
-    assert told[1:] == (["decay_metrics is not found here: put its folder on PYTHONPATH"] if how[:3] == "not" else [])
+    assert told[1:] == (
+        ["decay_metrics is not found here: name its folder in TVB_BATCH_MODULES_DIR"] if how[:3] == "not" else []
+    )
 
 
 def test_classes_of_a_sweep_are_told_apart(folder, own, catalogue) -> None:

@@ -46,7 +46,7 @@ def become(order: dict[str, Any]) -> None:
         if order.get("clock_ahead"):
             set_clock(timedelta(seconds=order["clock_ahead"]))
         if order.get("visibility_timeout"):
-            from tvb_batch.worker.celery import app
+            from tvb_batch.worker.app import app
 
             # Kombu looks for messages to deliver again every hundred seconds, if it is not told otherwise.
             app.conf.broker_transport_options |= {

@@ -26,9 +26,8 @@ def of_the_docs() -> str:
 def run(tmp_path: Path, module: str, command: str = "run") -> subprocess.CompletedProcess[str]:
     (tmp_path / "my_metrics.py").write_text(module)
     (tmp_path / "spec.json").write_text(json.dumps({"name": "m", **SHORT}))
-    root = str(Path(__file__).parent.parent.parent.parent)
     own = {
-        "PYTHONPATH": os.pathsep.join([root, str(tmp_path)]), "TVB_BATCH_MODULES": "my_metrics",
+        "TVB_BATCH_MODULES": "my_metrics", "TVB_BATCH_MODULES_DIR": ".",
         "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_CACHE_DIR": str(tmp_path / "cache"),
     }  # fmt: skip
     words = [sys.executable, "-m", "tvb_batch.submit", command, str(tmp_path / "spec.json"), "-w", "1"]
