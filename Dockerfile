@@ -14,6 +14,7 @@ print(*p['dependencies'], *p['optional-dependencies']['postgres'], sep='\n')" > 
  && pip install --compile -c constraints.txt -r requirements.txt
 
 COPY LICENSE README.md ./
+COPY tvb_batch tvb_batch
 COPY models models
 COPY submit submit
 COPY worker worker

@@ -189,7 +189,9 @@ def test_image_gets_every_package_of_the_project() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     dockerfile, ignore = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text().splitlines()
 
-    for package in packages["packages"]:
+    links = [path.name for package in packages["packages"] for path in (ROOT / package).iterdir() if path.is_symlink()]
+    assert sorted(links) == ["models", "submit", "worker"]
+    for package in [*packages["packages"], *links]:
         assert f"COPY {package} {package}" in dockerfile
         assert f"!{package}" in ignore
 
