@@ -1,23 +1,26 @@
 """Where Celery finds the app: `celery -A tvb_batch.worker worker`.
 
-Celery puts the working folder first on Python's path while it imports an app. A `redis.py` or `numpy.py` of a person in
-that folder would then take the place of the real one. So the folder goes off the path before anything else is imported,
-unless PYTHONPATH names it.
+Celery puts the working folder first on Python's path while it imports an app, and takes it off afterwards. A `redis.py`
+or `numpy.py` of a person in that folder would take the place of the real one. So the folder is off the path while the
+app is imported, unless PYTHONPATH names it.
 """
 
 import os
 import sys
 
 
-def _drop_working_folder() -> None:
+def _off_the_path() -> list[str]:
+    """Take the working folder off the path; return what was taken."""
     here = os.getcwd()  # noqa: PTH109 - as Celery writes it
     named = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]  # noqa: PTH100
-    if here not in named:
-        sys.path[:] = [part for place, part in enumerate(sys.path) if place or part not in ("", here)]
+    return [sys.path.pop(0)] if sys.path[0] in ("", here) and here not in named else []
 
 
-_drop_working_folder()
+_taken = _off_the_path()
 
 from tvb_batch.worker.app import app  # noqa: E402
+
+# Celery removes the first entry of this name: without this one, the same folder in TVB_BATCH_MODULES_DIR would go.
+sys.path[:0] = _taken
 
 __all__ = ["app"]
