@@ -29,7 +29,8 @@ from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
 from tvb_batch.models.tvb.components import allowed  # noqa: E402
 from tvb_batch.submit.operate.local_workers import environment, private_redis, worker_command  # noqa: E402
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 JUDGE = Path(__file__).parent / "support" / "gui_judge.py"
 
 #: A simulation that takes a tenth of a second.

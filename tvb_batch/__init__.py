@@ -8,6 +8,9 @@ Importing this package imports neither TVB nor NumPy: each name is loaded when i
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +34,26 @@ _HOMES = {
 }
 
 
+@contextmanager
+def _without_own_folder() -> Iterator[None]:
+    """Take the script's own folder off the path: a `celery.py` beside the script is not the Celery that we import."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    own = {"", str(Path.cwd()), *([str(Path(script).absolute().parent)] if script else [])}
+    taken = [sys.path.pop(0)] if sys.path and sys.path[0] in own else []
+    try:
+        yield
+    finally:
+        sys.path[:0] = taken
+
+
 class _Package(ModuleType):
     """This package. Its name `submit` is the function, although a subpackage has that name too."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+        with _without_own_folder():
+            value = getattr(importlib.import_module(_HOMES[name]), name)
         super().__setattr__(name, value)
         return value
 

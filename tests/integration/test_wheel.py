@@ -1,0 +1,113 @@
+"""The built wheel, in an environment of its own, used from a folder whose files have the names of ours and of others."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SHORT
+
+pytestmark = pytest.mark.xdist_group("wheel")
+
+HOSTILE = "raise SystemExit('a file of the working folder was imported: ' + __file__)\n"
+#: What the folder of a script may hold, and the working folder of a command.
+BESIDE_A_SCRIPT = ("models.py", "models/__init__.py", "worker.py", "submit.py", "celery.py")
+BESIDE_A_COMMAND = (*BESIDE_A_SCRIPT, "redis.py", "numpy.py", "sqlalchemy.py", "kombu.py")
+SCRIPT = """
+from tvb.simulator.lab import *
+from tvb_batch import submit
+sim = simulator.Simulator(connectivity=connectivity.Connectivity.from_file(), simulation_length=20.0)
+sweep = submit(sim, {"coupling.a": [0.01, 0.02]}, name="script", workers=1)
+sweep.wait()
+print("STATES", sorted(str(job.status) for job in sweep.jobs()))
+"""
+METRIC = "from tvb_batch import metric\n\n\n@metric('ours')\ndef ours(series):\n    return 4.0\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, as a release has it."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True,
+                   capture_output=True)  # fmt: skip
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory) -> Path:
+    """The Python of a new environment with the wheel; what it needs comes from the environment of the tests."""
+    home = tmp_path_factory.mktemp("clean")
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    found = home / "bin" / "python"
+    subprocess.run([found, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    [packages] = home.glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "work"
+    path.mkdir()
+    (path / "spec.json").write_text(json.dumps({"name": "s", **SHORT}))
+    return path
+
+
+def spoil(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(HOSTILE)
+
+
+def call(*command: str | Path, cwd: Path, **own: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"TVB_BATCH_DATA_DIR": str(cwd.parent / "data"), **own}
+    return subprocess.run(list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_the_wheel_installs_one_package(wheel: Path) -> None:
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tvb_batch"}
+
+
+def test_the_environment_uses_the_wheel(python: Path, folder: Path) -> None:
+    done = call(python, "-c", "import tvb_batch; print(tvb_batch.__file__)", cwd=folder)
+
+    assert Path(done.stdout.strip()).is_relative_to(python.parent.parent)
+
+
+def test_a_run_with_a_metric_of_ones_own_works_beside_hostile_files(python: Path, folder: Path) -> None:
+    spoil(folder, BESIDE_A_COMMAND)
+    (folder / "my_metrics.py").write_text(METRIC)
+    own = {"TVB_BATCH_MODULES": "my_metrics", "TVB_BATCH_MODULES_DIR": "."}
+
+    done = call(python.with_name("tvb-batch"), "run", "spec.json", "-w", "1", cwd=folder, **own)
+    listed = call(python.with_name("tvb-batch"), "list", "s", "--json", "--where", "ours = 4", cwd=folder, **own)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(json.loads(listed.stdout)) == 1, listed.stderr
+
+
+def test_a_script_works_beside_hostile_files(python: Path, folder: Path) -> None:
+    spoil(folder, BESIDE_A_SCRIPT)
+    (folder / "script.py").write_text(SCRIPT)
+
+    done = call(python, "script.py", cwd=folder)
+
+    assert "STATES ['FINISHED', 'FINISHED']" in done.stdout, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("before", ["", "import tvb_batch.submit.cli", "import tvb_batch; import tvb_batch.submit"])
+def test_submit_is_the_function_whatever_was_imported_before(before: str) -> None:
+    program = f"{before}\nfrom tvb_batch import submit, find, metric, Job, Sweep, TimeSeries\n" \
+              "import tvb_batch; print(submit is tvb_batch.submit, callable(submit), submit.__name__)"  # fmt: skip
+
+    done = call(sys.executable, "-c", program, cwd=ROOT)
+
+    assert done.stdout.split() == ["True", "True", "submit"], done.stderr
