@@ -61,6 +61,9 @@ def _rows(server: Postgres, settings: Settings, jobs: int, seconds: float) -> It
     with catalogue._writing() as session:
         # None of them counts as one whose message is lost.
         session.execute(text("UPDATE job SET published_at = now() + interval '1 hour' WHERE status = 'PENDING'"))
+    with catalogue._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # What autovacuum does after so many changes, at a time of its own.
+        connection.execute(text("VACUUM ANALYZE"))
     note = f"at {catalogue.count():,} jobs"
     catalogue.dispose()
     assert server.process is not None
