@@ -34,7 +34,7 @@ def test_the_tutorial_works_as_it_is_written(tmp_path) -> None:
                     said += run(words(line), tmp_path, env)
 
     assert "first: 9 jobs" in said
-    assert "9/9" in said
+    assert "): 9 finished" in said
     assert "GlobalVariance" in said
     assert "No fault in 1 file." in said
     assert (tmp_path / "first.zip").stat().st_size > 100_000
