@@ -28,6 +28,7 @@ from tvb_batch.models.queue import make_app  # noqa: E402
 from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
 from tvb_batch.models.tvb.components import allowed  # noqa: E402
 from tvb_batch.submit.operate.local_workers import environment, private_redis, worker_command  # noqa: E402
+from tvb_batch.worker.job import metrics  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -81,8 +82,9 @@ def settings(tmp_path: Path, broker_url: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules that a test allows and imports are its own: their folder goes with it."""
+    """The modules that a test allows and imports are its own: their folder goes with it, and so do their metrics."""
     monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", set(allowed()))
+    monkeypatch.setattr(metrics, "METRICS", dict(metrics.METRICS))
     yield
     forget()
 
