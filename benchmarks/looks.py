@@ -28,7 +28,7 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.queue import QUEUES, WINDOW, make_app
 from tvb_batch.models.settings import Settings, load_settings
 from tvb_batch.submit.operate.local_workers import private_redis
-from tvb_batch.worker.reconciler import ASK_EVERY, Reconciler
+from tvb_batch.worker.reconciler import RECONCILE_EVERY, Reconciler
 
 #: The first is the baseline.
 WORKERS = (5, 50, 1000)
@@ -121,7 +121,7 @@ def _asking(settings: Settings, workers: int) -> Iterator[list[str]]:
     sent: list[str] = []
     stop, lock = threading.Event(), threading.Lock()
     start = time.monotonic()
-    due = [(start + ASK_EVERY * index / workers, index) for index in range(workers)]
+    due = [(start + RECONCILE_EVERY * index / workers, index) for index in range(workers)]
 
     def act() -> None:
         app = make_app(settings)
@@ -134,7 +134,7 @@ def _asking(settings: Settings, workers: int) -> Iterator[list[str]]:
             stop.wait(max(0.0, at - time.monotonic()))
             mine.ask()
             with lock:
-                heapq.heappush(due, (max(time.monotonic(), at + ASK_EVERY), index))
+                heapq.heappush(due, (max(time.monotonic(), at + RECONCILE_EVERY), index))
         mine.close()
 
     threads: list[Any] = [threading.Thread(target=act) for _ in range(min(workers, THREADS))]

@@ -25,9 +25,9 @@ from tvb_batch.worker.job.versions import versions
 log = structlog.get_logger()
 
 #: How often a worker asks for a turn to look. Seconds; half of that to half more, at random, so that all get turns.
-ASK_EVERY = 1.0
+RECONCILE_EVERY = 1.0
 #: How long after a turn the next one is given. Seconds; a worker that is alone gets each that it asks for.
-TURN = ASK_EVERY / 2
+TURN = RECONCILE_EVERY / 2
 #: While Redis is away nobody has turns: each worker looks for dead jobs, and so much less often. Seconds.
 ALONE_EVERY = 10.0
 #: How often a worker says that it lives, and with which libraries. Seconds.
@@ -37,7 +37,7 @@ ANNOUNCE_EVERY = 15.0
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
     """Look whenever it is this worker's turn, until told to stop."""
     reconciler = Reconciler(app, settings)
-    while not stop.wait(ASK_EVERY * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
+    while not stop.wait(RECONCILE_EVERY * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
         reconciler.ask()
     reconciler.close()
 

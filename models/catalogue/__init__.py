@@ -6,19 +6,19 @@ a worker writes names its claim's token too, so that one whose lease ran out can
 
 from tvb_batch.models.catalogue.claims import Claim, Held, OutputRecord
 from tvb_batch.models.catalogue.control import Control
-from tvb_batch.models.catalogue.file_records import Auditing
-from tvb_batch.models.catalogue.queries import Looking, SweepSummary, Waiting
-from tvb_batch.models.catalogue.scheduling import Sharing
-from tvb_batch.models.catalogue.statistics import Lacking, Measuring, Point, Spread, WorkerRow
-from tvb_batch.models.catalogue.submission import Adding
+from tvb_batch.models.catalogue.file_records import FileRecords
+from tvb_batch.models.catalogue.queries import Queries, SweepSummary, Waiting
+from tvb_batch.models.catalogue.scheduling import Scheduling
+from tvb_batch.models.catalogue.statistics import JobValue, Lacking, Spread, Statistics, WorkerRow
+from tvb_batch.models.catalogue.submission import Submission
 
 __all__ = [
     "Catalogue",
     "Claim",
     "Held",
+    "JobValue",
     "Lacking",
     "OutputRecord",
-    "Point",
     "Spread",
     "SweepSummary",
     "Waiting",
@@ -26,5 +26,5 @@ __all__ = [
 ]
 
 
-class Catalogue(Adding, Sharing, Control, Looking, Measuring, Auditing):
+class Catalogue(Submission, Scheduling, Control, Queries, Statistics, FileRecords):
     """The database of all sweeps. One for each process: `dispose` it before a fork is used."""

@@ -121,7 +121,7 @@ class OutputRecord:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-class Working(Database):
+class Claims(Database):
     """What workers write."""
 
     def __init__(self, engine: Engine) -> None:

@@ -11,7 +11,7 @@ from tvb_batch.models.catalogue.tables import Job, Output, Sweep
 from tvb_batch.models.spec.sections import files_of
 
 
-class Auditing(Database):
+class FileRecords(Database):
     """Every row that names a file, a page at a time."""
 
     def output_rows(self, *, sweep: UUID | None = None, job: UUID | None = None) -> Iterator[Output]:

@@ -26,7 +26,7 @@ MOST_LETTERS, MOST_DEPTH = 2000, 50
 _MOST = 2**63 - 1
 
 
-class Kind(StrEnum):
+class FieldType(StrEnum):
     """What a field holds, and so what it is compared with."""
 
     NUMBER = "number"
@@ -37,11 +37,12 @@ class Kind(StrEnum):
 
 
 #: What every job has besides its parameters and metrics. A gid fits by its beginning too, a sweep by name or gid.
-FIELDS: dict[str, Kind] = {
-    "status": Kind.STATUS, "sweep": Kind.TEXT, "gid": Kind.TEXT, "number": Kind.NUMBER, "repeat": Kind.NUMBER,
-    "seed": Kind.NUMBER, "attempt": Kind.NUMBER, "progress": Kind.NUMBER, "duration": Kind.NUMBER,
-    "created": Kind.TIME, "started": Kind.TIME, "finished": Kind.TIME, "worker": Kind.TEXT, "engine": Kind.TEXT,
-    "error": Kind.TEXT, "error_type": Kind.TEXT, "is_nan": Kind.TRUTH,
+FIELDS: dict[str, FieldType] = {
+    "status": FieldType.STATUS, "sweep": FieldType.TEXT, "gid": FieldType.TEXT, "number": FieldType.NUMBER,
+    "repeat": FieldType.NUMBER, "seed": FieldType.NUMBER, "attempt": FieldType.NUMBER, "progress": FieldType.NUMBER,
+    "duration": FieldType.NUMBER, "created": FieldType.TIME, "started": FieldType.TIME, "finished": FieldType.TIME,
+    "worker": FieldType.TEXT, "engine": FieldType.TEXT, "error": FieldType.TEXT, "error_type": FieldType.TEXT,
+    "is_nan": FieldType.TRUTH,
 }  # fmt: skip
 
 
@@ -248,12 +249,12 @@ class _Parser:
             raise self._fault("expected `in` after `not`")
         operator_at, found = self.at, self._take(_OPERATOR)
         if found is None:
-            if FIELDS.get(name) is Kind.TRUTH:
+            if FIELDS.get(name) is FieldType.TRUTH:
                 return Comparison(name, "=", True)
             self.at = start if self.at == len(self.text) else self.at
             raise self._fault(f"expected an operator (= != < <= > >= in) after {name}")
         operator = cast("Operator", _SAME.get(found[0], found[0]))
-        if operator not in ("=", "!=") and FIELDS.get(name) in (Kind.TEXT, Kind.TRUTH, Kind.STATUS):
+        if operator not in ("=", "!=") and FIELDS.get(name) in (FieldType.TEXT, FieldType.TRUTH, FieldType.STATUS):
             raise FilterError(self.text, operator_at, f"{name} has no order; expected = or !=")
         return Comparison(name, operator, self._value(name, operator))
 
@@ -364,8 +365,9 @@ def _status(text: str) -> str:
         raise ValueError(f"{_one_line(text[:40])!r} is not a status; {hint}") from None
 
 
-_READERS: dict[Kind, Callable[[str], Value]] = {
-    Kind.NUMBER: _number, Kind.TEXT: str, Kind.TIME: _time, Kind.TRUTH: _truth, Kind.STATUS: _status,
+_READERS: dict[FieldType, Callable[[str], Value]] = {
+    FieldType.NUMBER: _number, FieldType.TEXT: str, FieldType.TIME: _time, FieldType.TRUTH: _truth,
+    FieldType.STATUS: _status,
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from tvb_batch.models.catalogue.filter_language import (
     All,
     Comparison,
     Either,
-    Kind,
+    FieldType,
     Missing,
     Node,
     Not,
@@ -239,7 +239,7 @@ def _field(wanted: Comparison) -> Condition:
         found = _named(wanted.name, [str(value) for value in _listed(wanted)])
         return ~found if wanted.operator == "!=" else found
     column: Any = FIELD_COLUMNS[wanted.name]()
-    if FIELDS[wanted.name] is Kind.TRUTH:
+    if FIELDS[wanted.name] is FieldType.TRUTH:
         wants = {value is (wanted.operator != "!=") for value in _listed(wanted)}
         return or_(*(column if want else ~column for want in wants))
     return _holds(column, wanted.operator, wanted.value)

@@ -18,7 +18,7 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 from tvb_batch.models.errors import NotFoundError
 
-Row = TypeVar("Row", Sweep, Job)
+Entity = TypeVar("Entity", Sweep, Job)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ _MOMENT = Job.not_before.type
 _WAITING_AGAIN = {False: _waiting_again(""), True: _waiting_again("INDEXED BY ix_job_waiting_again")}
 
 
-class Looking(Database):
+class Queries(Database):
     """What anyone reads."""
 
     def sweeps(self, limit: int = 100, *, unfinished: bool = False) -> list[SweepSummary]:
@@ -258,7 +258,7 @@ class Looking(Database):
             raise NotFoundError(f"{key}: no job has this gid; `tvb-batch list` lists what there is")
         return found
 
-    def _by_gid(self, table: type[Row], key: str) -> Row | None:
+    def _by_gid(self, table: type[Entity], key: str) -> Entity | None:
         gids = gid_range(key)
         if gids is None:
             return None

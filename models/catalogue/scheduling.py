@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, up
 from sqlalchemy.orm import Session
 
 from tvb_batch.models.catalogue.base import JOB, is_due, may_start
-from tvb_batch.models.catalogue.claims import Claim, Working, is_taken
+from tvb_batch.models.catalogue.claims import Claim, Claims, is_taken
 from tvb_batch.models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
@@ -38,7 +38,7 @@ class _Active:
     queue: str
 
 
-class Sharing(Working):
+class Scheduling(Claims):
     """Publication and claims, in the order that is fair."""
 
     def __init__(self, engine: Engine) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from tvb_batch.models.catalogue.base import OWNER, Database, now, target_of
-from tvb_batch.models.catalogue.filter_language import FIELDS, Kind
+from tvb_batch.models.catalogue.filter_language import FIELDS, FieldType
 from tvb_batch.models.catalogue.filter_sql import duration
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, JobMetric, Output
@@ -30,7 +30,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Point:
+class JobValue:
     """A job of a sweep, as a plot has it."""
 
     gid: UUID
@@ -67,7 +67,7 @@ class WorkerRow:
     failed: int
 
 
-class Measuring(Database):
+class Statistics(Database):
     """Numbers over many jobs."""
 
     def durations(self, sweep: UUID) -> Spread | None:
@@ -90,7 +90,7 @@ class Measuring(Database):
         )
         return {name: Spread(*rest) for name, *rest in self._read(lambda session: session.execute(query).all())}
 
-    def points(self, sweep: UUID, name: str, *, numbers: Sequence[int] | None = None) -> list[Point]:
+    def points(self, sweep: UUID, name: str, *, numbers: Sequence[int] | None = None) -> list[JobValue]:
         """The jobs of a sweep in its order, with the metric or the field of numbers of this name.
 
         Parameters
@@ -98,7 +98,7 @@ class Measuring(Database):
         numbers : of the jobs that are wanted; all of them without
         """
         query = select(Job.gid, Job.number, Job.status, Job.parameters)
-        if FIELDS.get(name) is Kind.NUMBER:
+        if FIELDS.get(name) is FieldType.NUMBER:
             query = query.add_columns(duration() if name == "duration" else getattr(Job, name))
         else:
             query = query.add_columns(JobMetric.number)
@@ -106,7 +106,7 @@ class Measuring(Database):
         query = query.where(target_of(sweep, None)).order_by(Job.number)
         if numbers is not None:
             query = query.where(Job.number.in_(numbers))
-        return [Point(*row) for row in self._read(lambda session: session.execute(query).all())]
+        return [JobValue(*row) for row in self._read(lambda session: session.execute(query).all())]
 
     def lacking(self, sweep: UUID) -> list[Lacking]:
         """The metrics that finished jobs of a sweep have not, and why, by name."""

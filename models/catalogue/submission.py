@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tvb_batch.models.catalogue.base import BATCH, JOB, Database, is_sqlite, now
 from tvb_batch.models.catalogue.database import driver_errors
 from tvb_batch.models.catalogue.filter_sql import TEXT_LETTERS
-from tvb_batch.models.catalogue.program import Program
+from tvb_batch.models.catalogue.reuse import ReusableJobs
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, JobParameter, Sweep, SweepParameter
 from tvb_batch.models.spec.simulation import ANNOTATION, MEASURING
@@ -23,7 +23,7 @@ _JOB_PARAMETER = cast("Table", JobParameter.__table__)
 LONG_STEPS = 1_000_000
 
 
-class Adding(Database):
+class Submission(Database):
     """What a client writes."""
 
     def add_sweep(
@@ -43,13 +43,13 @@ class Adding(Database):
         SpecError
             This process has imported a class from another source than what is there now.
         """
-        program = Program(spec)
+        reusable = ReusableJobs(spec)
 
         def work(session: Session) -> Sweep:
             sweep = Sweep(
                 gid=uuid4(), name=spec.name, created_at=now(), size=spec.size,
                 base=spec.base.canonical(), plan=dict(spec.plan),
-                priority=priority, is_paused=False, queue=_queue(spec), sources=program.submitted or None,
+                priority=priority, is_paused=False, queue=_queue(spec), sources=reusable.submitted or None,
             )  # fmt: skip
             session.add(sweep)
             session.flush()
@@ -59,15 +59,15 @@ class Adding(Database):
             )
             session.flush()
             rows = _job_rows(spec, sweep)
-            program.other.clear()
+            reusable.other.clear()
             while batch := list(islice(rows, BATCH)):
                 if reuse:
-                    _reuse(session, sweep, [row for row, _ in batch], program)
+                    _reuse(session, sweep, [row for row, _ in batch], reusable)
                 _insert_jobs(session, batch)
             return sweep
 
         sweep = self._once(work)
-        for line in program.notes():
+        for line in reusable.notes():
             note(line)
         return sweep
 
@@ -92,7 +92,7 @@ def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], d
         yield row, spec.indexed(point)
 
 
-def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], program: Program) -> None:
+def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], reusable: ReusableJobs) -> None:
     """Mark the jobs that the same program has finished before, in any sweep that annotates and measures alike."""
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
@@ -106,7 +106,7 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], progr
             continue
         wanted = _besides_data(sweep.base, row["parameters"])
         alike = [job for job in candidates if _besides_data(job.sweep.base, job.parameters) == wanted]
-        source = program.find(alike, row["parameters"])
+        source = reusable.find(alike, row["parameters"])
         if source is not None:
             row |= {
                 "status": Status.FINISHED, "finished_at": now(), "progress": 1.0, "source_id": source.id,

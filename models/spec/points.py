@@ -23,7 +23,7 @@ SAMPLERS = ("random", "sobol", "lhs")
 _KEYS = ("grid", "zip", "list", *SAMPLERS, "samples", "repeats", "where", "common_random_numbers")
 
 #: Some parameters of one point, by name.
-Row = dict[str, Any]
+Values = dict[str, Any]
 
 
 def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,9 +78,11 @@ def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def points(plan: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Iterator[Row]:
+def points(plan: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Iterator[Values]:
     """The parameters of each point that `where` admits, in order, one at a time; repeats are the caller's."""
-    blocks: list[Sequence[Row]] = [[{name: value} for value in values] for name, values in plan.get("grid", {}).items()]
+    blocks: list[Sequence[Values]] = [
+        [{name: value} for value in values] for name, values in plan.get("grid", {}).items()
+    ]
     if "zip" in plan:
         blocks.append([dict(zip(plan["zip"], row, strict=True)) for row in zip(*plan["zip"].values(), strict=True)])
     if "list" in plan:
@@ -172,7 +174,7 @@ def _where(text: Any, taken: Sequence[str], base: Mapping[str, Any]) -> str:
     return expression.text
 
 
-def _list(rows: Any, names: _Names) -> list[Row]:
+def _list(rows: Any, names: _Names) -> list[Values]:
     if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, Mapping) and row for row in rows):
         raise SpecError("sweep.list", repr(rows)[:80], "a list of points, such as [{coupling.a: 5.0, model.mu: 0.1}]")
     one = {given: names.add(given, f"sweep.list[{index}].{given}") for index, given in _first_uses(rows)}
@@ -230,7 +232,7 @@ def _ends(start: Any, stop: Any, path: str, words: tuple[str, str]) -> tuple[flo
     return low, high
 
 
-def _samples(sampler: str, ranges: Mapping[str, Sequence[float]], count: int, seed: int) -> list[Row]:
+def _samples(sampler: str, ranges: Mapping[str, Sequence[float]], count: int, seed: int) -> list[Values]:
     """`count` points of the box that the ranges span; the same for the same seed."""
     import numpy as np
 

@@ -17,9 +17,9 @@ from tvb_batch.models.tvb.file_readers import (
     Members,
     UnreadableError,
     marked_members,
-    one_line,
     read_array_file,
     read_text,
+    short_reason,
     without_marks,
 )
 from tvb_batch.models.tvb.readers import h5_values
@@ -64,7 +64,7 @@ def read_contents(component: Component, path: Path) -> Contents:
         hint = f"in Python, make a {component.name} of its arrays and give it to submit()"
         raise UnreadableError(f"a {suffix[1:]} file, no zip", _expected(component), hint) from exc
     except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zlib.error) as exc:
-        raise UnreadableError(one_line(exc), _expected(component)) from exc
+        raise UnreadableError(short_reason(exc), _expected(component)) from exc
     marked = marked_members(path)
     if marked:
         more = f" and {len(marked) - 1} more begin" if len(marked) > 1 else " begins"
@@ -333,7 +333,7 @@ def _matlab(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = loadmat(path)
     except MatReadError as exc:
-        raise UnreadableError(one_line(exc), "a MATLAB file") from exc
+        raise UnreadableError(short_reason(exc), "a MATLAB file") from exc
     return {name: value for name, value in found.items() if not name.startswith("__")}
 
 
@@ -343,7 +343,7 @@ def _sparse(path: Path) -> Any:
     try:
         return sparse.load_npz(path)
     except (ValueError, KeyError) as exc:
-        raise UnreadableError(one_line(exc), "a sparse matrix of scipy.sparse.save_npz") from exc
+        raise UnreadableError(short_reason(exc), "a sparse matrix of scipy.sparse.save_npz") from exc
 
 
 def _check_type(component: Component, attribute: str, array: Any, name: str) -> None:

@@ -139,14 +139,14 @@ def read_array_file(path: Path) -> Any:
         try:
             return np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as exc:
-            raise UnreadableError(f"no NumPy array ({one_line(exc)})") from exc
+            raise UnreadableError(f"no NumPy array ({short_reason(exc)})") from exc
     if suffix not in _TEXTS:
         raise UnreadableError("cannot be read as an array; expected .npy, .txt or .csv")
     content = without_mark(path.read_bytes())
     try:
         return _loadtxt(io.StringIO(content.decode()), float, None, delimiter="," if suffix == ".csv" else None)
     except ValueError as exc:
-        raise UnreadableError(f"no table of numbers ({one_line(exc)})") from exc
+        raise UnreadableError(f"no table of numbers ({short_reason(exc)})") from exc
 
 
 # ------------------------------------------------------------------------------------------------ byte order marks
@@ -195,7 +195,7 @@ def _begins(archive: zipfile.ZipFile, name: str) -> bytes:
 # --------------------------------------------------------------------------------------------------------- reasons
 
 
-def one_line(exc: BaseException) -> str:
+def short_reason(exc: BaseException) -> str:
     """What an exception says, in one line of at most 200 letters."""
     text = " ".join(str(exc).split())
     text = re.sub(r"'([^']{30})[^']{10,}'", r"'\1...'", text)
@@ -221,7 +221,7 @@ def _reason(exc: BaseException, content: bytes, name: str) -> str:
             return f"begins with {form}; save it as plain text"
     line = next((line for line in content[:65536].splitlines() if line.strip() and not line.startswith(b"#")), b"")
     if name.endswith(".txt") and b";" in line:
-        return f"numbers are separated by semicolons; expected blanks and decimal points ({one_line(exc)})"
+        return f"numbers are separated by semicolons; expected blanks and decimal points ({short_reason(exc)})"
     if name.endswith(".txt") and b"," in line:
-        return f"commas in it; expected blanks between numbers, and decimal points ({one_line(exc)})"
-    return one_line(exc)
+        return f"commas in it; expected blanks between numbers, and decimal points ({short_reason(exc)})"
+    return short_reason(exc)

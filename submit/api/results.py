@@ -17,7 +17,7 @@ from tvb_batch.models.catalogue.tables import Sweep as SweepRow
 from tvb_batch.models.errors import NotFoundError
 from tvb_batch.models.settings import Settings
 from tvb_batch.submit.api.time_series import TimeSeries, node_labels
-from tvb_batch.submit.bundles.tvb2_bundle import Kind, Wanted, make_bundles
+from tvb_batch.submit.bundles.tvb2_bundle import BundleKind, Wanted, make_bundles
 from tvb_batch.submit.present import serialize
 from tvb_batch.submit.present.describe import describe_plan
 from tvb_batch.submit.present.formatting import duration, note, parameters, ran_for, short_metrics
@@ -227,7 +227,7 @@ class Sweep:
         return picture
 
     def bundle(
-        self, target: Path | str | None = None, kind: Kind | None = None, axes: Sequence[str] = ()
+        self, target: Path | str | None = None, kind: BundleKind | None = None, axes: Sequence[str] = ()
     ) -> list[Path]:  # fmt: skip
         """ZIPs of the finished results, to upload in the TVB GUI; one, unless an exploration takes several.
 

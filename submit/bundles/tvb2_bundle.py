@@ -22,7 +22,7 @@ from tvb_batch.models.spec.simulation import simulation
 from tvb_batch.submit.bundles.axes import Exploration, explorations
 from tvb_batch.submit.operate.processes import run_worker_module
 
-Kind = Literal["data", "simulations", "pse", "project"]
+BundleKind = Literal["data", "simulations", "pse", "project"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Wanted:
 
     #: `data` is the time series alone; `simulations` puts each job into the GUI's Simulation History; `pse` makes them
     #: parameter space explorations; `project` is imported as a project of its own. None takes what suits the jobs.
-    kind: Kind | None = None
+    kind: BundleKind | None = None
     #: A filter of jobs, as `list --where` takes it.
     where: str | None = None
     #: Of an exploration: one or two swept numbers.
@@ -49,7 +49,7 @@ class Bundle:
     """One ZIP that was written."""
 
     path: Path
-    kind: Kind
+    kind: BundleKind
     jobs: int
     #: Which part of what was asked for; empty for the only one.
     label: str = ""
@@ -57,14 +57,14 @@ class Bundle:
 
 def make_bundles(
     catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, wanted: Wanted | None = None,
-    on_job: Callable[[int, int], object] = lambda done, jobs: None,
+    on_progress: Callable[[int, int], object] = lambda done, jobs: None,
 ) -> list[Bundle]:  # fmt: skip
     """Write the finished results of jobs and sweeps, and what they refer to, into one ZIP, or as many as it takes.
 
     Parameters
     ----------
     target : of several ZIPs each has its number in its name
-    on_job : called with the jobs that are done, and all
+    on_progress : called with the jobs that are done, and all
 
     Raises
     ------
@@ -87,19 +87,19 @@ def make_bundles(
         path = target if len(parts) == 1 else target.with_stem(f"{target.stem}-{place}")
         done = 0
 
-        def told(_: str, before: int = written, most: int = len(part.jobs)) -> None:
+        def count(_: str, before: int = written, most: int = len(part.jobs)) -> None:
             nonlocal done
             done = min(done + 1, most)
-            on_job(before + done, total)
+            on_progress(before + done, total)
 
         request = _request(catalogue, settings.storage, kind, part, path, wanted)
-        run_worker_module(settings, "h5.gui.write", text=json.dumps(request), on_line=told)
+        run_worker_module(settings, "h5.gui.write", text=json.dumps(request), on_line=count)
         written += len(part.jobs)
         made.append(Bundle(path, kind, len(part.jobs), part.label))
     return made
 
 
-def _suits(found: Sequence[Job | Sweep], jobs: Sequence[Job]) -> Kind:
+def _suits(found: Sequence[Job | Sweep], jobs: Sequence[Job]) -> BundleKind:
     """An exploration of a sweep over one or two numbers and nothing else; simulations of anything else."""
     is_sweep = len(found) == 1 and isinstance(found[0], Sweep) and len(jobs) > 1
     names = {name for job in jobs for name in job.parameters}
@@ -113,7 +113,7 @@ def _swept_numbers(jobs: Sequence[Job]) -> list[str]:
 
 
 def _request(
-    catalogue: Catalogue, storage: Storage, kind: Kind, part: Exploration, path: Path, wanted: Wanted
+    catalogue: Catalogue, storage: Storage, kind: BundleKind, part: Exploration, path: Path, wanted: Wanted
 ) -> dict[str, Any]:  # fmt: skip
     """One ZIP as `worker.h5.gui.write` takes it."""
     sweep = part.jobs[0].sweep.name

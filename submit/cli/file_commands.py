@@ -15,7 +15,7 @@ from tvb_batch.submit.cli.group import catalogue_of, main
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tvb_batch.submit.bundles.tvb2_bundle import Kind
+    from tvb_batch.submit.bundles.tvb2_bundle import BundleKind
 
 
 @main.command()
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.pass_obj
 def bundle(
-    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: Kind | None, where: str | None, axes: str,
-    at: tuple[str, ...], connectivity_gid: UUID | None, region_mapping_gid: UUID | None, surface_gid: UUID | None,
-    sensors_gid: UUID | None, stable_gids: bool, file_format: str,
+    settings: Settings, keys: tuple[str, ...], output: Path | None, kind: BundleKind | None, where: str | None,
+    axes: str, at: tuple[str, ...], connectivity_gid: UUID | None, region_mapping_gid: UUID | None,
+    surface_gid: UUID | None, sensors_gid: UUID | None, stable_gids: bool, file_format: str,
 ) -> None:  # fmt: skip
     """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
 
@@ -78,8 +78,8 @@ def bundle(
         return
     values = dict(_pair(text) for text in at)
     wanted = Wanted(kind, where, tuple(filter(None, axes.replace(" ", "").split(","))), values, links, stable_gids)
-    with jobs_bar() as told:
-        made = make_bundles(catalogue, found, settings, target, wanted, told)
+    with jobs_bar() as on_progress:
+        made = make_bundles(catalogue, found, settings, target, wanted, on_progress)
     for one in made:
         click.echo(f"{one.path}{f'  {one.label}, {one.jobs} jobs' if one.label else ''}")
     if len(made) > 1:

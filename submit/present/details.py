@@ -28,11 +28,11 @@ from tvb_batch.submit.present.formatting import (
     local_time,
     note,
     number,
-    one_line,
     ran_for,
     short,
     short_metrics,
     size,
+    without_breaks,
 )
 from tvb_batch.submit.present.remarks import left_out
 
@@ -165,7 +165,7 @@ def _files(outputs: Sequence[Output], storage: Storage) -> list[Text]:
 def _error(job: Job) -> list[Text]:
     if not job.error:
         return []
-    lines = [Text.assemble((job.error_type or "error", "red"), f": {one_line(job.error)}")]
+    lines = [Text.assemble((job.error_type or "error", "red"), f": {without_breaks(job.error)}")]
     hint = HINTS.get(job.error_type or "")
     return [*lines, Text(f"hint: {hint}")] if hint else lines
 
@@ -174,7 +174,7 @@ def _attempts(found: Sequence[Attempt]) -> list[Text]:
     lines = []
     for one in found:
         took = "" if one.started_at is None else f" after {duration((one.ended_at - one.started_at).total_seconds())}"
-        why = f": {one_line(one.error)}" if one.error else ""
+        why = f": {without_breaks(one.error)}" if one.error else ""
         lines.append(Text(f"{one.number}  {local_time(one.ended_at)}  {one.worker or ''}  {one.outcome}{took}{why}"))
     return lines
 

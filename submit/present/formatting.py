@@ -56,10 +56,10 @@ def waiting_line(waiting: Waiting) -> str:
     verb = "waits" if waiting.jobs == 1 else "wait"
     left = 0.0 if waiting.not_before is None else (waiting.not_before - datetime.now(UTC)).total_seconds()
     until = f" for {duration(left)} more" if left > 0 else " again"
-    return f"{jobs_word(waiting.jobs)} {verb}{until}: {one_line(waiting.error)}"
+    return f"{jobs_word(waiting.jobs)} {verb}{until}: {without_breaks(waiting.error)}"
 
 
-def one_line(text: str) -> str:
+def without_breaks(text: str) -> str:
     """The text without its line breaks."""
     return " ".join(text.split())
 

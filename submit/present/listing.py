@@ -22,12 +22,12 @@ from tvb_batch.submit.present.formatting import (
     local_time,
     note,
     number,
-    one_line,
     parameters,
     ran_for,
     short,
     short_metrics,
     waiting_line,
+    without_breaks,
 )
 from tvb_batch.submit.present.remarks import count_lacking, lacking_lines
 from tvb_batch.submit.present.serialize import job_as_dict, sweep_as_dict
@@ -100,7 +100,7 @@ def _cell(column: str, value: Any) -> Text:
         return Text(local_time(value))
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    return Text(f"{value:,}" if isinstance(value, int) and abs(value) < 10**9 else one_line(number(value)))
+    return Text(f"{value:,}" if isinstance(value, int) and abs(value) < 10**9 else without_breaks(number(value)))
 
 
 # ------------------------------------------------------------------------------------------------------------ jobs

@@ -16,7 +16,7 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.models.errors import CatalogueError
 from tvb_batch.submit.present.formatting import Counts
-from tvb_batch.submit.present.live_views import Snapshot, View, view_of
+from tvb_batch.submit.present.live_views import LiveState, View, view_of
 
 #: How often the live view asks the catalogue. Seconds.
 TICK = 0.5
@@ -47,7 +47,7 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], st
     return follow(catalogue, sweep, on_tick=on_tick).counts
 
 
-def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> Snapshot:
+def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> LiveState:
     """Show progress until every job has ended, or waits in a paused sweep; gives how the sweeps stand then.
 
     A database that is away for a while is waited for, as workers do, and the reason is shown.
@@ -59,7 +59,7 @@ def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], s
     """
     console = Console(stderr=True, highlight=False)
     eyes = _Eyes(catalogue, sweep)
-    seen = Snapshot([], [], {})
+    seen = LiveState([], [], {})
     with view_of(console) as view:
         while True:
             begin, trouble = time.monotonic(), seen.trouble
@@ -85,7 +85,7 @@ class _Eyes:
         self._told: set[UUID] = set()
         self._pace = _Pace()
 
-    def look(self, view: View, trouble: str | None) -> tuple[Snapshot, bool]:
+    def look(self, view: View, trouble: str | None) -> tuple[LiveState, bool]:
         """Show how the sweeps stand; gives it, and whether nothing of it will change by itself."""
         if self._is_open:
             found = self._catalogue.sweeps(unfinished=True)
@@ -98,7 +98,7 @@ class _Eyes:
         return seen, seen.left <= asleep
 
 
-def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> Snapshot:
+def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> LiveState:
     states = [(sweep, dict.fromkeys(Status, 0) | dict(catalogue.counts(sweep.gid))) for sweep in sweeps]
     running: list[Job] = []
     parts = {}
@@ -109,11 +109,11 @@ def _look(catalogue: Catalogue, sweeps: Sequence[Sweep], pace: _Pace) -> Snapsho
         parts[sweep.gid] = sum(job.progress for job in found)
         running += found[:MOST_RUNNING]
     waiting = catalogue.waiting_again([sweep.gid for sweep in sweeps])
-    seen = Snapshot(states, running[:MOST_RUNNING], parts, waiting=waiting)
+    seen = LiveState(states, running[:MOST_RUNNING], parts, waiting=waiting)
     return replace(seen, rate=pace.rate(time.monotonic(), seen.done))
 
 
-def _tell_failures(catalogue: Catalogue, seen: Snapshot, told: set[UUID], view: View) -> None:
+def _tell_failures(catalogue: Catalogue, seen: LiveState, told: set[UUID], view: View) -> None:
     failed = seen.counts[Status.ERROR]
     if failed <= len(told) or len(told) >= MOST_FAILED:
         return

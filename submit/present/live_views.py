@@ -26,11 +26,11 @@ from tvb_batch.submit.present.formatting import (
     duration,
     jobs_word,
     note,
-    one_line,
     parameters,
     ran_for,
     short,
     waiting_line,
+    without_breaks,
 )
 
 #: Reasons of waiting that a terminal shows.
@@ -40,7 +40,7 @@ PLAIN_EVERY = 5.0
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class LiveState:
     """How sweeps stand at one moment."""
 
     sweeps: Sequence[tuple[Sweep, Counts]]
@@ -60,8 +60,8 @@ class Snapshot:
     @property
     def obstacles(self) -> list[str]:
         """Why it does not go on, one line for each reason."""
-        trouble = [f"the workers say: {one_line(self.trouble)}"] if self.trouble else []
-        unread = [f"not known how far the jobs are, asked again: {one_line(self.unread)}"] if self.unread else []
+        trouble = [f"the workers say: {without_breaks(self.trouble)}"] if self.trouble else []
+        unread = [f"not known how far the jobs are, asked again: {without_breaks(self.unread)}"] if self.unread else []
         return unread + [waiting_line(one) for one in self.waiting] + trouble
 
     @property
@@ -100,7 +100,7 @@ class Snapshot:
 class View(AbstractContextManager["View"], Protocol):
     """Shows snapshots, one after the other, and failures as they happen."""
 
-    def show(self, seen: Snapshot) -> None: ...
+    def show(self, seen: LiveState) -> None: ...
 
     def fail(self, job: Job) -> None: ...
 
@@ -129,14 +129,14 @@ class _Terminal:
     def __exit__(self, *exc: object) -> None:
         self._live.stop()
 
-    def show(self, seen: Snapshot) -> None:
+    def show(self, seen: LiveState) -> None:
         self._live.update(render(seen, self._console.width, self._console.height), refresh=True)
 
     def fail(self, job: Job) -> None:
         self._live.console.print(_failure(job), soft_wrap=True)
 
 
-def render(seen: Snapshot, width: int = 100, height: int = 40) -> RenderableType:
+def render(seen: LiveState, width: int = 100, height: int = 40) -> RenderableType:
     """What a terminal shows of a moment, no higher and no wider than it."""
     bars = Table.grid(padding=(0, 2), expand=False)
     for sweep, counts in seen.sweeps[: max(1, height // 3)]:
@@ -177,7 +177,7 @@ def coloured_note(counts: Counts) -> Text:
 
 
 def _failure(job: Job) -> Text:
-    return Text.assemble(("failed", "red"), f" {short(job.gid)} {parameters(job)}: {one_line(job.error or '')}")
+    return Text.assemble(("failed", "red"), f" {short(job.gid)} {parameters(job)}: {without_breaks(job.error or '')}")
 
 
 # ----------------------------------------------------------------------------------------------------- no terminal
@@ -197,7 +197,7 @@ class _Plain:
     def __exit__(self, *exc: object) -> None:
         pass
 
-    def show(self, seen: Snapshot) -> None:
+    def show(self, seen: LiveState) -> None:
         self._tell_obstacles(seen)
         if time.monotonic() < self._next and seen.left:
             return
@@ -209,7 +209,7 @@ class _Plain:
                 self._console.print(line + pace, markup=False, soft_wrap=True)
                 self._next = time.monotonic() + PLAIN_EVERY
 
-    def _tell_obstacles(self, seen: Snapshot) -> None:
+    def _tell_obstacles(self, seen: LiveState) -> None:
         """Each reason once, and again when it had gone."""
         unread = [seen.unread] if seen.unread else []
         kinds = unread + [one.kind for one in seen.waiting] + [seen.trouble or ""]
@@ -235,7 +235,7 @@ class _Notebook:
     def __exit__(self, *exc: object) -> None:
         pass
 
-    def show(self, seen: Snapshot) -> None:
+    def show(self, seen: LiveState) -> None:
         from IPython.display import HTML, display
 
         page = HTML(as_html(seen) + "".join(self._failures))
@@ -248,7 +248,7 @@ class _Notebook:
         self._failures.append(f"<div>✗ {html.escape(_failure(job).plain)}</div>")
 
 
-def as_html(seen: Snapshot) -> str:
+def as_html(seen: LiveState) -> str:
     """What a notebook shows of a moment."""
     lines = []
     for sweep, counts in seen.sweeps:

@@ -25,7 +25,7 @@ WINDOW = 2**14
 Array = NDArray[np.float64]
 
 
-class Series(Protocol):
+class PlottedSeries(Protocol):
     """What is drawn of a job: `submit.api.results.TimeSeries`."""
 
     @property
@@ -34,7 +34,7 @@ class Series(Protocol):
     def attributes(self) -> dict[str, Any]: ...
 
 
-def draw_series(series: Series, title: str, skipped: int = 0) -> Picture:
+def draw_series(series: PlottedSeries, title: str, skipped: int = 0) -> Picture:
     """Time series, spectrum and functional connectivity of the first state variable and mode.
 
     Parameters
@@ -54,7 +54,7 @@ def draw_series(series: Series, title: str, skipped: int = 0) -> Picture:
     return picture
 
 
-def _chunks(series: Series, first: int, step: int, length: int = 0) -> Iterator[tuple[int, Array]]:
+def _chunks(series: PlottedSeries, first: int, step: int, length: int = 0) -> Iterator[tuple[int, Array]]:
     """(samples, nodes) of the first state variable and mode, from sample `first` on, a part at a time."""
     samples, _, nodes, _ = series.data.shape
     rows = length or max(1, CHUNK // (8 * nodes))
@@ -62,7 +62,7 @@ def _chunks(series: Series, first: int, step: int, length: int = 0) -> Iterator[
         yield start, np.asarray(series.data[start : start + rows, 0, ::step, 0], dtype=np.float64)
 
 
-def _draw_time(axes: Axes, series: Series, period: float, skipped: int) -> None:
+def _draw_time(axes: Axes, series: PlottedSeries, period: float, skipped: int) -> None:
     samples, _, nodes, _ = series.data.shape
     step = -(-nodes // MOST_LINES)
     bins = min(samples, PIXELS)
@@ -87,7 +87,7 @@ def _draw_time(axes: Axes, series: Series, period: float, skipped: int) -> None:
     axes.set_title(_nodes(nodes, shown), loc="left", fontsize="small")
 
 
-def _draw_spectrum(axes: Axes, series: Series, period: float, skipped: int) -> None:
+def _draw_spectrum(axes: Axes, series: PlottedSeries, period: float, skipped: int) -> None:
     samples, _, nodes, _ = series.data.shape
     length = min(samples - skipped, WINDOW)
     step = -(-nodes // MOST_LINES)
@@ -106,7 +106,7 @@ def _draw_spectrum(axes: Axes, series: Series, period: float, skipped: int) -> N
     axes.set_title(f"spectrum, {_cut(skipped, period)}", loc="left", fontsize="small")
 
 
-def _draw_connectivity(axes: Axes, series: Series, period: float, skipped: int) -> None:
+def _draw_connectivity(axes: Axes, series: PlottedSeries, period: float, skipped: int) -> None:
     nodes = series.data.shape[2]
     matrix, step = functional_connectivity(series, skipped)
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest", extent=(0, nodes, nodes, 0))
@@ -116,7 +116,7 @@ def _draw_connectivity(axes: Axes, series: Series, period: float, skipped: int) 
     axes.set_title(f"correlation, {_cut(skipped, period)}", loc="left", fontsize="small")
 
 
-def functional_connectivity(series: Series, skipped: int = 0) -> tuple[Array, int]:
+def functional_connectivity(series: PlottedSeries, skipped: int = 0) -> tuple[Array, int]:
     """(nodes, nodes) Pearson's correlation of the first state variable, and which part of the nodes it has: every nth.
 
     NaN for nodes at rest. Read once, in bounded memory.
@@ -142,7 +142,7 @@ def _cut(skipped: int, period: float) -> str:
     return f"without the first {skipped * period:g} ms" if skipped else "of the whole series"
 
 
-def _variable(series: Series) -> str:
+def _variable(series: PlottedSeries) -> str:
     names = series.attributes.get("labels_dimensions", {}).get("State Variable") or ["state variable 0"]
     return str(names[0])
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from tvb_batch.models.catalogue import Point
+from tvb_batch.models.catalogue import JobValue
 from tvb_batch.models.errors import NotFoundError
 from tvb_batch.models.tvb.components import did_you_mean
 from tvb_batch.submit.present.formatting import number
@@ -51,7 +51,7 @@ class _Axis:
                 axes.tick_params("x", rotation=30)
 
 
-def draw_sweep(points: Sequence[Point], metric: str, over: Sequence[str] | None, title: str) -> Picture:
+def draw_sweep(points: Sequence[JobValue], metric: str, over: Sequence[str] | None, title: str) -> Picture:
     """A metric over one swept parameter as a line, or over two as a heat map.
 
     Parameters
@@ -83,11 +83,11 @@ def draw_sweep(points: Sequence[Point], metric: str, over: Sequence[str] | None,
     return picture
 
 
-def _swept(points: Sequence[Point]) -> list[str]:
+def _swept(points: Sequence[JobValue]) -> list[str]:
     return list(dict.fromkeys(name for point in points for name in point.parameters))
 
 
-def _axis(points: Sequence[Point], name: str) -> _Axis:
+def _axis(points: Sequence[JobValue], name: str) -> _Axis:
     values = {_key(point.parameters.get(name)): _single(point.parameters.get(name)) for point in points}
     axis = _Axis(name, list(values.values()))
     return _Axis(name, sorted(axis.values)) if axis.is_numeric else axis
@@ -102,7 +102,7 @@ def _key(value: Any) -> Any:
     return value if isinstance(value, int | float) else number(value)
 
 
-def _draw_line(axes: Axes, points: Sequence[Point], axis: _Axis | None, metric: str) -> None:
+def _draw_line(axes: Axes, points: Sequence[JobValue], axis: _Axis | None, metric: str) -> None:
     found = [point for point in points if point.value is not None]
     values = np.array([point.value for point in found])
     if axis is None:
@@ -123,7 +123,7 @@ def _draw_line(axes: Axes, points: Sequence[Point], axis: _Axis | None, metric: 
     axes.set(ylabel=metric)
 
 
-def _draw_plane(axes: Axes, points: Sequence[Point], first: _Axis, second: _Axis, metric: str) -> None:
+def _draw_plane(axes: Axes, points: Sequence[JobValue], first: _Axis, second: _Axis, metric: str) -> None:
     columns = {_key(value): index for index, value in enumerate(first.values)}
     rows = {_key(value): index for index, value in enumerate(second.values)}
     total, count = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)))

@@ -15,7 +15,7 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.models.paths import Storage
 from tvb_batch.submit.present.describe import describe_comparison, describe_estimate, describe_plan, describe_spec
-from tvb_batch.submit.present.formatting import Counts, jobs_word, note, number, one_line, parameters, short
+from tvb_batch.submit.present.formatting import Counts, jobs_word, note, number, parameters, short, without_breaks
 from tvb_batch.submit.present.remarks import remarks
 
 __all__ = [
@@ -41,7 +41,7 @@ def print_end(
         return
     console.print(f"{sweep.name} ({short(sweep.gid)}): {note(counts)}")
     for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, limit=3):
-        console.print(f"  {short(job.gid)} {parameters(job)}: {one_line(job.error or '')}", soft_wrap=True)
+        console.print(f"  {short(job.gid)} {parameters(job)}: {without_breaks(job.error or '')}", soft_wrap=True)
     for line in remarks(catalogue, sweep):
         console.print(f"  {line}", soft_wrap=True)
     if counts[Status.FINISHED]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tvb_batch.models.catalogue import Catalogue, Point, Spread, WorkerRow
+from tvb_batch.models.catalogue import Catalogue, JobValue, Spread, WorkerRow
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Sweep
 from tvb_batch.models.errors import BrokerError, NotFoundError
@@ -59,7 +59,7 @@ def stats_by(catalogue: Catalogue, sweep: Sweep, parameter: str, metric: str) ->
     if parameter not in swept:
         hint = did_you_mean(parameter, swept) or "its jobs differ in nothing but the seed"
         raise NotFoundError(f"{parameter}: sweep {sweep.name} does not vary it; {hint}")
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[JobValue]] = {}
     for point in sorted(points, key=lambda point: _rank(point.parameters.get(parameter))):
         groups.setdefault(number(point.parameters.get(parameter)), []).append(point)
     rows = []
@@ -81,7 +81,7 @@ def _rank(value: Any) -> tuple[bool, float, str]:
     return (not is_number, float(value) if is_number else 0.0, number(value))
 
 
-def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[Point]:
+def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[JobValue]:
     """Every job of a sweep with this metric.
 
     Raises

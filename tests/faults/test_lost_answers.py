@@ -27,7 +27,7 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Attempt, Job, JobMetric, JobParameter, Output, Sweep, SweepParameter
 from tvb_batch.models.errors import CatalogueError, LeaseLostError, UnclearError
 from tvb_batch.models.spec.sweep import sweep
-from tvb_batch.worker.job.heartbeat import Pulse
+from tvb_batch.worker.job.heartbeat import Heartbeat
 from tvb_batch.worker.job.run import run_job
 
 LEASE, PAST = timedelta(hours=1), timedelta(hours=-1)
@@ -374,16 +374,16 @@ def win(catalogue: Catalogue, settings) -> None:
 
 
 def then_win(monkeypatch, name: str, catalogue: Catalogue, settings) -> None:
-    """Let the winner finish the job right after a word of the first worker's pulse."""
-    say = getattr(Pulse, name)
+    """Let the winner finish the job right after a word of the first worker's heartbeat."""
+    original = getattr(Heartbeat, name)
 
-    def frozen(pulse: Pulse) -> Any:
-        heard = say(pulse)
-        monkeypatch.setattr(Pulse, name, say)
+    def frozen(heartbeat: Heartbeat) -> Any:
+        heard = original(heartbeat)
+        monkeypatch.setattr(Heartbeat, name, original)
         win(catalogue, settings)
         return heard
 
-    monkeypatch.setattr(Pulse, name, frozen)
+    monkeypatch.setattr(Heartbeat, name, frozen)
 
 
 def broken() -> bool:
@@ -413,7 +413,7 @@ def test_a_worker_frozen_before_it_tidies_up_removes_no_result(catalogue, settin
 def test_a_worker_frozen_before_it_begins_removes_no_result(catalogue, settings, monkeypatch) -> None:
     claim = one_job(catalogue)
     settings.storage.job_directory(claim.sweep, claim.gid).mkdir(parents=True)
-    then_win(monkeypatch, "say", catalogue, settings)
+    then_win(monkeypatch, "send", catalogue, settings)
 
     with pytest.raises(LeaseLostError):
         run_job(catalogue, settings, claim)

@@ -38,10 +38,10 @@ def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
     )
 
 
-class Pulse:
-    """The pulse of one job, from its claim to its last word.
+class Heartbeat:
+    """Report one job to the catalogue, from its claim to its end.
 
-    `beat` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large
+    `check` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large
     file is checked, a thread of the process extends the lease.
 
     Parameters
@@ -57,14 +57,14 @@ class Pulse:
     ) -> None:  # fmt: skip
         self._catalogue, self._claim, self._lease, self._limit = catalogue, claim, lease, limit
         self._should_stop, self._on_stuck = should_stop, on_stuck
-        self._start = self._last = self._beaten = time.monotonic()
+        self._start = self._last = self._checked = time.monotonic()
         #: Why the job is to end, and since when that is known.
         self._wanted: tuple[TvbBatchError, float] | None = None
         #: Wall time of earlier attempts that this one goes on from. Seconds.
         self.before = 0.0
         self._progress = 0.0
 
-    def __enter__(self) -> "Pulse":
+    def __enter__(self) -> "Heartbeat":
         _WATCH.begin(self, min(1.0, self._lease / 6))
         return self
 
@@ -75,7 +75,7 @@ class Pulse:
         """Wall time of the job so far, with the earlier attempts that it goes on from."""
         return self.before + time.monotonic() - self._start
 
-    def beat(self, progress: float | None = None) -> None:
+    def check(self, progress: float | None = None) -> None:
         """Go on, or raise why not.
 
         Raises
@@ -83,15 +83,15 @@ class Pulse:
         StoppedError, CanceledError, LeaseLostError, TimeLimitError
         """
         self._progress = self._progress if progress is None else progress
-        self._beaten = time.monotonic()
+        self._checked = time.monotonic()
         if self._should_stop():
             raise StoppedError("the worker was told to stop")
         if self._limit is not None and self.seconds() > self._limit:
             raise self._overrun()
         if time.monotonic() - self._last >= min(HEARTBEAT_EVERY, self._lease / HEARTBEATS_OF_A_LEASE):
-            self.say()
+            self.send()
 
-    def say(self) -> bool:
+    def send(self) -> bool:
         """Tell the catalogue now; gives whether it has heard, and the job is this worker's for certain.
 
         Raises
@@ -121,17 +121,17 @@ class Pulse:
         assert self._limit is not None
         return overrun(self.seconds(), self._progress, self._limit)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """What is to be done while no chunk ends; called by the thread."""
         wanted = self._why_to_end()
         if wanted is None or self._on_stuck is None:
             return
         why, since = wanted
-        if time.monotonic() - max(since, self._beaten) > HARD_AFTER:
+        if time.monotonic() - max(since, self._checked) > HARD_AFTER:
             self._on_stuck(why)
 
     def _why_to_end(self) -> tuple[TvbBatchError, float] | None:
-        """Why the next `beat` ends the job, and since when that is known; extends the lease on the way."""
+        """Why the next `check` ends the job, and since when that is known; extends the lease on the way."""
         why: TvbBatchError | None = None
         if self._limit is not None and self.seconds() > self._limit:
             why = self._overrun()
@@ -139,7 +139,7 @@ class Pulse:
             why = StoppedError("the worker was told to stop")
         if time.monotonic() - self._last > min(self._lease / 3, ASK_EVERY):
             try:
-                self.say()
+                self.send()
             except (LeaseLostError, CanceledError) as exc:
                 why = exc
         if why is not None and self._wanted is None:
@@ -148,23 +148,23 @@ class Pulse:
 
 
 class _Watch:
-    """The thread that looks after this process' jobs; to start one for each takes longer than all else of a pulse."""
+    """The one thread that polls this process' jobs; a thread for each job costs more than the rest of a heartbeat."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Know of no job and no thread."""
-        self._pulses: set[Pulse] = set()
+        self._heartbeats: set[Heartbeat] = set()
         self._thread: threading.Thread | None = None
         self._every = 1.0
         self._lock, self._is_sooner = threading.Lock(), threading.Event()
 
-    def begin(self, pulse: Pulse, every: float) -> None:
+    def begin(self, heartbeat: Heartbeat, every: float) -> None:
         """Look after it, at least every so many seconds."""
         SIGNS.begin()
         with self._lock:
-            self._pulses.add(pulse)
+            self._heartbeats.add(heartbeat)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
@@ -172,11 +172,11 @@ class _Watch:
             self._every = every
             self._is_sooner.set()
 
-    def end(self, pulse: Pulse) -> None:
+    def end(self, heartbeat: Heartbeat) -> None:
         """Do nothing for it after this."""
         with self._lock:
-            self._pulses.discard(pulse)
-            if not self._pulses:
+            self._heartbeats.discard(heartbeat)
+            if not self._heartbeats:
                 SIGNS.end()
 
     def _run(self) -> None:
@@ -185,8 +185,8 @@ class _Watch:
             self._is_sooner.clear()
             SIGNS.give()
             with self._lock:
-                for pulse in self._pulses:
-                    pulse.look()
+                for heartbeat in self._heartbeats:
+                    heartbeat.poll()
 
 
 _WATCH = _Watch()

@@ -36,7 +36,7 @@ from tvb_batch.worker.h5.writer import DamagedError, TimeSeriesWriter
 from tvb_batch.worker.job.checkpoint import SavedSeries
 from tvb_batch.worker.job.content_gid import content_gid
 from tvb_batch.worker.job.metrics import compute
-from tvb_batch.worker.job.series import Series, series_of
+from tvb_batch.worker.job.series import MonitorSeries, series_of
 from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
@@ -155,7 +155,7 @@ class Outputs:
             if unfinished not in keep:
                 _remove(unfinished)
 
-    def _plan(self, index: int, series: Series, spec: SimulationSpec) -> _Output:
+    def _plan(self, index: int, series: MonitorSeries, spec: SimulationSpec) -> _Output:
         # The gid depends on the claim: a worker that lost its lease can never replace the winner's file.
         gid, monitor = uuid5(self._claim.token, str(index)), self._simulator.monitors[index]
         name = type(monitor).__name__
@@ -186,7 +186,7 @@ class Outputs:
         provenance = {**self._provenance, **own}
         return TimeSeriesWriter(path, header, sample_shape, provenance, output.samples, self._inputs)
 
-    def _write_references(self, series: Series) -> tuple[str, ...]:
+    def _write_references(self, series: MonitorSeries) -> tuple[str, ...]:
         """The files of what the series refers to, what they refer to themselves first."""
         paths = []
         for datatype in (*series.datatypes, *series.companions):

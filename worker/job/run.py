@@ -23,7 +23,7 @@ from tvb_batch.worker.engines import choose, is_worth_compiling, reference, simu
 from tvb_batch.worker.h5.writer import DamagedError
 from tvb_batch.worker.job import checkpoint
 from tvb_batch.worker.job.checkpoint import Checkpoint
-from tvb_batch.worker.job.heartbeat import Pulse, StoppedError
+from tvb_batch.worker.job.heartbeat import Heartbeat, StoppedError
 from tvb_batch.worker.job.outputs import Outputs, present, remove
 from tvb_batch.worker.job.own_modules import check, import_all
 from tvb_batch.worker.job.simulator import build_simulator
@@ -56,7 +56,7 @@ def run_job(
     check(claim.shared.sources)
     spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
-    with Pulse(catalogue, claim, settings.lease, limit, should_stop, on_stuck) as pulse:
+    with Heartbeat(catalogue, claim, settings.lease, limit, should_stop, on_stuck) as heartbeat:
         # Should an engine have taken its worker with it, TVB's own loop is tried next.
         wanted = spec.engine if claim.attempt - claim.saved_attempt <= 1 else "reference"
         kernels, jobs = settings.cache_dir / "kernels", claim.shared.size
@@ -65,7 +65,7 @@ def run_job(
         simulator = build_simulator(spec, Inputs(settings.storage), kernels if is_compiled else None)
         engine = choose(simulator, wanted, kernels, jobs)
         outputs = Outputs(settings.storage, claim, spec, simulator, engine.name)
-        progress = _Progress(catalogue, settings, claim, spec, simulator, outputs, pulse)
+        progress = _Progress(catalogue, settings, claim, spec, simulator, outputs, heartbeat)
         try:
             total = reference.count_steps(simulator)
             done = progress.begin()
@@ -76,14 +76,14 @@ def run_job(
                 progress.at(chunk.step, total)
             records = outputs.publish(settings.compression)
         except BaseException as exc:
-            _tidy_up(exc, outputs, progress, pulse)
+            _tidy_up(exc, outputs, progress, heartbeat)
             raise
         try:
             finish = partial(catalogue.finish, claim, records, engine=engine.name, engine_reason=engine.reason)
             _finish(partial(finish, versions=versions(spec)), settings.lease, should_stop)
         except BaseException as exc:
             if not _is_finished(catalogue, claim, records, exc):
-                _tidy_up(exc, outputs, progress, pulse)
+                _tidy_up(exc, outputs, progress, heartbeat)
                 raise
             if not isinstance(exc, CatalogueError | LeaseLostError):
                 raise
@@ -109,11 +109,11 @@ def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], 
             time.sleep(min(1.0, lease / 6))
 
 
-def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", pulse: Pulse) -> None:
+def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", heartbeat: Heartbeat) -> None:
     """Remove the files of a job that did not finish, but what a later attempt can go on from."""
     there = present(outputs.directory)
     # A worker that was frozen may end by a fault before it hears that the job is another's.
-    is_over = not may_go_on(exc) and pulse.is_ours()
+    is_over = not may_go_on(exc) and heartbeat.is_ours()
     outputs.abort(keep=() if is_over else progress.kept)
     if is_over:
         remove(there)
@@ -149,10 +149,10 @@ class _Progress:
 
     def __init__(
         self, catalogue: Catalogue, settings: Settings, claim: Claim, spec: SimulationSpec, simulator: Any,
-        outputs: Outputs, pulse: Pulse,
+        outputs: Outputs, heartbeat: Heartbeat,
     ) -> None:  # fmt: skip
         self._catalogue, self._claim, self._simulator = catalogue, claim, simulator
-        self._outputs, self._pulse = outputs, pulse
+        self._outputs, self._heartbeat = outputs, heartbeat
         self._interval = settings.checkpoint_interval
         self._path = settings.storage.checkpoint(claim.sweep, claim.gid, claim.token)
         self._made_for = checkpoint.fingerprint(spec.parameters_hash(), versions(spec))
@@ -166,7 +166,7 @@ class _Progress:
             return 0
         # Whoever lost the job already, or cannot tell, must not tidy up.
         there = present(self._outputs.directory)
-        is_ours = self._pulse.say()
+        is_ours = self._heartbeat.send()
         for path, saved in checkpoint.find(self._outputs.directory, self._made_for):
             if self._take_over(path, saved):
                 break
@@ -177,7 +177,7 @@ class _Progress:
     def _take_over(self, path: Path, saved: Checkpoint) -> bool:
         before = simulator_state.take(self._simulator)
         try:
-            self._outputs.take_over(saved.series, self._pulse.beat)
+            self._outputs.take_over(saved.series, self._heartbeat.check)
             simulator_state.put_back(self._simulator, saved.snapshot)
         except (DamagedError, ValueError, KeyError, TypeError, AttributeError) as exc:
             log.warning("checkpoint_ignored", checkpoint=path.name, reason=str(exc))
@@ -185,7 +185,7 @@ class _Progress:
             self._outputs.abort()
             return False
         self.kept = {path} | {self._outputs.path_of(series) for series in saved.series if series is not None}
-        self._pulse.before = saved.seconds
+        self._heartbeat.before = saved.seconds
         self._saved_step = saved.step
         log.info("job_resumed", step=saved.step, checkpoint=path.name)
         return True
@@ -193,7 +193,7 @@ class _Progress:
     def at(self, step: int, total: int) -> None:
         """Tell the catalogue, and save when it is time to, or when the job is given up."""
         try:
-            self._pulse.beat(step / total)
+            self._heartbeat.check(step / total)
         except StoppedError:
             self._try_to_save(step)
             raise
@@ -215,9 +215,9 @@ class _Progress:
 
     def _save(self, step: int) -> None:
         # A worker that has lost the job learns it here, before it names a file.
-        self._pulse.say()
+        self._heartbeat.send()
         series = self._outputs.flush()
-        saved = Checkpoint(step, self._pulse.seconds(), series, simulator_state.take(self._simulator))
+        saved = Checkpoint(step, self._heartbeat.seconds(), series, simulator_state.take(self._simulator))
         checkpoint.save(self._path, self._made_for, saved)
         former = self.kept
         self.kept = {self._path} | {self._outputs.directory / one.name for one in series if one is not None}

@@ -14,7 +14,7 @@ from tvb_batch.worker.job.content_gid import content_gid
 
 
 @dataclass(frozen=True)
-class Series:
+class MonitorSeries:
     """What the output of one monitor is."""
 
     #: TVB's class, such as TimeSeriesRegion.
@@ -32,7 +32,7 @@ class Series:
         return tuple(part for one in self.references.values() for part in (*references(one), one))
 
 
-def series_of(simulator: Any, monitor: Any) -> Series:
+def series_of(simulator: Any, monitor: Any) -> MonitorSeries:
     """What `monitor` of a configured simulator makes."""
     name, cortex = type(monitor).__name__, simulator.surface
     if name == "GlobalAverage":
@@ -48,7 +48,7 @@ def series_of(simulator: Any, monitor: Any) -> Series:
         datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity, "region_mapping": mapping}
     # The brain viewers draw sensors on the first EEG cap that they find.
     companions = (_eeg_cap(),) if "sensors" in references else ()
-    return Series(datatype, _labels(simulator, monitor, datatype), references, companions)
+    return MonitorSeries(datatype, _labels(simulator, monitor, datatype), references, companions)
 
 
 @cache

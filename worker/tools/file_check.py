@@ -32,7 +32,7 @@ class Expected:
     is_input: bool = False
 
 
-def file_faults(expected: Expected) -> Iterator[str]:
+def record_faults(expected: Expected) -> Iterator[str]:
     """Each fault of the file, `name: what was found, what was expected`; none when it is what the row says."""
     path, name = expected.path, expected.name
     try:
@@ -66,7 +66,7 @@ def main() -> int:
     code = 0
     for line in sys.stdin:
         wanted = json.loads(line)
-        for fault in file_faults(Expected(**{**wanted, "path": Path(wanted["path"])})):
+        for fault in record_faults(Expected(**{**wanted, "path": Path(wanted["path"])})):
             print(fault)
             code = code if fault.startswith(NOTE) else 1
     return code

@@ -34,7 +34,7 @@ from tvb_batch.worker.tasks import import_tvb
 
 
 @dataclass
-class Comparison:
+class RerunResult:
     """How the new data compares with the file's."""
 
     samples: int = 0
@@ -47,7 +47,7 @@ class Comparison:
     circumstances: tuple[str, ...] = ()
 
 
-def rerun(path: Path, settings: Settings) -> Comparison:
+def rerun(path: Path, settings: Settings) -> RerunResult:
     """The file's data compared with that of the same simulation now.
 
     Raises
@@ -67,7 +67,7 @@ def rerun(path: Path, settings: Settings) -> Comparison:
             _restore(name, provenance, storage, settings.storage)
         simulator = build_simulator(spec, Inputs(storage))
         monitor = int(provenance.attrs["monitor"])
-        result = Comparison(circumstances=_circumstances(provenance, spec))
+        result = RerunResult(circumstances=_circumstances(provenance, spec))
         for chunk in reference.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes)):
             samples = chunk.samples[monitor]
             if samples is not None:
@@ -99,7 +99,7 @@ def _restore(name: str, provenance: h5py.Group, storage: Storage, kept: Storage)
     target.write_bytes(content)
 
 
-def _compare(result: Comparison, file: h5py.File, samples: reference.Samples) -> None:
+def _compare(result: RerunResult, file: h5py.File, samples: reference.Samples) -> None:
     start, stop = result.samples, result.samples + len(samples.time)
     result.samples = stop
     known = file["data"][start:stop]

@@ -22,7 +22,7 @@ from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.worker.h5 import verify
 from tvb_batch.worker.h5.datatypes import write_datatype
 from tvb_batch.worker.h5.tvb1.tvb1_convert import convert
-from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults
+from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import OPERATION_FIELDS, REQUIRED
 from tvb_batch.worker.h5.tvb1.tvb1_zip import convert_bundle
 from tvb_batch.worker.h5.tvb1.tvb1_zip_check import faults, is_tvb1
@@ -90,7 +90,7 @@ def names(directory) -> list[str]:
 
 def faults_of(path) -> list[str]:
     with h5py.File(path) as file:
-        return list(file_faults(file))
+        return list(tvb1_faults(file))
 
 
 # -------------------------------------------------------------------------------------------------------- single files

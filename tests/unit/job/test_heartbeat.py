@@ -14,7 +14,7 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.worker.engines import reference
-from tvb_batch.worker.job.heartbeat import Pulse
+from tvb_batch.worker.job.heartbeat import Heartbeat
 from tvb_batch.worker.tasks import WorkerState, perform
 
 #: Diverges after some milliseconds.
@@ -86,7 +86,7 @@ def test_a_lease_is_extended_while_no_chunk_ends(settings, catalogue) -> None:
     gid = add(catalogue)
     claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
 
-    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+    with Heartbeat(catalogue, claim, 1.0, None, lambda: False):
         time.sleep(2.5)
         assert catalogue.expire(max_attempts=3) == 0
 
@@ -97,11 +97,11 @@ def test_one_thread_looks_after_all_jobs_of_a_process_and_another_after_those_of
     gid, threads = add(catalogue), set()
     for _ in range(3):
         claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
-        with Pulse(catalogue, claim, 1.0, None, lambda: False):
+        with Heartbeat(catalogue, claim, 1.0, None, lambda: False):
             threads.add(threading.active_count())
         catalogue.release(claim)
 
-    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+    with Heartbeat(catalogue, claim, 1.0, None, lambda: False):
         process = multiprocessing.get_context("fork").Process(target=hold, args=(settings, gid))
         process.start()
         wait_until(lambda: catalogue.find_job(str(gid)).status == Status.STARTED)
@@ -117,7 +117,7 @@ def hold(settings, gid) -> None:
     """Be in the middle of a job until its lease was extended twice."""
     catalogue = Catalogue.open(settings.database)
     claim = catalogue.claim(gid, "child", timedelta(seconds=1.0))
-    with Pulse(catalogue, claim, 1.0, None, lambda: False):
+    with Heartbeat(catalogue, claim, 1.0, None, lambda: False):
         for _ in range(2):
             until = catalogue.find_job(str(gid)).lease_until
             wait_until(lambda until=until: catalogue.find_job(str(gid)).lease_until > until, seconds=10)
@@ -128,10 +128,10 @@ def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, mo
     now = 0.0
     monkeypatch.setattr("tvb_batch.worker.job.heartbeat.time.monotonic", lambda: now)
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=lease))
-    pulse, seen = Pulse(catalogue, claim, lease, None, lambda: False), []
+    heartbeat, seen = Heartbeat(catalogue, claim, lease, None, lambda: False), []
 
     for now in (0.9 * every, 1.1 * every):
-        pulse.beat(now)
+        heartbeat.check(now)
         seen.append(catalogue.find_job(str(claim.gid)).progress)
 
     assert seen == [0.0, 1.1 * every]
@@ -142,17 +142,17 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catal
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=60))
     elsewhere = Catalogue.open(settings.database)
 
-    with Pulse(elsewhere, claim, 60.0, None, lambda: False) as pulse:
-        pulse.beat(0.1)
+    with Heartbeat(elsewhere, claim, 60.0, None, lambda: False) as heartbeat:
+        heartbeat.check(0.1)
         catalogue.dispose()
         elsewhere.dispose()
         hidden = settings.storage.catalogue.rename(settings.storage.root / "hidden")
         settings.storage.catalogue.write_text("no database" * 1000)
-        pulse.beat(0.2)
+        heartbeat.check(0.2)
         settings.storage.catalogue.unlink()
         hidden.rename(settings.storage.catalogue)
         elsewhere.dispose()
-        pulse.beat(0.3)
+        heartbeat.check(0.3)
 
     assert catalogue.find_job(str(claim.gid)).progress == 0.3
     elsewhere.dispose()

@@ -170,7 +170,7 @@ def test_the_pace_is_told_in_units_that_suit(filled, rate, words: str) -> None:
     _, found = filled
     counts = dict.fromkeys(Status, 0) | {Status.PENDING: 10}
 
-    assert live_views.Snapshot([(found, counts)], [], {}, rate).pace() == words
+    assert live_views.LiveState([(found, counts)], [], {}, rate).pace() == words
 
 
 def test_without_a_terminal_lines_are_few(filled, capsys) -> None:

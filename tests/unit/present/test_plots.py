@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import SHORT
 
-from tvb_batch.models.catalogue import Point
+from tvb_batch.models.catalogue import JobValue
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import NotFoundError, OutputError, SpecError
 from tvb_batch.models.spec.sweep import sweep
@@ -120,8 +120,8 @@ def test_any_series_is_drawn(one, tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- sweeps
 
 
-def points(rows: list[tuple[dict[str, Any], float | None]]) -> list[Point]:
-    return [Point(uuid4(), n, Status.FINISHED, parameters, value) for n, (parameters, value) in enumerate(rows)]
+def points(rows: list[tuple[dict[str, Any], float | None]]) -> list[JobValue]:
+    return [JobValue(uuid4(), n, Status.FINISHED, parameters, value) for n, (parameters, value) in enumerate(rows)]
 
 
 def test_a_line_goes_through_the_means() -> None:

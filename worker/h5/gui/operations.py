@@ -28,7 +28,7 @@ from tvb_batch.worker.job.content_gid import content_gid
 from tvb_batch.worker.job.simulator import build_simulator
 
 
-class Shared:
+class SharedDatatypes:
     """What the operations refer to, once each at the root of the ZIP."""
 
     def __init__(self, inputs: Inputs, archive: Archive) -> None:

@@ -22,7 +22,7 @@ from tvb_batch.worker.h5.gui.archive import Archive, Linking, open_archive
 from tvb_batch.worker.h5.gui.exploration import group_of
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import in_order, read_member
-from tvb_batch.worker.h5.gui.operations import Operation, Shared
+from tvb_batch.worker.h5.gui.operations import Operation, SharedDatatypes
 from tvb_batch.worker.h5.gui.points import Point
 from tvb_batch.worker.h5.gui.ranges import burst_ranges
 from tvb_batch.worker.h5.gui.view_models import check_gui_classes
@@ -45,18 +45,18 @@ _PROJECT = """<?xml version="1.0" ?>
 </tvb_data>
 """
 
-Told = Callable[[], object]
+OnProgress = Callable[[], object]
 
 
 def write_data(
-    files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, told: Told = lambda: None
+    files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, on_progress: OnProgress = lambda: None
 ) -> Path:  # fmt: skip
     """Write the files into one ZIP in a flat folder, what is referred to first; gives `target`.
 
     Parameters
     ----------
     target : appears whole or not at all, and is replaced when it is there
-    told : called after each file
+    on_progress : called after each file
 
     Raises
     ------
@@ -67,12 +67,13 @@ def write_data(
     with open_archive(files, target, linking) as archive:
         for member in members:
             add_datatype(archive, member)
-            told()
+            on_progress()
     return target
 
 
 def write_simulations(
-    points: Sequence[Point], target: Path, inputs: Inputs, linking: Linking = FRESH, told: Told = lambda: None
+    points: Sequence[Point], target: Path, inputs: Inputs, linking: Linking = FRESH,
+    on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that puts each simulation into the Simulation History, with its parameters and series.
 
@@ -80,7 +81,7 @@ def write_simulations(
     ----------
     inputs : where the files are that the specs name
     target : appears whole or not at all, and is replaced when it is there
-    told : called after each point
+    on_progress : called after each point
 
     Raises
     ------
@@ -92,13 +93,13 @@ def write_simulations(
         A file is damaged, refers to what is not there, or the disk refused the ZIP.
     """
     with _opened(points, target, linking) as (archive, specs):
-        _add_simulations(archive, points, specs, inputs, told)
+        _add_simulations(archive, points, specs, inputs, on_progress)
     return target
 
 
 def write_pse(
     points: Sequence[Point], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
-    told: Told = lambda: None,
+    on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI takes as one parameter space exploration, with the viewers of its metrics.
 
@@ -115,13 +116,13 @@ def write_pse(
         As `write_simulations`.
     """
     with _opened(points, target, linking) as (archive, specs):
-        _add_exploration(archive, points, specs, inputs, name, told)
+        _add_exploration(archive, points, specs, inputs, name, on_progress)
     return target
 
 
 def write_project(
     points: Sequence[Point], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
-    told: Told = lambda: None,
+    on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI imports as a project of its own: an exploration where the points make one.
 
@@ -133,9 +134,9 @@ def write_project(
     with _opened(points, target, linking) as (archive, specs):
         archive.add_text("Project.xml", project_xml(name))
         if points[0].swept:
-            _add_exploration(archive, points, specs, inputs, name, told)
+            _add_exploration(archive, points, specs, inputs, name, on_progress)
         else:
-            _add_simulations(archive, points, specs, inputs, told)
+            _add_simulations(archive, points, specs, inputs, on_progress)
     return target
 
 
@@ -160,22 +161,23 @@ def _opened(points: Sequence[Point], target: Path, linking: Linking) -> Iterator
 
 
 def _add_simulations(
-    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, told: Told
+    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, on_progress: OnProgress
 ) -> None:  # fmt: skip
-    shared = Shared(inputs, archive)
+    shared = SharedDatatypes(inputs, archive)
     for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
         operation = Operation(archive, str(number), uuid4())
         simulator, outputs = shared.add(point, spec)
         operation.add_simulation(spec, simulator, outputs, {})
         operation.add_burst(point.name, (), outputs)
-        told()
+        on_progress()
 
 
 def _add_exploration(
-    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, name: str, told: Told
+    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, name: str,
+    on_progress: OnProgress,
 ) -> None:  # fmt: skip
     group = group_of(points)
-    shared, burst = Shared(inputs, archive), uuid4()
+    shared, burst = SharedDatatypes(inputs, archive), uuid4()
     series: list[UUID] = []
     for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
         operation = Operation(archive, str(number), burst)
@@ -184,7 +186,7 @@ def _add_exploration(
         series.append(gids[0])
         if number == 1:
             operation.add_burst(name, burst_ranges(spec, group.axes), outputs)
-        told()
+        on_progress()
     # The metrics' operations come after all the simulations', as the GUI asks.
     for number, (point, gid) in enumerate(zip(points, series, strict=True), start=len(points) + 1):
         operation = Operation(archive, str(number), burst)
@@ -206,20 +208,20 @@ def main() -> int:
     ]  # fmt: skip
     with results_only() as lines:
 
-        def told() -> None:
+        def on_progress() -> None:
             print("written", file=lines, flush=True)
 
         import_tvb()
         try:
             match wanted["kind"]:
                 case "data":
-                    write_data([Path(path) for path in wanted["files"]], target, linking, told)
+                    write_data([Path(path) for path in wanted["files"]], target, linking, on_progress)
                 case "simulations":
-                    write_simulations(points, target, inputs, linking, told)
+                    write_simulations(points, target, inputs, linking, on_progress)
                 case "pse":
-                    write_pse(points, target, inputs, name, linking, told)
+                    write_pse(points, target, inputs, name, linking, on_progress)
                 case "project":
-                    write_project(points, target, inputs, name, linking, told)
+                    write_project(points, target, inputs, name, linking, on_progress)
         except TvbBatchError as exc:
             print(exc, file=sys.stderr)
             return 2

@@ -22,7 +22,7 @@ from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.worker.h5 import tvb2
 from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
-from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults
+from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import (
     DATA_VERSION,
     DATASETS,
@@ -32,7 +32,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_format import (
     as_json,
     write_attributes,
 )
-from tvb_batch.worker.h5.tvb1.tvb1_sources import Source, linked, read_tvb1, write_again
+from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked, read_tvb1, write_again
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 from tvb_batch.worker.h5.validation.formats import FORMATS
 from tvb_batch.worker.h5.verify import as_output_error, portions, publish
@@ -61,7 +61,7 @@ def convert(
     return target
 
 
-def _convert(found: Source, target: Path, *, is_sealed: bool = False) -> None:
+def _convert(found: SourceFile, target: Path, *, is_sealed: bool = False) -> None:
     # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
     unfinished = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
@@ -107,7 +107,7 @@ def write_connectivity(source: Path, target: Path) -> Path:
 # ------------------------------------------------------------------------------------------------------- what is asked
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> SourceFile:
     """What the file at `path` is, tvb2 or tvb1.
 
     Raises
@@ -129,13 +129,13 @@ def read_source(path: Path) -> Source:
             )
         connectivity = _gid(path, file, "connectivity") if known[written_by] == "TimeSeriesRegion" else None
         created = _parsed(path, file, "create_date", lambda text: datetime.strptime(text, tvb2.DATE_FORMAT))
-        return Source(path, known[written_by], _gid(path, file, "gid"), created, connectivity)
+        return SourceFile(path, known[written_by], _gid(path, file, "gid"), created, connectivity)
 
 
 # ------------------------------------------------------------------------------------------------------ what is written
 
 
-def write_source(source: Source, target: Path) -> None:
+def write_source(source: SourceFile, target: Path) -> None:
     """Write the tvb1 file of one source under a name that is not its last, and check it.
 
     Raises
@@ -148,11 +148,11 @@ def write_source(source: Source, target: Path) -> None:
     else:
         _write_converted(source, target)
     with _opened(target) as new:
-        for fault in file_faults(new):
+        for fault in tvb1_faults(new):
             raise OutputError(f"{target}::{fault}")
 
 
-def _write_converted(source: Source, target: Path) -> None:
+def _write_converted(source: SourceFile, target: Path) -> None:
     # Nothing that an HDF5 library of TVB 1's days could not read.
     with (
         _opened(source.path) as file,
@@ -169,7 +169,7 @@ def _write_converted(source: Source, target: Path) -> None:
                 file.copy(tvb2.PROVENANCE, new)
 
 
-def _common(source: Source, file: h5py.File) -> dict[str, object]:
+def _common(source: SourceFile, file: h5py.File) -> dict[str, object]:
     tags = {f"User_tag_{number}": _text(source.path, file, f"user_tag_{number}") for number in range(1, 6)}
     flags = {name.capitalize(): _text(source.path, file, name) for name in ("visible", "invalid", "is_nan")}
     return {
@@ -185,7 +185,7 @@ def _common(source: Source, file: h5py.File) -> dict[str, object]:
     }
 
 
-def _write_series(source: Source, file: h5py.File, new: h5py.File) -> None:
+def _write_series(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
     path = source.path
     for name in DATASETS[source.datatype]:
         _stream(path, _dataset(path, file, name), new)
@@ -211,7 +211,7 @@ def _write_series(source: Source, file: h5py.File, new: h5py.File) -> None:
     write_attributes(new, {**labels, **links})
 
 
-def _write_connectivity(source: Source, file: h5py.File, new: h5py.File) -> None:
+def _write_connectivity(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
     path = source.path
     names = [*DATASETS["Connectivity"], *(name for name in OPTIONAL_DATASETS["Connectivity"] if name in file)]
     for name in names:

@@ -32,7 +32,7 @@ from tvb_batch.worker.h5.validation.encodings import (
     date,
     of_json,
     parses,
-    statistics_faults,
+    stored_statistics_faults,
 )
 
 _GID = Kind("a gid with dashes", parses(lambda text: str(UUID(text)) == text))
@@ -74,7 +74,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def file_faults(file: h5py.File) -> Iterator[str]:
+def tvb1_faults(file: h5py.File) -> Iterator[str]:
     """Each fault of an open tvb1 file as `key: what is wrong`."""
     found = attribute_fault(file, "TVB_Type", _KINDS["Type"], _text_fault)
     if found:
@@ -89,7 +89,7 @@ def file_faults(file: h5py.File) -> Iterator[str]:
         yield from _shape_faults(file, datatype)
     for name in names:
         if name not in missing and file[name].dtype.kind in "fiub" and file[name].size:
-            yield from statistics_faults(file[name], STATISTICS)
+            yield from stored_statistics_faults(file[name], STATISTICS)
 
 
 def _attribute_faults(file: h5py.File, datatype: str) -> Iterator[str]:

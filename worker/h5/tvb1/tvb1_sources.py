@@ -13,13 +13,13 @@ from uuid import UUID
 import h5py
 
 from tvb_batch.models.errors import OutputError
-from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults, text_of
+from tvb_batch.worker.h5.tvb1.tvb1_faults import text_of, tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, as_json, write_attributes
 from tvb_batch.worker.h5.verify import as_output_error
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A file and what of it decides where it goes."""
 
     path: Path
@@ -31,7 +31,7 @@ class Source:
     is_tvb1: bool = False
 
 
-def linked(source: Source, connectivity: UUID | None, region_mapping: UUID | None) -> Source:
+def linked(source: SourceFile, connectivity: UUID | None, region_mapping: UUID | None) -> SourceFile:
     """The source with the references that its tvb1 file gets; only a TimeSeriesRegion has any."""
     if source.datatype != "TimeSeriesRegion":
         return source
@@ -42,7 +42,7 @@ def linked(source: Source, connectivity: UUID | None, region_mapping: UUID | Non
     )
 
 
-def read_tvb1(path: Path, file: h5py.File) -> Source:
+def read_tvb1(path: Path, file: h5py.File) -> SourceFile:
     """What the open tvb1 file is.
 
     Raises
@@ -50,7 +50,7 @@ def read_tvb1(path: Path, file: h5py.File) -> Source:
     OutputError
         It has a fault.
     """
-    for fault in file_faults(file):
+    for fault in tvb1_faults(file):
         raise OutputError(f"{path}::{fault}")
 
     def text(name: str) -> str:
@@ -61,10 +61,10 @@ def read_tvb1(path: Path, file: h5py.File) -> Source:
 
     # TVB 1 can do without the date; the importer then takes the day of the import.
     created = datetime.strptime(text("Create_date"), f"datetime:{DATE_FORMAT}") if text("Create_date") else datetime.min
-    return Source(path, text("Type"), UUID(text("Gid")), created, gid("Connectivity"), gid("Region_mapping"), True)
+    return SourceFile(path, text("Type"), UUID(text("Gid")), created, gid("Connectivity"), gid("Region_mapping"), True)
 
 
-def write_again(source: Source, target: Path) -> None:
+def write_again(source: SourceFile, target: Path) -> None:
     """Write the tvb1 file once more, with the references and the date of `source`.
 
     Raises

@@ -21,7 +21,7 @@ from tvb_batch.models.errors import InputError, OutputError, TvbBatchError
 from tvb_batch.models.paths import part
 from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source, write_source
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
-from tvb_batch.worker.h5.tvb1.tvb1_sources import Source, linked
+from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked
 from tvb_batch.worker.h5.verify import as_output_error, publish
 
 #: The folder of the ZIP.
@@ -75,7 +75,7 @@ def convert_bundle(
     return target
 
 
-def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping: UUID | None) -> list[Source]:
+def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping: UUID | None) -> list[SourceFile]:
     """What goes into the ZIP, connectivities first."""
     members = [linked(read_source(path), connectivity, region_mapping) for path in sources]
     if connectivity is not None:
@@ -91,16 +91,16 @@ def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping:
     return sorted(members, key=lambda member: (member.datatype != "Connectivity", member.created))
 
 
-def _dated(members: Sequence[Source]) -> list[Source]:
+def _dated(members: Sequence[SourceFile]) -> list[SourceFile]:
     """The members with dates that rise strictly: TVB 1 imports by date."""
-    dated: list[Source] = []
+    dated: list[SourceFile] = []
     for member in members:
         earliest = dated[-1].created + timedelta(microseconds=1) if dated else member.created
         dated.append(replace(member, created=max(member.created, earliest)))
     return dated
 
 
-def _operation(name: str, members: Sequence[Source]) -> bytes:
+def _operation(name: str, members: Sequence[SourceFile]) -> bytes:
     """`Operation.xml`: the import as an operation of TVB 1's own importer."""
     date = members[0].created.strftime(OPERATION_DATE_FORMAT)
     values = {

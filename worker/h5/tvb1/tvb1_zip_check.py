@@ -16,7 +16,7 @@ from uuid import UUID
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from tvb_batch.models.tvb.h5_guard import open_h5
-from tvb_batch.worker.h5.tvb1.tvb1_faults import file_faults, text_of
+from tvb_batch.worker.h5.tvb1.tvb1_faults import text_of, tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 
@@ -71,7 +71,7 @@ def faults(path: Path, *, existing: Collection[UUID] = ()) -> list[str]:
 def _h5_faults(path: Path, name: str) -> Iterator[str]:
     try:
         with open_h5(path) as file:
-            yield from (f"{name}::{fault}" for fault in file_faults(file))
+            yield from (f"{name}::{fault}" for fault in tvb1_faults(file))
     except DAMAGE as exc:
         yield f"{name}: no readable H5 file ({reason(exc)})"
 

@@ -98,7 +98,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
     return "text" if h5py.check_string_dtype(dtype) else str(dtype)
 
 
-def statistics_faults(dataset: h5py.Dataset, names: tuple[str, ...]) -> Iterator[str]:
+def stored_statistics_faults(dataset: h5py.Dataset, names: tuple[str, ...]) -> Iterator[str]:
     """What is wrong with what a dataset says of itself; it is read a block at a time."""
     key = dataset.name[1:]
     statistics = Statistics()

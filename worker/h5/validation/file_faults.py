@@ -11,7 +11,7 @@ import numpy as np
 from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.worker.h5.validation.content import CONTENT
 from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
-from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, Array
+from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, ArrayRule
 from tvb_batch.worker.h5.verify import statistics_faults
 
 #: What h5py raises of a file whose inside is damaged.
@@ -104,7 +104,7 @@ def _datasets(file: h5py.File, attributes: Mapping[str, object], place: str) -> 
             yield from statistics_faults(place, dataset)
 
 
-def _shape_fault(dataset: h5py.Dataset, array: Array, lengths: dict[str, int]) -> str:
+def _shape_fault(dataset: h5py.Dataset, array: ArrayRule, lengths: dict[str, int]) -> str:
     """What is wrong with a dataset's type or shape; a length seen for the first time is noted in `lengths`."""
     kind = dataset.dtype.kind
     described = h5py.check_string_dtype(dataset.dtype)

@@ -167,7 +167,7 @@ RECORDS = {
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayRule:
     """What a dataset holds."""
 
     #: Letters of `numpy.dtype.kind`; O for texts.
@@ -178,30 +178,32 @@ class Array:
 
 
 _R, _V, _T, _S = "number_of_regions", "number_of_vertices", "number_of_triangles", "number_of_sensors"
-_SERIES = {"time": Array("f", ("samples",)), "data": Array("f", ("samples", "", "", ""))}
+_SERIES = {"time": ArrayRule("f", ("samples",)), "data": ArrayRule("f", ("samples", "", "", ""))}
 
 #: By datatype and dataset; the ones that must be there are in `FORMATS`.
-ARRAYS: dict[str, dict[str, Array]] = {
+ARRAYS: dict[str, dict[str, ArrayRule]] = {
     "Connectivity": {
-        "weights": Array("f", (_R, _R)), "tract_lengths": Array("f", (_R, _R)), "centres": Array("f", (_R, 3)),
-        "region_labels": Array("O", (_R,)), "hemispheres": Array("b", (_R,)), "cortical": Array("b", (_R,)),
-        "orientations": Array("f", (_R, 3)), "areas": Array("f", (_R,)),
+        "weights": ArrayRule("f", (_R, _R)), "tract_lengths": ArrayRule("f", (_R, _R)),
+        "centres": ArrayRule("f", (_R, 3)), "region_labels": ArrayRule("O", (_R,)),
+        "hemispheres": ArrayRule("b", (_R,)), "cortical": ArrayRule("b", (_R,)),
+        "orientations": ArrayRule("f", (_R, 3)), "areas": ArrayRule("f", (_R,)),
     },
     "Surface": {
-        "vertices": Array("f", (_V, 3)), "triangles": Array("i", (_T, 3)), "vertex_normals": Array("f", (_V, 3)),
-        "triangle_normals": Array("f", (_T, 3)), "split_triangles": Array("i", None),
+        "vertices": ArrayRule("f", (_V, 3)), "triangles": ArrayRule("i", (_T, 3)),
+        "vertex_normals": ArrayRule("f", (_V, 3)), "triangle_normals": ArrayRule("f", (_T, 3)),
+        "split_triangles": ArrayRule("i", None),
     },
-    "RegionMapping": {"array_data": Array("i", ("",))},
+    "RegionMapping": {"array_data": ArrayRule("i", ("",))},
     "LocalConnectivity": {
-        "matrix": Array("f", (1,)), "matrixdata": Array("f", ("stored",)), "matrixindices": Array("i", ("stored",)),
-        "matrixindptr": Array("i", ("",)),
+        "matrix": ArrayRule("f", (1,)), "matrixdata": ArrayRule("f", ("stored",)),
+        "matrixindices": ArrayRule("i", ("stored",)), "matrixindptr": ArrayRule("i", ("",)),
     },
     "Sensors": {
-        "labels": Array("O", (_S,)), "locations": Array("f", (_S, 3)), "orientations": Array("f", (_S, 3)),
-        "usable": Array("b", (_S,)),
+        "labels": ArrayRule("O", (_S,)), "locations": ArrayRule("f", (_S, 3)), "orientations": ArrayRule("f", (_S, 3)),
+        "usable": ArrayRule("b", (_S,)),
     },
-    "ProjectionMatrix": {"projection_data": Array("f", ("", ""))},
-    "StimuliRegion": {"weight": Array("f", ("",))},
-    "StimuliSurface": {"focal_points_surface": Array("i", ("",)), "focal_points_triangles": Array("i", ("",))},
+    "ProjectionMatrix": {"projection_data": ArrayRule("f", ("", ""))},
+    "StimuliRegion": {"weight": ArrayRule("f", ("",))},
+    "StimuliSurface": {"focal_points_surface": ArrayRule("i", ("",)), "focal_points_triangles": ArrayRule("i", ("",))},
     **{name: _SERIES for name in FORMATS if name.startswith("TimeSeries")},
 }  # fmt: skip

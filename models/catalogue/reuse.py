@@ -1,4 +1,4 @@
-"""The program that decides a result beside its spec: which finished jobs are those of the program that is here.
+"""Find the finished jobs whose results may be used again: those run by the same tvb-library and the same modules.
 
 Called by `models.catalogue.submission`.
 """
@@ -25,8 +25,8 @@ from tvb_batch.models.own_code.sources import (
 from tvb_batch.models.spec.sweep import SweepSpec
 
 
-class Program:
-    """The program beside the spec, as it is here: tvb-library, and the operator's modules."""
+class ReusableJobs:
+    """The finished jobs that were run by what is here: this tvb-library, and the operator's modules as they are now."""
 
     def __init__(self, spec: SweepSpec) -> None:
         base = spec.base.canonical()
