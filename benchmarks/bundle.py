@@ -17,7 +17,7 @@ from tvb_batch.models.spec.simulation import simulation
 from tvb_batch.models.spec.sweep import sweep_spec
 from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
 from tvb_batch.worker.job.run import run_job
-from tvb_batch.worker.tasks import import_tvb
+from tvb_batch.worker.tvb_import import import_tvb
 
 _BASE = {
     "simulation_length": 100.0,

@@ -3,7 +3,6 @@
 The one broad `except` of the program is here: it turns a fault into a row.
 """
 
-import logging
 import multiprocessing
 import os
 import platform
@@ -43,6 +42,7 @@ from tvb_batch.worker.job.run import is_retryable, run_job
 from tvb_batch.worker.job.versions import versions
 from tvb_batch.worker.reconciler import reconcile_until
 from tvb_batch.worker.signs_of_life import SIGNS
+from tvb_batch.worker.tvb_import import import_tvb
 from tvb_batch.worker.warden import Warden
 
 log = structlog.get_logger()
@@ -178,15 +178,6 @@ def register(app: Celery, settings: Settings) -> None:
     def _stopping(**_: Any) -> None:
         state.stopping.set()
         reconciler.set()
-
-
-def import_tvb() -> None:
-    """Import TVB once, before the pool is forked: 6 s and 240 MB that the children then share."""
-    import tvb.simulator.lab  # noqa: F401
-
-    # TVB brings a logging configuration of its own, which tells every step of every `configure`.
-    for name in ("tvb", "tvb.simulator", "tvb.basic", "tvb.datatypes", "tvb.core"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def warm_kernels(settings: Settings) -> None:

@@ -16,8 +16,9 @@ from tvb_batch.models.catalogue.tables import Job as JobRow
 from tvb_batch.models.catalogue.tables import Sweep as SweepRow
 from tvb_batch.models.errors import NotFoundError
 from tvb_batch.models.settings import Settings
+from tvb_batch.models.worker_protocol import BundleKind
 from tvb_batch.submit.api.time_series import TimeSeries, node_labels
-from tvb_batch.submit.bundles.tvb2_bundle import BundleKind, Wanted, make_bundles
+from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
 from tvb_batch.submit.present import serialize
 from tvb_batch.submit.present.describe import describe_plan
 from tvb_batch.submit.present.formatting import duration, note, parameters, ran_for, short_metrics

@@ -12,7 +12,8 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.models.errors import NotFoundError, OutputError
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.operate.processes import run_worker_module
+from tvb_batch.models.worker_protocol import WriteTvb1Bundle
+from tvb_batch.submit.operate.processes import run_worker
 
 
 def make_tvb1_bundle(
@@ -50,6 +51,5 @@ def make_tvb1_bundle(
             f"{missing[0]}: no such file; run `tvb-batch bundle` where the workers' data directory is mounted "
             "(TVB_BATCH_DATA_DIR)"
         )
-    gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
-    run_worker_module(settings, "h5.tvb1.tvb1_zip", str(target), *gids, text="\n".join(map(str, paths)))
+    run_worker(settings, WriteTvb1Bundle(tuple(paths), target, connectivity_gid, region_mapping_gid))
     return target

@@ -4,11 +4,9 @@ Called by the command line, the results of a script and the browser. Never opens
 does, in a process of its own, one ZIP after the other.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 from uuid import UUID
 
 from tvb_batch.models.catalogue import Catalogue
@@ -19,18 +17,16 @@ from tvb_batch.models.errors import NotFoundError, OutputError
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.settings import Settings
 from tvb_batch.models.spec.simulation import simulation
+from tvb_batch.models.worker_protocol import BundleKind, BundlePoint, WriteBundle
 from tvb_batch.submit.bundles.axes import Exploration, explorations
-from tvb_batch.submit.operate.processes import run_worker_module
-
-BundleKind = Literal["data", "simulations", "pse", "project"]
+from tvb_batch.submit.operate.processes import run_worker
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a person wants of a bundle."""
 
-    #: `data` is the time series alone; `simulations` puts each job into the GUI's Simulation History; `pse` makes them
-    #: parameter space explorations; `project` is imported as a project of its own. None takes what suits the jobs.
+    #: None takes what suits the jobs.
     kind: BundleKind | None = None
     #: A filter of jobs, as `list --where` takes it.
     where: str | None = None
@@ -93,7 +89,7 @@ def make_bundles(
             on_progress(before + done, total)
 
         request = _request(catalogue, settings.storage, kind, part, path, wanted)
-        run_worker_module(settings, "h5.gui.write", text=json.dumps(request), on_line=count)
+        run_worker(settings, request, on_line=count)
         written += len(part.jobs)
         made.append(Bundle(path, kind, len(part.jobs), part.label))
     return made
@@ -114,19 +110,17 @@ def _swept_numbers(jobs: Sequence[Job]) -> list[str]:
 
 def _request(
     catalogue: Catalogue, storage: Storage, kind: BundleKind, part: Exploration, path: Path, wanted: Wanted
-) -> dict[str, Any]:  # fmt: skip
-    """One ZIP as `worker.h5.gui.write` takes it."""
-    sweep = part.jobs[0].sweep.name
-    request: dict[str, Any] = {
-        "kind": kind, "name": f"{sweep} {part.label}".strip(), "target": str(path), "stable_gids": wanted.stable_gids,
-        "links": {name: str(gid) for name, gid in wanted.links.items()}, "points": [], "files": [],
-    }  # fmt: skip
+) -> WriteBundle:  # fmt: skip
+    """Return the request for one ZIP."""
+    request = WriteBundle(
+        kind, f"{part.jobs[0].sweep.name} {part.label}".strip(), path,
+        links=wanted.links, stable_gids=wanted.stable_gids,
+    )  # fmt: skip
     if kind == "data":
-        return request | {"files": [str(path) for path in _files(catalogue, part.jobs, storage)]}
-    gids = [job.gid for job in part.jobs]
-    metrics = catalogue.metrics(gids)
-    points = [_point(catalogue, job, storage, part.axes, metrics[job.gid]) for job in part.jobs]
-    return request | {"points": points}
+        return replace(request, files=tuple(_files(catalogue, part.jobs, storage)))
+    metrics = catalogue.metrics([job.gid for job in part.jobs])
+    points = (_point(catalogue, job, storage, part.axes, metrics[job.gid]) for job in part.jobs)
+    return replace(request, points=tuple(points))
 
 
 def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | None) -> list[Job]:
@@ -146,19 +140,25 @@ def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | N
 
 def _point(
     catalogue: Catalogue, job: Job, storage: Storage, axes: Sequence[str], metrics: Mapping[str, float]
-) -> dict[str, Any]:  # fmt: skip
-    """One job as `worker.h5.gui.write` takes it."""
+) -> BundlePoint:  # fmt: skip
     outputs = _checked(catalogue.outputs([job.gid]))
     spec = simulation(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed})
-    return {
-        "spec": spec.canonical(),
-        "outputs": [str(_there(storage, output.path)) for output in outputs],
-        "datatypes": list(dict.fromkeys(str(_there(storage, path)) for one in outputs for path in one.refers_to)),
-        "metrics": {name: value for name, value in metrics.items() if "." not in name},
-        "start_point": outputs[0].transient,
-        "swept": {name: as_columns(job.parameters[name])[0] for name in axes},
-        "name": f"{job.sweep.name} {job.number}",
-    }
+    references = dict.fromkeys(path for one in outputs for path in one.refers_to)
+    return BundlePoint(
+        spec=spec.canonical(),
+        outputs=tuple(_there(storage, output.path) for output in outputs),
+        datatypes=tuple(_there(storage, path) for path in references),
+        metrics={name: value for name, value in metrics.items() if "." not in name},
+        start_point=outputs[0].transient,
+        swept=_place(job, axes),
+        name=f"{job.sweep.name} {job.number}",
+    )
+
+
+def _place(job: Job, axes: Sequence[str]) -> dict[str, float]:
+    """Return the job's value of each axis; an axis is a swept parameter whose values are numbers in every job."""
+    values = {name: as_columns(job.parameters[name])[0] for name in axes}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _files(catalogue: Catalogue, jobs: Sequence[Job], storage: Storage) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from tvb_batch.submit.cli.group import catalogue_of, main
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tvb_batch.submit.bundles.tvb2_bundle import BundleKind
+    from tvb_batch.models.worker_protocol import BundleKind
 
 
 @main.command()
@@ -117,8 +116,9 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     Example:
       tvb-batch verify sweep.zip
     """
+    from tvb_batch.models.worker_protocol import CheckFiles
     from tvb_batch.submit.operate.audit import audit
-    from tvb_batch.submit.operate.processes import run_worker_module
+    from tvb_batch.submit.operate.processes import run_worker
 
     if bool(keys) == everything:
         raise click.UsageError("name files, jobs or sweeps, or give --all")
@@ -129,8 +129,8 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     notes: list[str] = []
     count = len(files)
     if files:
-        paths = [str(Path(key).absolute()) for key in files]
-        faults = run_worker_module(settings, "h5.validation.check", *paths, may_fail=True).splitlines()
+        request = CheckFiles(tuple(Path(key).absolute() for key in files))
+        faults = run_worker(settings, request, may_fail=True).splitlines()
     if others or everything:
         catalogue = catalogue_of(settings)
         targets: list[str | None] = [*others] or [None]  # None stands for all there is.
@@ -164,10 +164,10 @@ def convert(
     Example:
       tvb-batch convert result.h5 result_tvb1.h5
     """
-    from tvb_batch.submit.operate.processes import run_worker_module
+    from tvb_batch.models.worker_protocol import ConvertToTvb1
+    from tvb_batch.submit.operate.processes import run_worker
 
-    gids = ("" if gid is None else str(gid) for gid in (connectivity_gid, region_mapping_gid))
-    run_worker_module(settings, "h5.tvb1.tvb1_convert", str(file.absolute()), str(target.absolute()), *gids)
+    run_worker(settings, ConvertToTvb1(file.absolute(), target.absolute(), connectivity_gid, region_mapping_gid))
     click.echo(target)
 
 
@@ -184,9 +184,10 @@ def rerun(settings: Settings, file: Path) -> None:
     Example:
       tvb-batch rerun result.h5
     """
-    from tvb_batch.submit.operate.processes import run_worker_module
+    from tvb_batch.models.worker_protocol import Rerun, RerunResult
+    from tvb_batch.submit.operate.processes import run_worker
     from tvb_batch.submit.present import serialize
 
-    found = json.loads(run_worker_module(settings, "tools.rerun", str(file.absolute())))
+    found = RerunResult.from_json(run_worker(settings, Rerun(file.absolute())))
     click.echo(serialize.describe_comparison(found))
-    sys.exit(1 if found["different"] else 0)
+    sys.exit(1 if found.different else 0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tvb_batch.models.catalogue import Catalogue
     from tvb_batch.models.catalogue.tables import Sweep
     from tvb_batch.models.spec.sweep import SweepSpec
+    from tvb_batch.models.worker_protocol import Estimate
 
 
 @main.command()
@@ -140,14 +140,12 @@ def submit(
     )
 
 
-def _estimate(settings: Settings, sweep_spec: SweepSpec) -> dict[str, Any]:
-    from tvb_batch.submit.operate.processes import run_worker_module
+def _estimate(settings: Settings, sweep_spec: SweepSpec) -> Estimate:
+    from tvb_batch.models.worker_protocol import Estimate, EstimateCost
+    from tvb_batch.submit.operate.processes import run_worker
 
     first = sweep_spec.simulation(next(sweep_spec.points()))
-    found: dict[str, Any] = json.loads(
-        run_worker_module(settings, "tools.estimate", text=json.dumps({"spec": first.canonical()}))
-    )
-    return found
+    return Estimate.from_json(run_worker(settings, EstimateCost(first.canonical())))
 
 
 @main.command()

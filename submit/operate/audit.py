@@ -4,7 +4,6 @@ Called by the command line's `verify`. Files are read by a worker's process; thi
 """
 
 import contextlib
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -17,7 +16,8 @@ from tvb_batch.models.paths import Storage, storage_time
 from tvb_batch.models.settings import Settings
 from tvb_batch.models.spec.sections import files_of
 from tvb_batch.models.tvb.input_store import digest_of
-from tvb_batch.submit.operate.processes import run_worker_module
+from tvb_batch.models.worker_protocol import NOTE, CompareFile
+from tvb_batch.submit.operate.processes import run_worker
 from tvb_batch.submit.operate.strays import before_rows, names_of
 from tvb_batch.submit.present import serialize
 
@@ -92,23 +92,25 @@ def _inputs_of(catalogue: Catalogue, found: Job | Sweep | None) -> set[str]:
 def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: Settings) -> list[str]:
     """The faults of the outputs, of what they refer to, and of inputs; adds how many files they are, and names that
     lead elsewhere."""
-    wanted: dict[str, dict[str, object]] = {name: {} for output in outputs for name in output.refers_to}
-    wanted |= {output.path: {"bytes": output.bytes, "sha256": output.sha256} for output in outputs}
-    wanted |= {name: {"sha256": digest_of(name), "is_input": True} for name in sorted(inputs)}
+    # By the name of the row: it may be a link to another file, which has a name of its own.
+    root = settings.storage.root
+    wanted = {name: CompareFile(root / name, name) for output in outputs for name in output.refers_to}
+    wanted |= {one.path: CompareFile(root / one.path, one.path, one.bytes, one.sha256) for one in outputs}
+    wanted |= {name: CompareFile(root / name, name, None, digest_of(name), is_input=True) for name in sorted(inputs)}
     result.files = len(wanted)
-    lines = []
-    for name, expected in wanted.items():
+    requests = []
+    for name, request in wanted.items():
         try:
             settings.storage.absolute(name)
         except OutputError as exc:
             result.faults.append(str(exc))
             continue
-        # By the name of the row: it may be a link to another file, which has a name of its own.
-        path = str(settings.storage.root / name)
-        lines.append(json.dumps({"path": path, "name": name, **expected}) + "\n")
-    said = run_worker_module(settings, "tools.file_check", text="".join(lines), may_fail=True).splitlines()
-    result.notes = [line for line in said if line.startswith("note: ")]
-    return [line for line in said if not line.startswith("note: ")]
+        requests.append(request)
+    if not requests:
+        return []
+    lines = run_worker(settings, *requests, may_fail=True).splitlines()
+    result.notes = [line for line in lines if line.startswith(NOTE)]
+    return [line for line in lines if not line.startswith(NOTE)]
 
 
 def _users(outputs: list[Output]) -> dict[str, set[UUID]]:

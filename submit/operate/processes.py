@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tvb_batch.models.errors import TvbBatchError
 from tvb_batch.models.settings import Settings
+from tvb_batch.models.worker_protocol import Request
 from tvb_batch.submit.operate.local_workers import child_environment
 
 
@@ -15,14 +16,17 @@ class WorkerProcessError(TvbBatchError):
     """The process ended with a fault, whose words these are."""
 
 
-def run_worker_module(
-    settings: Settings, module: str, *arguments: str, text: str = "", may_fail: bool = False,
+def run_worker(
+    settings: Settings, *requests: Request, may_fail: bool = False,
     on_line: Callable[[str], object] = lambda line: None,
 ) -> str:  # fmt: skip
-    """What `python -m tvb_batch.worker.<module>` prints, given `text` on its standard input.
+    """Return what the worker's program prints that answers the requests.
+
+    It runs in the working folder of the caller, but imports nothing from it.
 
     Parameters
     ----------
+    requests : at least one, all of one class
     may_fail : code 1 is an answer, not a fault
     on_line : called with each line, as soon as it is printed
 
@@ -31,11 +35,12 @@ def run_worker_module(
     WorkerProcessError
         It failed.
     """
+    module = requests[0].module
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as given:
-        given.write(text)
+        given.writelines(f"{request.to_json()}\n" for request in requests)
         given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"tvb_batch.worker.{module}", *arguments],
+            [sys.executable, "-P", "-m", module],
             stdin=given, stdout=subprocess.PIPE, stderr=said, text=True, env=child_environment(settings),
         )  # fmt: skip
         assert process.stdout is not None
@@ -55,8 +60,6 @@ def run_worker_module(
     if code and not (may_fail and code == 1):
         if code < 0:  # HDF5 crashes at some damaged files.
             how = signal.Signals(-code).name
-            raise WorkerProcessError(
-                f"tvb_batch.worker.{module} was ended by {how}; one of the files may be damaged inside"
-            )
-        raise WorkerProcessError(faults[-1] if faults else f"tvb_batch.worker.{module} ended with code {code}")
+            raise WorkerProcessError(f"{module} was ended by {how}; one of the files may be damaged inside")
+        raise WorkerProcessError(faults[-1] if faults else f"{module} ended with code {code}")
     return "".join(lines)

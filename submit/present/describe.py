@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tvb_batch.models.spec.sweep import SweepSpec
+from tvb_batch.models.worker_protocol import Estimate, RerunResult
 from tvb_batch.submit.present.formatting import duration, jobs_word, number, size
 
 
@@ -39,26 +40,22 @@ def describe_plan(plan: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def describe_estimate(found: Mapping[str, Any], jobs: int) -> str:
+def describe_estimate(found: Estimate, jobs: int) -> str:
     """What a sweep would cost, from what its first job does on this machine."""
-    seconds, memory, disk = found["seconds"], found["memory_bytes"], found["disk_bytes"]
+    seconds, memory, disk = found.seconds, found.memory_bytes, found.disk_bytes
     return (
         f"One job takes about {duration(seconds)} on a core of this machine, {size(memory)} of memory and "
         f"{size(disk)} of disk;\n{jobs_word(jobs)}: {duration(seconds * jobs)} on one core, {size(disk * jobs)}."
     )
 
 
-def describe_comparison(found: Mapping[str, Any]) -> str:
+def describe_comparison(found: RerunResult) -> str:
     """Whether a simulation that ran again gave the same data."""
-    if not found["different"]:
-        return f"The same, bit for bit: {found['samples']:,} samples."
-    since = "" if found["first_ms"] is None else f", from {found['first_ms']:g} ms on"
+    if not found.different:
+        return f"The same, bit for bit: {found.samples:,} samples."
+    since = "" if found.first_ms is None else f", from {found.first_ms:g} ms on"
     lines = [
-        f"Different: {found['different']:,} of {found['samples']:,} samples{since}, by at most "
-        f"{found['largest_difference']:g}.",
-        *(
-            found["circumstances"]
-            or ["Nothing of what the file tells differs: version, machine and host are the same."]
-        ),
+        f"Different: {found.different:,} of {found.samples:,} samples{since}, by at most {found.largest_difference:g}.",
+        *(found.circumstances or ["Nothing of what the file tells differs: version, machine and host are the same."]),
     ]
     return "\n  ".join(lines)

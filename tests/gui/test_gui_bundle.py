@@ -13,7 +13,7 @@ from tvb_batch.models.settings import Settings, load_settings
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.models.tvb.input_store import Inputs
-from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.gui.write import FRESH, write_data, write_project, write_pse, write_simulations
 from tvb_batch.worker.job.run import run_job
 
@@ -29,12 +29,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def points(settings: Settings) -> list[Point]:
+def points(settings: Settings) -> list[BundlePoint]:
     """Four jobs of a sweep of two parameters, run as a worker runs them."""
     return run_sweep(settings, {**SHORT, "subject": "S 1"}, PLAN)
 
 
-def run_sweep(settings: Settings, base: dict, plan: dict) -> list[Point]:
+def run_sweep(settings: Settings, base: dict, plan: dict) -> list[BundlePoint]:
     catalogue = Catalogue.open(settings.database, create=True)
     try:
         sweep = catalogue.add_sweep(SweepSpec(name="s", base=SimulationSpec.model_validate(base), plan=plan))
@@ -43,7 +43,7 @@ def run_sweep(settings: Settings, base: dict, plan: dict) -> list[Point]:
         catalogue.dispose()
 
 
-def point(settings: Settings, catalogue: Catalogue, job, names: list[str]) -> Point:
+def point(settings: Settings, catalogue: Catalogue, job, names: list[str]) -> BundlePoint:
     claim = catalogue.claim(job.gid, "test", timedelta(seconds=60))
     records = run_job(catalogue, settings, claim)
     spec = claim.spec
@@ -52,7 +52,7 @@ def point(settings: Settings, catalogue: Catalogue, job, names: list[str]) -> Po
     with h5py.File(outputs[0]) as file:
         metrics = {"GlobalVariance": float(file["data"][()].var()), "mean": float(file["data"][()].mean())}
     swept = {name: float(spec.parameters()[name]) for name in names}
-    return Point(
+    return BundlePoint(
         spec.canonical(), outputs, datatypes, metrics, swept=swept, name=f"job {job.gid.hex[:8]}",
         start_point=records[0].transient,
     )  # fmt: skip
@@ -63,12 +63,12 @@ def inputs(settings: Settings) -> Inputs:
     return Inputs(settings.storage)
 
 
-def files_of(points: list[Point]) -> list[Path]:
+def files_of(points: list[BundlePoint]) -> list[Path]:
     return list(dict.fromkeys(path for point in points for path in (*point.datatypes, *point.outputs)))
 
 
-def without_axes(point: Point) -> Point:
-    return Point(**{**vars(point), "swept": {}})
+def without_axes(point: BundlePoint) -> BundlePoint:
+    return BundlePoint(**{**vars(point), "swept": {}})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,9 @@ def verdicts(points, inputs, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     """The GUI's verdict on each kind of bundle, one GUI process for all."""
     folder, home = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("tvb-home")
     one_axis = [point for point in points if point.swept["model.tau"] == 1.0]
-    one_axis = [Point(**{**vars(point), "swept": {"coupling.a": point.swept["coupling.a"]}}) for point in one_axis]
+    one_axis = [
+        BundlePoint(**{**vars(point), "swept": {"coupling.a": point.swept["coupling.a"]}}) for point in one_axis
+    ]
     pse = write_pse(points, folder / "pse.zip", inputs, "my sweep")
     again = write_pse(points, folder / "again.zip", inputs, "my sweep again")
     files = {

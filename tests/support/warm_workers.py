@@ -18,10 +18,10 @@ from typing import Any
 
 
 def main() -> None:
-    from tvb_batch.worker import tasks
     from tvb_batch.worker.engines import compiled  # noqa: F401
+    from tvb_batch.worker.tvb_import import import_tvb
 
-    tasks.import_tvb()
+    import_tvb()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)

@@ -1,41 +1,29 @@
 """Builds the first simulation of a sweep, runs it for a moment, and estimates what all of it will cost.
 
-`python -m tvb_batch.worker.tools.estimate` reads `{"spec": canonical simulation}` from standard input and prints the
-estimate as JSON; the command line's `submit --check` starts it so.
+`python -m tvb_batch.worker.tools.estimate` answers an `EstimateCost`; the command line's `submit --check` starts it.
 """
 
-import json
 import resource
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from tvb_batch.models.errors import ConfigureError, TvbBatchError
+from tvb_batch.models.errors import ConfigureError
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.settings import load_settings
 from tvb_batch.models.spec.simulation import SimulationSpec, simulation
 from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.worker_protocol import Estimate, EstimateCost
 from tvb_batch.worker.engines import reference
 from tvb_batch.worker.job.simulator import build_simulator
-from tvb_batch.worker.log import results_only
-from tvb_batch.worker.tasks import import_tvb
+from tvb_batch.worker.program import run_program
+from tvb_batch.worker.tvb_import import import_tvb
 
 #: How long the simulation is tried. Seconds.
 TRIAL = 2.0
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What one job costs on this machine."""
-
-    seconds: float
-    #: Peak of the whole process, TVB included.
-    memory_bytes: int
-    disk_bytes: int
 
 
 def estimate(spec: SimulationSpec) -> Estimate:
@@ -92,19 +80,12 @@ def _disk(simulator: Any, steps: int) -> int:
     return total
 
 
-def main() -> int:
-    """Estimate what standard input describes; gives the exit code."""
-    load_settings()
-    with results_only() as results:
-        import_tvb()
-        try:
-            found = estimate(simulation(json.load(sys.stdin)["spec"]))
-        except TvbBatchError as exc:
-            print(exc, file=sys.stderr)
-            return 2
-        print(json.dumps(asdict(found)), file=results)
-    return 0
+def answer(request: EstimateCost, results: TextIO) -> None:
+    """Estimate what the spec of a request costs."""
+    import_tvb()
+    print(estimate(simulation(request.spec)).to_json(), file=results)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    load_settings()
+    sys.exit(run_program(EstimateCost, answer))

@@ -1,38 +1,19 @@
 """Compares files with what the catalogue's rows say of them: there, as long, of the same sha256, and valid.
 
-`python -m tvb_batch.worker.tools.file_check` reads one JSON object a line from standard input, the fields of
-`Expected`. It prints one fault a line, and ends with 1 when there was one; the command line's `verify` starts it so.
-Imports no TVB, and writes nothing.
+`python -m tvb_batch.worker.tools.file_check` answers one `CompareFile` a line, and ends with 1 when there was a fault;
+the command line's `verify` starts it. Imports no TVB, and writes nothing.
 """
 
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
+from tvb_batch.models.worker_protocol import NOTE, CompareFile
 from tvb_batch.worker.h5.seal import is_as_sealed
 from tvb_batch.worker.h5.validation import check
 from tvb_batch.worker.h5.verify import sha256
 
-#: How lines begin that are no faults.
-NOTE = "note: "
 
-
-@dataclass(frozen=True)
-class Expected:
-    """What a row says of a file."""
-
-    path: Path
-    #: How a fault calls it.
-    name: str
-    bytes: int | None = None
-    sha256: str | None = None
-    #: A file that specs name, of any format; others are H5 files that the GUI imports.
-    is_input: bool = False
-
-
-def record_faults(expected: Expected) -> Iterator[str]:
+def record_faults(expected: CompareFile) -> Iterator[str]:
     """Each fault of the file, `name: what was found, what was expected`; none when it is what the row says."""
     path, name = expected.path, expected.name
     try:
@@ -65,8 +46,7 @@ def main() -> int:
     """Compare what standard input names; gives the exit code."""
     code = 0
     for line in sys.stdin:
-        wanted = json.loads(line)
-        for fault in record_faults(Expected(**{**wanted, "path": Path(wanted["path"])})):
+        for fault in record_faults(CompareFile.from_json(line)):
             print(fault)
             code = code if fault.startswith(NOTE) else 1
     return code

@@ -1,6 +1,6 @@
 """Runs a result's simulation again, from what its file says of itself, and compares the data bit for bit.
 
-`python -m tvb_batch.worker.tools.rerun FILE` prints the comparison as JSON; the command line's `rerun` starts it so.
+`python -m tvb_batch.worker.tools.rerun` answers a `Rerun`; the command line's `rerun` starts it.
 Writes nothing.
 """
 
@@ -10,41 +10,27 @@ import platform
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import h5py
 import numpy as np
 
-from tvb_batch.models.errors import InputError, TvbBatchError, one_line
+from tvb_batch.models.errors import InputError, one_line
 from tvb_batch.models.own_code.sources import OF_METRICS, modules_of
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.settings import Settings, load_settings
 from tvb_batch.models.spec.simulation import SimulationSpec, simulation
 from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.worker_protocol import Rerun, RerunResult
 from tvb_batch.worker.engines import reference
 from tvb_batch.worker.h5.tvb2 import PROVENANCE
 from tvb_batch.worker.job.own_modules import import_all
 from tvb_batch.worker.job.simulator import build_simulator
 from tvb_batch.worker.job.versions import versions
-from tvb_batch.worker.log import results_only
-from tvb_batch.worker.tasks import import_tvb
-
-
-@dataclass
-class RerunResult:
-    """How the new data compares with the file's."""
-
-    samples: int = 0
-    #: How many of them differ in a bit, NaN being equal to NaN.
-    different: int = 0
-    #: Where the first difference is. ms
-    first_ms: float | None = None
-    largest_difference: float = 0.0
-    #: What differs between then and now, as `name: then, now`.
-    circumstances: tuple[str, ...] = ()
+from tvb_batch.worker.program import run_program
+from tvb_batch.worker.tvb_import import import_tvb
 
 
 def rerun(path: Path, settings: Settings) -> RerunResult:
@@ -132,19 +118,11 @@ def _circumstances(provenance: h5py.Group, spec: SimulationSpec) -> tuple[str, .
     return tuple(map(one_line, found))
 
 
-def main() -> int:
-    """Compare the file that the command line names; gives the exit code."""
-    settings = load_settings()
-    with results_only() as results:
-        import_tvb()
-        try:
-            found = rerun(Path(sys.argv[1]), settings)
-        except TvbBatchError as exc:
-            print(exc, file=sys.stderr)
-            return 2
-        print(json.dumps(asdict(found)), file=results)
-    return 0
+def answer(request: Rerun, results: TextIO) -> None:
+    """Run the simulation of the file again that a client names."""
+    import_tvb()
+    print(rerun(request.path, load_settings()).to_json(), file=results)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(Rerun, answer))

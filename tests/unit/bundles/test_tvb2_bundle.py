@@ -1,7 +1,6 @@
 """The ZIP for the GUI: complete, in order, whole or not at all."""
 
 import io
-import json
 import subprocess
 import sys
 import zipfile
@@ -15,6 +14,7 @@ from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from tvb_batch.models.errors import OutputError
+from tvb_batch.models.worker_protocol import WriteBundle
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
 from tvb_batch.worker.h5.gui.archive import Linking
 from tvb_batch.worker.h5.gui.write import FRESH, write_data
@@ -154,15 +154,11 @@ def test_an_old_bundle_stays_when_the_new_one_fails(tmp_path, connectivity) -> N
 
 
 def test_as_a_program_it_says_in_one_line_what_is_wrong(tmp_path) -> None:
-    wanted = {
-        "kind": "data", "name": "b", "target": str(tmp_path / "b.zip"), "files": [str(tmp_path / "gone.h5")],
-        "points": [], "links": {}, "stable_gids": False,
-    }  # fmt: skip
+    wanted = WriteBundle("data", "b", tmp_path / "b.zip", files=(tmp_path / "gone.h5",))
 
     done = subprocess.run(
-        [sys.executable, "-m", "tvb_batch.worker.h5.gui.write"],
-        input=json.dumps(wanted), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", wanted.module], input=wanted.to_json(), capture_output=True, text=True, timeout=60
+    )
 
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1

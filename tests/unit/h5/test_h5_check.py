@@ -16,6 +16,7 @@ from tvb_objects import OBJECTS
 
 from tvb_batch.models.errors import InputError
 from tvb_batch.models.tvb.input_store import check_file
+from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.gui.view_models import write_measure
 from tvb_batch.worker.h5.gui.write import write_data
@@ -474,8 +475,9 @@ def test_as_a_program_it_prints_one_fault_a_line(tmp_path) -> None:
     damage(bad, lambda file: file.attrs.__delitem__("TVB_title"))
 
     def check(*paths: Path) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "tvb_batch.worker.h5.validation.check", *map(str, paths)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        request = CheckFiles(paths)
+        command = [sys.executable, "-m", request.module]
+        done = subprocess.run(command, input=request.to_json(), capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
     assert check(good) == (0, "", "")

@@ -10,12 +10,13 @@ import pytest
 from test_audit import made, ran  # noqa: F401 - a fixture
 from tvb_objects import OBJECTS
 
+from tvb_batch.models.worker_protocol import NOTE, CompareFile
 from tvb_batch.submit.operate.audit import audit
 from tvb_batch.worker.h5 import seal
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.tvb1.tvb1_convert import write_connectivity
 from tvb_batch.worker.h5.validation.check import faults
-from tvb_batch.worker.tools.file_check import NOTE, Expected, record_faults
+from tvb_batch.worker.tools.file_check import record_faults
 
 #: How many bits of each file are flipped, one at a time.
 FLIPS = 60
@@ -44,7 +45,7 @@ def place_of(dataset: h5py.Dataset) -> int | None:
 
 
 def caught(path) -> bool:
-    return any(not fault.startswith(NOTE) for fault in record_faults(Expected(path, "x")))
+    return any(not fault.startswith(NOTE) for fault in record_faults(CompareFile(path, "x")))
 
 
 def flip(path, place: int, bit: int) -> None:
@@ -57,7 +58,7 @@ def flip(path, place: int, bit: int) -> None:
 def test_a_flipped_bit_anywhere_is_found(tmp_path, name: str) -> None:
     path = written(tmp_path, name)
     whole, chance = path.read_bytes(), random.Random(name)
-    assert list(record_faults(Expected(path, "x"))) == []
+    assert list(record_faults(CompareFile(path, "x"))) == []
 
     # All but the words of the last line, without which the file counts as unchecked.
     for place in [*chance.sample(range(len(whole) - seal._LENGTH), FLIPS), len(whole) - 1, len(whole) - 60]:

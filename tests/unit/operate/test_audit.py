@@ -11,10 +11,11 @@ from conftest import SHORT
 from test_cli import assert_refused, tvb_batch  # noqa: F401 - a fixture
 
 from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.worker_protocol import CompareFile
 from tvb_batch.submit.intake.files import keep
 from tvb_batch.submit.operate.audit import audit
 from tvb_batch.worker.job.run import run_job
-from tvb_batch.worker.tools.file_check import Expected, record_faults
+from tvb_batch.worker.tools.file_check import record_faults
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_a_job_that_shares_files_is_checked_by_them(settings, catalogue, made) -
 
 
 def test_a_directory_in_the_place_of_a_file_is_a_fault(tmp_path) -> None:
-    assert list(record_faults(Expected(tmp_path, "x", bytes=tmp_path.stat().st_size, sha256="0"))) != []
+    assert list(record_faults(CompareFile(tmp_path, "x", bytes=tmp_path.stat().st_size, sha256="0"))) != []
 
 
 def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, catalogue, made) -> None:  # noqa: F811

@@ -3,6 +3,7 @@
 from conftest import SHORT
 
 from tvb_batch.models.spec.sweep import sweep
+from tvb_batch.models.worker_protocol import Estimate
 from tvb_batch.submit.present.describe import describe_estimate, describe_plan, describe_spec
 
 
@@ -33,7 +34,7 @@ def test_a_spec_is_told_in_a_few_lines() -> None:
 
 
 def test_the_cost_of_a_sweep_is_that_of_its_jobs() -> None:
-    told = describe_estimate({"seconds": 3.0, "memory_bytes": 5e8, "disk_bytes": 2e6}, 1000)
+    told = describe_estimate(Estimate(3.0, 500_000_000, 2_000_000), 1000)
 
     assert "One job takes about 3.0 s on a core of this machine, 500.0 MB of memory and 2.0 MB" in told
     assert "1,000 jobs: 50.0 min on one core, 2.0 GB" in told

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from tvb_batch.models.errors import SpecError
-from tvb_batch.worker.h5.gui.points import Point
+from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.gui.ranges import range_json
 
 #: The GUI's Discrete viewer takes no more.
@@ -22,12 +22,12 @@ class Group:
     simulations: UUID = field(default_factory=uuid4)
     metrics: UUID = field(default_factory=uuid4)
 
-    def attributes(self, point: Point, gid: UUID) -> dict[str, object]:
+    def attributes(self, point: BundlePoint, gid: UUID) -> dict[str, object]:
         place = {name: float(point.swept[name]) for name in self.axes}
         return {"operation_group_gid": gid, "ranges": self.ranges, "range_values": place}
 
 
-def group_of(points: Sequence[Point]) -> Group:
+def group_of(points: Sequence[BundlePoint]) -> Group:
     """The exploration that the points make, once it was found to be one that the GUI shows."""
     names = list(points[0].swept)
     if not 1 <= len(names) <= 2:

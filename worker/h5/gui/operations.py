@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 from tvb_batch.models.spec.simulation import SimulationSpec, to_json
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
+from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
 from tvb_batch.worker.h5.gui.archive import Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import Member, in_order, read_member
-from tvb_batch.worker.h5.gui.points import Point
 from tvb_batch.worker.h5.gui.view_models import (
     Burst,
     ViewModel,
@@ -36,7 +36,7 @@ class SharedDatatypes:
         self._added: set[str] = set()
         self._built: tuple[str, Any] = ("", None)
 
-    def add(self, point: Point, spec: SimulationSpec) -> tuple[Any, list[Member]]:
+    def add(self, point: BundlePoint, spec: SimulationSpec) -> tuple[Any, list[Member]]:
         """The point's simulator and outputs, when all that they refer to is in the ZIP."""
         simulator = self._simulator(spec)
         members = {member.gid: member for member in map(read_member, dict.fromkeys(point.datatypes))}
@@ -107,7 +107,7 @@ class Operation:
         file_name = f"{self._folder}BurstConfiguration_{burst.gid.hex}.h5"
         self._archive.add(file_name, lambda file: write_burst(file, burst))
 
-    def add_metrics(self, point: Point, series: UUID, group: Mapping[str, object]) -> None:
+    def add_metrics(self, point: BundlePoint, series: UUID, group: Mapping[str, object]) -> None:
         """The metrics of a point, and the record of the operation that made them."""
         record = metrics_record(point.metrics, series, point.start_point)
         self._add_view_model(record, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})

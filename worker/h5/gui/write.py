@@ -1,33 +1,32 @@
 """Writes the ZIP that a client asks for. Called where the storage is mounted.
 
-`python -m tvb_batch.worker.h5.gui.write` reads what is wanted from standard input, as JSON; for each job written it
-prints a line, so that whoever waits sees how far it is.
+`python -m tvb_batch.worker.h5.gui.write` answers a `WriteBundle`; for each point that is written it prints a line, so
+that whoever waits sees how far it is.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 from uuid import UUID, uuid4
 from xml.sax.saxutils import escape
 
-from tvb_batch.models.errors import SpecError, TvbBatchError
+from tvb_batch.models.errors import SpecError
 from tvb_batch.models.settings import load_settings
 from tvb_batch.models.spec.simulation import SimulationSpec, simulation
 from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.models.worker_protocol import BundlePoint, WriteBundle
 from tvb_batch.worker.h5.gui.archive import Archive, Linking, open_archive
 from tvb_batch.worker.h5.gui.exploration import group_of
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import in_order, read_member
 from tvb_batch.worker.h5.gui.operations import Operation, SharedDatatypes
-from tvb_batch.worker.h5.gui.points import Point
 from tvb_batch.worker.h5.gui.ranges import burst_ranges
 from tvb_batch.worker.h5.gui.view_models import check_gui_classes
-from tvb_batch.worker.log import results_only
-from tvb_batch.worker.tasks import import_tvb
+from tvb_batch.worker.program import run_program
+from tvb_batch.worker.tvb_import import import_tvb
 
 #: Every gid is the file's own, and nothing is added.
 AS_THEY_ARE = Linking(is_stable=True, adds_mappings=False)
@@ -72,7 +71,7 @@ def write_data(
 
 
 def write_simulations(
-    points: Sequence[Point], target: Path, inputs: Inputs, linking: Linking = FRESH,
+    points: Sequence[BundlePoint], target: Path, inputs: Inputs, linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that puts each simulation into the Simulation History, with its parameters and series.
@@ -98,7 +97,7 @@ def write_simulations(
 
 
 def write_pse(
-    points: Sequence[Point], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
+    points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI takes as one parameter space exploration, with the viewers of its metrics.
@@ -121,7 +120,7 @@ def write_pse(
 
 
 def write_project(
-    points: Sequence[Point], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
+    points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI imports as a project of its own: an exploration where the points make one.
@@ -147,7 +146,9 @@ def project_xml(name: str) -> str:
 
 
 @contextmanager
-def _opened(points: Sequence[Point], target: Path, linking: Linking) -> Iterator[tuple[Archive, list[SimulationSpec]]]:
+def _opened(
+    points: Sequence[BundlePoint], target: Path, linking: Linking
+) -> Iterator[tuple[Archive, list[SimulationSpec]]]:
     if not points:
         raise SpecError("points", "none", "at least one finished simulation")
     specs = [simulation(point.spec) for point in points]
@@ -161,7 +162,8 @@ def _opened(points: Sequence[Point], target: Path, linking: Linking) -> Iterator
 
 
 def _add_simulations(
-    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, on_progress: OnProgress
+    archive: Archive, points: Sequence[BundlePoint], specs: Sequence[SimulationSpec], inputs: Inputs,
+    on_progress: OnProgress,
 ) -> None:  # fmt: skip
     shared = SharedDatatypes(inputs, archive)
     for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
@@ -173,7 +175,7 @@ def _add_simulations(
 
 
 def _add_exploration(
-    archive: Archive, points: Sequence[Point], specs: Sequence[SimulationSpec], inputs: Inputs, name: str,
+    archive: Archive, points: Sequence[BundlePoint], specs: Sequence[SimulationSpec], inputs: Inputs, name: str,
     on_progress: OnProgress,
 ) -> None:  # fmt: skip
     group = group_of(points)
@@ -193,40 +195,25 @@ def _add_exploration(
         operation.add_metrics(point, gid, group.attributes(point, group.metrics))
 
 
-def main() -> int:
-    """Write the ZIP that standard input describes; gives the exit code."""
-    wanted: dict[str, Any] = json.load(sys.stdin)
-    linking = Linking(wanted["stable_gids"], {name: UUID(gid) for name, gid in wanted["links"].items()})
-    target, name, inputs = Path(wanted["target"]), wanted["name"], Inputs(load_settings().storage)
-    points = [
-        Point(
-            spec=point["spec"], outputs=tuple(map(Path, point["outputs"])),
-            datatypes=tuple(map(Path, point["datatypes"])), metrics=point["metrics"], swept=point["swept"],
-            name=point["name"], start_point=point["start_point"],
-        )
-        for point in wanted["points"]
-    ]  # fmt: skip
-    with results_only() as lines:
+def answer(request: WriteBundle, results: TextIO) -> None:
+    """Write the ZIP that a client asks for, with a line of `results` for each point or file that is written."""
+    import_tvb()
+    linking = Linking(request.stable_gids, dict(request.links))
+    target, points, inputs = request.target, request.points, Inputs(load_settings().storage)
 
-        def on_progress() -> None:
-            print("written", file=lines, flush=True)
+    def on_progress() -> None:
+        print("written", file=results, flush=True)
 
-        import_tvb()
-        try:
-            match wanted["kind"]:
-                case "data":
-                    write_data([Path(path) for path in wanted["files"]], target, linking, on_progress)
-                case "simulations":
-                    write_simulations(points, target, inputs, linking, on_progress)
-                case "pse":
-                    write_pse(points, target, inputs, name, linking, on_progress)
-                case "project":
-                    write_project(points, target, inputs, name, linking, on_progress)
-        except TvbBatchError as exc:
-            print(exc, file=sys.stderr)
-            return 2
-    return 0
+    match request.kind:
+        case "data":
+            write_data(request.files, target, linking, on_progress)
+        case "simulations":
+            write_simulations(points, target, inputs, linking, on_progress)
+        case "pse":
+            write_pse(points, target, inputs, request.name, linking, on_progress)
+        case "project":
+            write_project(points, target, inputs, request.name, linking, on_progress)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(WriteBundle, answer))

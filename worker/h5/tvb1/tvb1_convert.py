@@ -10,16 +10,17 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID, uuid4
 
 import h5py
 import numpy as np
 
-from tvb_batch.models.errors import InputError, OutputError, TvbBatchError
+from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.paths import part
 from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.models.worker_protocol import ConvertToTvb1
 from tvb_batch.worker.h5 import tvb2
 from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
 from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
@@ -36,6 +37,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked, read_tvb1,
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 from tvb_batch.worker.h5.validation.formats import FORMATS
 from tvb_batch.worker.h5.verify import as_output_error, portions, publish
+from tvb_batch.worker.program import run_program
 
 
 def convert(
@@ -295,17 +297,13 @@ def _parsed(path: Path, file: h5py.File, name: str, parse: Any) -> Any:
         raise OutputError(f"{path}::TVB_{name}: {text!r} cannot be read") from exc
 
 
-def main() -> int:
-    """`SOURCE TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is given; gives the exit code."""
-    source, target, *gids = sys.argv[1:]
-    connectivity, mapping = (UUID(gid) if gid else None for gid in gids)
-    try:
-        convert(Path(source), Path(target), connectivity_gid=connectivity, region_mapping_gid=mapping)
-    except TvbBatchError as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    return 0
+def answer(request: ConvertToTvb1, _: TextIO) -> None:
+    """Convert the file that a client names."""
+    convert(
+        request.source, request.target,
+        connectivity_gid=request.connectivity_gid, region_mapping_gid=request.region_mapping_gid,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(ConvertToTvb1, answer))

@@ -1,7 +1,6 @@
 """The ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and `Operation.xml` in one folder.
 
-`python -m tvb_batch.worker.h5.tvb1.tvb1_zip TARGET CONNECTIVITY_GID REGION_MAPPING_GID`, the gids empty where none is
-given, reads the files' paths from standard input, one a line; the command line starts it so.
+`python -m tvb_batch.worker.h5.tvb1.tvb1_zip` answers a `WriteTvb1Bundle`.
 
 Streams: one converted file lies beside the ZIP while it is written. The ZIP appears whole or not at all.
 """
@@ -14,15 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
-from tvb_batch.models.errors import InputError, OutputError, TvbBatchError
+from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.paths import part
+from tvb_batch.models.worker_protocol import WriteTvb1Bundle
 from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source, write_source
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
 from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked
 from tvb_batch.worker.h5.verify import as_output_error, publish
+from tvb_batch.worker.program import run_program
 
 #: The folder of the ZIP.
 _OPERATION = "Operation_1"
@@ -124,18 +126,13 @@ def _operation(name: str, members: Sequence[SourceFile]) -> bytes:
     return bytes(ElementTree.tostring(root, "us-ascii", xml_declaration=True))
 
 
-def main() -> int:
-    """Bundle what standard input names; gives the exit code."""
-    target, *gids = sys.argv[1:]
-    connectivity, mapping = (UUID(gid) if gid else None for gid in gids)
-    sources = [Path(line) for line in sys.stdin.read().splitlines()]
-    try:
-        convert_bundle(sources, Path(target), connectivity_gid=connectivity, region_mapping_gid=mapping)
-    except TvbBatchError as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    return 0
+def answer(request: WriteTvb1Bundle, _: TextIO) -> None:
+    """Bundle the files that a client names."""
+    convert_bundle(
+        request.files, request.target,
+        connectivity_gid=request.connectivity_gid, region_mapping_gid=request.region_mapping_gid,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(WriteTvb1Bundle, answer))

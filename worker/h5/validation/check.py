@@ -1,7 +1,7 @@
 """Names every fault of what the GUI is to import, files and ZIPs, without tvb-framework; imports no TVB.
 
-`python -m tvb_batch.worker.h5.validation.check PATH...` prints one fault a line, and ends with 1 when there was one. A
-job's own file goes through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at
+`python -m tvb_batch.worker.h5.validation.check` answers a `CheckFiles`, and ends with 1 when there was a fault. A job's
+own file goes through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at
 as well, and what a ZIP's members are to each other. Never writes, but for a member's copy in a temporary directory.
 """
 
@@ -18,6 +18,7 @@ import h5py
 
 from tvb_batch.models.errors import one_line
 from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.tvb1 import tvb1_zip_check
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, file_faults, kind_in, reason
 from tvb_batch.worker.h5.validation.rules import date, gid
@@ -131,8 +132,8 @@ def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Check what the command line names; gives the exit code."""
-    found = [fault for name in sys.argv[1:] for fault in faults(Path(name))]
+    """Check the files that standard input names, one fault a line; return the exit code."""
+    found = [fault for path in CheckFiles.from_json(sys.stdin.read()).paths for fault in faults(path)]
     for fault in found:
         print(fault)
     return 1 if found else 0
