@@ -20,7 +20,8 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.settings import load_settings
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
-from tvb_batch.worker.tasks import WorkerState, perform
+from tvb_batch.worker.state import WorkerState
+from tvb_batch.worker.tasks import perform
 from tvb_batch.worker.tvb_import import import_tvb
 
 LENGTHS = ("1", "10", "60")

@@ -1,47 +1,34 @@
 """The task that Celery runs, and what a worker does on its own: start warm, stop well, keep the queue filled.
 
-The one broad `except` of the program is here: it turns a fault into a row.
+The one broad `except` of the program is here; `worker.outcomes` turns the fault into a row.
 """
 
-import multiprocessing
 import os
 import platform
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 import structlog
 from billiard import current_process
 from celery import Celery, signals
 
-from tvb_batch.models.catalogue import Catalogue, Claim
-from tvb_batch.models.errors import (
-    CanceledError,
-    CatalogueError,
-    LeaseLostError,
-    SourceError,
-    StorageError,
-    TvbBatchError,
-    one_line,
-)
-from tvb_batch.models.masking import masked
+from tvb_batch.models.catalogue import Claim
+from tvb_batch.models.errors import CatalogueError, SourceError
 from tvb_batch.models.own_code.imports import changed
 from tvb_batch.models.queue import QUEUES, RUN_JOB
 from tvb_batch.models.settings import Settings
 from tvb_batch.worker.h5.writer import has_lost_files
-from tvb_batch.worker.job.heartbeat import StoppedError
-from tvb_batch.worker.job.outputs import present, remove
 from tvb_batch.worker.job.own_modules import fault_of_import
-from tvb_batch.worker.job.run import is_retryable, run_job
+from tvb_batch.worker.job.run import run_job
 from tvb_batch.worker.job.versions import versions
+from tvb_batch.worker.outcomes import end_stuck, record_outcome
 from tvb_batch.worker.reconciler import reconcile_until
 from tvb_batch.worker.signs_of_life import SIGNS
+from tvb_batch.worker.state import WorkerState
 from tvb_batch.worker.tvb_import import import_tvb
 from tvb_batch.worker.warden import Warden
 
@@ -52,82 +39,6 @@ SERVED_FOR = 1.0
 
 #: How long a process takes no other message after a claim that the database did not answer. Seconds.
 CLAIM_PAUSE = 1.0
-
-#: How long a job waits for a storage that is full, read-only or gone.
-STORAGE_PAUSE = timedelta(seconds=60)
-
-
-class WorkerState:
-    """What the parent process and its pool share. Made before the pool is forked."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.stopping = multiprocessing.get_context("fork").Event()
-        #: This process of the pool was told to stop by a signal of its own.
-        self.is_told = False
-        #: This process has other sources of the operator's modules than there are now, or could not import them.
-        self.is_spent = False
-        #: The sweeps that it serves, by their queue in the catalogue.
-        self.queues: tuple[str, ...] = tuple(QUEUES)
-        self._is_marked = False
-        self._catalogue: Catalogue | None = None
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """This process' own connection to the database."""
-        if self._catalogue is None:
-            self._catalogue = Catalogue.open(self.settings.database)
-        return self._catalogue
-
-    def must_stop(self) -> bool:
-        """Whether the worker, or this process of it alone, was told to stop."""
-        return self.is_told or self.stopping.is_set()
-
-    def give_back(self, job: UUID) -> None:
-        """Let a job have another message; without a database it gets one when this one counts as lost."""
-        with suppress(CatalogueError):
-            self.catalogue.unpublish([job])
-
-    def mark_storage(self) -> None:
-        """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
-        with suppress(OSError):
-            self.settings.storage.marker.touch()
-            self._is_marked = True
-
-    def check_storage(self) -> None:
-        """Return when the storage is the one that this worker was started with.
-
-        Raises
-        ------
-        StorageError
-            It is not: results would fill the directory below a mount that is gone.
-        """
-        if self._is_marked and not self.settings.storage.marker.exists():
-            root = self.settings.storage.root
-            raise StorageError(f"data directory {root}: {self.settings.storage.marker.name} is missing; mount it again")
-
-    @contextmanager
-    def hearing_of_termination(self) -> Iterator[None]:
-        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker.
-
-        Celery's pool ends a process at once that receives it, which is right for one that waits for a job.
-        """
-
-        def heard(*_: object) -> None:
-            # No lock is taken here: the process may be holding it.
-            self.is_told = True
-
-        former = signal.signal(signal.SIGTERM, heard)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, former)
-
-    def after_fork(self) -> None:
-        """Database connections must not cross a fork."""
-        if self._catalogue is not None:
-            self._catalogue.dispose()
-            self._catalogue = None
 
 
 def register(app: Celery, settings: Settings) -> None:
@@ -250,60 +161,10 @@ def _perform_claimed(state: WorkerState, claim: Claim) -> None:
             state.settings,
             claim,
             should_stop=state.must_stop,
-            on_stuck=partial(_end_stuck, state, claim),
+            on_stuck=partial(end_stuck, state, claim),
         )
         log.info("job_finished", outputs=len(outputs), bytes=sum(output.bytes for output in outputs))
     except BaseException as exc:
         # A model may call sys.exit() too; signals raise nothing in a process of the pool.
         state.is_spent |= isinstance(exc, SourceError)
-        _tell(state, claim, exc)
-
-
-def _tell(state: WorkerState, claim: Claim, exc: BaseException) -> bool:
-    """Let the row know why a start has ended; gives whether it does."""
-    try:
-        if isinstance(exc, LeaseLostError):
-            raise exc
-        if isinstance(exc, StoppedError):
-            log.info("job_given_back", status=str(state.catalogue.release(claim)))
-        elif isinstance(exc, CanceledError):
-            state.catalogue.canceled(claim)
-            log.info("job_canceled")
-        else:
-            _fail(state, claim, exc)
-    except LeaseLostError:
-        log.warning("lease_lost", reason=str(exc))
-        return False
-    except CatalogueError as away:
-        # Nobody can be told; the job is given to another worker when its lease has run out.
-        log.warning("outcome_untold", reason=str(away), fault=str(exc))
-        return False
-    return True
-
-
-def _fail(state: WorkerState, claim: Claim, exc: BaseException) -> None:
-    # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
-    message = str(exc) if isinstance(exc, TvbBatchError) else one_line(masked(_words(exc)))
-    if isinstance(exc, StorageError):
-        # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
-        state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)
-        log.error("storage_fault", reason=message, again_in=STORAGE_PAUSE.total_seconds())
-        return
-    status = state.catalogue.fail(
-        claim, type(exc).__name__, message, retryable=is_retryable(exc), max_attempts=state.settings.max_attempts
-    )
-    # The traceback of a fault of our own tells nothing that its message does not.
-    log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
-
-
-def _words(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-
-
-def _end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn:
-    """End a job that is to end, and comes to the end of no chunk, and this process of the pool with it."""
-    log.warning("stuck_process_ended", reason=str(exc))
-    there = present(state.settings.storage.job_directory(claim.sweep, claim.gid))
-    if _tell(state, claim, exc) and not isinstance(exc, StoppedError):
-        remove(there)
-    os._exit(1)
+        record_outcome(state, claim, exc)

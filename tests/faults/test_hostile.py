@@ -139,7 +139,7 @@ def test_a_fault_of_a_job_holds_nothing_that_acts_on_a_terminal(settings, catalo
     from conftest import SHORT
 
     from tvb_batch.models.spec.sweep import sweep
-    from tvb_batch.worker.tasks import _fail
+    from tvb_batch.worker.outcomes import _fail
 
     [job] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({**SHORT, "name": "a"})).gid)
     claim = catalogue.claim(job.gid, "w", timedelta(seconds=60))

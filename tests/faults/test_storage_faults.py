@@ -19,7 +19,8 @@ from tvb_batch.models.settings import Settings
 from tvb_batch.worker.engines import reference
 from tvb_batch.worker.h5.verify import output_error
 from tvb_batch.worker.h5.writer import has_lost_files
-from tvb_batch.worker.tasks import WorkerState, perform
+from tvb_batch.worker.state import WorkerState
+from tvb_batch.worker.tasks import perform
 
 #: 3.2 MB of output.
 LARGE = {
@@ -38,7 +39,7 @@ def small(settings, monkeypatch) -> Iterator[Settings]:
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", place]).returncode:
         pytest.skip("a small file system wants root")
     monkeypatch.setattr(reference, "MOST_STEPS", 50)
-    monkeypatch.setattr("tvb_batch.worker.tasks.STORAGE_PAUSE", timedelta(0))
+    monkeypatch.setattr("tvb_batch.worker.outcomes.STORAGE_PAUSE", timedelta(0))
     yield settings.model_copy(update={"checkpoint_interval": 0.0})
     subprocess.run(["umount", "-l", place], check=True)
 
@@ -121,7 +122,7 @@ def test_a_read_only_storage_lets_jobs_wait(small, catalogue) -> None:
 
 
 def test_a_mount_that_is_gone_lets_jobs_wait(tmp_path, settings, catalogue, monkeypatch) -> None:
-    monkeypatch.setattr("tvb_batch.worker.tasks.STORAGE_PAUSE", timedelta(0))
+    monkeypatch.setattr("tvb_batch.worker.outcomes.STORAGE_PAUSE", timedelta(0))
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "mount"})
     elsewhere = elsewhere.model_copy(update={"database_url": type(settings.database_url)(settings.database)})
     (tmp_path / "mount").mkdir()

@@ -18,7 +18,8 @@ from tvb_batch.models.settings import Settings
 from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.models.tvb.components import allow
 from tvb_batch.submit.intake.enqueue import enqueue
-from tvb_batch.worker.tasks import WorkerState, perform
+from tvb_batch.worker.state import WorkerState
+from tvb_batch.worker.tasks import perform
 from tvb_batch.worker.tools.rerun import rerun
 
 MODEL = """

@@ -18,6 +18,7 @@ from typing import Any
 
 
 def main() -> None:
+    from tvb_batch.worker import tasks  # noqa: F401 - what every worker needs, imported once
     from tvb_batch.worker.engines import compiled  # noqa: F401
     from tvb_batch.worker.tvb_import import import_tvb
 

@@ -15,7 +15,8 @@ from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.worker.engines import reference
 from tvb_batch.worker.job.heartbeat import Heartbeat
-from tvb_batch.worker.tasks import WorkerState, perform
+from tvb_batch.worker.state import WorkerState
+from tvb_batch.worker.tasks import perform
 
 #: Diverges after some milliseconds.
 WILD = {

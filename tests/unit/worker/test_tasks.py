@@ -14,7 +14,8 @@ from tvb_batch.models.catalogue.tables import Sweep
 from tvb_batch.models.queue import make_app, waiting
 from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.worker.reconciler import Reconciler, reconcile_until
-from tvb_batch.worker.tasks import WorkerState, perform, serve
+from tvb_batch.worker.state import WorkerState
+from tvb_batch.worker.tasks import perform, serve
 
 
 @pytest.fixture

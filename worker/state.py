@@ -1,0 +1,88 @@
+"""The state of one worker: what its parent process and the processes of its pool know and share.
+
+Made by `worker.tasks` before the pool is forked; `worker.outcomes` reads it too.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from tvb_batch.models.catalogue import Catalogue
+from tvb_batch.models.errors import CatalogueError, StorageError
+from tvb_batch.models.queue import QUEUES
+from tvb_batch.models.settings import Settings
+
+
+class WorkerState:
+    """What the parent process and its pool share. Made before the pool is forked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = multiprocessing.get_context("fork").Event()
+        #: This process of the pool was told to stop by a signal of its own.
+        self.is_told = False
+        #: This process has other sources of the operator's modules than there are now, or could not import them.
+        self.is_spent = False
+        #: The sweeps that it serves, by their queue in the catalogue.
+        self.queues: tuple[str, ...] = tuple(QUEUES)
+        self._is_marked = False
+        self._catalogue: Catalogue | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """This process' own connection to the database."""
+        if self._catalogue is None:
+            self._catalogue = Catalogue.open(self.settings.database)
+        return self._catalogue
+
+    def must_stop(self) -> bool:
+        """Whether the worker, or this process of it alone, was told to stop."""
+        return self.is_told or self.stopping.is_set()
+
+    def give_back(self, job: UUID) -> None:
+        """Let a job have another message; without a database it gets one when this one counts as lost."""
+        with suppress(CatalogueError):
+            self.catalogue.unpublish([job])
+
+    def mark_storage(self) -> None:
+        """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
+        with suppress(OSError):
+            self.settings.storage.marker.touch()
+            self._is_marked = True
+
+    def check_storage(self) -> None:
+        """Return when the storage is the one that this worker was started with.
+
+        Raises
+        ------
+        StorageError
+            It is not: results would fill the directory below a mount that is gone.
+        """
+        if self._is_marked and not self.settings.storage.marker.exists():
+            root = self.settings.storage.root
+            raise StorageError(f"data directory {root}: {self.settings.storage.marker.name} is missing; mount it again")
+
+    @contextmanager
+    def hearing_of_termination(self) -> Iterator[None]:
+        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker.
+
+        Celery's pool ends a process at once that receives it, which is right for one that waits for a job.
+        """
+
+        def heard(*_: object) -> None:
+            # No lock is taken here: the process may be holding it.
+            self.is_told = True
+
+        former = signal.signal(signal.SIGTERM, heard)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, former)
+
+    def after_fork(self) -> None:
+        """Database connections must not cross a fork."""
+        if self._catalogue is not None:
+            self._catalogue.dispose()
+            self._catalogue = None
