@@ -7,6 +7,7 @@ Needs neither TVB 1 nor tvb-framework, and reads in bounded memory.
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,49 +24,46 @@ from tvb_batch.worker.h5.tvb1.tvb1_format import (
     REQUIRED,
     STATISTICS,
 )
-from tvb_batch.worker.h5.validation.encodings import (
-    BOOL,
-    TEXT,
-    Kind,
-    attribute_fault,
-    choice,
-    date,
-    of_json,
-    parses,
-    stored_statistics_faults,
-)
+from tvb_batch.worker.h5.tvb2 import Statistics
+from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
+from tvb_batch.worker.h5.validation.rules import FLAG, Rule, choice, of_json
+from tvb_batch.worker.h5.verify import portions
 
-_GID = Kind("a gid with dashes", parses(lambda text: str(UUID(text)) == text))
-_LINK = Kind("a gid with dashes, or nothing", parses(lambda text: not text or str(UUID(text)) == text))
-_COUNT = Kind(
-    'JSON of a count, such as "4"', parses(lambda text: type(json.loads(text)) is int and json.loads(text) >= 0)
-)
-_FLAG = Kind('"true" or "false"', of_json(bool))
-_QUOTED = Kind('JSON of a text, in quotation marks, such as "\\"ms\\""', of_json(str))
+
+def _is_date(text: str) -> bool:
+    return bool(datetime.strptime(text, f"datetime:{DATE_FORMAT}"))
+
+
+_TEXT = Rule("a text", lambda _: True)
+_GID = Rule("a gid with dashes", lambda text: str(UUID(text)) == text)
+_LINK = Rule("a gid with dashes, or nothing", lambda text: not text or str(UUID(text)) == text)
+_COUNT = Rule('JSON of a count, such as "4"', lambda text: of_json(int)(text) and json.loads(text) >= 0)
+_QUOTED = Rule('JSON of a text, in quotation marks, such as "\\"ms\\""', of_json(str))
+_IS_NUMBER = of_json(int, float)
 
 #: By the name of the attribute, without its prefix.
-_KINDS = {
+_RULES = {
     "Type": choice(*MODULES),
     "Module": choice(*sorted(set(MODULES.values()))),
-    "Data_version": Kind(f"the number {DATA_VERSION}", lambda value: value == DATA_VERSION, "iuf"),
+    "Data_version": Rule(f"the number {DATA_VERSION}", lambda value: value == DATA_VERSION, "iuf"),
     "Gid": _GID,
     "Connectivity": _GID,
     "Region_mapping": _LINK,
     "Region_mapping_volume": _LINK,
     "State": choice("RAW_DATA", "INTERMEDIATE"),
-    "Create_date": date(f"datetime:{DATE_FORMAT}"),
-    "Labels_ordering": Kind("a JSON list", of_json(list)),
-    "Labels_dimensions": Kind("a JSON dict", of_json(dict)),
-    "Sample_period": Kind(
-        'JSON of a number above 0, such as "0.25"', parses(lambda text: of_json(int, float)(text) and float(text) > 0)
+    "Create_date": Rule("a date such as datetime:2026-01-02 03:04:05.000006", _is_date),
+    "Labels_ordering": Rule("a JSON list", of_json(list)),
+    "Labels_dimensions": Rule("a JSON dict", of_json(dict)),
+    "Sample_period": Rule(
+        'JSON of a number above 0, such as "0.25"', lambda text: _IS_NUMBER(text) and float(text) > 0
     ),
-    "Sample_rate": Kind('JSON of a number, such as "4.0"', of_json(int, float)),
-    "Start_time": Kind('JSON of a number, such as "0.0"', of_json(int, float)),
+    "Sample_rate": Rule('JSON of a number, such as "4.0"', _IS_NUMBER),
+    "Start_time": Rule('JSON of a number, such as "0.0"', _IS_NUMBER),
     "Sample_period_unit": _QUOTED,
     "Title": _QUOTED,
-    "Saved_selection": Kind("a JSON list, or null", of_json(list, type(None))),
-    **dict.fromkeys(("Visible", "Invalid", "Is_nan"), BOOL),
-    **dict.fromkeys(("Has_surface_mapping", "Has_volume_mapping"), _FLAG),
+    "Saved_selection": Rule("a JSON list, or null", of_json(list, type(None))),
+    **dict.fromkeys(("Visible", "Invalid", "Is_nan"), FLAG),
+    **dict.fromkeys(("Has_surface_mapping", "Has_volume_mapping"), Rule('"true" or "false"', of_json(bool))),
     **dict.fromkeys(
         ("Nr_dimensions", "Length_1d", "Length_2d", "Length_3d", "Length_4d", "Number_of_regions",
          "Number_of_connections", "Undirected"),
@@ -76,7 +74,7 @@ _KINDS = {
 
 def tvb1_faults(file: h5py.File) -> Iterator[str]:
     """Each fault of an open tvb1 file as `key: what is wrong`."""
-    found = attribute_fault(file, "TVB_Type", _KINDS["Type"], _text_fault)
+    found = _attribute_fault(file, "TVB_Type", _RULES["Type"])
     if found:
         yield found
         return
@@ -89,14 +87,14 @@ def tvb1_faults(file: h5py.File) -> Iterator[str]:
         yield from _shape_faults(file, datatype)
     for name in names:
         if name not in missing and file[name].dtype.kind in "fiub" and file[name].size:
-            yield from stored_statistics_faults(file[name], STATISTICS)
+            yield from _statistics_faults(file[name])
 
 
 def _attribute_faults(file: h5py.File, datatype: str) -> Iterator[str]:
     links = ("Region_mapping", "Region_mapping_volume") if datatype == "TimeSeriesRegion" else ()
     present = (name for name in (*OPTIONAL[datatype], *links) if f"TVB_{name}" in file.attrs)
     for name in (*REQUIRED[datatype], *present):
-        fault = attribute_fault(file, f"TVB_{name}", _KINDS.get(name, TEXT), _text_fault)
+        fault = _attribute_fault(file, f"TVB_{name}", _RULES.get(name, _TEXT))
         if fault:
             yield fault
     module = text_of(file.attrs.get("TVB_Module", ""))
@@ -130,8 +128,64 @@ def _shape_faults(file: h5py.File, datatype: str) -> Iterator[str]:
 
 def _count_fault(file: h5py.File, name: str, count: int) -> Iterator[str]:
     found = text_of(file.attrs.get(f"TVB_{name}", str(count)))
-    if found != str(count) and _KINDS[name].fits(found):
+    if found != str(count) and _RULES[name].fits(found):
         yield f"TVB_{name}: {found!r}, but the data has {count}"
+
+
+def _attribute_fault(place: h5py.HLObject, name: str, rule: Rule) -> str:
+    """Return what is wrong with the attribute `name` of a file or dataset; "" when nothing is."""
+    if name not in place.attrs:
+        return f"{name}: missing"
+    identifier = place.attrs.get_id(name)
+    if identifier.shape != ():
+        return f"{name}: an array of shape {identifier.shape}, expected a single value"
+    if rule.kinds and identifier.dtype.kind not in rule.kinds:
+        return f"{name}: of type {_type_name(identifier.dtype)}, expected {rule.expected}"
+    fault = "" if rule.kinds else _text_fault(identifier.dtype)
+    if fault:
+        return f"{name}: {fault}"
+    try:
+        value = place.attrs[name]
+        value = value.decode() if isinstance(value, bytes) else value
+    except DAMAGE as exc:
+        return f"{name}: cannot be read ({reason(exc)})"
+    return "" if rule.fits(value) else f"{name}: {_shown(value)}, expected {rule.expected}"
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _type_name(dtype: np.dtype[Any]) -> str:
+    return "text" if h5py.check_string_dtype(dtype) else str(dtype)
+
+
+def _statistics_faults(dataset: h5py.Dataset) -> Iterator[str]:
+    """What is wrong with what a dataset says of itself; it is read a block at a time."""
+    key = dataset.name[1:]
+    statistics = Statistics()
+    try:
+        for rows in portions(dataset):
+            statistics.add(dataset[rows])
+    except DAMAGE as exc:
+        yield f"{key}: cannot be read ({reason(exc)})"
+        return
+    for name, value in statistics.attributes().items():
+        if name not in STATISTICS:
+            continue
+        found = dataset.attrs.get(name)
+        if found is None:
+            yield f"{key}@{name}: missing"
+        elif not _same(found, value):
+            yield f"{key}@{name}: {_shown(found)}, expected {_shown(value)}"
+
+
+def _same(found: Any, value: Any) -> bool:
+    if isinstance(value, str) or not isinstance(found, np.number | np.bool_):
+        return bool(np.all(found == value))
+    # The mean was summed in other portions when it was written.
+    return bool(np.isclose(float(found), float(value), rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def _text_fault(dtype: np.dtype[Any]) -> str:

@@ -21,7 +21,7 @@ from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.tvb1 import tvb1_zip_check
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, file_faults, kind_in, reason
-from tvb_batch.worker.h5.validation.rules import date, gid
+from tvb_batch.worker.h5.validation.rules import DATE, GID
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def _member(file: h5py.File, name: str) -> _Member:
     own, created = file.attrs.get("TVB_gid"), file.attrs.get("TVB_create_date")
     return _Member(
         name,
-        "" if gid(own) else str(own),
-        "" if date(created) else str(created),
-        {one: value for one, value in held.items() if isinstance(value, str) and not gid(value)},
+        str(own) if GID.fits(own) else "",
+        str(created) if DATE.fits(created) else "",
+        {one: value for one, value in held.items() if isinstance(value, str) and GID.fits(value)},
     )
 
 

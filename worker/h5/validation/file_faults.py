@@ -69,8 +69,8 @@ def _attributes(attributes: Mapping[str, object], place: str) -> Iterator[str]:
     for name in required if kind in RECORDS else rules:
         if f"TVB_{name}" in attributes and name in rules:
             value = attributes[f"TVB_{name}"]
-            if expected := rules[name](value):
-                yield _wrong(place, name, value, expected)
+            if not rules[name].fits(value):
+                yield _wrong(place, name, value, rules[name].expected)
 
 
 def _wrong(place: str, name: str, value: object, expected: str) -> str:

@@ -1,7 +1,7 @@
-"""What each attribute and dataset of a tvb2 file holds. Data, and one small function a kind of value.
+"""What an attribute or dataset holds: the type of a rule for both formats, and the rules of tvb2. Data.
 
-Read by `worker.h5.validation.check`; what must be there is in `worker.h5.validation.formats`. A rule answers with what
-it expected, or with nothing when the value is right.
+Read by `worker.h5.validation.file_faults`; what must be there is in `worker.h5.validation.formats`. The rules of tvb1
+are in `worker.h5.tvb1.tvb1_faults`.
 """
 
 import json
@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -16,142 +17,124 @@ import numpy as np
 from tvb_batch.worker.h5.tvb2 import DATA_VERSION, DATE_FORMAT
 from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 
-Rule = Callable[[object], str]
+
+@dataclass(frozen=True)
+class Rule:
+    """What an attribute holds."""
+
+    #: In words, as a fault says it after "expected".
+    expected: str
+    #: Whether a value is right; one that cannot be parsed is not.
+    test: Callable[[Any], bool]
+    #: Letters of `numpy.dtype.kind` where tvb1 asks for a number; empty for a text.
+    kinds: str = ""
+
+    def fits(self, value: object) -> bool:
+        """Return whether the value is right."""
+        try:
+            return self.test(value)
+        except (ValueError, TypeError, AttributeError):
+            return False
 
 
-def text(*choices: str) -> Rule:
-    """Text of variable length, one of the choices where there are any."""
-
-    def rule(value: object) -> str:
-        if isinstance(value, str) and (value in choices or not choices):
-            return ""
-        return f"one of {', '.join(map(repr, choices))}" if choices else "text of variable length"
-
-    return rule
+def of_json(*types: type) -> Callable[[object], bool]:
+    """Return a test for JSON of one of the types; a bool is no number."""
+    return lambda value: isinstance(value, str) and type(json.loads(value)) in types
 
 
-def whole(exactly: int | None = None) -> Rule:
-    """An integer from 0 on, or exactly this one."""
-
-    def rule(value: object) -> str:
-        right = isinstance(value, np.integer) and (value >= 0 if exactly is None else value == exactly)
-        return "" if right else "an integer from 0 on" if exactly is None else f"the integer {exactly}"
-
-    return rule
+def choice(*values: str) -> Rule:
+    """Return the rule for one of some texts."""
+    return Rule(f"one of {', '.join(map(repr, values))}", lambda value: isinstance(value, str) and value in values)
 
 
-def number(value: object) -> str:
-    """A floating-point number."""
-    return "" if isinstance(value, np.floating) and math.isfinite(value) else "a finite floating-point number"
+def integer(exactly: int) -> Rule:
+    """Return the rule for one integer."""
+    return Rule(f"the integer {exactly}", lambda value: isinstance(value, np.integer) and bool(value == exactly))
 
 
-def positive(value: object) -> str:
-    """A floating-point number above 0."""
-    return "" if not number(value) and isinstance(value, float) and value > 0 else "a floating-point number above 0"
+def _is_finite(value: object) -> bool:
+    return isinstance(value, np.floating) and math.isfinite(value)
 
 
-def flag(value: object) -> str:
-    """TVB's text for a boolean."""
-    return text("bool:True", "bool:False")(value)
+def _is_date(value: str) -> bool:
+    # TVB compares what was parsed; it writes every part with all its digits.
+    return datetime.strptime(value, DATE_FORMAT).strftime(DATE_FORMAT) == value
 
 
-def gid(value: object) -> str:
-    """A gid as a urn, in lower case."""
-    try:
-        right = isinstance(value, str) and UUID(value).urn == value
-    except ValueError:
-        right = False
-    return "" if right else "urn:uuid: and a gid in lower case"
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def date(value: object) -> str:
-    """A date as TVB writes it, microseconds included."""
-    try:
-        # TVB compares what was parsed; it writes every part with all its digits.
-        right = isinstance(value, str) and datetime.strptime(value, DATE_FORMAT).strftime(DATE_FORMAT) == value
-    except ValueError:
-        right = False
-    return "" if right else "a date such as 2026-01-31,23-59-59.000000"
+def _is_equation(value: str) -> bool:
+    found = json.loads(value)
+    return found is None or (isinstance(found.get("type"), str) and isinstance(found.get("parameters"), dict))
 
 
-def parsed(value: object) -> object:
-    """What a JSON text holds; the text's absence when it is none."""
-    try:
-        return json.loads(value) if isinstance(value, str) else ...
-    except ValueError:
-        return ...
-
-
-def texts(value: object) -> str:
-    """JSON of the four dimensions' names."""
-    found = parsed(value)
-    right = isinstance(found, list) and len(found) == 4 and all(isinstance(name, str) for name in found)
-    return "" if right else "JSON of a list of four names"
-
-
-def labels(value: object) -> str:
-    """JSON of lists of names, by the name of a dimension."""
-    found = parsed(value)
-    right = isinstance(found, dict) and all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in found.values()
-    )
-    return "" if right else "JSON of an object with a list of names for each dimension"
-
-
-def listing(value: object) -> str:
-    """JSON of a list."""
-    return "" if isinstance(parsed(value), list) else "JSON of a list"
-
-
-def mapping(value: object) -> str:
-    """JSON of an object."""
-    return "" if isinstance(parsed(value), dict) else "JSON of an object"
-
-
-def equation(value: object) -> str:
-    """JSON of an equation's class and parameters, or null."""
-    found = parsed(value)
-    right = isinstance(found, dict) and isinstance(found.get("type"), str) and isinstance(found.get("parameters"), dict)
-    return "" if right or found is None else 'JSON such as {"type": "Gaussian", "parameters": {}}'
-
+TEXT = Rule("text of variable length", lambda value: isinstance(value, str))
+#: As a urn, in lower case.
+GID = Rule("urn:uuid: and a gid in lower case", lambda value: isinstance(value, str) and UUID(value).urn == value)
+DATE = Rule("a date such as 2026-01-31,23-59-59.000000", _is_date)
+#: TVB's texts for a boolean.
+FLAG = choice("bool:True", "bool:False")
+COUNT = Rule("an integer from 0 on", lambda value: isinstance(value, np.integer) and bool(value >= 0))
+NUMBER = Rule("a finite floating-point number", _is_finite)
+POSITIVE = Rule(
+    "a floating-point number above 0",
+    lambda value: _is_finite(value) and isinstance(value, float) and value > 0,
+)
+LISTING = Rule("JSON of a list", of_json(list))
+MAPPING = Rule("JSON of an object", of_json(dict))
+#: The names of the four dimensions.
+NAMES = Rule(
+    "JSON of a list of four names",
+    lambda value: isinstance(value, str) and _are_names(found := json.loads(value)) and len(found) == 4,
+)
+#: Names by that of their dimension.
+LABELS = Rule(
+    "JSON of an object with a list of names for each dimension",
+    lambda value: isinstance(value, str) and all(_are_names(names) for names in json.loads(value).values()),
+)
+EQUATION = Rule(
+    'JSON such as {"type": "Gaussian", "parameters": {}}', lambda value: isinstance(value, str) and _is_equation(value)
+)
 
 _REFERENCES = {name for wanted in FORMATS.values() for name in wanted.references + wanted.optional_references}
 
 #: By the attribute's name without `TVB_`.
 ATTRIBUTES: dict[str, Rule] = {
-    "Data_version": whole(DATA_VERSION),
-    **dict.fromkeys(("gid", "parent_burst", "simulator", "analyzed_datatype", *sorted(_REFERENCES)), gid),
-    **dict.fromkeys(("create_date", "finish_time"), date),
-    **dict.fromkeys(("invalid", "is_nan", "visible", "undirected", "has_orientation", "is_metric_operation"), flag),
-    **dict.fromkeys(("zero_based_triangles", "bi_hemispheric", "valid_for_simulations"), flag),
-    **dict.fromkeys(("subject", "state", "operation_tag", "title", "parent_connectivity"), text()),
-    **dict.fromkeys((f"user_tag_{number}" for number in range(1, 6)), text()),
-    **dict.fromkeys(("type", "name", "error_message"), text()),
-    "start_time": number,
-    **dict.fromkeys(("sample_period", "sample_rate"), positive),
-    "sample_period_unit": text("ms", "msec", "s", "sec", "us", "usec"),
-    "nr_dimensions": whole(4),
-    "labels_ordering": texts,
-    "labels_dimensions": labels,
-    **dict.fromkeys(("number_of_regions", "number_of_connections", "number_of_sensors"), whole()),
-    **dict.fromkeys(("number_of_vertices", "number_of_triangles", "number_of_split_slices"), whole()),
-    **dict.fromkeys(("edge_mean_length", "edge_min_length", "edge_max_length", "cutoff"), number),
-    "saved_selection": listing,
-    **dict.fromkeys(("split_slices", "conductances", "metrics"), mapping),
-    **dict.fromkeys(("equation", "spatial", "temporal"), equation),
-    "surface_type": text(
+    "Data_version": integer(DATA_VERSION),
+    **dict.fromkeys(("gid", "parent_burst", "simulator", "analyzed_datatype", *sorted(_REFERENCES)), GID),
+    **dict.fromkeys(("create_date", "finish_time"), DATE),
+    **dict.fromkeys(("invalid", "is_nan", "visible", "undirected", "has_orientation", "is_metric_operation"), FLAG),
+    **dict.fromkeys(("zero_based_triangles", "bi_hemispheric", "valid_for_simulations"), FLAG),
+    **dict.fromkeys(("subject", "state", "operation_tag", "title", "parent_connectivity"), TEXT),
+    **dict.fromkeys((f"user_tag_{number}" for number in range(1, 6)), TEXT),
+    **dict.fromkeys(("type", "name", "error_message"), TEXT),
+    "start_time": NUMBER,
+    **dict.fromkeys(("sample_period", "sample_rate"), POSITIVE),
+    "sample_period_unit": choice("ms", "msec", "s", "sec", "us", "usec"),
+    "nr_dimensions": integer(4),
+    "labels_ordering": NAMES,
+    "labels_dimensions": LABELS,
+    **dict.fromkeys(("number_of_regions", "number_of_connections", "number_of_sensors"), COUNT),
+    **dict.fromkeys(("number_of_vertices", "number_of_triangles", "number_of_split_slices"), COUNT),
+    **dict.fromkeys(("edge_mean_length", "edge_min_length", "edge_max_length", "cutoff"), NUMBER),
+    "saved_selection": LISTING,
+    **dict.fromkeys(("split_slices", "conductances", "metrics"), MAPPING),
+    **dict.fromkeys(("equation", "spatial", "temporal"), EQUATION),
+    "surface_type": choice(
         "Cortical Surface", "Brain Skull", "Skull Skin", "Skin Air", "EEG Cap", "Face", "White Matter"
     ),
-    "sensors_type": text("EEG", "MEG", "Internal"),
-    "projection_type": text("projEEG", "projMEG", "projSEEG"),
-    "status": text("finished"),
+    "sensors_type": choice("EEG", "MEG", "Internal"),
+    "projection_type": choice("projEEG", "projMEG", "projSEEG"),
+    "status": choice("finished"),
 }  # fmt: skip
 
 #: The same where a datatype's attribute is not what others have under the name.
-_STATE = {"state": text("RAW_DATA", "INTERMEDIATE")}
+_STATE = {"state": choice("RAW_DATA", "INTERMEDIATE")}
 ATTRIBUTES_OF: dict[str, dict[str, Rule]] = {
     **dict.fromkeys(FORMATS, _STATE),
-    "BurstConfiguration": {"start_time": date},
+    "BurstConfiguration": {"start_time": DATE},
 }
 
 #: What the GUI writes beside datatypes: the record of an operation. By the end of the name of its class.
