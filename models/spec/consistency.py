@@ -5,15 +5,12 @@ and nothing of a single section's own parameters.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
 from tvb_batch.models.tvb.components import connectivities, find
-
-if TYPE_CHECKING:
-    from tvb_batch.models.spec.simulation import SimulationSpec
 
 #: Raw monitors follow `dt`, whatever their period says.
 _SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
@@ -33,6 +30,31 @@ _MOST_STEPS = 2**53
 Section = Mapping[str, Any]
 #: Of arrays, by their place in the spec.
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class CompleteSimulation(Protocol):
+    """What the checks read of a `models.spec.simulation.SimulationSpec`, whose fields are explained there."""
+
+    @property
+    def connectivity(self) -> Section: ...
+    @property
+    def model(self) -> Section: ...
+    @property
+    def surface(self) -> Section | None: ...
+    @property
+    def stimulus(self) -> Section | None: ...
+    @property
+    def integrator(self) -> Section: ...
+    @property
+    def initial_conditions(self) -> list[Any] | dict[str, str] | None: ...
+    @property
+    def monitors(self) -> Sequence[Section]: ...
+    @property
+    def simulation_length(self) -> float: ...
+    @property
+    def transient(self) -> float | None: ...
+    @property
+    def format(self) -> str: ...
 
 
 def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]) -> None:
@@ -80,7 +102,7 @@ def check_transient(transient: float | None, simulation_length: float) -> None:
         )
 
 
-def check_format(spec: "SimulationSpec") -> None:
+def check_format(spec: CompleteSimulation) -> None:
     """Return when every monitor's series can be written in the spec's format.
 
     Raises
@@ -98,7 +120,7 @@ def check_format(spec: "SimulationSpec") -> None:
 
 
 def check_shapes(
-    spec: "SimulationSpec", regions: int | None = None, shapes: Shapes | None = None, nodes: int | None = None
+    spec: CompleteSimulation, regions: int | None = None, shapes: Shapes | None = None, nodes: int | None = None
 ) -> None:
     """Return when arrays have one element, or one for each thing they belong to.
 
@@ -165,7 +187,7 @@ def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
             yield f"monitors[{index}].period: {period:g} ms is no multiple of dt; TVB samples every {sampled:g} ms"
 
 
-def transient_warnings(spec: "SimulationSpec") -> Iterator[str]:
+def transient_warnings(spec: CompleteSimulation) -> Iterator[str]:
     """One sentence for each monitor whose series is hardly longer than its transient."""
     dt = spec.integrator["dt"]
     for index, monitor in enumerate(spec.monitors):
