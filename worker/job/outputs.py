@@ -113,13 +113,17 @@ class Outputs:
             for output, one in zip(self._outputs, series, strict=True):
                 if one is not None:
                     output.writer = self._open(output, one.shape)
-                    output.writer.copy(self.path_of(one), one.samples, one.checksum, between)
+                    output.writer.copy(self._path_of(one), one.samples, one.checksum, between)
         except DamagedError:
             self.abort()
             raise
 
-    def path_of(self, series: SavedSeries) -> Path:
-        """The file that a checkpoint stands on; its attempt may have ended after giving it its final name."""
+    def files_of(self, series: Sequence[SavedSeries | None]) -> set[Path]:
+        """Return the files that a checkpoint stands on."""
+        return {self._path_of(one) for one in series if one is not None}
+
+    def _path_of(self, series: SavedSeries) -> Path:
+        # The attempt that wrote it may have ended after giving it its final name.
         path = self.directory / series.name
         final = path.with_name(path.name.removesuffix(".part"))
         return final if final.exists() and not path.exists() else path

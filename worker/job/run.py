@@ -184,7 +184,7 @@ class _Progress:
             simulator_state.put_back(self._simulator, before)
             self._outputs.abort()
             return False
-        self.kept = {path} | {self._outputs.path_of(series) for series in saved.series if series is not None}
+        self.kept = {path} | self._outputs.files_of(saved.series)
         self._heartbeat.before = saved.seconds
         self._saved_step = saved.step
         log.info("job_resumed", step=saved.step, checkpoint=path.name)
@@ -220,7 +220,7 @@ class _Progress:
         saved = Checkpoint(step, self._heartbeat.seconds(), series, simulator_state.take(self._simulator))
         checkpoint.save(self._path, self._made_for, saved)
         former = self.kept
-        self.kept = {self._path} | {self._outputs.directory / one.name for one in series if one is not None}
+        self.kept = {self._path} | self._outputs.files_of(series)
         for path in former - self.kept:
             path.unlink(missing_ok=True)
         if step > self._saved_step:
