@@ -42,7 +42,7 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 	$(BIN)/tvb-batch run examples/jansen_rit.yaml
 	$(BIN)/tvb-batch run examples/sweep.yaml
 
-test: lint  ## Run linters, types and all tests. PYTEST_ARGS="tests/unit/spec/test_simulation.py -x" narrows the tests.
+test: lint  ## Run linters, types, the spelling check and all tests. PYTEST_ARGS="tests/unit/spec/test_simulation.py -x" narrows the tests.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-lowest:  ## Run a short set of tests with the lowest versions that pyproject.toml allows; needs uv.
@@ -54,10 +54,11 @@ test-lowest:  ## Run a short set of tests with the lowest versions that pyprojec
 bench: $(VENV)/.test  ## Print one table of all benchmarks, each row a ratio against a baseline of the same run.
 	$(BIN)/python -m benchmarks
 
-lint: $(VENV)/.test  ## Run linters and types alone.
+lint: $(VENV)/.test  ## Run linters, types and the spelling check alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell . .ci/
 
 audit:  ## Look the pinned dependencies up in the public list of known faults; needs the network.
 	bash scripts/audit.sh $(PYTHON) || [ $$? = 77 ]  # 77: the list does not answer, skipped

@@ -49,7 +49,7 @@ def test_the_numbers_are_those_of_a_tvb2_run(settings, catalogue) -> None:
 
 
 def test_every_file_is_what_tvb_1_reads_and_nothing_else_is_left(settings, catalogue) -> None:
-    _, outputs = ran(settings, catalogue, format="tvb1", title="ein Titel: ä", subject="S 1")
+    _, outputs = ran(settings, catalogue, format="tvb1", title="a title: ä", subject="S 1")
     paths = [settings.storage.absolute(output.path) for output in outputs]
     [connectivity] = {settings.storage.absolute(path) for output in outputs for path in output.refers_to}
 

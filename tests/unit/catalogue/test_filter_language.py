@@ -70,7 +70,7 @@ def test_a_filter_is_read(text: str, tree: object) -> None:
         ("", 0, "is empty"), ("   ", 3, "is empty"), ("a", 0, "operator"), ("a >", 3, "it ends here; expected a value"), ("> 5", 0, "expected a name"),
         ("a ~ 5", 2, "found '~'; expected an operator"), ("a > b", 4, "'b' is no number"), ("1a = 2", 0, "expected a name"),
         ("a = 1 b", 6, "found 'b'; expected `and`"), ("(a = 1", 6, "expected `)`"), ("a = 1)", 5, "found ')'"),
-        ("status = BROKEN", 9, "expected one of pending, running"), ("status = EROR", 9, "did you mean 'ERROR'"), ("status < ERROR", 7, "no order"),
+        ("status = BROKEN", 9, "expected one of pending, running"), ("status = ERRR", 9, "did you mean 'ERROR'"), ("status < ERROR", 7, "no order"),
         ("worker >= x", 7, "no order"), ("attempt = two", 10, "'two' is no number"), ("created > soon", 10, "is no time"),
         ("is_nan = 3", 9, "true or false"), ("a in 5", 5, "expected `(`"), ("a in ()", 6, "expected a value"), ("a not 5", 6, "expected `in`"),
         ("a is 5", 5, "expected `nan`"), ("and = 1", 0, "expected a name"), ("a = and", 4, "expected a value"), ("a = 1e999", 4, "no number"),

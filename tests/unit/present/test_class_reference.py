@@ -63,7 +63,7 @@ def test_the_schema_takes_what_the_program_takes_and_refuses_what_it_refuses() -
     for wrong in (
         {"model": "JansenRitt"},
         {"model": {"class": "JansenRit", "zeta": 1}},
-        {"modle": 1},
+        {"models": "JansenRit"},
         {"monitors": []},
     ):
         assert list(validator.iter_errors({**SHORT, **wrong})), wrong
