@@ -18,6 +18,7 @@ COPY tvb_batch tvb_batch
 COPY models models
 COPY submit submit
 COPY worker worker
+COPY examples examples
 RUN pip install --compile --no-deps .
 
 

@@ -3,7 +3,7 @@
 The names in `__all__` are the public API; everything else in this package is private and may change at any time.
 Importing this package imports neither TVB nor NumPy: each name is loaded when it is first used.
 
-`models`, `submit` and `worker` are links to the folders of that name at the top of the repository.
+`models`, `submit`, `worker` and `examples` are links to the folders of that name at the top of the repository.
 """
 
 import importlib

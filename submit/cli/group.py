@@ -78,10 +78,11 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
     """Run thousands of The Virtual Brain simulations, and find every result again.
 
     \b
-    tvb-batch run examples/sweep.yaml      run a spec here and now, on this machine
-    tvb-batch list                         the jobs, newest first
-    tvb-batch plot sweep -o sweep.png      what came out of a sweep, as a picture
-    tvb-batch bundle sweep -o sweep.zip    a ZIP to upload in the TVB GUI
+    tvb-batch new --example sweep > sweep.yaml    write a first spec
+    tvb-batch run sweep.yaml                      run a spec here and now, on this machine
+    tvb-batch list                                the jobs, newest first
+    tvb-batch plot sweep -o sweep.png             what came out of a sweep, as a picture
+    tvb-batch bundle sweep -o sweep.zip           a ZIP to upload in the TVB GUI
 
     Exit codes: 0 done, 1 some jobs failed or a file is not as it should be, 2 a mistake in what was asked.
     """

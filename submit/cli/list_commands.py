@@ -13,6 +13,9 @@ from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, json_option
 if TYPE_CHECKING:
     from tvb_batch.submit.present.listing import Form
 
+#: What an empty list says.
+FIRST_RUN = "tvb-batch new --example sweep > sweep.yaml, then tvb-batch run sweep.yaml"
+
 
 class StatusChoice(click.Choice[str]):
     """A status, by its word (`failed`) or by TVB's name (`ERROR`)."""
@@ -85,7 +88,7 @@ def list_(
         for line in lacking_lines(lacking):
             click.echo(line, err=True)
     if form is None and not jobs:
-        click.echo("No jobs fit." if any(filters.values()) else "No jobs yet: tvb-batch run examples/jansen_rit.yaml")
+        click.echo("No jobs fit." if any(filters.values()) else f"No jobs yet: {FIRST_RUN}")
         return
     list_jobs(catalogue, jobs, shown, form or "table").print(form or "table")
     for line in missing_lines(catalogue, jobs, [name for name in shown if not (wanted and name in wanted.names)]):
@@ -110,7 +113,7 @@ def sweeps(settings: Settings, form: Form | None) -> None:
 
     summaries = catalogue_of(settings).sweeps()
     if form is None and not summaries:
-        click.echo("No sweeps yet: tvb-batch run examples/jansen_rit.yaml")
+        click.echo(f"No sweeps yet: {FIRST_RUN}")
         return
     list_sweeps(summaries, form or "table").print(form or "table")
 

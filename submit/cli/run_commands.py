@@ -41,7 +41,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
 
     \b
     Example:
-      tvb-batch run examples/jansen_rit.yaml --workers 2
+      tvb-batch run sweep.yaml --workers 2
     """
     from tvb_batch.models.paths import check_writable
     from tvb_batch.models.queue import make_app
@@ -117,7 +117,7 @@ def submit(
 
     \b
     Example:
-      tvb-batch submit examples/sweep.yaml --dry-run
+      tvb-batch submit sweep.yaml --dry-run
     """
     from tvb_batch.models.queue import check_broker, make_app
     from tvb_batch.submit.intake.enqueue import enqueue

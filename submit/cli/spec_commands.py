@@ -27,17 +27,24 @@ def describe(name: str | None) -> None:
 
 
 @main.command()
-@click.option("--model", default="Generic2dOscillator", show_default=True, help="A model of TVB.")
-def new(model: str) -> None:
-    """Print a spec to begin with, all of the model's parameters explained.
+@click.option("--model", help="A model of TVB.  [default: Generic2dOscillator]")
+@click.option("--example", metavar="NAME", help="An example of this program: a spec, a script or the notebook.")
+def new(model: str | None, example: str | None) -> None:
+    """Print a spec to begin with, all of the model's parameters explained, or an example.
 
     \b
     Example:
       tvb-batch new --model JansenRit > spec.yaml
+      tvb-batch new --example sweep > sweep.yaml
     """
-    from tvb_batch.submit.present.class_reference import new_spec
+    from tvb_batch.submit.present.class_reference import example_text, new_spec
 
-    click.echo(new_spec(model), nl=False)
+    if model is not None and example is not None:
+        raise click.UsageError("--model and --example are two ways to begin; give one of them")
+    if example is not None:
+        click.echo(example_text(example), nl=False)
+    else:
+        click.echo(new_spec("Generic2dOscillator" if model is None else model), nl=False)
 
 
 @main.command()

@@ -7,8 +7,10 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import tvb_batch
 from tvb_batch.models.errors import NotFoundError, SpecError
 from tvb_batch.models.spec.sections import complete
 from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, did_you_mean, find, roles
@@ -142,6 +144,22 @@ def new_spec(model: str) -> str:
         *_swept_line(component),
     ]
     return "\n".join(lines) + "\n"
+
+
+def example_text(name: str) -> str:
+    """Return the text of an example, named with or without its ending: `sweep`, `sweep.yaml`.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such example.
+    """
+    folder = Path(tvb_batch.__path__[0], "examples")
+    examples = sorted((*folder.glob("*.*"), *folder.glob("scripts/*.py")), key=lambda path: path.name)
+    for path in examples:
+        if name in (path.name, path.stem):
+            return path.read_text(encoding="utf-8")
+    raise NotFoundError(f"no example {name!r}; there are {', '.join(path.name for path in examples)}")
 
 
 def _model_lines(component: Component, section: dict[str, Any]) -> Iterator[str]:

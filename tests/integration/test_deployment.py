@@ -190,7 +190,7 @@ def test_image_gets_every_package_of_the_project() -> None:
     dockerfile, ignore = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text().splitlines()
 
     links = [path.name for package in packages["packages"] for path in (ROOT / package).iterdir() if path.is_symlink()]
-    assert sorted(links) == ["models", "submit", "worker"]
+    assert sorted(links) == ["examples", "models", "submit", "worker"]
     for package in [*packages["packages"], *links]:
         assert f"COPY {package} {package}" in dockerfile
         assert f"!{package}" in ignore

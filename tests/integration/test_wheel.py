@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SHORT
+from conftest import EXAMPLES, ROOT, SHORT
 
 pytestmark = pytest.mark.xdist_group("wheel")
 
@@ -31,11 +32,7 @@ METRIC = "from tvb_batch import metric\n\n\n@metric('ours')\ndef ours(series):\n
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel, as a release has it."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True,
-                   capture_output=True)  # fmt: skip
-    [built] = folder.glob("*.whl")
-    return built
+    return build("wheel", ROOT, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +55,14 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+def build(target: str, source: Path, folder: Path) -> Path:
+    """Build a `wheel` or an `sdist` of the project at `source`; return the file."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    [built] = folder.glob("tvb_batch-*")
+    return built
+
+
 def spoil(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         (folder / name).parent.mkdir(exist_ok=True)
@@ -74,6 +79,26 @@ def test_the_wheel_installs_one_package(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tvb_batch"}
+
+
+def test_a_wheel_of_the_source_archive_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", ROOT, tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [source] = tmp_path.glob("tvb_batch-*")
+
+    again = build("wheel", source, tmp_path / "dist")
+
+    assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
+
+
+def test_new_writes_an_example_of_the_wheel(python: Path, folder: Path) -> None:
+    written = call(python.with_name("tvb-batch"), "new", "--example", "sweep", cwd=folder)
+    (folder / "sweep.yaml").write_text(written.stdout)
+
+    planned = call(python.with_name("tvb-batch"), "submit", "--dry-run", "sweep.yaml", cwd=folder)
+
+    assert written.stdout == (EXAMPLES / "sweep.yaml").read_text(), written.stderr
+    assert planned.stdout.startswith("sweep: 6 jobs"), planned.stderr
 
 
 def test_the_environment_uses_the_wheel(python: Path, folder: Path) -> None:

@@ -330,6 +330,24 @@ def test_tvbs_classes_are_described_and_a_spec_is_made(tvb_batch, tmp_path) -> N
     assert_refused(tvb_batch("new", "--model", "JansenRitt"), "did you mean 'JansenRit'")
 
 
+@pytest.mark.parametrize("example", [*EXAMPLES.glob("*.*"), *EXAMPLES.glob("scripts/*.py")], ids=lambda path: path.name)
+def test_new_prints_each_example_by_its_name(tvb_batch, example) -> None:
+    assert tvb_batch("new", "--example", example.stem).stdout == example.read_text()
+    assert tvb_batch("new", "--example", example.name).stdout == example.read_text()
+
+
+@pytest.mark.parametrize("name", ["swep", "../pyproject.toml", "", "*", "scripts"])
+def test_new_refuses_an_unknown_example_and_lists_all(tvb_batch, name) -> None:
+    assert_refused(tvb_batch("new", "--example", name), "bold.py, jansen_rit.yaml, notebook.ipynb, region.py")
+
+
+def test_new_refuses_a_model_and_an_example_together(tvb_batch) -> None:
+    result = tvb_batch("new", "--model", "JansenRit", "--example", "sweep")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--model and --example" in result.stderr
+
+
 def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogue, tmp_path) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "v"}))
     claim = catalogue.claim(catalogue.jobs(sweep=made.gid)[0].gid, "w", timedelta(seconds=60))
