@@ -4,6 +4,8 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine
 
 # Before NumPy is imported, as in a worker: otherwise its threads fight over the cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -27,6 +31,7 @@ from tvb_batch.models.own_code.imports import forget  # noqa: E402
 from tvb_batch.models.queue import make_app  # noqa: E402
 from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
 from tvb_batch.models.tvb.components import allowed  # noqa: E402
+from tvb_batch.submit.cli import main  # noqa: E402
 from tvb_batch.submit.operate.local_workers import environment, private_redis, worker_command  # noqa: E402
 from tvb_batch.worker.job import metrics  # noqa: E402
 
@@ -124,6 +129,104 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., s
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
         process.wait()
+
+
+@pytest.fixture
+def tvb_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker_url: str):
+    """Run a command in this process, on a data directory and a broker of the test."""
+    monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TVB_BATCH_BROKER_URL", broker_url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str):
+        return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+    return call
+
+
+def postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)) or [
+        Path(path).parent for path in [shutil.which("initdb")] if path
+    ]
+    return found[-1] if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of our own on a socket; gives the URL without a database's name."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    directory = tmp_path_factory.mktemp("pg")
+    # PostgreSQL refuses to run as root: `nobody` runs it then, in directories that it may enter.
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
+    if as_nobody:
+        os.chown(directory, 65534, 65534)
+        for parent in list(directory.parents)[:-2]:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    data = directory / "data"
+    initdb = [binaries / "initdb", "-D", data, "-U", "tvb", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    subprocess.run([*as_nobody, *map(str, initdb)], check=True, capture_output=True)
+    options = ["-D", data, "-c", "listen_addresses=", "-c", f"unix_socket_directories={directory}", "-c", "fsync=off"]
+    server = subprocess.Popen(
+        [*as_nobody, str(binaries / "postgres"), *map(str, options)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"postgresql+psycopg://tvb@/{{name}}?host={directory}"
+        wait_until(lambda: answers(url.format(name="postgres")))
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    engine = create_engine(url)
+    try:
+        with engine.connect():
+            return True
+    except Exception:
+        return False
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalogue.sqlite"
+    from catalogues import new_database
+
+    return new_database(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def each_catalogue(url: str) -> Iterator[Catalogue]:
+    """An empty catalogue, on each database."""
+    catalogue = Catalogue.open(url, create=True)
+    yield catalogue
+    catalogue.dispose()
+
+
+@pytest.fixture
+def configured(settings, monkeypatch):
+    """The environment of a person's script."""
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    return settings
+
+
+@pytest.fixture
+def made(settings, catalogue):
+    """A sweep of two jobs that have run."""
+    from runs import ran
+
+    return ran(settings, catalogue, "a", sweep={"coupling.a": [0.01, 0.02]})
 
 
 def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list[dict[str, Any]]:

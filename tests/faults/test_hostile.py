@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 import uvicorn
-from test_cli import assert_refused, tvb_batch  # noqa: F401 - a fixture
+from commands import assert_refused
 from web_cases import TOKEN, fill, served
 
 from tvb_batch.models.catalogue.filter_language import MOST_KEYS
@@ -63,7 +63,7 @@ BROKERS = [
 
 
 @pytest.mark.parametrize("url", DATABASES)
-def test_no_form_of_a_databases_url_shows_its_password(tvb_batch, monkeypatch, url: str) -> None:  # noqa: F811
+def test_no_form_of_a_databases_url_shows_its_password(tvb_batch, monkeypatch, url: str) -> None:
     monkeypatch.setenv("TVB_BATCH_DATABASE_URL", url)
     monkeypatch.setattr("tvb_batch.models.catalogue.database.TRIES", 1)
 
@@ -75,7 +75,7 @@ def test_no_form_of_a_databases_url_shows_its_password(tvb_batch, monkeypatch, u
 
 
 @pytest.mark.parametrize("url", BROKERS)
-def test_no_form_of_a_brokers_url_shows_its_password(tvb_batch, monkeypatch, url: str) -> None:  # noqa: F811
+def test_no_form_of_a_brokers_url_shows_its_password(tvb_batch, monkeypatch, url: str) -> None:
     monkeypatch.setenv("TVB_BATCH_BROKER_URL", url)
 
     looked, sent, worker = tvb_batch("doctor"), tvb_batch("requeue"), tvb_batch("worker")
@@ -221,7 +221,7 @@ def test_a_list_of_points_is_a_regular_file_of_a_bounded_size(tmp_path, monkeypa
         read_table(tmp_path / "a.csv")
 
 
-def test_too_many_names_to_sort_by_are_said_to_be_so(tvb_batch, catalogue) -> None:  # noqa: F811
+def test_too_many_names_to_sort_by_are_said_to_be_so(tvb_batch, catalogue) -> None:
     keys = [f"coupling.a{number}" for number in range(65)]
 
     assert_refused(tvb_batch("list", "--sort", ",".join(keys)), "65 names to sort by", f"at most {MOST_KEYS}")

@@ -15,12 +15,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from catalogues import output
 from conftest import SHORT, wait_until
 from cut_commits import Proxy, cut_sqlite
 from sqlalchemy import create_engine, func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from test_catalogue import output, postgres_server  # noqa: F401 - a fixture
 
 from tvb_batch.models.catalogue import Catalogue, Claim, base, database
 from tvb_batch.models.catalogue.status import Status
@@ -159,7 +159,7 @@ def _oldest_first(monkeypatch) -> None:
 
 
 @pytest.fixture
-def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:  # noqa: F811
+def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:
     directory = Path(postgres_server.rpartition("host=")[2])
     found = Proxy(directory / ".s.PGSQL.5432", tmp_path / "p")
     yield found
@@ -167,7 +167,7 @@ def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def administer(postgres_server) -> Iterator[Callable[..., Any]]:  # noqa: F811
+def administer(postgres_server) -> Iterator[Callable[..., Any]]:
     """Execute a statement as the server's administrator; beside it is a database `ready` with empty tables."""
     engine = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
 

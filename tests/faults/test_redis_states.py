@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import redis as redis_client
+from commands import run_tvb_batch
 from conftest import wait_until
 from fault_system import BRIEF, System, Warm, sweep_of, system
 from servers import Redis
-from test_system import tvb_batch
 
 from tvb_batch.models.errors import BrokerError
 from tvb_batch.models.queue import QUEUE, check_broker, make_app
@@ -171,8 +171,8 @@ def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path)
                     "simulation_length: 4.0\nengine: reference\n")  # fmt: skip
     replica(admin)
     try:
-        done = tvb_batch("submit", str(spec), settings=here.settings)
-        again = tvb_batch("requeue", settings=here.settings)
+        done = run_tvb_batch("submit", str(spec), settings=here.settings)
+        again = run_tvb_batch("requeue", settings=here.settings)
     finally:
         no_replica(admin)
 

@@ -15,7 +15,8 @@ import fault_system
 import h5py
 import numpy as np
 import pytest
-from conftest import SHORT, wait_until
+from conftest import wait_until
+from runs import add, assert_same, contents, files, undisturbed
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status
@@ -30,8 +31,6 @@ from tvb_batch.worker.job.outputs import Outputs
 from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
-#: Sixty chunks of at most seven steps.
-LONG = {"simulation_length": 200.0}
 MONITORS = [
     {"class": "Raw"},
     {"class": "TemporalAverage", "period": 3.5},
@@ -53,37 +52,6 @@ def settings(settings, monkeypatch):
     """A checkpoint after every chunk, and chunks of a few steps."""
     monkeypatch.setattr(reference, "MOST_STEPS", 7)
     return settings.model_copy(update={"checkpoint_interval": 0.0})
-
-
-def add(catalogue, **changes):
-    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **LONG, **changes}), plan={})
-    sweep = catalogue.add_sweep(spec, reuse=False)
-    return catalogue.jobs(sweep=sweep.gid)[0].gid
-
-
-def undisturbed(catalogue, settings, gid) -> dict[str, dict[str, np.ndarray]]:
-    """What an equal job gives that nobody disturbs."""
-    claim = catalogue.claim(gid, "x", LEASE)
-    catalogue.release(claim)
-    twin = catalogue.add_sweep(SweepSpec(name="twin", base=claim.spec, plan={}), reuse=False)
-    claim = catalogue.claim(catalogue.jobs(sweep=twin.gid)[0].gid, "x", LEASE)
-    return contents(settings, run_job(catalogue, settings, claim))
-
-
-def contents(settings, outputs) -> list[dict[str, object]]:
-    found = []
-    for output in outputs:
-        with h5py.File(settings.storage.absolute(output.path)) as file:
-            attributes = {name: str(value) for name, value in file["data"].attrs.items()}
-            found.append({"data": file["data"][()], "time": file["time"][()], "attributes": attributes})
-    return found
-
-
-def assert_same(ours, expected) -> None:
-    for mine, other in zip(ours, expected, strict=True):
-        np.testing.assert_array_equal(mine["data"], other["data"])
-        np.testing.assert_array_equal(mine["time"], other["time"])
-        assert mine["attributes"] == other["attributes"]
 
 
 def start(settings, gid, *, die_after: int | None = None, freeze_after: int | None = None) -> multiprocessing.Process:
@@ -124,10 +92,6 @@ def expire(catalogue, gid, max_attempts: int = 3) -> None:
 
 def finish(catalogue, settings, gid):
     return run_job(catalogue, settings, catalogue.claim(gid, "last", LEASE))
-
-
-def files(settings) -> list[str]:
-    return sorted(path.name for path in (settings.storage.root / "outputs").rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("engine", ["reference", "auto"])

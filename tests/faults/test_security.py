@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import sweep_spec
 from conftest import wait_until
-from test_system import sweep_spec
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import BrokerError, SettingsError

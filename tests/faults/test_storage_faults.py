@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from test_resume import add, assert_same, contents, files, undisturbed
+from runs import add, assert_same, contents, files, undisturbed
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status

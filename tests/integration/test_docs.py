@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import EXAMPLES, SHORT
+from pages import blocks
 
 from tvb_batch.models.spec.points import SAMPLERS
 from tvb_batch.models.spec.simulation import SimulationSpec
@@ -19,10 +20,6 @@ from tvb_batch.submit.intake.spec_file import load
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def shown(language: str) -> list[pytest.ParameterSet]:

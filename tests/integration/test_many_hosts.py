@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import sweep_spec
 from conftest import wait_until
-from test_docs import blocks
-from test_system import sweep_spec
+from pages import blocks
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.queue import make_app

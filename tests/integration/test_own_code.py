@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from commands import run_tvb_batch
 from conftest import ENDLESS, SHORT, wait_until
-from test_system import tvb_batch
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status
@@ -238,7 +238,7 @@ def test_a_job_of_an_edited_class_is_still_shown(folder, own, catalogue) -> None
     edit(folder / "decay_model.py", "    a = NArray", "    b = NArray")
     [job] = catalogue.jobs(sweep=added.gid)
 
-    done = tvb_batch("show", str(job.gid), settings=own)
+    done = run_tvb_batch("show", str(job.gid), settings=own)
 
     assert done.returncode == 0, done.stderr
     assert "model.a" in done.stdout
@@ -247,7 +247,7 @@ def test_a_job_of_an_edited_class_is_still_shown(folder, own, catalogue) -> None
 def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch) -> None:
     import importlib
 
-    from test_submit import small
+    from simulators import small
 
     from tvb_batch import submit
     from tvb_batch.models.errors import SpecError

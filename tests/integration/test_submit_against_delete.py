@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from catalogues import LEASE, add, first, new_database, output
 from conftest import wait_until
 from sqlalchemy import create_engine, text
-from test_catalogue import LEASE, add, first, new_database, output, postgres_server  # noqa: F401 - a fixture
 
 from tvb_batch.models.catalogue import Catalogue, control, submission
 from tvb_batch.models.catalogue.status import Status
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def administer(postgres_server) -> Iterator[Callable[[str], Any]]:  # noqa: F811
+def administer(postgres_server) -> Iterator[Callable[[str], Any]]:
     engine = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
     def execute(statement: str) -> Any:
@@ -32,7 +32,7 @@ def administer(postgres_server) -> Iterator[Callable[[str], Any]]:  # noqa: F811
 
 
 @pytest.fixture
-def catalogue(postgres_server) -> Iterator[Catalogue]:  # noqa: F811
+def catalogue(postgres_server) -> Iterator[Catalogue]:
     catalogue = Catalogue.open(new_database(postgres_server), create=True)
     yield catalogue
     catalogue.dispose()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run_tvb_batch, sweep_spec
 from conftest import ENDLESS, EXAMPLES, SHORT, wait_until
 from fault_system import LEASE, LONG
 
@@ -15,22 +16,9 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.queue import announced, make_app, send
 from tvb_batch.models.settings import Settings
-from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.submit.intake.enqueue import enqueue
-from tvb_batch.submit.operate.local_workers import environment
 from tvb_batch.worker.h5.verify import verify
-
-
-def sweep_spec(name: str, jobs: int, **changes: object) -> SweepSpec:
-    base = SimulationSpec.model_validate({**SHORT, **changes})
-    return SweepSpec(name=name, base=base, plan={"coupling.a": [0.001 * (n + 1) for n in range(jobs)]})
-
-
-def tvb_batch(*arguments: str, settings: Settings, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tvb_batch.submit", *arguments]
-    env = {**os.environ, **environment(settings), "COLUMNS": "200"}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, **options)  # type: ignore[call-overload]
 
 
 def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_twice(
@@ -92,7 +80,7 @@ def test_a_running_job_is_canceled_within_a_chunk(settings, catalogue, start_wor
     start_worker()
     wait_until(lambda: any(job.progress > 0 for job in catalogue.jobs(sweep=sweep.gid)))
 
-    done = tvb_batch("cancel", "canceled", settings=settings)
+    done = run_tvb_batch("cancel", "canceled", settings=settings)
 
     assert done.returncode == 0, done.stderr
     wait_until(lambda: catalogue.counts(sweep.gid).get(Status.CANCELED) == 2)

@@ -8,8 +8,8 @@ from uuid import uuid4
 import h5py
 import numpy as np
 import pytest
+from commands import assert_refused, spec_file
 from conftest import SHORT
-from test_cli import assert_refused, spec_file, tvb_batch  # noqa: F401 - a fixture
 
 from tvb_batch.models.errors import OutputError, SpecError
 from tvb_batch.models.settings import load_settings
@@ -205,7 +205,7 @@ def test_files_for_tvb_1_are_not_bundled_for_tvb_2(settings, catalogue, tmp_path
         make_bundles(catalogue, [made], settings, tmp_path / "x.zip")
 
 
-def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:  # noqa: F811
+def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:
     spec = spec_file(tmp_path, name="c")
 
     submitted = tvb_batch("submit", spec, "--format", "tvb1")

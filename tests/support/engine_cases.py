@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.engine import STIFF, start_of
+from tvb_batch.models.tvb.components import components
 from tvb_batch.worker.engines import Choice, simulator_state
 
 #: Steps of every comparison with TVB's own loop.
@@ -85,3 +87,65 @@ def assert_same_run(
         np.testing.assert_array_equal(time, tvb_time)
         np.testing.assert_array_equal(data, tvb_data)
     assert simulator_state.first_difference(simulator_state.take(tvb), simulator_state.take(simulator)) is None
+
+
+MODELS = tuple(components("model"))
+
+
+def additive(**keywords: Any) -> Callable[[], Any]:
+    def make() -> Any:
+        from tvb.simulator.noise import Additive
+
+        return Additive(**keywords)
+
+    return make
+
+
+def multiplicative(equation: str | None = None, **keywords: Any) -> Callable[[], Any]:
+    def make() -> Any:
+        from tvb.datatypes.equations import TemporalApplicableEquation
+        from tvb.simulator.noise import Multiplicative
+
+        own = {"b": TemporalApplicableEquation(equation=equation, parameters={"a": 0.5, "b": 1.0})} if equation else {}
+        return Multiplicative(nsig=np.array([1e-3]), **own, **keywords)
+
+    return make
+
+
+def watch(*wanted: tuple[str, dict[str, Any]]) -> Callable[[], list[Any]]:
+    def make() -> list[Any]:
+        from tvb.simulator import monitors
+
+        return [getattr(monitors, name)(**keywords) for name, keywords in wanted]
+
+    return make
+
+
+def pulse(connectivity: Any) -> Any:
+    from tvb.datatypes.equations import PulseTrain
+    from tvb.datatypes.patterns import StimuliRegion
+
+    train = PulseTrain(parameters={"onset": 20.0, "T": 50.0, "tau": 10.0, "amp": 0.5})
+    return StimuliRegion(temporal=train, connectivity=connectivity, weight=np.linspace(0.0, 1.0, 76))
+
+
+NOISES = {
+    "additive": additive(nsig=np.array([1e-3])),
+    "additive for each variable": additive(nsig=np.array([1e-3, 0.0])),
+    "additive for each node": additive(nsig=np.linspace(0, 1e-3, 2 * 76).reshape(2, 76)),
+    "coloured": additive(nsig=np.array([1e-3]), ntau=5.0),
+    "multiplicative": multiplicative(),
+    "multiplicative with an equation": multiplicative("a*var*var + b"),
+    "multiplicative and coloured": multiplicative(ntau=3.0),
+}
+
+
+def of_model(name: str, nodes: int = 76, dt: float = 0.1) -> dict[str, Any]:
+    """What a case of a model takes to stay within numbers."""
+    return {
+        "model": name,
+        "coupling": "SigmoidalJansenRit" if name == "JansenRit" else "Linear",
+        "integrator": "HeunStochastic",
+        "initial_conditions": start_of(name, nodes),
+        "dt": min(dt, STIFF.get(name, dt)),
+    }

@@ -248,3 +248,10 @@ def surface_stimulus():
         surface=cortex(), focal_points_triangles=np.array([10, 4000]), temporal=equations.Cosine(),
         spatial=equations.Gaussian(parameters={"amp": 1.0, "sigma": 3.0, "midpoint": 0.0, "offset": 0.0}),
     )  # fmt: skip
+
+
+ONE_OF_EACH = {
+    "Connectivity": "connectivity", "Surface": "white_matter", "RegionMapping": "region_mapping",
+    "LocalConnectivity": "other_local_connectivity", "Sensors": "eeg_sensors", "ProjectionMatrix": "layered_projection",
+    "StimuliRegion": "region_stimulus", "StimuliSurface": "surface_stimulus",
+}  # fmt: skip

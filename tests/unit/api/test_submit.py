@@ -9,37 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from simulators import small
 
 import tvb_batch as client
 from tvb_batch.models.errors import BrokerError, NotFoundError, OutputError, SpecError
-from tvb_batch.submit.operate.local_workers import environment
 
 SCRIPTS = sorted((EXAMPLES / "scripts").glob("*.py"))
-
-
-@pytest.fixture
-def configured(settings, monkeypatch):
-    """The environment of a person's script."""
-    for name, value in environment(settings).items():
-        monkeypatch.setenv(name, value)
-    return settings
-
-
-def small(**changes: Any) -> Any:
-    """A Simulator that takes a tenth of a second."""
-    from tvb.datatypes.connectivity import Connectivity
-    from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
-
-    values = {
-        "model": models.Generic2dOscillator(),
-        "connectivity": Connectivity.from_file(),
-        "coupling": coupling.Linear(a=np.array([0.01])),
-        "integrator": integrators.HeunStochastic(dt=0.5, noise=noise.Additive(nsig=np.array([0.001]))),
-        "monitors": [monitors.TemporalAverage(period=1.0), monitors.GlobalAverage(period=2.0)],
-        "simulation_length": 20.0,
-        **changes,
-    }
-    return simulator.Simulator(**values)
 
 
 def test_tvbs_own_examples_give_tvbs_own_numbers(configured, catalogue, start_worker) -> None:

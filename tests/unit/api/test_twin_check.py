@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_submit import small
+from simulators import small
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.tvb.components import components

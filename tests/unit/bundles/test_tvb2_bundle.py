@@ -10,7 +10,7 @@ from uuid import uuid4
 import h5py
 import numpy as np
 import pytest
-from test_h5_writer import write
+from h5_files import write
 from tvb_objects import OBJECTS
 
 from tvb_batch.models.errors import OutputError

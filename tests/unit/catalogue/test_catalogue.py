@@ -3,124 +3,31 @@
 import contextlib
 import multiprocessing
 import os
-import shutil
-import signal
-import subprocess
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from catalogues import LEASE, add, finished, first, new_database, output
 from conftest import SHORT, wait_until
 from sqlalchemy import create_engine, text
 
-from tvb_batch.models.catalogue import Catalogue, OutputRecord
+from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.filter_language import Filter
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import BusyError, LeaseLostError, NotFoundError
 from tvb_batch.models.spec.sweep import SweepSpec, sweep
 
-LEASE = timedelta(seconds=60)
 PAST = timedelta(seconds=-1)
 
 
-# ------------------------------------------------------------------------------------------------------- databases
-
-
-def postgres_binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)) or [
-        Path(path).parent for path in [shutil.which("initdb")] if path
-    ]
-    return found[-1] if found else None
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of our own on a socket; gives the URL without a database's name."""
-    binaries = postgres_binaries()
-    if binaries is None:
-        reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    directory = tmp_path_factory.mktemp("pg")
-    # PostgreSQL refuses to run as root: `nobody` runs it then, in directories that it may enter.
-    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    if as_nobody:
-        os.chown(directory, 65534, 65534)
-        for parent in list(directory.parents)[:-2]:
-            parent.chmod(parent.stat().st_mode | 0o055)
-    data = directory / "data"
-    initdb = [binaries / "initdb", "-D", data, "-U", "tvb", "--auth=trust", "--encoding=UTF8", "--no-sync"]
-    subprocess.run([*as_nobody, *map(str, initdb)], check=True, capture_output=True)
-    options = ["-D", data, "-c", "listen_addresses=", "-c", f"unix_socket_directories={directory}", "-c", "fsync=off"]
-    server = subprocess.Popen(
-        [*as_nobody, str(binaries / "postgres"), *map(str, options)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"postgresql+psycopg://tvb@/{{name}}?host={directory}"
-        wait_until(lambda: answers(url.format(name="postgres")))
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
-
-
-def answers(url: str) -> bool:
-    engine = create_engine(url)
-    try:
-        with engine.connect():
-            return True
-    except Exception:
-        return False
-    finally:
-        engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/catalogue.sqlite"
-    return new_database(request.getfixturevalue("postgres_server"))
-
-
-def new_database(template: str) -> str:
-    """The URL of an empty database of a server."""
-    name = f"t{uuid4().hex}"
-    engine = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return template.format(name=name)
-
-
 @pytest.fixture
-def catalogue(url: str) -> Iterator[Catalogue]:
-    catalogue = Catalogue.open(url, create=True)
-    yield catalogue
-    catalogue.dispose()
+def catalogue(each_catalogue: Catalogue) -> Catalogue:
+    return each_catalogue
 
 
-def add(catalogue: Catalogue, jobs: int = 3, name: str = "s", **changes: object):
-    axes = {"coupling.a": [float(number) for number in range(jobs)]}
-    return catalogue.add_sweep(sweep({**SHORT, "name": name, "sweep": axes, **changes}))
-
-
-def first(catalogue: Catalogue, sweep_):
-    return catalogue.jobs(sweep=sweep_.gid, limit=1)[0]
-
-
-def output(**changes: object) -> OutputRecord:
-    values = {
-        "gid": uuid4(), "monitor": "Raw", "datatype": "TimeSeriesRegion", "path": "outputs/x.h5", "format": "tvb2",
-        "bytes": 2**40, "sha256": "0" * 64, "shape": (4, 3, 2, 1), "is_nan": False, "refers_to": ("datatypes/c.h5",),
-    }  # fmt: skip
-    return OutputRecord(**{**values, **changes})  # type: ignore[arg-type]
+# ------------------------------------------------------------------------------------------------------- databases
 
 
 # ---------------------------------------------------------------------------------------------------------- adding
@@ -149,16 +56,6 @@ def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
     last = catalogue.jobs(sweep=found.gid, limit=10, offset=4490)[-1]
     assert (last.number, last.parameters) == (4499, {"coupling.a": 49.0, "model.tau": 90.0})
     assert catalogue.count(where="model.tau = 90") == 50
-
-
-def finished(catalogue, sweep_, versions=None):
-    """The first job of a sweep, FINISHED with one output."""
-    job = first(catalogue, sweep_)
-    claim = catalogue.claim(job.gid, "w", LEASE)
-    made = output()
-    library = {"tvb-library": version("tvb-library")} if versions is None else versions
-    catalogue.finish(claim, [made], engine="reference", versions=library)
-    return job, made
 
 
 def test_what_has_finished_before_is_shared_and_not_run_again(catalogue) -> None:

@@ -8,7 +8,6 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
-from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
 from tvb_batch.models.catalogue import Catalogue, database
 from tvb_batch.models.catalogue.database import HEAD, alembic_config, connect
@@ -147,7 +146,7 @@ def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) ->
 
 
 @pytest.mark.postgres
-def test_a_server_without_connections_left_is_not_said_to_be_away(postgres_server) -> None:  # noqa: F811
+def test_a_server_without_connections_left_is_not_said_to_be_away(postgres_server) -> None:
     url = postgres_server.format(name="postgres")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

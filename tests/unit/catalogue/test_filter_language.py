@@ -16,7 +16,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, update
 from sqlalchemy import text as sql
-from test_catalogue import postgres_server  # noqa: F401 - a fixture
 
 from tvb_batch.models.catalogue import Catalogue, OutputRecord, filter_sql, queries
 from tvb_batch.models.catalogue.filter_language import (

@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_catalogue import add, first
+from catalogues import add, first
 
 from tvb_batch.models import host_clock
 from tvb_batch.models.catalogue import Catalogue, base, statistics

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from catalogues import add, finished, first, output
 from sqlalchemy import event
-from test_catalogue import add, catalogue, finished, first, output, postgres_server, url  # noqa: F401 - fixtures
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status
@@ -16,8 +16,13 @@ from tvb_batch.models.catalogue.status import Status
 LEASE = timedelta(seconds=60)
 
 
+@pytest.fixture
+def catalogue(each_catalogue: Catalogue) -> Catalogue:
+    return each_catalogue
+
+
 @contextmanager
-def statements_of(catalogue: Catalogue) -> Iterator[list[str]]:  # noqa: F811
+def statements_of(catalogue: Catalogue) -> Iterator[list[str]]:
     """Every statement that is sent within the block."""
     sent: list[str] = []
 
@@ -29,7 +34,7 @@ def statements_of(catalogue: Catalogue) -> Iterator[list[str]]:  # noqa: F811
     event.remove(catalogue._engine, "before_cursor_execute", note)
 
 
-def claim_and_finish(catalogue: Catalogue) -> None:  # noqa: F811
+def claim_and_finish(catalogue: Catalogue) -> None:
     claim = catalogue.claim_fairly(None, "w", LEASE)
     assert claim is not None
     catalogue.heartbeat(claim, 0.5, LEASE)
@@ -52,7 +57,7 @@ READS: dict[str, Callable[[Catalogue], object]] = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_nobody_reads_a_plan_who_does_not_need_it(catalogue, name: str) -> None:  # noqa: F811
+def test_nobody_reads_a_plan_who_does_not_need_it(catalogue, name: str) -> None:
     made = add(catalogue, 3)
     finished(catalogue, made)
     catalogue.claim(first(catalogue, made).gid, "w", LEASE)
@@ -67,7 +72,7 @@ def test_nobody_reads_a_plan_who_does_not_need_it(catalogue, name: str) -> None:
     assert catalogue.plan(uuid4()) == {}
 
 
-def test_jobs_of_a_page_have_their_sweeps_by_one_statement(catalogue) -> None:  # noqa: F811
+def test_jobs_of_a_page_have_their_sweeps_by_one_statement(catalogue) -> None:
     few, many = add(catalogue, 2, "few"), add(catalogue, 30, "many")
 
     with statements_of(catalogue) as sent_for_two:
@@ -81,7 +86,7 @@ def test_jobs_of_a_page_have_their_sweeps_by_one_statement(catalogue) -> None:  
     assert few.gid != many.gid
 
 
-def test_a_delete_takes_as_many_statements_for_many_jobs_as_for_few(catalogue) -> None:  # noqa: F811
+def test_a_delete_takes_as_many_statements_for_many_jobs_as_for_few(catalogue) -> None:
     taken = []
     for jobs in (3, 40):
         source = add(catalogue, jobs, f"source {jobs}")
@@ -118,7 +123,7 @@ def _library() -> dict[str, str]:
     return {"tvb-library": version("tvb-library")}
 
 
-def test_a_claim_reads_waiting_jobs_in_the_order_of_an_index(catalogue) -> None:  # noqa: F811
+def test_a_claim_reads_waiting_jobs_in_the_order_of_an_index(catalogue) -> None:
     add(catalogue, 2_000)
     asked: list[tuple[str, Any]] = []
 

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from alembic import command
 from sqlalchemy import inspect, text
-from test_catalogue import postgres_server, url  # noqa: F401 - fixtures
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.database import alembic_config, connect
@@ -24,7 +23,7 @@ FIRST_ROWS = (
 )
 
 
-def test_what_the_first_revision_held_is_there_after_the_upgrade_and_the_downgrade(url) -> None:  # noqa: F811
+def test_what_the_first_revision_held_is_there_after_the_upgrade_and_the_downgrade(url) -> None:
     engine = connect(url)
     command.upgrade(alembic_config(engine), "0001")
     with engine.execution_options(writes=True).begin() as connection:
@@ -51,7 +50,7 @@ def has_index(engine) -> bool:
         return "ix_job_waiting" in {index["name"] for index in inspect(engine).get_indexes("job")}
 
 
-def test_jobs_of_the_second_revision_wait_on_after_the_upgrade_and_the_downgrade(url) -> None:  # noqa: F811
+def test_jobs_of_the_second_revision_wait_on_after_the_upgrade_and_the_downgrade(url) -> None:
     engine = connect(url)
     command.upgrade(alembic_config(engine), "0002")
     with engine.execution_options(writes=True).begin() as connection:

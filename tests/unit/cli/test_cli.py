@@ -8,15 +8,13 @@ import subprocess
 import sys
 import zipfile
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import click
 import h5py
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner
+from commands import assert_refused, spec_file
 from conftest import EXAMPLES, SHORT
 
 from tvb_batch.models.catalogue import Catalogue
@@ -26,34 +24,6 @@ from tvb_batch.submit.cli.group import SECTIONS
 from tvb_batch.worker.job.run import run_job
 
 NOWHERE = "redis://:secret@127.0.0.1:1/0"
-
-
-@pytest.fixture
-def tvb_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker_url: str):
-    """Run a command in this process, on a data directory and a broker of the test."""
-    monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("TVB_BATCH_BROKER_URL", broker_url)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str):
-        return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
-
-    return call
-
-
-def spec_file(tmp_path: Path, **changes: Any) -> str:
-    path = tmp_path / "spec.json"
-    path.write_text(json.dumps({"name": "bad", **SHORT, **changes}, indent=1))
-    return str(path)
-
-
-def assert_refused(result, *words: str) -> None:
-    """One line on stderr, exit code 2, no traceback."""
-    assert result.exit_code == 2, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import Case
+from engine_cases import MODELS, Case, additive
 from hypothesis import given
 from hypothesis import strategies as st
-from test_compiled import MODELS, additive
 
 from tvb_batch.worker.engines import simulator_state
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bits import THIRD, numbers, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
-from test_small_arrays import THIRD, numbers, same_bits
 
 from tvb_batch.worker.engines.codegen.emit import emit_function
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives

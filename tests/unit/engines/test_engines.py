@@ -1,13 +1,13 @@
 """Every engine gives TVB's bits: samples, state, history and random streams; and what cannot be compiled is left to TVB."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import SHORT
-from tvb_cases import CASES, Case, simulator_of
+from tvb_cases import CASES, Case
+from tvb_runs import LEFT_TO_TVB, MANY, PARTS, configured
 
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.spec.simulation import simulation
@@ -15,26 +15,11 @@ from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.worker.engines import WORTH_COMPILING, choose, compiled, reference
 from tvb_batch.worker.job.simulator import build_simulator
 
-#: As if the sweep had many jobs: worth compiling.
-MANY = 10**6
-
-#: What the documentation says no engine but TVB's own loop runs, and why.
-_ROW = re.compile(r"^\| (.+?) \| reference \| (.+?) \|$", re.MULTILINE)
-LEFT_TO_TVB = dict(_ROW.findall((Path(__file__).parent.parent.parent.parent / "docs" / "engines.md").read_text()))
-
 
 @pytest.fixture(scope="session")
 def kernels(request: pytest.FixtureRequest) -> Path:
     """Kernels are kept from one run of the tests to the next: compiling one takes seconds."""
     return Path(request.config.cache.mkdir("kernels"))
-
-
-def configured(case: Case, **changes: Any) -> Any:
-    np.random.seed(42)  # noqa: NPY002 - TVB draws initial conditions from it
-    made = simulator_of(case)
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made.configure()
 
 
 def assert_equal_to_tvb(case: Case, cache: Path, chunk_steps: int, **changes: Any) -> str:
@@ -60,12 +45,6 @@ def assert_equal_to_tvb(case: Case, cache: Path, chunk_steps: int, **changes: An
         ):
             np.testing.assert_array_equal(mine, tvbs)
     return engine.name
-
-
-#: These have kernels of their own, compiled and compared over 2000 steps in test_compiled.py.
-ELSEWHERE = ("model ", "coupling ", "noise ", "integrator ")
-PARTS = [case for case in CASES if not case.name.startswith(ELSEWHERE)]
-PARTS += [case for case in CASES if case.name in LEFT_TO_TVB]
 
 
 @pytest.mark.parametrize("case", PARTS, ids=str)

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import Case, assert_same_run, run_chunks
-from test_compiled import NOISES, pulse, watch
+from engine_cases import NOISES, Case, assert_same_run, pulse, run_chunks, watch
 
 from tvb_batch.worker.engines import Choice, choose, hybrid, reference
 

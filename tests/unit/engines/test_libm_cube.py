@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bits import numbers, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
-from test_small_arrays import numbers, same_bits
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.ufunc_loops import address, quick_of

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bits import THIRD, numbers, same_bits
 from numba import njit
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
@@ -13,7 +14,6 @@ from tvb_batch.worker.engines.passes.cube_roots import write_roots
 from tvb_batch.worker.engines.passes.small_arrays import write_out
 from tvb_batch.worker.engines.primitives.numba_vectors import norm, number, quick_norm, root, square_root, sure_norm
 
-THIRD = 1.0 / 3.0
 NONE = (np.nan,) * 5
 
 
@@ -64,21 +64,6 @@ def own_square_roots(z, out):
 def numba_square_roots(z, out):
     for i in range(z.size):
         out[i] = np.sqrt(z[i])
-
-
-def numbers(count: int) -> np.ndarray:
-    """Of all sizes, with zeros of both signs, infinities and what is no number."""
-    rng = np.random.default_rng(1)
-    found = rng.normal(size=count) * 10.0 ** rng.integers(-12, 13, size=count)
-    found[: count // 10] = rng.choice([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324], size=count // 10)
-    return rng.permutation(found)
-
-
-def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    """Also of zeros; any NaN equals any other."""
-    return np.array_equal(one, other, equal_nan=True) and np.array_equal(
-        np.signbit(one[one == 0.0]), np.signbit(other[other == 0.0])
-    )
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0, 0.5], ids=["same", "conjugate", "another"])

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from engine_cases import Case, assert_same_run, run_chunks
-from test_compiled import MODELS, NOISES, of_model, watch
+from engine_cases import MODELS, NOISES, Case, assert_same_run, of_model, run_chunks, watch
 
 from tvb_batch.worker.engines import choose, compiled, simulator_state
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import Case
-from test_compiled import MODELS, additive, multiplicative
+from engine_cases import MODELS, Case, additive, multiplicative
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.codegen.trace_cache import Numbers, Trace, _trace, find_trace

@@ -2,6 +2,7 @@
 
 import h5py
 import pytest
+from h5_files import damage
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.models.tvb.h5_guard import open_h5
@@ -16,16 +17,6 @@ def path(tmp_path):
         file.attrs.update({"TVB_gid": "urn:uuid:0", "TVB_subject": "ä" * 30})
         file["texts"] = ["one", "two"]
     return path
-
-
-def damage(path, first: int, length: int) -> None:
-    """Give the free room of the heap another length."""
-    content = bytearray(path.read_bytes())
-    place = content.index(b"GCOL") + 16
-    while content[place : place + 2] != b"\0\0":
-        place += 16 + -(-int.from_bytes(content[place + 8 : place + 16], "little") // 8) * 8
-    content[place + first : place + 16] = length.to_bytes(16 - first, "little")
-    path.write_bytes(content)
 
 
 def test_a_whole_file_opens(path) -> None:

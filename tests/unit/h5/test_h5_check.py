@@ -10,9 +10,8 @@ from uuid import UUID, uuid4
 import h5py
 import numpy as np
 import pytest
-from test_h5_datatypes import ONE_OF_EACH
-from test_h5_writer import write
-from tvb_objects import OBJECTS
+from h5_files import write
+from tvb_objects import OBJECTS, ONE_OF_EACH
 
 from tvb_batch.models.errors import InputError
 from tvb_batch.models.tvb.input_store import check_file

@@ -24,7 +24,7 @@ from tvb.datatypes.projections import ProjectionSurfaceEEG
 from tvb.datatypes.region_mapping import RegionMapping
 from tvb.datatypes.sensors import Sensors, SensorsEEG
 from tvb.datatypes.surfaces import CorticalSurface
-from tvb_objects import OBJECTS
+from tvb_objects import OBJECTS, ONE_OF_EACH
 
 from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
@@ -342,13 +342,6 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
         write_datatype(tmp_path / "file" / "x.h5", OBJECTS["white_matter"](), CREATED, subject="s")
 
     assert "\n" not in str(caught.value)
-
-
-ONE_OF_EACH = {
-    "Connectivity": "connectivity", "Surface": "white_matter", "RegionMapping": "region_mapping",
-    "LocalConnectivity": "other_local_connectivity", "Sensors": "eeg_sensors", "ProjectionMatrix": "layered_projection",
-    "StimuliRegion": "region_stimulus", "StimuliSurface": "surface_stimulus",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("datatype", ONE_OF_EACH)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import h5py
 import pytest
-from test_audit import made, ran  # noqa: F401 - a fixture
+from runs import ran
 from tvb_objects import OBJECTS
 
 from tvb_batch.models.worker_protocol import NOTE, CompareFile
@@ -86,7 +86,7 @@ def test_one_datatypes_file_in_the_place_of_another_is_found(tmp_path) -> None:
     assert caught(other)
 
 
-def test_an_older_file_is_read_and_said_to_be_unchecked(settings, catalogue, made) -> None:  # noqa: F811
+def test_an_older_file_is_read_and_said_to_be_unchecked(settings, catalogue, made) -> None:
     [path] = (settings.data_dir / "datatypes").glob("*.h5")
     unseal(path)
 
@@ -98,7 +98,7 @@ def test_an_older_file_is_read_and_said_to_be_unchecked(settings, catalogue, mad
     assert audit(catalogue, settings).notes == []
 
 
-def test_a_job_replaces_a_damaged_file_under_its_readers(settings, catalogue, made) -> None:  # noqa: F811
+def test_a_job_replaces_a_damaged_file_under_its_readers(settings, catalogue, made) -> None:
     [path] = (settings.data_dir / "datatypes").glob("*.h5")
     with h5py.File(path) as file:
         place = place_of(file["tract_lengths"])

@@ -11,10 +11,10 @@ from xml.dom import minidom
 import h5py
 import numpy as np
 import pytest
+from h5_files import write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_h5_writer import write
 from tvb_objects import OBJECTS
 
 from tvb_batch.models.errors import InputError, OutputError

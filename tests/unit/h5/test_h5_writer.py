@@ -2,44 +2,21 @@
 
 import errno
 import json
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import h5py
 import numpy as np
 import pytest
+from h5_files import damage, header, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_h5 import damage
 
 from tvb_batch.models.errors import OutputError, StorageError
-from tvb_batch.worker.h5.tvb2 import Header, Statistics, encode, get, put, write_attributes
+from tvb_batch.worker.h5.tvb2 import Statistics, encode, get, put, write_attributes
 from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.verify import verified, verify
 from tvb_batch.worker.h5.writer import TimeSeriesWriter, has_lost_files
-
-CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-
-
-def header(**changes) -> Header:
-    values = {
-        "gid": uuid4(), "datatype": "TimeSeriesRegion", "title": "t", "sample_period": 0.25, "start_time": 0.0,
-        "labels_ordering": ("Time", "State Variable", "Region", "Mode"), "labels_dimensions": {"State Variable": ["y0", "y1"]},
-        "connectivity": UUID(int=5), "subject": "John Doe", "created": CREATED,
-    }  # fmt: skip
-    return Header(**{**values, **changes})
-
-
-def write(path, data, *, chunks=1, **changes) -> Header:
-    head = header(**changes)
-    writer = TimeSeriesWriter(path, head, data.shape[1:], {"spec": "{}"})
-    time = 0.25 * np.arange(len(data)) + 0.125
-    for part in np.array_split(np.arange(len(data)), chunks):
-        writer.append(time[part], data[part])
-    writer.close()
-    return head
-
 
 #: Name and HDF5 type of every attribute of a file that tvb-framework 2.10 wrote itself.
 TVB_ROOT = {

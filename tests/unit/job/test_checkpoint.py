@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_engines import MANY, PARTS, configured
 from tvb_cases import CASES, Case
+from tvb_runs import MANY, PARTS, configured
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.worker.engines import choose, reference, simulator_state

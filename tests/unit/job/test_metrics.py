@@ -6,10 +6,10 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+from h5_files import write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from test_h5_writer import write
 from tvb.analyzers import METRICS as TVB_METRICS
 from tvb.datatypes.time_series import TimeSeriesRegion
 

@@ -10,25 +10,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import EXAMPLES, SHORT
+from conftest import EXAMPLES
+from runs import claimed
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import CanceledError, InputError, LeaseLostError, OutputError, SpecError
 from tvb_batch.models.spec.simulation import SimulationSpec
-from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.submit.intake.spec_file import load
 from tvb_batch.worker.h5.verify import sha256
 from tvb_batch.worker.job.heartbeat import StoppedError
 from tvb_batch.worker.job.run import run_job
 
 LEASE = timedelta(seconds=60)
-
-
-def claimed(catalogue, **changes):
-    """A claim on the only job of a new sweep."""
-    spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), plan={})
-    sweep = catalogue.add_sweep(spec, reuse=False)
-    return catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
 
 
 def seed_simulation_in_tvb(seed: int):

@@ -7,29 +7,15 @@ from uuid import uuid4
 
 import h5py
 import pytest
+from commands import assert_refused
 from conftest import SHORT
-from test_cli import assert_refused, tvb_batch  # noqa: F401 - a fixture
+from runs import ran
 
 from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.models.worker_protocol import CompareFile
 from tvb_batch.submit.intake.files import keep
 from tvb_batch.submit.operate.audit import audit
-from tvb_batch.worker.job.run import run_job
 from tvb_batch.worker.tools.file_check import record_faults
-
-
-@pytest.fixture
-def made(settings, catalogue):
-    """A sweep of two jobs that have run."""
-    return ran(settings, catalogue, "a", sweep={"coupling.a": [0.01, 0.02]})
-
-
-def ran(settings, catalogue, name: str, **changes):
-    spec = keep(sweep({**SHORT, "name": name, **changes}), settings.storage)
-    found = catalogue.add_sweep(spec, reuse=False)
-    for job in catalogue.jobs(sweep=found.gid):
-        run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))
-    return found
 
 
 def first_file(settings, catalogue, made):
@@ -199,7 +185,7 @@ def test_a_directory_in_the_place_of_a_file_is_a_fault(tmp_path) -> None:
     assert list(record_faults(CompareFile(tmp_path, "x", bytes=tmp_path.stat().st_size, sha256="0"))) != []
 
 
-def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, catalogue, made) -> None:  # noqa: F811
+def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
 
     whole = [tvb_batch("verify", "a"), tvb_batch("verify", "--all"), tvb_batch("verify", "a", str(path))]

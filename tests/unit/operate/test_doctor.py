@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from commands import run_tvb_batch
 from conftest import wait_until
-from test_system import tvb_batch
 
 from tvb_batch.models.queue import announce, announced, make_app
 from tvb_batch.submit.operate.doctor import broker, database, examine, storage, workers
@@ -21,7 +21,7 @@ def test_a_whole_installation_is_fine_and_its_worker_is_known(settings, catalogu
     start_worker()
     wait_until(lambda: announced(make_app(settings)))
 
-    done = tvb_batch("doctor", "--json", settings=settings)
+    done = run_tvb_batch("doctor", "--json", settings=settings)
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = {finding["check"]: finding for finding in json.loads(done.stdout)}
@@ -31,7 +31,7 @@ def test_a_whole_installation_is_fine_and_its_worker_is_known(settings, catalogu
 
 
 def test_without_a_worker_it_says_what_to_start(settings, catalogue) -> None:
-    done = tvb_batch("doctor", settings=settings)
+    done = run_tvb_batch("doctor", settings=settings)
 
     assert done.returncode == 1
     assert "PROBLEM workers: none" in done.stdout

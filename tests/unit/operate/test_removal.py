@@ -3,15 +3,14 @@
 import os
 
 import pytest
-from test_audit import made, ran  # noqa: F401 - a fixture
-from test_cli import tvb_batch  # noqa: F401 - a fixture
+from runs import ran
 
 from tvb_batch.models.errors import BusyError, OutputError
 from tvb_batch.submit.operate.audit import audit
 from tvb_batch.submit.operate.removal import delete, prune
 
 
-def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) -> None:  # noqa: F811
+def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) -> None:
     other = ran(settings, catalogue, "other", sweep={"coupling.a": [0.5]})
 
     files, size = delete(catalogue, settings.storage, made)
@@ -25,7 +24,7 @@ def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) ->
     assert catalogue.sweeps() == []
 
 
-def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None:  # noqa: F811
+def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None:
     from conftest import SHORT
 
     from tvb_batch.models.spec.sweep import sweep
@@ -44,7 +43,7 @@ def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None
     assert prune(catalogue, settings.storage) == (0, 0)
 
 
-def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, catalogue, made) -> None:  # noqa: F811
+def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, catalogue, made) -> None:
     from conftest import SHORT
 
     from tvb_batch.models.spec.sweep import sweep
@@ -60,7 +59,7 @@ def test_files_that_were_shared_go_with_the_last_job_that_has_them(settings, cat
     assert list((settings.storage.root / "outputs").rglob("*")) == []
 
 
-def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, made) -> None:  # noqa: F811
+def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, made) -> None:
     from sqlalchemy import update
 
     from tvb_batch.models.catalogue.tables import Output
@@ -77,7 +76,7 @@ def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, mad
     assert [path.read_text() for path in kept] == ["kept"] * 3
 
 
-def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, made) -> None:  # noqa: F811
+def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, made) -> None:
     from datetime import timedelta
 
     waiting = ran(settings, catalogue, "waiting", sweep={"coupling.a": [0.7]})
@@ -109,7 +108,7 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
 
 
 @pytest.mark.parametrize("what", ["prune", "delete"])
-def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, made, monkeypatch, what) -> None:  # noqa: F811
+def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, made, monkeypatch, what) -> None:
     stray = settings.storage.input(f"{0:064x}", ".npy")
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.touch()
@@ -137,7 +136,7 @@ def _spec(name: str):
     return sweep({**SHORT, "name": name})
 
 
-def test_a_person_pauses_resumes_prioritizes_and_deletes(tvb_batch, settings, catalogue, made) -> None:  # noqa: F811
+def test_a_person_pauses_resumes_prioritizes_and_deletes(tvb_batch, settings, catalogue, made) -> None:
     assert "resume" in tvb_batch("pause", "a").stdout
     assert catalogue.paused([made.gid]) == {made.gid}
     assert "goes on" in tvb_batch("resume", "a").stdout

@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import httpx
 import pytest
+from catalogues import add, output
 from click.testing import CliRunner
 from conftest import SHORT
-from test_catalogue import add, catalogue, output, postgres_server, url  # noqa: F401 - fixtures
 from web_cases import TOKEN, served
 
 from tvb_batch.models.catalogue import Lacking
@@ -31,7 +31,12 @@ ONE, TWO = "it needs two state variables", "1 sample is left"
 
 
 @pytest.fixture
-def filled(catalogue):  # noqa: F811
+def catalogue(each_catalogue):
+    return each_catalogue
+
+
+@pytest.fixture
+def filled(catalogue):
     """Five jobs: one with the metric, two without for one reason, one for another, one that diverged."""
     found = add(catalogue, 5, "r")
     outputs = [
@@ -50,7 +55,7 @@ def filled(catalogue):  # noqa: F811
 
 
 def test_a_missing_metric_is_missing_for_filters_orders_and_statistics(filled) -> None:
-    catalogue, found = filled  # noqa: F811
+    catalogue, found = filled
 
     def numbers(**asked) -> list[int]:
         return [job.number for job in catalogue.jobs(sweep=found.gid, **asked)]
@@ -66,7 +71,7 @@ def test_a_missing_metric_is_missing_for_filters_orders_and_statistics(filled) -
 
 
 def test_reasons_are_told_by_job_and_counted_by_sweep_also_of_jobs_that_share_files(filled) -> None:
-    catalogue, found = filled  # noqa: F811
+    catalogue, found = filled
     again = add(catalogue, 5, "again")
 
     for one in (found, again):
@@ -117,7 +122,7 @@ def test_what_is_left_out_is_told_for_each_monitor_that_differs() -> None:
 
 
 def test_after_a_run_each_fact_is_a_line(filled, settings, capsys) -> None:
-    catalogue, found = filled  # noqa: F811
+    catalogue, found = filled
     short = found.gid.hex[:8]
 
     lines = remarks(catalogue, found)
@@ -137,7 +142,7 @@ def test_after_a_run_each_fact_is_a_line(filled, settings, capsys) -> None:
 
 
 def test_a_metric_that_no_job_has_is_refused_with_the_reason(filled) -> None:
-    catalogue, found = filled  # noqa: F811
+    catalogue, found = filled
 
     with pytest.raises(NotFoundError, match=f"n: no finished job of sweep r has such a metric; ({ONE}|{NOT_FINITE})"):
         points_of(catalogue, found, "n")
@@ -225,7 +230,7 @@ def test_the_page_of_a_job_tells_it_in_a_terminal_as_data_in_a_notebook_and_in_a
 
 
 def test_a_transient_that_is_given_is_left_out_of_kuramoto_too_and_the_page_says_so(ran, capsys) -> None:
-    catalogue, _, settings = ran  # noqa: F811
+    catalogue, _, settings = ran
     both = {"model": {"class": "Generic2dOscillator", "variables_of_interest": ["V", "W"]}}
     for changes, words in (
         ({}, "15 ms left out at the beginning; of KuramotoIndex nothing, as in TVB"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_submit import configured, small  # noqa: F401 - a fixture
+from simulators import small
 
 import tvb_batch as client
 from tvb_batch.models.errors import InputError, SpecError
@@ -135,7 +135,7 @@ FORMS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.filterwarnings("ignore:TVB ignores")
-def test_jobs_have_the_numbers_of_the_scripts_own_run(configured, catalogue, start_worker) -> None:  # noqa: F811
+def test_jobs_have_the_numbers_of_the_scripts_own_run(configured, catalogue, start_worker) -> None:
     start_worker(1)
     sweeps, expected = {}, {}
     for name, make in FORMS.items():
@@ -199,14 +199,14 @@ def test_a_run_without_noise_that_begins_elsewhere_is_told(inputs) -> None:
 
 
 @pytest.mark.parametrize("plan", [{"grid": {"coupling.a": [0.1, 0.2]}}, {"repeats": 2}])
-def test_a_stream_that_has_no_seed_makes_no_sweep(configured, plan) -> None:  # noqa: F811
+def test_a_stream_that_has_no_seed_makes_no_sweep(configured, plan) -> None:
     with pytest.raises(SpecError, match=r"random_stream.*reset_random_stream"):
         client.submit(drawn_from(), name="x", **plan)
 
     assert len(client.submit(drawn_from(), name="x", seed=3, **plan)) == 2
 
 
-def test_points_with_common_random_numbers_share_a_stream(configured) -> None:  # noqa: F811
+def test_points_with_common_random_numbers_share_a_stream(configured) -> None:
     sweep = client.submit(
         drawn_from(), grid={"coupling.a": [0.1, 0.2]}, common_random_numbers=True, name="x", reuse=False
     )

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import BASE, changed
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.simulation import SimulationSpec, simulation, spec_warnings
 from tvb_batch.models.tvb.components import components
-
-BASE: dict[str, Any] = {
-    "model": {"class": "JansenRit", "mu": 0.0},
-    "coupling": {"class": "SigmoidalJansenRit", "a": 10.0},
-    "integrator": {"class": "HeunStochastic", "dt": 0.5, "noise": {"class": "Additive", "nsig": [0.1]}},
-    "monitors": [{"class": "TemporalAverage", "period": 1.0}],
-    "simulation_length": 20.0,
-}
 
 # The first example reads components.json, which may take long on a busy machine.
 settings.register_profile("patient", deadline=None)
@@ -44,10 +37,6 @@ def simulations(draw: st.DrawFn) -> dict[str, Any]:
         "simulation_length": draw(st.floats(1.0, 1e6)),
         "seed": draw(st.integers(0, 2**32 - 1)),
     }
-
-
-def changed(**changes: Any) -> dict[str, Any]:
-    return {**BASE, **changes}
 
 
 # ------------------------------------------------------------------------------------------------ one simulation

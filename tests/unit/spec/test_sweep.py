@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_simulation import BASE, changed
+from specs import BASE, changed
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.sweep import Point, SweepSpec, sweep

@@ -6,7 +6,7 @@ import pytest
 from conftest import SHORT
 from hypothesis import given
 from hypothesis import strategies as st
-from test_run import LEASE, claimed
+from runs import LEASE, claimed
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import SpecError
