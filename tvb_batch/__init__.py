@@ -36,14 +36,20 @@ _HOMES = {
 
 @contextmanager
 def _without_own_folder() -> Iterator[None]:
-    """Take the script's own folder off the path: a `celery.py` beside the script is not the Celery that we import."""
+    """Take the script's or notebook's own folder off the path: a `celery.py` there is not the Celery that we import.
+
+    Python puts it first, by its name or as `""`; IPython and Jupyter put `""` before the installed packages.
+    """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     own = {"", str(Path.cwd()), *([str(Path(script).absolute().parent)] if script else [])}
-    taken = [sys.path.pop(0)] if sys.path and sys.path[0] in own else []
+    taken = [(at, path) for at, path in enumerate(sys.path) if path == "" or (at == 0 and path in own)]
+    for at, _ in reversed(taken):
+        del sys.path[at]
     try:
         yield
     finally:
-        sys.path[:0] = taken
+        for at, path in taken:
+            sys.path.insert(at, path)
 
 
 class _Package(ModuleType):

@@ -26,6 +26,20 @@ sweep = submit(sim, {"coupling.a": [0.01, 0.02]}, name="script", workers=1)
 sweep.wait()
 print("STATES", sorted(str(job.status) for job in sweep.jobs()))
 """
+NOTEBOOK = """
+%matplotlib inline
+from tvb.simulator.lab import *
+sim = simulator.Simulator(connectivity=connectivity.Connectivity.from_file(), simulation_length=20.0)
+
+import tvb_batch
+tvb_batch.submit?
+sweep = tvb_batch.submit(sim, grid={"coupling.a": [0.01, 0.02]}, name="notebook", workers=1).wait()
+
+print("STATES", sorted(str(job.status) for job in sweep.jobs()))
+sweep.plot("GlobalVariance")
+series = sweep.jobs()[0].time_series()
+print("SHAPE", series.data.shape, "ROWS", len(sweep.dataframe()))
+"""
 METRIC = "from tvb_batch import metric\n\n\n@metric('ours')\ndef ours(series):\n    return 4.0\n"
 
 
@@ -126,6 +140,18 @@ def test_a_script_works_beside_hostile_files(python: Path, folder: Path) -> None
     done = call(python, "script.py", cwd=folder)
 
     assert "STATES ['FINISHED', 'FINISHED']" in done.stdout, done.stderr[-3000:]
+
+
+def test_a_notebook_works_beside_hostile_files(python: Path, folder: Path) -> None:
+    spoil(folder, BESIDE_A_SCRIPT)
+    (folder / "notebook.ipy").write_text(NOTEBOOK)
+
+    # Like a Jupyter kernel, IPython puts the notebook's folder between the standard library and the packages.
+    done = call(python, "-m", "IPython", "--no-banner", "notebook.ipy", cwd=folder, IPYTHONDIR=str(folder / "home"))
+
+    assert "STATES ['FINISHED', 'FINISHED']" in done.stdout, done.stdout + done.stderr[-3000:]
+    assert "SHAPE (" in done.stdout
+    assert "ROWS 2" in done.stdout
 
 
 @pytest.mark.parametrize("before", ["", "import tvb_batch.submit.cli", "import tvb_batch; import tvb_batch.submit"])
