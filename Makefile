@@ -58,7 +58,7 @@ lint: $(VENV)/.test  ## Run linters, types and the spelling check alone.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/codespell . .ci/
+	$(BIN)/codespell . .ci/ .github/
 
 audit:  ## Look the pinned dependencies up in the public list of known faults; needs the network.
 	bash scripts/audit.sh $(PYTHON) || [ $$? = 77 ]  # 77: the list does not answer, skipped

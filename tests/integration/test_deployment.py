@@ -205,6 +205,20 @@ def test_scripts_are_executable_and_parse(name: str) -> None:
     subprocess.run(["bash", "-n", ROOT / name], check=True)
 
 
+def test_the_workflow_covers_each_python_and_database() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pythons = [found for one in project["classifiers"] for found in re.findall(r"Python :: (3\.\d+)$", one)]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]
+
+    assert [jobs[name]["strategy"]["matrix"]["python"] for name in ("linux", "macos", "wheel")] == [pythons] * 3
+    for name in ("linux", "macos"):
+        matrix = jobs[name]["strategy"]["matrix"]
+        assert {one["database"]: one["tests"] for one in matrix["include"]} == {
+            "SQLite": "not postgres", "PostgreSQL": "postgres"
+        }  # fmt: skip
+        assert matrix["database"] == ["SQLite", "PostgreSQL"]
+
+
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     first_block = (ROOT / "README.md").read_text().split("```")[1]
 

@@ -19,7 +19,7 @@ from tvb_batch.submit.cli import main
 from tvb_batch.submit.intake.spec_file import load
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def shown(language: str) -> list[pytest.ParameterSet]:
@@ -84,7 +84,7 @@ def test_every_key_of_a_spec_and_of_a_sweep_is_documented() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in PAGES:
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
