@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -32,8 +32,11 @@ from tvb_batch.models.queue import make_app  # noqa: E402
 from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
 from tvb_batch.models.tvb.components import allowed  # noqa: E402
 from tvb_batch.submit.cli import main  # noqa: E402
-from tvb_batch.submit.operate.local_workers import environment, private_redis, worker_command  # noqa: E402
+from tvb_batch.submit.operate.local_workers import environment, private_redis  # noqa: E402
 from tvb_batch.worker.job import metrics  # noqa: E402
+
+if TYPE_CHECKING:
+    from fault_system import Forked, Warm
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -102,29 +105,39 @@ def catalogue(settings: Settings) -> Iterator[Catalogue]:
     catalogue.dispose()
 
 
-@pytest.fixture
-def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start real Celery workers; they end with the test."""
-    started: list[subprocess.Popen[bytes]] = []
+@pytest.fixture(scope="session")
+def warm() -> Iterator["Warm"]:
+    """A process that has imported TVB, from which workers are forked."""
+    from fault_system import Warm
 
-    def start(concurrency: int = 1, used: Settings = settings) -> subprocess.Popen[bytes]:
-        log = (tmp_path / f"worker-{len(started)}.log").open("wb")
-        with log:
-            process = subprocess.Popen(
-                worker_command(concurrency),
-                env={**os.environ, **environment(used)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        started.append(process)
-        return process
+    found = Warm()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path, warm: "Warm") -> Iterator[Callable[..., "Forked"]]:
+    """Start real Celery workers; they end with the test."""
+    from fault_system import Forked, celery_arguments
+
+    started: list[Forked] = []
+
+    def start(concurrency: int = 1, used: Settings = settings) -> Forked:
+        pid = warm.start(
+            arguments=celery_arguments(concurrency),
+            environment={**os.environ, **environment(used)},
+            directory=str(Path.cwd()),
+            path=[path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path],
+            log=str(tmp_path / f"worker-{len(started)}.log"),
+        )
+        started.append(Forked(warm, pid))
+        return started[-1]
 
     yield start
     for process in started:
         process.terminate()
     for process in started:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(AssertionError):
             process.wait(20)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)

@@ -25,13 +25,6 @@ from tvb_batch.models.queue import QUEUE, make_app, send
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    found = Warm()
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     found = Redis(tmp_path_factory.mktemp("redis"))
     found.start()

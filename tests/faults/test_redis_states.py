@@ -30,14 +30,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def here(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def here(redis: Redis, warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """An installation with one worker, which is to outlive all that follows."""
-    warm = Warm()
     with system(tmp_path_factory.mktemp("states"), redis, warm, lease=60.0) as found:
         found.start()
         found.wait(found.submit(1, BRIEF))
         yield found
-    warm.stop()
 
 
 @pytest.fixture

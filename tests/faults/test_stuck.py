@@ -41,13 +41,6 @@ HARD_AFTER = 2.0
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    found = Warm()
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     found = Redis(tmp_path_factory.mktemp("redis"))
     found.start()

@@ -59,6 +59,14 @@ class Warm:
         )
 
     def start(self, **order: Any) -> int:
+        """Fork a process; gives its pid."""
+        return int(self._ask(order))
+
+    def ended(self, pid: int) -> int | None:
+        """The exit code of a process that has ended."""
+        return json.loads(self._ask({"ended": pid}))
+
+    def _ask(self, order: dict[str, Any]) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -66,7 +74,7 @@ class Warm:
             self._process.stdin.flush()
             while (line := self._process.stdout.readline()) == "ready\n":
                 pass
-        return int(line)
+        return line
 
     def stop(self) -> None:
         assert self._process.stdin is not None
@@ -75,6 +83,40 @@ class Warm:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+class Forked:
+    """A forked worker, in the words of `subprocess.Popen`."""
+
+    def __init__(self, warm: Warm, pid: int) -> None:
+        self._warm, self.pid = warm, pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._warm.ended(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float = 60.0) -> int:
+        wait_until(lambda: self.poll() is not None, seconds=timeout)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def celery_arguments(concurrency: int) -> list[str]:
+    """What a worker's command says after `python -m`."""
+    command = worker_command(concurrency)
+    return command[command.index("celery") :]
 
 
 @dataclass
@@ -124,8 +166,7 @@ class System:
             app.close()
 
     def start(self, concurrency: int = 1, used: Settings | None = None, **order: Any) -> Worker:
-        command = worker_command(concurrency)
-        return self._fork(["celery", *command[command.index("celery") + 1 :]], used, **order)
+        return self._fork(celery_arguments(concurrency), used, **order)
 
     def client(self, *arguments: str, **order: Any) -> Worker:
         return self._fork(["tvb-batch", *arguments], None, **order)

@@ -1,17 +1,19 @@
 """Starts real Celery workers within a second: imports TVB once, then forks for each worker. A process of its own.
 
-It reads one JSON object a line from standard input, and answers with the pid. A worker can be told to stand still at a
+It reads one JSON object a line from standard input. It answers an order with the pid, and `{"ended": pid}` with the exit
+code of that process, or null while it runs. A worker can be told to stand still at a
 named point, the first time that one of its processes comes by: a file says that it did, and it goes on when the file is
 gone. Python's own audit events tell where it is, so nothing of the program is replaced.
 """
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,26 @@ def main() -> None:
     from tvb_batch.worker.tvb_import import import_tvb
 
     import_tvb()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    codes: dict[int, int] = {}
+    signal.signal(signal.SIGCHLD, lambda *_: codes.update(ended()))
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            become(json.loads(line))
-        print(pid, file=answers, flush=True)
+        order = json.loads(line)
+        if "ended" in order:
+            answer = json.dumps(codes.get(order["ended"]))
+        elif answer := os.fork():
+            codes.pop(answer, None)
+        else:
+            become(order)
+        print(answer, file=answers, flush=True)
+
+
+def ended() -> Iterator[tuple[int, int]]:
+    """The processes that have ended since this was asked last, and their exit codes."""
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            yield found[0], os.waitstatus_to_exitcode(found[1])
 
 
 def become(order: dict[str, Any]) -> None:
@@ -41,6 +55,9 @@ def become(order: dict[str, Any]) -> None:
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for number, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
             os.dup2(descriptor, number)
+        if order.get("directory"):
+            os.environ.clear()
+            os.chdir(order["directory"])
         os.environ.update(order["environment"])
         if order.get("largest_file"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)

@@ -72,8 +72,8 @@ def test_a_command_that_is_none_is_dropped(bad: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    redis, warm = Redis(tmp_path_factory.mktemp("redis"), lines=f"requirepass {SECRET}"), Warm()
+def here(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[System]:
+    redis = Redis(tmp_path_factory.mktemp("redis"), lines=f"requirepass {SECRET}")
     redis.start()
     url = f"redis+socket://:{SECRET}@{redis.socket}"
     try:
@@ -82,7 +82,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             found.wait(found.submit(1, BRIEF))
             yield found
     finally:
-        warm.stop()
         redis.kill()
 
 
