@@ -7,6 +7,8 @@ PYTEST_ARGS ?=
 LOWEST := tests/unit/spec/test_simulation.py tests/unit/catalogue/test_catalogue.py tests/unit/web/test_web.py tests/faults/test_hostile.py tests/unit/cli/test_cli.py \
     tests/unit/job/test_run.py::test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit \
     tests/integration/test_system.py::test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process
+# Rooms of long tests.
+SLOW := $(addprefix tests/unit/,api engines h5 job tools)
 # Tests at once; 0 runs them one after another in one process, as a debugger wants it.
 PYTEST_WORKERS ?= auto
 
@@ -32,7 +34,7 @@ else
   install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: audit bench help demo test test-lowest lint check-compose env constraints clean
+.PHONY: audit bench help demo test test-fast test-lowest lint check-compose env constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## Say what can be made.
@@ -44,6 +46,10 @@ demo: $(VENV)/.run  ## Run the seed simulation and a 2 x 3 sweep through a real 
 
 test: lint  ## Run linters, types, the spelling check and all tests. PYTEST_ARGS="tests/unit/spec/test_simulation.py -x" narrows the tests.
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.test  ## Run the quick half of the unit tests, within a minute; no PostgreSQL, no browser.
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m "not slow and not postgres and not browser" \
+	    $(filter-out $(SLOW),$(wildcard tests/unit/*)) $(PYTEST_ARGS)
 
 test-lowest:  ## Run a short set of tests with the lowest versions that pyproject.toml allows; needs uv.
 	rm -rf build/lowest && uv venv --quiet --python $(PYTHON) build/lowest

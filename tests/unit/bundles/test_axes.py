@@ -43,6 +43,7 @@ def test_repeats_and_classes_are_explorations_of_their_own(catalogue) -> None:
     assert [one.label for one in explorations(made, (), {})] == ["engine=auto", "engine=reference"]
 
 
+@pytest.mark.slow
 def test_more_points_than_the_gui_shows_are_split_by_rows(catalogue) -> None:
     values = {"start": 0.0, "stop": 1.0, "num": 30}
     made = jobs(catalogue, {"coupling.a": values, "model.tau": {"start": 1.0, "stop": 2.0, "num": 40}})

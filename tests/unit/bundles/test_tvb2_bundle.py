@@ -91,6 +91,7 @@ def test_a_reference_that_is_missing_is_refused(tmp_path) -> None:
     assert not list(tmp_path.glob("b.zip*"))
 
 
+@pytest.mark.slow
 def test_whatever_refers_to_others_comes_after_them(tmp_path) -> None:
     objects = [make() for name, make in OBJECTS.items() if name in ORDERED]
     files = [tmp_path / f"{file_prefix(instance)}_{instance.gid.hex}.h5" for instance in objects]
@@ -153,6 +154,7 @@ def test_an_old_bundle_stays_when_the_new_one_fails(tmp_path, connectivity) -> N
     assert (tmp_path / "b.zip").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_as_a_program_it_says_in_one_line_what_is_wrong(tmp_path) -> None:
     wanted = WriteBundle("data", "b", tmp_path / "b.zip", files=(tmp_path / "gone.h5",))
 
@@ -172,6 +174,7 @@ def attributes(bundle, prefix: str) -> dict[str, str]:
             return {key.removeprefix("TVB_"): value for key, value in file.attrs.items()}
 
 
+@pytest.mark.slow
 def test_each_zip_has_gids_of_its_own_unless_it_is_told_to_keep_them(tmp_path, connectivity) -> None:
     path, gid = connectivity
     one = series(tmp_path, gid)
@@ -187,6 +190,7 @@ def test_each_zip_has_gids_of_its_own_unless_it_is_told_to_keep_them(tmp_path, c
         assert attributes(bundle, "TimeSeriesRegion_")["connectivity"] == attributes(bundle, "Connectivity_")["gid"]
 
 
+@pytest.mark.slow
 def test_regions_that_tvb_data_knows_have_their_mapping(tmp_path, connectivity) -> None:
     path, gid = connectivity
 
@@ -268,6 +272,7 @@ def test_the_mapping_to_192_regions_is_left_out_for_no_surface_has_its_vertices(
         assert len(archive.namelist()) == 2
 
 
+@pytest.mark.slow
 def test_two_connectivities_of_the_same_regions_have_a_mapping_each(tmp_path) -> None:
     from tvb.datatypes.connectivity import Connectivity
 

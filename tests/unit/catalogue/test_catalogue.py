@@ -45,6 +45,7 @@ def test_a_sweep_is_added_with_all_its_jobs_waiting(catalogue) -> None:
     assert catalogue.sweeps()[0].counts == {Status.PENDING: 5}
 
 
+@pytest.mark.slow
 def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
     found = catalogue.add_sweep(
         sweep(
@@ -178,6 +179,7 @@ def claim_all(url: str, gids: list, ready, answers) -> None:
     catalogue.dispose()
 
 
+@pytest.mark.slow
 def test_processes_that_race_for_jobs_get_each_job_once(catalogue, url) -> None:
     found = add(catalogue, 60)
     gids = [job.gid for job in catalogue.jobs(sweep=found.gid)]

@@ -145,6 +145,7 @@ def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) ->
     catalogue.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_server_without_connections_left_is_not_said_to_be_away(postgres_server) -> None:
     url = postgres_server.format(name="postgres")

@@ -119,6 +119,7 @@ def test_a_text_in_quotes_is_only_ever_a_value(text: str, catalogue) -> None:
     assert catalogue.count() == 2
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30) | st.text("ab.=<>!()'\", \n\tandornotinis015e-;[]", max_size=40))
 def test_any_text_is_a_filter_or_one_line(text: str) -> None:
     fault = None
@@ -274,6 +275,7 @@ filters = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 5000])
 @hypothesis_settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -414,6 +416,7 @@ def test_a_running_job_has_run_for_a_while(catalogue) -> None:
     assert catalogue.count(where="status = STARTED and duration > 3590 and duration < 3700") == 1
 
 
+@pytest.mark.slow
 def test_the_longest_filter_is_answered(filled) -> None:
     catalogue, known = filled
     text = " or ".join(["mean=1"] * 200)

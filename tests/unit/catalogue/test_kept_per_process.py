@@ -19,6 +19,7 @@ from tvb_batch.worker.job.versions import versions
 SECTION = {"class": "Connectivity", "from_file": "connectivity_76.zip"}
 
 
+@pytest.mark.slow
 def test_a_connectivity_of_tvb_data_is_each_job_s_own(tmp_path: Path) -> None:
     inputs = Inputs(Storage(tmp_path))
     first, second = build("connectivity", SECTION, inputs), build("connectivity", SECTION, inputs)
@@ -57,6 +58,7 @@ def test_a_connectivity_is_what_tvb_reads(tmp_path: Path) -> None:
         ), name  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_shared_file_that_was_damaged_after_its_check_is_found(tmp_path: Path) -> None:
     simulator = build_simulator(simulation(SHORT), Inputs(Storage(tmp_path)))
     path = tmp_path / "Connectivity.h5"

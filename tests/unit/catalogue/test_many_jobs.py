@@ -86,6 +86,7 @@ def test_jobs_of_a_page_have_their_sweeps_by_one_statement(catalogue) -> None:
     assert few.gid != many.gid
 
 
+@pytest.mark.slow
 def test_a_delete_takes_as_many_statements_for_many_jobs_as_for_few(catalogue) -> None:
     taken = []
     for jobs in (3, 40):

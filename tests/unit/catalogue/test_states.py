@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from conftest import SHORT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -194,7 +195,7 @@ class States(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-TestStates = States.TestCase
+TestStates = pytest.mark.slow(States.TestCase)
 TestStates.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -137,6 +137,7 @@ def test_jobs_are_found_sorted_and_shown_by_the_columns_that_are_asked_for(tvb_b
         assert_refused(tvb_batch("list", *wrong), "filter at letter")
 
 
+@pytest.mark.slow
 def test_everything_that_lists_prints_json_and_csv(tvb_batch, tmp_path) -> None:
     tvb_batch("submit", spec_file(tmp_path, name="forms", sweep={"coupling.a": [0.1, 0.2]}))
 
@@ -149,6 +150,7 @@ def test_everything_that_lists_prints_json_and_csv(tvb_batch, tmp_path) -> None:
         assert tvb_batch(*command).exit_code == 0
 
 
+@pytest.mark.slow
 def test_finished_results_are_measured_and_drawn(tvb_batch, settings, catalogue, tmp_path) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "drawn", "sweep": {"coupling.a": [0.01, 0.02]}}))
     for job in catalogue.jobs(sweep=made.gid):
@@ -249,6 +251,7 @@ def test_a_dry_run_says_what_would_be_queued_and_writes_nothing(tvb_batch, tmp_p
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, tmp_path) -> None:
     # TVB's readers log to standard output what this connectivity lacks.
     spec = spec_file(tmp_path, connectivity="connectivity_66.zip", sweep={"coupling.a": [0.1, 0.2]})
@@ -262,6 +265,7 @@ def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, 
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_check_tells_what_tvb_refuses_in_one_line(tvb_batch, tmp_path) -> None:
     # Not one index after the other.
     mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0] * 75 + [2]}
@@ -318,6 +322,7 @@ def test_new_refuses_a_model_and_an_example_together(tvb_batch) -> None:
     assert "--model and --example" in result.stderr
 
 
+@pytest.mark.slow
 def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogue, tmp_path) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "v"}))
     claim = catalogue.claim(catalogue.jobs(sweep=made.gid)[0].gid, "w", timedelta(seconds=60))
@@ -333,6 +338,7 @@ def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogu
     assert f"{path.name}::TVB_title" in damaged.stdout
 
 
+@pytest.mark.slow
 def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "b", "sweep": {"coupling.a": [0.01, 0.02]}}))
     for job in catalogue.jobs(sweep=made.gid):
@@ -357,12 +363,14 @@ def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, sett
     assert_refused(tvb_batch("convert", str(tmp_path / "none.h5"), str(target)), "none.h5")
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_run_again_is_one_line(tvb_batch, tmp_path) -> None:
     (tmp_path / "x.h5").write_text("no")
 
     assert_refused(tvb_batch("rerun", str(tmp_path / "x.h5")), "no readable H5 file")
 
 
+@pytest.mark.slow
 def test_a_spec_is_read_from_standard_input(tmp_path, broker_url) -> None:
     spec = json.dumps({"name": "piped", **SHORT})
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path)}

@@ -35,6 +35,7 @@ def test_a_message_holds_one_gid_and_nothing_else(settings, catalogue) -> None:
     assert json.loads(raw)["content-type"] == "application/json"
 
 
+@pytest.mark.slow
 def test_rows_are_kept_when_redis_leaves_before_the_messages(settings, catalogue) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
 

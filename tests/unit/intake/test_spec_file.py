@@ -254,6 +254,7 @@ def test_no_tag_makes_an_object(write, tag) -> None:
         load(write("a.yaml", f"model: {tag}\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -305,6 +306,7 @@ places = [(name,) for name in json.loads(JSON)] + [("seed",), ("x",), ("connecti
 places += [("model", "class"), ("integrator", "noise"), ("sweep", "coupling.a"), ("sweep", "model"), ("monitors", 0)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(places), json_values), max_size=4))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_file_holds_it_is_a_spec_or_one_line(tmp_path_factory, changes) -> None:

@@ -169,6 +169,7 @@ def test_a_message_just_sent_is_not_taken_for_lost(settings, catalogue) -> None:
     assert publish(catalogue, app) == 0
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_is_one_line_without_the_password(settings) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://:secret@127.0.0.1:1/0")})
 

@@ -42,6 +42,7 @@ def change_text(path) -> None:
         file.attrs["TVB_title"] = "b"
 
 
+@pytest.mark.slow
 def test_all_agree(settings, catalogue, made) -> None:
     [job, _] = catalogue.jobs(sweep=made.gid)
     ran(settings, catalogue, "b", format="tvb1")
@@ -58,6 +59,7 @@ def test_all_agree(settings, catalogue, made) -> None:
     assert of_all.repairs == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -84,6 +86,7 @@ def test_a_damaged_file_is_named_with_its_job_to_repair(settings, catalogue, mad
     assert audit(catalogue, settings, catalogue.jobs(sweep=made.gid)[1]).faults == []
 
 
+@pytest.mark.slow
 def test_a_missing_connectivity_is_a_fault_of_every_job_that_refers_to_it(settings, catalogue, made) -> None:
     [connectivity] = (settings.data_dir / "datatypes").glob("*.h5")
     connectivity.unlink()
@@ -95,6 +98,7 @@ def test_a_missing_connectivity_is_a_fault_of_every_job_that_refers_to_it(settin
     assert "datatypes/" in found.repairs[1]
 
 
+@pytest.mark.slow
 def test_a_missing_input_file_is_named_with_all(settings, catalogue) -> None:
     ran(settings, catalogue, "c", connectivity=str(files("tvb_data") / "connectivity" / "connectivity_66.zip"))
     [kept] = (settings.data_dir / "inputs").iterdir()
@@ -106,6 +110,7 @@ def test_a_missing_input_file_is_named_with_all(settings, catalogue) -> None:
     assert "submit" in found.repairs[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["job", "sweep", "all"])
 def test_a_flipped_bit_of_an_input_is_found(settings, catalogue, what: str) -> None:
     path = str(files("tvb_data") / "connectivity" / "connectivity_66.zip")
@@ -125,6 +130,7 @@ def test_a_flipped_bit_of_an_input_is_found(settings, catalogue, what: str) -> N
     assert audit(catalogue, settings, target).faults == []
 
 
+@pytest.mark.slow
 def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
     strays = [
@@ -170,6 +176,7 @@ def test_a_finished_job_without_rows_of_files_is_named(settings, catalogue) -> N
     assert found.faults == [f"job {job.gid.hex[:8]}: FINISHED, but no row names its files"]
 
 
+@pytest.mark.slow
 def test_a_job_that_shares_files_is_checked_by_them(settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
     shared = catalogue.add_sweep(sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.01, 0.02]}}))
@@ -185,6 +192,7 @@ def test_a_directory_in_the_place_of_a_file_is_a_fault(tmp_path) -> None:
     assert list(record_faults(CompareFile(tmp_path, "x", bytes=tmp_path.stat().st_size, sha256="0"))) != []
 
 
+@pytest.mark.slow
 def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, catalogue, made) -> None:
     _, path = first_file(settings, catalogue, made)
 
@@ -203,6 +211,7 @@ def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, cata
         assert (wrong.exit_code, "--all" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_link_to_another_valid_file_is_no_file_of_its_name(settings, catalogue) -> None:
     shipped = files("tvb_data") / "connectivity" / "connectivity_66.zip"
     ran(settings, catalogue, "a")

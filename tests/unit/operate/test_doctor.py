@@ -17,6 +17,7 @@ def problems(findings) -> dict[str, str]:
     return {finding.check: finding.advice for finding in findings if not finding.is_fine}
 
 
+@pytest.mark.slow
 def test_a_whole_installation_is_fine_and_its_worker_is_known(settings, catalogue, start_worker) -> None:
     start_worker()
     wait_until(lambda: announced(make_app(settings)))
@@ -30,6 +31,7 @@ def test_a_whole_installation_is_fine_and_its_worker_is_known(settings, catalogu
     assert list(settings.data_dir.glob(".doctor*")) == []
 
 
+@pytest.mark.slow
 def test_without_a_worker_it_says_what_to_start(settings, catalogue) -> None:
     done = run_tvb_batch("doctor", settings=settings)
 
@@ -58,6 +60,7 @@ def test_a_database_without_tables_and_one_that_is_away(settings, tmp_path) -> N
     assert "start it" in problems(database(away))["database"]
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_is_one_problem(settings, catalogue) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://:secret@127.0.0.1:1/0")})
 

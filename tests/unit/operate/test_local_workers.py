@@ -79,6 +79,7 @@ def test_a_machine_without_any_redis_is_told_what_to_install(tmp_path, monkeypat
         redis_server()
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
     # No tables: the worker finds out before it takes a job.
     with local_workers(load_settings(data_dir=tmp_path), 1) as local:

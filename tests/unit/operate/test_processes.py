@@ -49,6 +49,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], lis
     return lambda: sorted(path.stem for path in folder.glob("*.imported"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", WorkerModule)
 def test_a_program_imports_nothing_from_the_working_folder(settings, hostile, module: WorkerModule) -> None:
     request: Request = REQUESTS[module]
@@ -63,6 +64,7 @@ def test_a_program_imports_nothing_from_the_working_folder(settings, hostile, mo
     assert ("gone.h5" in answer) or ("Nothing" in answer), answer
 
 
+@pytest.mark.slow
 def test_each_request_has_a_line_of_its_own(settings, tmp_path: Path) -> None:
     requests = [CompareFile(tmp_path / f"{number}.h5", f"{number}.h5") for number in range(3)]
 

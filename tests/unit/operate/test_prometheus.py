@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from conftest import SHORT
 from prometheus_client import generate_latest
 
@@ -32,6 +33,7 @@ def test_jobs_messages_and_workers_are_told(settings, catalogue) -> None:
     assert (found["tvb_batch_broker_up"], found["tvb_batch_workers"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_is_told_and_ends_nothing(settings, catalogue) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
 

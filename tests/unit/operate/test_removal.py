@@ -10,6 +10,7 @@ from tvb_batch.submit.operate.audit import audit
 from tvb_batch.submit.operate.removal import delete, prune
 
 
+@pytest.mark.slow
 def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) -> None:
     other = ran(settings, catalogue, "other", sweep={"coupling.a": [0.5]})
 
@@ -24,6 +25,7 @@ def test_a_sweeps_files_go_with_it_and_others_stay(settings, catalogue, made) ->
     assert catalogue.sweeps() == []
 
 
+@pytest.mark.slow
 def test_files_that_another_sweep_shares_stay(settings, catalogue, made) -> None:
     from conftest import SHORT
 
@@ -107,6 +109,7 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
     assert prune(catalogue, storage)[0] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["prune", "delete"])
 def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, made, monkeypatch, what) -> None:
     stray = settings.storage.input(f"{0:064x}", ".npy")

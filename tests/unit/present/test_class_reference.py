@@ -52,6 +52,7 @@ def test_a_new_spec_is_tvbs_default_of_its_model(model: str, tmp_path) -> None:
     assert load(str(tmp_path / "sweep.yaml")).size in (3, 15)
 
 
+@pytest.mark.slow
 def test_the_schema_takes_what_the_program_takes_and_refuses_what_it_refuses() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())

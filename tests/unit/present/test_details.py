@@ -27,6 +27,7 @@ def page(catalogue, settings, capsys, gid) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_finished_job_begins_with_its_own_and_ends_with_the_rest(catalogue, settings, capsys, ran) -> None:
     _, gids = ran
 

@@ -80,6 +80,7 @@ def test_what_ends_the_watch_leaves_the_jobs_and_another_watch_begins(filled) ->
     assert live.watch(catalogue, found)[Status.CANCELED] == 1
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away_is_waited_for_and_told(filled, capsys) -> None:
     catalogue, found = filled
     looks = []

@@ -103,6 +103,7 @@ def test_spectrum_and_connectivity_leave_the_transient_out_and_say_so() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "one",
     [
@@ -200,6 +201,7 @@ def test_a_picture_that_cannot_be_saved_is_told(tmp_path: Path, name: str) -> No
 # ---------------------------------------------------------------------------------------------------- of real results
 
 
+@pytest.mark.slow
 def test_results_are_drawn_and_shown_by_a_notebook(catalogue, settings, tmp_path: Path) -> None:
     axes = {"coupling.a": [0.01, 0.02], "model.tau": [1.0, 2.0]}
     made = catalogue.add_sweep(sweep({**SHORT, "name": "p", "sweep": axes}))
@@ -245,6 +247,7 @@ def test_objects_of_a_notebook_have_tables(catalogue, settings) -> None:
         assert "20 x 1 x 76 x 1" in series._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_series_is_an_array_with_names_and_is_still_read_by_the_slice(catalogue, settings) -> None:
     pytest.importorskip("xarray")
     made = catalogue.add_sweep(sweep({**SHORT, "name": "x"}))

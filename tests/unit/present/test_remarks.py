@@ -178,6 +178,7 @@ KURAMOTO = "it needs two state variables, and one is recorded (variables_of_inte
 SPECTRUM = "5 of 20 samples are left after the transient; a spectrum needs 8"
 
 
+@pytest.mark.slow
 def test_a_list_tells_why_metrics_are_missing_in_every_form(ran) -> None:
     _, made, _ = ran
     short = made.gid.hex[:8]
@@ -243,6 +244,7 @@ def test_a_transient_that_is_given_is_left_out_of_kuramoto_too_and_the_page_says
         assert f"\n{words}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_what_to_know(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(tmp_path / "data"))
     spec = {**SHORT, "name": "r", "integrator": {"class": "EulerDeterministic", "dt": 0.5}}

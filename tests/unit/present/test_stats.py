@@ -136,6 +136,7 @@ def test_a_worker_that_is_not_heard_of_is_silent(filled, settings) -> None:
     assert {row["worker"]: row["state"] for row in listing.rows}["w2"] == "silent"
 
 
+@pytest.mark.slow
 def test_without_redis_workers_are_told_all_the_same(filled, settings) -> None:
     catalogue, _ = filled
     away = type(settings)(**{**settings.model_dump(), "broker_url": "redis://127.0.0.1:1/0"})
@@ -146,6 +147,7 @@ def test_without_redis_workers_are_told_all_the_same(filled, settings) -> None:
     assert "No Redis answers" in remark
 
 
+@pytest.mark.slow
 def test_a_worker_without_a_job_is_known_to_redis(settings, start_worker, catalogue) -> None:
     assert listening(make_app(settings)) == []
 

@@ -77,6 +77,7 @@ conditions = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(conditions, st.integers(-5, 5), st.floats(-5, 5))
 def test_any_condition_is_what_python_makes_of_it(text, a, b) -> None:
     assert Expression.parse(text).holds({"a": a, "b": b}) is bool(eval(text, {}, {"a": a, "b": b}))

@@ -134,6 +134,7 @@ FORMS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:TVB ignores")
 def test_jobs_have_the_numbers_of_the_scripts_own_run(configured, catalogue, start_worker) -> None:
     start_worker(1)
@@ -233,6 +234,7 @@ def change(simulator: Any, name: str) -> None:
         simulator.connectivity.speed = np.array([30.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["current_state", "history", "weights", "stream", "speed"])
 def test_what_was_changed_after_configure_is_refused(inputs, name) -> None:
     script = noisy().configure()

@@ -42,6 +42,7 @@ def simulations(draw: st.DrawFn) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ one simulation
 
 
+@pytest.mark.slow
 @given(simulations())
 def test_the_canonical_text_makes_the_same_simulation_again(values) -> None:
     spec = simulation(values)
@@ -160,6 +161,7 @@ def test_other_values_give_another_simulation_and_leave_the_first() -> None:
     assert spec.canonical_json() == before
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_plain_numbers_give_what_a_whole_check_gives(data) -> None:
     spec = simulation(data.draw(simulations()))

@@ -36,6 +36,7 @@ def test_the_last_axis_varies_fastest_and_ranges_include_both_ends() -> None:
     assert points == [(5.0, 0.0), (5.0, 0.1), (5.0, 0.2), (10.0, 0.0), (10.0, 0.1), (10.0, 0.2)]
 
 
+@pytest.mark.slow
 def test_points_are_made_one_at_a_time() -> None:
     thousand = {"start": 0, "stop": 1, "num": 1000}
     spec = sweep(changed(sweep={"coupling.a": thousand, "model.mu": thousand}))
@@ -271,6 +272,7 @@ def test_a_sweep_warns_of_its_own_values_once() -> None:
     assert told == ["model.A: 99 is outside TVB's declared range 2.6 to 9.75"]
 
 
+@pytest.mark.slow
 def test_a_spec_is_checked_without_importing_tvb() -> None:
     program = """if True:
         import sys, tvb_batch.models.spec.sweep, tvb_batch.submit.intake.spec_file

@@ -165,6 +165,7 @@ def test_a_missing_metric_has_its_reason_in_the_row_under_its_name(settings, cat
     assert {name for name in metrics.METRICS if name in found} | {*first.missing} == {*metrics.METRICS}
 
 
+@pytest.mark.slow
 def test_metrics_of_bold_hold_nothing_of_the_haemodynamic_transient(settings, catalogue) -> None:
     claim = claimed(catalogue, monitors=[{"class": "Bold", "period": 1000.0}], simulation_length=40_000.0,
                     integrator={"class": "HeunDeterministic", "dt": 2.0})  # fmt: skip

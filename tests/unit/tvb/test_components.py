@@ -23,6 +23,7 @@ def quiet_tvb():
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_components_json_is_what_the_installed_tvb_library_declares(quiet_tvb) -> None:
     written = json.loads(make_components.TARGET.read_text(encoding="utf-8"))
 
@@ -31,6 +32,7 @@ def test_components_json_is_what_the_installed_tvb_library_declares(quiet_tvb) -
     assert declared == written, "stale: run python scripts/make_components.py"
 
 
+@pytest.mark.slow
 def test_check_tells_a_stale_file_by_its_exit_code(quiet_tvb, tmp_path, monkeypatch, capsys) -> None:
     stale = tmp_path / "components.json"
     stale.write_text("{}", encoding="utf-8")

@@ -205,6 +205,7 @@ def test_a_connectivity_comes_back_from_an_h5_file(inputs, tmp_path) -> None:
     assert content_gid(again) == content_gid(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "section"),
     [
@@ -332,6 +333,7 @@ def foreign_filter(file: h5py.File, secret: Path) -> None:
     h5py.h5d.create(file.id, b"weights", h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple((76, 76)), layout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [external, external_link, virtual, soft_link, linked_group, circle, huge, foreign_filter]
 )

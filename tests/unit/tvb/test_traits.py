@@ -108,6 +108,7 @@ def values_of(attribute: Attribute) -> st.SearchStrategy[Any]:
     return kinds.get(attribute.type, st.just(other_value(attribute)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), CLASSES)
 @given(data=st.data())
 @settings(max_examples=10, deadline=None)

@@ -54,6 +54,7 @@ def csrf(page: str) -> str:
 # ----------------------------------------------------------------------------------------------------------- pages
 
 
+@pytest.mark.slow
 def test_all_pages_show_what_the_catalogue_holds_and_run_nothing_of_it(browser, filled) -> None:
     catalogue, _ = filled
     done, failed = sweep_of(catalogue, "done"), sweep_of(catalogue, "failed")
@@ -136,6 +137,7 @@ def test_odd_windows_and_nodes_are_taken_for_none(browser, filled, text: str) ->
 # ---------------------------------------------------------------------------------------------------------- actions
 
 
+@pytest.mark.slow
 def test_a_person_cancels_retries_and_makes_a_bundle(browser, filled) -> None:
     catalogue, settings = filled
     waiting, done = sweep_of(catalogue, "waiting"), sweep_of(catalogue, "done")

@@ -63,6 +63,7 @@ def test_a_series_is_a_line_for_each_node_with_gaps_where_it_diverged() -> None:
     assert all(line.count("M") == 2 for line in lines)
 
 
+@pytest.mark.slow
 @given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12))
 def test_ticks_are_few_and_inside(low: float, width: float) -> None:
     high = low + width

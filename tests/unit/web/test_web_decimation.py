@@ -16,6 +16,7 @@ def series(samples: int, nodes: int = 5) -> tuple[np.ndarray, np.ndarray]:
     return np.random.default_rng(samples).normal(size=(samples, 2, nodes, 1)), time
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(1, 90), st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True))
 def test_each_pixel_has_the_extent_of_its_samples(samples: int, pixels: int, nodes: list[int]) -> None:
     data, time = series(samples)

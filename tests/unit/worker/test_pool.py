@@ -39,6 +39,7 @@ def test_a_pool_does_not_wait_for_words_that_nobody_reads(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / "mark")], timeout=20, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["threads", "solo"])
 def test_a_worker_without_processes_of_its_own_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
     command = [sys.executable, "-m", "celery", "-A", "tvb_batch.worker", "--quiet", "worker", "--pool", name]

@@ -109,6 +109,7 @@ def celery(here: System, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
     app = make_app(here.settings)
     inspect = app.control.inspect([name_of(here)], timeout=30)
@@ -123,6 +124,7 @@ def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
     assert "tvb_batch.run_job" in str(answers["registered"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", ["shutdown", "pool_shrink", "rate_limit", "add_consumer", "cancel_consumer", "revoke", "conf", "report"]
 )
@@ -137,6 +139,7 @@ def test_what_steers_a_worker_or_tells_its_settings_is_refused(here, command: st
     assert here.workers[0].lives()
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_whatever_is_said_to_it(here) -> None:
     client = here.queue
     texts = ["garbage", "", "null", "5", "[" * 100_000, '{"__type__": "datetime", "__value__": 5}']
@@ -153,6 +156,7 @@ def test_a_worker_outlives_whatever_is_said_to_it(here) -> None:
     assert here.tracebacks() == []
 
 
+@pytest.mark.slow
 def test_answers_that_nobody_reads_are_forgotten(here) -> None:
     client, app = here.queue, make_app(here.settings)
     command = {**message(), "content-type": "application/json", "content-encoding": "utf-8", "properties": {}}

@@ -92,6 +92,7 @@ def test_a_row_whose_base_makes_no_simulation_ends_in_error_with_a_reason(state,
     assert "NoModel" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "message", ["", "../../etc/passwd", "x" * 10_000, "4d1c0f6a-8f0e-4c35-9d1b-0a8f5a3f6b11", None, 3, {"gid": 1}]
 )
@@ -151,6 +152,7 @@ def test_a_worker_that_is_told_to_stop_takes_no_job(state, catalogue) -> None:
     assert (found.status, found.attempt) == (Status.PENDING, 0)
 
 
+@pytest.mark.slow
 def test_a_worker_told_to_stop_while_it_runs_gives_the_job_back(state, catalogue) -> None:
     job = add(catalogue, **ENDLESS)
     thread = threading.Thread(target=perform, args=(state, str(job.gid)))
@@ -207,6 +209,7 @@ def flush(app) -> None:
         connection.default_channel.client.flushall()
 
 
+@pytest.mark.slow
 def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.reconciler.ALONE_EVERY", 2.0)
     job = add(catalogue)
@@ -224,6 +227,7 @@ def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monk
     assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_the_reconciler_outlives_a_database_that_is_away_at_its_start(settings, catalogue) -> None:
     job = add(catalogue)
     app, stop, home = make_app(settings), threading.Event(), settings.data_dir
@@ -241,6 +245,7 @@ def test_the_reconciler_outlives_a_database_that_is_away_at_its_start(settings, 
     thread.join(30)
 
 
+@pytest.mark.slow
 def test_a_workers_versions_are_in_the_row(state, catalogue) -> None:
     job = add(catalogue)
 
@@ -251,6 +256,7 @@ def test_a_workers_versions_are_in_the_row(state, catalogue) -> None:
     assert set(versions) >= {"tvb-library", "numpy", "h5py", "numba", "python", "tvb-batch"}
 
 
+@pytest.mark.slow
 def test_a_catalogue_opened_before_a_fork_is_not_used_after_it(state, catalogue) -> None:
     before = state.catalogue
 
