@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.frontend.noise import is_twister
+from tvb_batch.models.spec.random_streams import is_twister
 from tvb_batch.worker.engines.runtime.random_state import Twister, draws_uniforms
 
 #: Histories of the last networks, before anything was in them.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.frontend.coupling import Coupling, trace_coupling
+from tvb_batch.worker.engines.frontend.coupling import TracedCoupling, trace_coupling
 from tvb_batch.worker.engines.passes.graph import UntraceableError
 from tvb_batch.worker.engines.reference import Chunk, Samples, count_steps, in_chunks
 from tvb_batch.worker.engines.runtime.delay_buffer import Arrivals, Past, check_silence, send
@@ -27,7 +27,7 @@ NAME = "hybrid"
 #: Steps whose states are kept before monitors see them.
 _BATCH = 64
 
-_PREPARED: "weakref.WeakKeyDictionary[Any, tuple[Coupling, ModuleType, Any]]" = weakref.WeakKeyDictionary()
+_PREPARED: "weakref.WeakKeyDictionary[Any, tuple[TracedCoupling, ModuleType, Any]]" = weakref.WeakKeyDictionary()
 
 
 def supports(simulator: Any, cache: Path) -> str | None:
@@ -70,7 +70,7 @@ def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
 class _Steps:
     """A simulator and its monitors on their way."""
 
-    def __init__(self, simulator: Any, coupling: Coupling, primitives: ModuleType, done: int = 0) -> None:
+    def __init__(self, simulator: Any, coupling: TracedCoupling, primitives: ModuleType, done: int = 0) -> None:
         self._simulator, self._coupling = simulator, coupling
         past = Past(simulator, coupling, BLOCK)
         self._arrivals = Arrivals(past, primitives)

@@ -9,7 +9,7 @@ from engine_cases import MODELS, NOISES, Case, assert_same_run, of_model, pulse,
 
 from tvb_batch.worker.engines import choose, compiled, reference, simulator_state
 from tvb_batch.worker.engines.frontend.step import trace_step
-from tvb_batch.worker.engines.tracing.recording import NoRecord
+from tvb_batch.worker.engines.tracing.recording import NoRecording
 
 
 def eeg() -> list[Any]:
@@ -150,7 +150,7 @@ def test_asking_leaves_the_simulator_as_it_was(kernels: Path) -> None:
     ids=["unread", "watched", "each edge", "one mode", "all read"],
 )
 def test_sums_that_nothing_reads_are_not_made(case: Case, rows: tuple[int, ...]) -> None:
-    assert trace_step(case.configure(), NoRecord()).coupling.rows == rows
+    assert trace_step(case.configure(), NoRecording()).coupling.rows == rows
 
 
 def test_the_reference_can_be_asked_for(kernels: Path) -> None:

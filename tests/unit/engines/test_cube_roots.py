@@ -16,10 +16,10 @@ from numba import njit
 from tvb_batch.worker.engines.codegen.emit import emit_function
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.kernel_source import _compile
-from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
-from tvb_batch.worker.engines.passes.cube_roots import split_at_roots, write_roots
+from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
+from tvb_batch.worker.engines.passes.cube_roots import extract_roots, split_at_roots
 from tvb_batch.worker.engines.passes.graph import Graph
-from tvb_batch.worker.engines.passes.sincos import take_turns
+from tvb_batch.worker.engines.passes.sincos import extract_sincos
 from tvb_batch.worker.engines.primitives.libm_cube_root import sure_roots, third_roots
 
 KERNEL = """
@@ -56,7 +56,7 @@ def sizes_of_all_kinds() -> np.ndarray:
 @pytest.fixture(scope="module", params=[True, False], ids=["quick", "by calls"])
 def kernel(kernels: Path, request: pytest.FixtureRequest) -> Callable[..., np.ndarray]:
     """The primitives as a kernel calls them: (results, n) from arrays of n numbers."""
-    if request.param and not quick_of(load_primitives(kernels)).roots:
+    if request.param and not find_capabilities(load_primitives(kernels)).roots:
         pytest.skip("the C library of this machine is less exact than the GNU C library")
     made = load_kernel(KERNEL.format(quick=request.param), kernels)
 
@@ -120,7 +120,7 @@ def test_cosines_and_sines_are_numbas(kernel: Callable[..., np.ndarray]) -> None
 
 
 def test_most_results_of_usual_numbers_are_sure_and_right(kernels: Path) -> None:
-    if not quick_of(load_primitives(kernels)).roots:
+    if not find_capabilities(load_primitives(kernels)).roots:
         pytest.skip("the C library of this machine is less exact than the GNU C library")
     real, imaginary = np.random.default_rng(7).normal(size=(2, 1_000_000)) * 0.1
 
@@ -133,7 +133,7 @@ def test_most_results_of_usual_numbers_are_sure_and_right(kernels: Path) -> None
 
 def halves_of(text: str) -> object:
     module = ast.parse(text)
-    write_roots(module)
+    extract_roots(module)
     return split_at_roots(module.body, ("a", "n"), ("d",), {"n"})
 
 
@@ -167,7 +167,7 @@ def test_a_body_of_another_form_stays_whole(text: str) -> None:
 def test_cosines_and_sines_of_inputs_become_names() -> None:
     module = ast.parse("z = y_2\nw = numpy.cos(z) * np.sin(y_0) + math.cos(z * 2.0) + numpy.cos(p_0)")
 
-    assert take_turns(module.body, {"y_0", "y_1", "y_2"}) == ("y_0", "y_2")
+    assert extract_sincos(module.body, {"y_0", "y_1", "y_2"}) == ("y_0", "y_2")
     assert ast.unparse(module).splitlines()[1] == ("w = cos_of_y_2 * sin_of_y_0 + math.cos(z * 2.0) + numpy.cos(p_0)")
 
 
@@ -175,7 +175,7 @@ def test_cosines_and_sines_of_inputs_become_names() -> None:
 def test_an_angle_that_changes_stays_a_call(text: str) -> None:
     module = ast.parse(text)
 
-    assert take_turns(module.body, {"y_0"}) == ()
+    assert extract_sincos(module.body, {"y_0"}) == ()
     assert ast.unparse(module) == text
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
-from tvb_batch.worker.engines.codegen.ufunc_loops import address, quick_of
-from tvb_batch.worker.engines.passes.graph import Loop
+from tvb_batch.worker.engines.codegen.ufunc_loops import address, find_capabilities
+from tvb_batch.worker.engines.passes.graph import UfuncLoop
 from tvb_batch.worker.engines.primitives.libm_cube import sure_cubes
 
 KERNEL = """
@@ -31,7 +31,7 @@ def by_numpy(x: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def known(kernels: Path) -> str:
     """Of which numbers NumPy's cubes can be told beforehand on this machine: no kernel makes others."""
-    known = quick_of(load_primitives(kernels)).cubes
+    known = find_capabilities(load_primitives(kernels)).cubes
     if known == "none":
         pytest.skip("NumPy's power of this machine is less exact than the GNU C library's")
     return known
@@ -42,7 +42,7 @@ def own_cubes(known: str, kernels: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Cubes as a kernel makes them."""
     kernel = load_kernel(KERNEL.format(everywhere=known == "all"), kernels)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)(kernel.address("cube_all"))
-    loop, exponent = np.array(address(Loop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
+    loop, exponent = np.array(address(UfuncLoop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
 
     def cube(x: np.ndarray) -> np.ndarray:
         x, out = np.ascontiguousarray(x), np.empty_like(x)

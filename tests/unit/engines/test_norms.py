@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tvb_batch.worker.engines.passes.norms import cut_at_lengths
+from tvb_batch.worker.engines.passes.norms import split_at_norms
 
 BODY = """
 a = x * 2.0
@@ -29,7 +29,7 @@ def test_both_parts_together_do_what_the_body_does() -> None:
     expected, found = {"x": 0.5, "y": -1.25}, {"x": 0.5, "y": -1.25}
     run(body, expected)
 
-    cut = cut_at_lengths(body)
+    cut = split_at_norms(body)
 
     assert cut is not None
     assert [name for name, _ in cut.lengths] == ["size", "other"]
@@ -52,4 +52,4 @@ def test_both_parts_together_do_what_the_body_does() -> None:
     ids=["none", "of two", "of no names", "of a length", "a choice"],
 )
 def test_a_body_of_another_form_stays_whole(text: str) -> None:
-    assert cut_at_lengths(ast.parse(text).body) is None
+    assert split_at_norms(ast.parse(text).body) is None

@@ -9,9 +9,9 @@ from bits import THIRD, numbers, same_bits
 from numba import njit
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
-from tvb_batch.worker.engines.passes.cube_roots import write_roots
-from tvb_batch.worker.engines.passes.small_arrays import write_out
+from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
+from tvb_batch.worker.engines.passes.cube_roots import extract_roots
+from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
 from tvb_batch.worker.engines.primitives.numba_vectors import norm, number, quick_norm, root, square_root, sure_norm
 
 NONE = (np.nan,) * 5
@@ -109,7 +109,7 @@ def test_norms_are_numbas() -> None:
 
 
 def test_norms_without_a_call_are_numbas(kernels: Path) -> None:
-    if not quick_of(load_primitives(kernels)).norms:
+    if not find_capabilities(load_primitives(kernels)).norms:
         pytest.skip("BLAS of this machine adds up in less than extended precision")
     usual = np.random.default_rng(8).normal(size=(500_000, 3))
     vectors = np.concatenate([usual, numbers(300_000).reshape(-1, 3), usual * 1e-200, usual * 1e200, np.round(usual)])
@@ -137,7 +137,7 @@ def test_norms_without_a_call_are_numbas(kernels: Path) -> None:
 def test_arrays_become_numbers(before: str, after: str) -> None:
     module = ast.parse(before)
 
-    assert write_out(module)
+    assert replace_small_arrays(module)
     assert ast.unparse(ast.fix_missing_locations(module)) == after
 
 
@@ -159,7 +159,7 @@ def test_arrays_become_numbers(before: str, after: str) -> None:
 def test_what_is_not_plain_stays(text: str) -> None:
     module = ast.parse(text)
 
-    assert not write_out(module)
+    assert not replace_small_arrays(module)
     assert ast.unparse(ast.fix_missing_locations(module)) == ast.unparse(ast.parse(text))
 
 
@@ -167,5 +167,5 @@ def test_what_is_not_plain_stays(text: str) -> None:
 def test_real_numbers_and_other_powers_stay(text: str) -> None:
     module = ast.parse(text)
 
-    assert not write_roots(module)
+    assert not extract_roots(module)
     assert ast.unparse(module) == text

@@ -9,24 +9,24 @@ import pytest
 from engine_cases import MODELS, Case, additive, multiplicative
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.codegen.trace_cache import Numbers, Trace, _trace, find_trace
-from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
-from tvb_batch.worker.engines.tracing.recording import Parameter, Record, UnrecordedError
+from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, _trace, find_trace
+from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
+from tvb_batch.worker.engines.tracing.recording import Parameter, Recording, UnrecordableError
 
 
 @pytest.fixture
 def trace(kernels: Path) -> Any:
     """`find_trace` on this machine."""
-    allowed = quick_of(load_primitives(kernels))
+    allowed = find_capabilities(load_primitives(kernels))
     return lambda case: find_trace(case.configure(), allowed)
 
 
 @pytest.fixture
 def trace_anew(kernels: Path) -> Any:
     """What `find_trace` would give without a memory."""
-    allowed = quick_of(load_primitives(kernels))
+    allowed = find_capabilities(load_primitives(kernels))
 
-    def found(case: Case) -> tuple[Trace, Numbers | None]:
+    def found(case: Case) -> tuple[Trace, SlotValues | None]:
         simulator = case.configure()
         made = _trace(simulator, allowed)
         return made, made.numbers(simulator)
@@ -47,7 +47,7 @@ def changed(case: Case) -> Case:
     return replace(case, model_parameters=numbers, dt=case.dt / 2, speed=4.0)
 
 
-def assert_as_if_traced_anew(found: tuple[Trace, Numbers], anew: tuple[Trace, Numbers]) -> None:
+def assert_as_if_traced_anew(found: tuple[Trace, SlotValues], anew: tuple[Trace, SlotValues]) -> None:
     assert found[0].source == anew[0].source
     np.testing.assert_array_equal(found[1].scalars, anew[1].scalars)
     np.testing.assert_array_equal(found[1].fields, anew[1].fields)
@@ -128,9 +128,9 @@ class Part:
         vars(self).update(attributes)
 
 
-def recorded(part: Part, use: Any) -> tuple[Record, Any]:
+def recorded(part: Part, use: Any) -> tuple[Recording, Any]:
     """What `use` makes of a part's attributes."""
-    record = Record()
+    record = Recording()
     return record, use(lambda name: record.read("part", name, getattr(part, name)))
 
 
@@ -190,5 +190,5 @@ def test_a_record_serves_no_part_that_traced_code_would_treat_otherwise(other: P
     ids=["a float", "an array", "within an array", "a method", "a list", "out", "an index", "in place", "an object"],
 )
 def test_what_cannot_be_recorded_is_refused_at_once(use: Any) -> None:
-    with pytest.raises(UnrecordedError):
+    with pytest.raises(UnrecordableError):
         recorded(Part(a=np.ones(2), b=object()), use)

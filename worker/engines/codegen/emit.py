@@ -1,4 +1,4 @@
-"""From operations on a node to the source of a function that does them for all nodes.
+"""From equations on a node to the source of a function that does them for all nodes.
 
 NumPy's inner loops want whole arrays, so the function is a row of phases: a loop over the nodes that does what can be
 done, then NumPy's loops on what it left in `work`, then the next loop over the nodes. Without such loops there is one
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tvb_batch.worker.engines.codegen.inline import count_far, inline
-from tvb_batch.worker.engines.passes.graph import Block, Graph, Operation, Ref
+from tvb_batch.worker.engines.passes.graph import Block, Equation, Graph, Ref
 
 _TEMPLATES = {
     "neg": "-{0}",
@@ -34,28 +34,28 @@ SHARED = ("scalars", "fields", "loops", "work", "work32")
 _LITERALS: dict[str, float] = {}
 
 #: A row of an array: its name and the row; and what is stored there.
-Row = tuple[str, int]
+ArrayRow = tuple[str, int]
 Store = tuple[str, int, str]
-Sums = tuple[tuple[int, int], ...]
+NeighbourSums = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Function:
-    """Source of a function that is called with the number of nodes and the addresses of arrays."""
+    """KernelSource of a function that is called with the number of nodes and the addresses of arrays."""
 
     name: str
     source: str
     #: Names of the arrays.
     arguments: tuple[str, ...]
-    #: Rows of `work` and of `work32` that it needs.
-    rooms: tuple[int, int]
+    #: ArrayCall of `work` and of `work32` that it needs.
+    workspace: tuple[int, int]
     #: What is to be made after it, before the next function is called: rows of `work` with values, and for the sums of
     #: their neighbours.
-    sums: Sums = ()
+    sums: NeighbourSums = ()
 
 
 @dataclass(frozen=True)
-class Quick:
+class Capabilities:
     """What on this machine may be done without a call."""
 
     #: Whose exp is made here.
@@ -71,14 +71,14 @@ class Quick:
     near: bool = False
 
 
-NEVER = Quick()
+NEVER = Capabilities()
 
 
 @dataclass
 class _Phase:
-    statements: list[Operation] = field(default_factory=list)
-    #: Whole-array operations at the end of the phase.
-    arrays: list[Operation] = field(default_factory=list)
+    statements: list[Equation] = field(default_factory=list)
+    #: Whole-array equations at the end of the phase.
+    arrays: list[Equation] = field(default_factory=list)
     stores: list[Store] = field(default_factory=list)
     used: dict[str, Ref] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
@@ -87,11 +87,11 @@ class _Phase:
 def emit_function(
     name: str,
     graph: Graph,
-    inputs: Mapping[str, Row],
-    outputs: Sequence[tuple[Row, Ref]],
+    inputs: Mapping[str, ArrayRow],
+    outputs: Sequence[tuple[ArrayRow, Ref]],
     arguments: Sequence[str],
     *,
-    quick: Quick = NEVER,
+    quick: Capabilities = NEVER,
 ) -> list[Function]:
     """A function that works on nodes 0 .. n - 1, after the functions it calls; where neighbours are summed, several.
 
@@ -112,27 +112,27 @@ class _Emitter:
         self,
         name: str,
         graph: Graph,
-        inputs: Mapping[str, Row],
-        outputs: Sequence[tuple[Row, Ref]],
+        inputs: Mapping[str, ArrayRow],
+        outputs: Sequence[tuple[ArrayRow, Ref]],
         arguments: Sequence[str],
-        quick: Quick,
+        quick: Capabilities,
     ) -> None:
         self._name, self._graph, self._inputs, self._outputs = name, graph, inputs, outputs
         self._arguments, self._quick = arguments, quick
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, ArrayRow] = {}
         self._free: dict[str, list[int]] = {"work": [], "work32": []}
         self._count = {"work": 0, "work32": 0}
         self._called: list[Function] = []
         #: Where the rows of a called function begin in `work` and in `work32`.
         self._begins: dict[str, tuple[int, int]] = {}
-        self._scopes: dict[Row, int] = {}
+        self._scopes: dict[ArrayRow, int] = {}
         self._bodies = 0
         self._sums: list[tuple[int, int]] = []
         self._phases = self._divide()
 
     def functions(self) -> list[Function]:
         bodies: list[list[str]] = [[]]
-        sums: list[Sums] = []
+        sums: list[NeighbourSums] = []
         for number, phase in enumerate(self._phases):
             bodies[-1] += self._phase(number, phase)
             if self._sums:
@@ -143,68 +143,68 @@ class _Emitter:
         names = [self._name, *(f"{self._name}_{k}" for k in range(1, len(bodies)))]
         return [*self._called, *map(self._function, names, bodies, [*sums, ()])]
 
-    def _function(self, name: str, body: list[str], sums: Sums) -> Function:
+    def _function(self, name: str, body: list[str], sums: NeighbourSums) -> Function:
         arguments = (*self._arguments, *SHARED)
         lines = [f"def {name}({', '.join(['n', *arguments])}):", "    far = 0", *body, "    return far"]
         text = ("\n".join(lines) + "\n").replace("@SCOPES@", str(len(self._scopes) + 1))
         return Function(name, text, arguments, (self._count["work"], self._count["work32"]), sums)
 
     def _divide(self) -> list[_Phase]:
-        """Put every operation into the first phase that has what it needs."""
-        operations = self._graph.reachable(ref for _, ref in self._outputs)
+        """Put every equation into the first phase that has what it needs."""
+        equations = self._graph.reachable(ref for _, ref in self._outputs)
         level: dict[str, int] = {}
         phases = [_Phase()]
-        for operation in operations:
-            number = max([level.get(ref.name, 0) for ref in operation.arguments], default=0)
-            later = operation.code.startswith(("loop", "block", "local", *ROWS)) and not self._is_quick(operation)
-            for ref in operation.results:
+        for equation in equations:
+            number = max([level.get(ref.name, 0) for ref in equation.operands], default=0)
+            later = equation.code.startswith(("loop", "block", "local", *ROWS)) and not self._is_quick(equation)
+            for ref in equation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
                 phases.append(_Phase())
             phase = phases[number]
-            (phase.arrays if later else phase.statements).append(operation)
-            phase.used |= {ref.name: ref for ref in operation.arguments}
+            (phase.arrays if later else phase.statements).append(equation)
+            phase.used |= {ref.name: ref for ref in equation.operands}
             if not later:
-                phase.made |= {ref.name for ref in operation.results}
-        whole = {operation.results[0].name: operation for operation in operations if _is_shared(operation)}
+                phase.made |= {ref.name for ref in equation.results}
+        whole = {equation.results[0].name: equation for equation in equations if _is_shared(equation)}
         for phase in phases[1:]:
             # An integer that all nodes share is made anew, so that a choice by it is made once for all of them.
             for name in sorted(whole.keys() & phase.used.keys() - phase.made):
                 phase.statements.insert(0, whole[name])
-                phase.used |= {ref.name: ref for ref in whole[name].arguments}
+                phase.used |= {ref.name: ref for ref in whole[name].operands}
                 phase.made.add(name)
         for target, ref in self._outputs:
             phases[-1].stores.append((*target, ref.name))
             phases[-1].used[ref.name] = ref
         return phases
 
-    def _is_quick(self, operation: Operation) -> bool:
+    def _is_quick(self, equation: Equation) -> bool:
         """Whether a loop of NumPy is replaced by an exp without a call."""
-        if not self._quick.numpy or not operation.code.startswith("loop"):
+        if not self._quick.numpy or not equation.code.startswith("loop"):
             return False
-        loop = self._graph.loops[int(operation.code.split()[1])]
+        loop = self._graph.loops[int(equation.code.split()[1])]
         return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
 
     def _phase(self, number: int, phase: _Phase) -> list[str]:
         later = set().union(*(other.used.keys() - other.made for other in self._phases[number + 1 :]), set())
-        kinds = {ref.name: ref.kind for operation in phase.statements for ref in operation.results}
+        kinds = {ref.name: ref.dtype for equation in phase.statements for ref in equation.results}
         targets = [(*self._row(Ref(name, kinds[name])), name) for name in sorted(phase.made & later)]
         calls: list[str] = []
-        for operation in phase.arrays:
-            lines, stores = self._array_call(operation, phase)
+        for equation in phase.arrays:
+            lines, stores = self._array_call(equation, phase)
             calls += lines
             targets += stores
         targets = [*dict.fromkeys(targets), *phase.stores]
         for room, row, _ in targets:
             self._scope(room, row)
         loads = [line for name in sorted(phase.used.keys() - phase.made) if (line := self._load(name, phase))]
-        statements = [line for operation in phase.statements for line in self._statement(operation)]
+        statements = [line for equation in phase.statements for line in self._statement(equation)]
         puts = [self._put(room, row, name) for room, row, name in targets]
         for name in [name for name in self._rows if name not in later and name not in phase.made]:
             room, row = self._rows.pop(name)
             self._free[room].append(row)
         body = [*loads, *statements, *puts]
-        if any(operation.code.startswith("call ") for operation in phase.statements):
+        if any(equation.code.startswith("call ") for equation in phase.statements):
             # Numba makes of TVB's source what it makes of it for TVB.
             scalars = [f"    {name} = scalars[{name[1:]}]" for name in sorted(phase.used) if _is_slot(name, "s")]
             loop = [*scalars, "    for i in range(n):", *[f"        {line}" for line in body]]
@@ -231,7 +231,7 @@ class _Emitter:
         if place is None:
             return ""
         value = f"get({place[0]}, {place[1]}, n, i, {self._scopes.get(place, 0)}, @SCOPES@)"
-        kind = phase.used[name].kind
+        kind = phase.used[name].dtype
         return f"{name} = " + {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}.get(
             kind, value
         )
@@ -239,38 +239,38 @@ class _Emitter:
     def _put(self, room: str, row: int, name: str) -> str:
         return f"put({room}, {row}, n, i, {name}, {self._scopes[room, row]}, @SCOPES@)"
 
-    def _statement(self, operation: Operation) -> list[str]:
-        results, arguments = [ref.name for ref in operation.results], [ref.name for ref in operation.arguments]
-        if self._is_quick(operation):
+    def _statement(self, equation: Equation) -> list[str]:
+        results, arguments = [ref.name for ref in equation.results], [ref.name for ref in equation.operands]
+        if self._is_quick(equation):
             if not self._quick.near:
                 return [f"{results[0]} = whole_exp({arguments[0]})"]
             return [count_far(arguments[0]), f"{results[0]} = quick_exp({arguments[0]})"]
-        if operation.code.startswith("call "):
+        if equation.code.startswith("call "):
             self._bodies += 1
-            function = self._graph.functions[int(operation.code.split()[1])]
+            function = self._graph.functions[int(equation.code.split()[1])]
             exp = "" if not self._quick.c_library else "quick_exp" if self._quick.near else "whole_exp"
             return inline(function, arguments, results, f"_{self._bodies}", exp=exp, quick_norm=self._quick.norms)
-        if operation.code in _TEMPLATES:
-            return [f"{results[0]} = {_TEMPLATES[operation.code].format(*arguments)}"]
-        return [f"{results[0]} = {arguments[0]} {operation.code} {arguments[1]}"]
+        if equation.code in _TEMPLATES:
+            return [f"{results[0]} = {_TEMPLATES[equation.code].format(*arguments)}"]
+        return [f"{results[0]} = {arguments[0]} {equation.code} {arguments[1]}"]
 
-    def _array_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
-        """The lines that call a whole-array operation, and what each node must store where before."""
-        if operation.code in ROWS:
-            return self._rows_call(operation, phase)
-        kind, index = operation.code.split()
+    def _array_call(self, equation: Equation, phase: _Phase) -> tuple[list[str], list[Store]]:
+        """The lines that call a whole-array equation, and what each node must store where before."""
+        if equation.code in ROWS:
+            return self._rows_call(equation, phase)
+        kind, index = equation.code.split()
         if kind == "block":
-            return self._block_call(self._graph.blocks[int(index)], operation)
+            return self._block_call(self._graph.blocks[int(index)], equation)
         stores: list[Store] = []
         if kind == "local":
-            (values,) = operation.arguments
+            (values,) = equation.operands
             self._operand(values, phase, stores)
-            self._sums.append((self._rows[values.name][1], self._row(operation.results[0])[1]))
+            self._sums.append((self._rows[values.name][1], self._row(equation.results[0])[1]))
             return [], stores
-        places = [self._operand(ref, phase, stores) for ref in operation.arguments]
-        room, row = self._row(operation.results[0])
+        places = [self._operand(ref, phase, stores) for ref in equation.operands]
+        room, row = self._row(equation.results[0])
         loop, out = f"loops[{2 * int(index)}], loops[{2 * int(index) + 1}]", f"{room}, {row}, n"
-        if self._is_cube(operation):
+        if self._is_cube(equation):
             everywhere = self._quick.cubes == "all"
             call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n, {everywhere})"
             return [call], stores
@@ -278,32 +278,32 @@ class _Emitter:
         operands += ["0, 0"] * (2 - len(operands))
         return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
 
-    def _rows_call(self, operation: Operation, phase: _Phase) -> tuple[list[str], list[Store]]:
+    def _rows_call(self, equation: Equation, phase: _Phase) -> tuple[list[str], list[Store]]:
         stores: list[Store] = []
         places: list[str] = []
-        for ref in operation.arguments:
+        for ref in equation.operands:
             place, step = self._operand(ref, phase, stores)
             if step == 0:  # All nodes share it.
                 room, row = self._row(Ref(f"row of {ref.name}", "d"))
                 stores.append((room, row, ref.name))
                 place = f"{room}, {row}, n"
             places.append(place)
-        rows = [self._row(ref) for ref in operation.results]
+        rows = [self._row(ref) for ref in equation.results]
         places += [f"{room}, {row}, n" for room, row in rows]
-        quick = self._quick.norms if operation.code == "norms" else self._quick.roots
-        return [f"{operation.code}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+        quick = self._quick.norms if equation.code == "norms" else self._quick.roots
+        return [f"{equation.code}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
 
-    def _is_cube(self, operation: Operation) -> bool:
+    def _is_cube(self, equation: Equation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""
-        loop = self._graph.loops[int(operation.code.split()[1])]
+        loop = self._graph.loops[int(equation.code.split()[1])]
         if self._quick.cubes == "none" or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
             return False
-        base, exponent = operation.arguments
+        base, exponent = equation.operands
         return exponent.name == "(3.0)" and not _is_slot(base.name, "s")
 
     def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
         """Where an operand of a NumPy loop lies: rows, row, and numbers in a row; and its stride."""
-        if ref.kind == "d" and ref.name[0] == "(":
+        if ref.dtype == "d" and ref.name[0] == "(":
             # One object for each literal, so that it takes one slot.
             ref = self._graph.scalar(_LITERALS.setdefault(ref.name, float(ref.name[1:-1])))
         if _is_slot(ref.name, "s"):
@@ -315,22 +315,22 @@ class _Emitter:
         room, row = self._rows[ref.name]
         return f"{room}, {row}, n", _BYTES[room]
 
-    def _block_call(self, block: Block, operation: Operation) -> tuple[list[str], list[Store]]:
+    def _block_call(self, block: Block, equation: Equation) -> tuple[list[str], list[Store]]:
         name = block.name + ("_quickly" if self._quick.near else "")
         if name not in self._begins:
             inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
             outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
             self._called += emit_function(name, self._graph, inputs, outputs, ("given", "result"), quick=self._quick)
             self._begins[name] = (
-                self._reserve("work", self._called[-1].rooms[0]),
-                self._reserve("work32", self._called[-1].rooms[1]),
+                self._reserve("work", self._called[-1].workspace[0]),
+                self._reserve("work32", self._called[-1].workspace[1]),
             )
-        inside = self._reserve("work", len(operation.arguments))
-        result = self._reserve("work", len(operation.results))
-        for k, ref in enumerate(operation.results):
+        inside = self._reserve("work", len(equation.operands))
+        result = self._reserve("work", len(equation.results))
+        for k, ref in enumerate(equation.results):
             self._rows[ref.name] = ("work", result + k)
             self._scope("work", result + k)
-        stores = [("work", inside + k, ref.name) for k, ref in enumerate(operation.arguments)]
+        stores = [("work", inside + k, ref.name) for k, ref in enumerate(equation.operands)]
         given, out = f"skip(work, {inside}, n)", f"skip(work, {result}, n)"
         begin, begin32 = self._begins[name]
         call = f"{name}(n, {given}, {out}, scalars, fields, loops, skip(work, {begin}, n), skip(work32, {begin32}, n))"
@@ -344,18 +344,18 @@ class _Emitter:
     def _scope(self, room: str, row: int) -> None:
         self._scopes.setdefault((room, row), len(self._scopes) + 1)
 
-    def _row(self, ref: Ref) -> Row:
+    def _row(self, ref: Ref) -> ArrayRow:
         """Where a number of each node is kept from one phase to the next."""
         if ref.name not in self._rows:
-            room = "work32" if ref.kind == "f" else "work"
+            room = "work32" if ref.dtype == "f" else "work"
             row = self._free[room].pop() if self._free[room] else self._reserve(room, 1)
             self._rows[ref.name] = (room, row)
             self._scope(room, row)
         return self._rows[ref.name]
 
 
-def _is_shared(operation: Operation) -> bool:
-    return operation.code == "int64" and _is_slot(operation.arguments[0].name, "s")
+def _is_shared(equation: Equation) -> bool:
+    return equation.code == "int64" and _is_slot(equation.operands[0].name, "s")
 
 
 def _is_slot(name: str, letter: str) -> bool:

@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Mapping
 
-from tvb_batch.worker.engines.passes.graph import Scalar
+from tvb_batch.worker.engines.passes.graph import ScalarFunction
 
 
 def inline(
-    function: Scalar, arguments: list[str], results: list[str], suffix: str, *, exp: str, quick_norm: bool
+    function: ScalarFunction, arguments: list[str], results: list[str], suffix: str, *, exp: str, quick_norm: bool
 ) -> list[str]:
     """The statements of a function, with names of their own.
 

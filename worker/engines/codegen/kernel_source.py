@@ -5,7 +5,7 @@ A kernel holds one to three functions with the calls of C, whose addresses the l
 
 from dataclasses import dataclass, replace
 
-from tvb_batch.worker.engines.codegen.emit import Function, Quick, Row, Sums, emit_function
+from tvb_batch.worker.engines.codegen.emit import ArrayRow, Capabilities, Function, NeighbourSums, emit_function
 from tvb_batch.worker.engines.frontend.step import Step
 from tvb_batch.worker.engines.passes.graph import Ref
 
@@ -14,28 +14,28 @@ _TYPES = {"loops": "int64", "work32": "float32", "delayed": "float32", "present"
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """The text of a kernel, and what it needs."""
 
     text: str
     #: Names of the functions: for nodes, for nodes quickly, for edges; an empty one for what there is not.
     functions: tuple[str, ...]
-    #: Rows of float64 and of float32 to work in, for as many numbers as there are nodes; and edges.
-    rooms: tuple[int, int]
-    edge_rooms: tuple[int, int]
+    #: ArrayCall of float64 and of float32 to work in, for as many numbers as there are nodes; and edges.
+    workspace: tuple[int, int]
+    edge_workspace: tuple[int, int]
 
 
 @dataclass(frozen=True)
-class SurfaceSource(Source):
+class SurfaceKernelSource(KernelSource):
     """The text of a kernel for a surface; its functions are for edges, for regions, then each stage for vertices."""
 
-    #: Sums of neighbours after each stage.
-    sums: tuple[Sums, ...]
+    #: NeighbourSums of neighbours after each stage.
+    sums: tuple[NeighbourSums, ...]
     #: The same for the stages of the quick form, which follow; empty without.
-    quick_sums: tuple[Sums, ...]
+    quick_sums: tuple[NeighbourSums, ...]
 
 
-def make_source(step: Step, allowed: Quick) -> Source:
+def make_source(step: Step, allowed: Capabilities) -> KernelSource:
     """The source for a step; making it may give the step's graph further slots.
 
     Parameters
@@ -52,7 +52,7 @@ _NAMES = (
 )
 
 
-def _rows_of(step: Step) -> tuple[dict[str, Row], list[tuple[Row, Ref]]]:
+def _rows_of(step: Step) -> tuple[dict[str, ArrayRow], list[tuple[ArrayRow, Ref]]]:
     """Where the functions for nodes find what they read, and put what they make."""
     inputs = {f"g{row}": ("total", k) for k, row in enumerate(step.coupling.rows)} | {"u0": ("pulse", 0)}
     for k in range(len(step.state)):
@@ -67,37 +67,37 @@ def _rows_of(step: Step) -> tuple[dict[str, Row], list[tuple[Row, Ref]]]:
     return inputs, [((array, k), ref) for array, refs in parts.items() for k, ref in enumerate(refs)]
 
 
-def _make_source(step: Step, allowed: Quick) -> Source:
+def _make_source(step: Step, allowed: Capabilities) -> KernelSource:
     inputs, outputs = _rows_of(step)
     exact, quick = _forms(step, inputs, outputs, allowed)
     edges = _edge_functions(step)
-    return Source(
+    return KernelSource(
         text=_text(step, [exact, quick, edges]),
         functions=("advance", "advance_quickly" if quick else "", "combine" if edges else ""),
-        rooms=_rooms([*exact, *quick]),
-        edge_rooms=_rooms(edges),
+        workspace=_rooms([*exact, *quick]),
+        edge_workspace=_rooms(edges),
     )
 
 
-def _make_surface_source(step: Step, allowed: Quick) -> SurfaceSource:
+def _make_surface_source(step: Step, allowed: Capabilities) -> SurfaceKernelSource:
     inputs, outputs = _rows_of(step)
     sent = [output for output in outputs if output[0][0] == "sent"]
     exact, quick = _forms(step, inputs, [output for output in outputs if output not in sent], allowed)
     edges = _edge_functions(step)
     means = {f"k{k}": ("kept", k) for k in range(len(step.state))}
     regions = emit_function("send", step.graph, means, sent, ("kept", "sent"))
-    return SurfaceSource(
+    return SurfaceKernelSource(
         text=_text(step, [edges, regions, *([stage] for stage in (*exact, *quick))]),
         functions=("combine" if edges else "", "send", *(stage.name for stage in (*exact, *quick))),
-        rooms=_rooms([*exact, *quick]),
-        edge_rooms=_rooms([*edges, *regions]),
+        workspace=_rooms([*exact, *quick]),
+        edge_workspace=_rooms([*edges, *regions]),
         sums=tuple(stage.sums for stage in exact),
         quick_sums=tuple(stage.sums for stage in quick),
     )
 
 
 def _forms(
-    step: Step, inputs: dict[str, Row], outputs: list[tuple[Row, Ref]], allowed: Quick
+    step: Step, inputs: dict[str, ArrayRow], outputs: list[tuple[ArrayRow, Ref]], allowed: Capabilities
 ) -> tuple[list[Function], list[Function]]:
     """What is done to the nodes, for any numbers and for those near zero; the second is empty where it is the same."""
     exact = emit_function("advance", step.graph, inputs, outputs, _NAMES, quick=allowed)
@@ -106,14 +106,14 @@ def _forms(
 
 
 def _rooms(functions: list[Function]) -> tuple[int, int]:
-    """Rows that are enough for each."""
-    works, works32 = zip((0, 0), *(function.rooms for function in functions), strict=True)
+    """ArrayCall that are enough for each."""
+    works, works32 = zip((0, 0), *(function.workspace for function in functions), strict=True)
     return max(works), max(works32)
 
 
 def _text(step: Step, groups: list[list[Function]]) -> str:
     """Of groups of functions, of each of which the last is called from outside."""
-    own = {"total": step.coupling.kind, "product": step.coupling.kind, "sent": step.source[0].kind}
+    own = {"total": step.coupling.dtype, "product": step.coupling.dtype, "sent": step.source[0].dtype}
     types = _TYPES | {name: "float64" if kind == "d" else "float32" for name, kind in own.items()}
     imports = dict.fromkeys(line for function in step.graph.functions for line in function.imports)
     return "\n\n".join([*imports, *(_compile(*group, types=types) for group in groups if group)])

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.emit import Quick
-from tvb_batch.worker.engines.codegen.kernel_source import Source, make_source
+from tvb_batch.models.spec.random_streams import is_twister
+from tvb_batch.worker.engines.codegen.emit import Capabilities
+from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
-from tvb_batch.worker.engines.frontend.noise import is_twister, parts_of
+from tvb_batch.worker.engines.frontend.noise import equation_parts
 from tvb_batch.worker.engines.frontend.step import Step, trace_step
 from tvb_batch.worker.engines.runtime.monitors import watches_afferents
-from tvb_batch.worker.engines.tracing.recording import NoRecord, Parameter, Record, UnrecordedError
+from tvb_batch.worker.engines.tracing.recording import NoRecording, Parameter, Recording, UnrecordableError
 
 #: Traces that a process remembers.
 _MOST = 64
 
 
 @dataclass(frozen=True)
-class Numbers:
+class SlotValues:
     """The numbers of one simulator for the slots of a step."""
 
     scalars: NDArray[np.float64]
@@ -34,15 +35,15 @@ class Trace:
     """A step, and the kernel's source for it."""
 
     step: Step
-    source: Source
+    source: KernelSource
     #: Addresses of the inner loops that the kernel calls.
     loops: NDArray[np.int64]
-    record: Record | NoRecord
+    recording: Recording | NoRecording
 
-    def numbers(self, simulator: Any) -> Numbers | None:
+    def numbers(self, simulator: Any) -> SlotValues | None:
         """Those of a simulator of its kind, or None where tracing it would give something else."""
         graph, nodes = self.step.graph, simulator.number_of_nodes
-        values = self.record.values(_parts(simulator)) if isinstance(self.record, Record) else []
+        values = self.recording.values(_parts(simulator)) if isinstance(self.recording, Recording) else []
         if values is None:
             return None
 
@@ -51,13 +52,13 @@ class Trace:
             return np.asarray(value, dtype=np.float64).reshape(-1)
 
         scalars, fields = map(of, graph.scalars), map(of, graph.fields)
-        return Numbers(np.array([value[0] for value in scalars]), np.array([*fields]).reshape(-1, nodes))
+        return SlotValues(np.array([value[0] for value in scalars]), np.array([*fields]).reshape(-1, nodes))
 
 
 _KNOWN: OrderedDict[Hashable, Trace] = OrderedDict()
 
 
-def find_trace(simulator: Any, allowed: Quick) -> tuple[Trace, Numbers]:
+def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues]:
     """The trace of a configured simulator, or an earlier one where they would be the same; and the simulator's numbers.
 
     Raises
@@ -72,23 +73,23 @@ def find_trace(simulator: Any, allowed: Quick) -> tuple[Trace, Numbers]:
         known = _trace(simulator, allowed)
         numbers = known.numbers(simulator)
         assert numbers is not None, "a trace fits what it was traced for"
-        if isinstance(known.record, Record):
+        if isinstance(known.recording, Recording):
             _KNOWN[key] = known
             if len(_KNOWN) > _MOST:
                 _KNOWN.popitem(last=False)
     return known, numbers
 
 
-def _trace(simulator: Any, allowed: Quick) -> Trace:
-    record: Record | NoRecord = Record() if simulator.surface is None else NoRecord()
+def _trace(simulator: Any, allowed: Capabilities) -> Trace:
+    recording: Recording | NoRecording = Recording() if simulator.surface is None else NoRecording()
     try:
-        step = trace_step(simulator, record)
-    except UnrecordedError:
-        record = NoRecord()
-        step = trace_step(simulator, record)
+        step = trace_step(simulator, recording)
+    except UnrecordableError:
+        recording = NoRecording()
+        step = trace_step(simulator, recording)
     source = make_source(step, allowed)
     loops = np.array([address(loop) for loop in step.graph.loops], dtype=np.int64).ravel()
-    return Trace(step, source, loops, record)
+    return Trace(step, source, loops, recording)
 
 
 def _parts(simulator: Any) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _parts(simulator: Any) -> dict[str, Any]:
     noise = getattr(integrator, "noise", None)
     parts = {"model": simulator.model, "coupling": simulator.coupling, "integrator": integrator, "noise": noise}
     bound = getattr(noise, "b", None)
-    return {**parts, "b": None if bound is None else parts_of(bound)}
+    return {**parts, "b": None if bound is None else equation_parts(bound)}
 
 
 def _kind_of(simulator: Any) -> tuple[Hashable, ...]:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.emit import Quick
-from tvb_batch.worker.engines.passes.graph import Loop, UntraceableError
+from tvb_batch.worker.engines.codegen.emit import Capabilities
+from tvb_batch.worker.engines.passes.graph import UfuncLoop, UntraceableError
 
 
 class _UFunc(ctypes.Structure):
@@ -29,7 +29,7 @@ class _UFunc(ctypes.Structure):
 
 
 @cache
-def address(loop: Loop) -> tuple[int, int]:
+def address(loop: UfuncLoop) -> tuple[int, int]:
     """The function and the data of an inner loop, tried once against the ufunc itself.
 
     Raises
@@ -48,7 +48,7 @@ def address(loop: Loop) -> tuple[int, int]:
     return function, data or 0
 
 
-def _agrees(loop: Loop, function: int, data: int) -> bool:
+def _agrees(loop: UfuncLoop, function: int, data: int) -> bool:
     dtype = np.dtype(loop.signature[-1])
     inputs = [np.linspace(0.1, 0.9, 13, dtype=dtype) + k for k in range(loop.ufunc.nin)]
     found = np.zeros(13, dtype=dtype)
@@ -63,7 +63,7 @@ def _agrees(loop: Loop, function: int, data: int) -> bool:
 
 
 @cache
-def quick_of(primitives: ModuleType) -> Quick:
+def find_capabilities(primitives: ModuleType) -> Capabilities:
     """What the primitives give in the place of functions of the C library and of NumPy, tried on many numbers."""
     spread = np.random.RandomState(0)
     x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.FAR)])
@@ -71,7 +71,7 @@ def quick_of(primitives: ModuleType) -> Quick:
     wide = np.concatenate([x, large, spread.uniform(-746.0, -708.0, 20_000), [np.inf, -np.inf, np.nan, 1e300, -1e300]])
     with np.errstate(over="ignore"):
         numpy = np.array_equal(primitives.quick_exps(wide), np.exp(wide), equal_nan=True)
-    return Quick(
+    return Capabilities(
         c_library=primitives.compare_exp(wide) == 0,
         numpy=bool(numpy),
         cubes=_sure_cubes(primitives, x),

@@ -1,4 +1,4 @@
-"""TVB's couplings as operations: what a node sends, what is summed, and what becomes of the sum.
+"""TVB's couplings as equations: what a node sends, what is summed, and what becomes of the sum.
 
 Called by `worker.engines.frontend.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be
 compiled.
@@ -11,14 +11,14 @@ import numpy as np
 
 from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
-from tvb_batch.worker.engines.tracing.naming import inputs, refs_of, stack_of
-from tvb_batch.worker.engines.tracing.recording import NoRecord
-from tvb_batch.worker.engines.tracing.trace import FAULTS, Proxy, Tracer
-from tvb_batch.worker.engines.tracing.tracers import Stack
+from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
+from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of, stack_of
+from tvb_batch.worker.engines.tracing.recording import NoRecording
+from tvb_batch.worker.engines.tracing.tracers import StackTracer
 
 
 @dataclass(frozen=True)
-class Coupling:
+class TracedCoupling:
     """How a coupling makes a node's input of the states of others."""
 
     #: What is weighted and summed, a number for each row, made of j and i.
@@ -31,12 +31,12 @@ class Coupling:
     rows: tuple[int, ...]
 
     @property
-    def kind(self) -> str:
+    def dtype(self) -> str:
         """d or f: the precision of the products and of their sum."""
-        return self.product[0].kind
+        return self.product[0].dtype
 
 
-def trace_pre_of(simulator: Any, tracer: Tracer) -> Coupling:
+def trace_coupling_pre(simulator: Any, context: TraceContext) -> TracedCoupling:
     """How the coupling makes what is summed of delayed states."""
     from tvb.simulator.coupling import Coupling as Base
     from tvb.simulator.coupling import SparseCoupling
@@ -51,23 +51,23 @@ def trace_pre_of(simulator: Any, tracer: Tracer) -> Coupling:
     delayed = (nodes, nodes, modes) if dense else (edges, modes)
     present = (nodes, 1, modes) if dense else delayed
     axis = 1 if dense else 0
-    i = inputs(tracer.graph, "i", "f", rows, present, axis)
-    j = inputs(tracer.graph, "j", "f", rows, delayed, axis)
-    product = _trace_pre(coupling, tracer, i, j)
+    i = inputs(context.graph, "i", "f", rows, present, axis)
+    j = inputs(context.graph, "j", "f", rows, delayed, axis)
+    product = _trace_pre(coupling, context, i, j)
     if len(product) != rows * modes and not (dense and len(product) == modes):
         raise UntraceableError(f"the pre of {type(coupling).__name__} changes the number of coupling variables")
-    names = tracer.graph.names_read(product)
+    names = context.graph.names_read(product)
     by_edge = any(name[0] == "i" and name[1:].isdigit() for name in names)
-    return Coupling(product, by_edge, dense, tuple(range(len(product))))
+    return TracedCoupling(product, by_edge, dense, tuple(range(len(product))))
 
 
-def keep_rows(coupling: Coupling, names: set[str]) -> Coupling:
+def keep_used_rows(coupling: TracedCoupling, names: set[str]) -> TracedCoupling:
     """The coupling without the sums g that are not among `names`; one stays at least."""
     rows = tuple(row for row in coupling.rows if f"g{row}" in names) or coupling.rows[:1]
     return replace(coupling, product=tuple(coupling.product[row] for row in rows), rows=rows)
 
 
-def trace_coupling(simulator: Any) -> Coupling:
+def trace_coupling(simulator: Any) -> TracedCoupling:
     """How the simulator's coupling makes what is summed.
 
     Raises
@@ -76,42 +76,51 @@ def trace_coupling(simulator: Any) -> Coupling:
         It is not understood.
     """
     try:
-        return trace_pre_of(simulator, Tracer(Graph(), (simulator.number_of_nodes, 1), call_gufunc, NoRecord()))
-    except FAULTS as exc:
+        return trace_coupling_pre(
+            simulator, TraceContext(Graph(), (simulator.number_of_nodes, 1), call_gufunc, NoRecording())
+        )
+    except TRACE_ERRORS as exc:
         raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
-def _trace_pre(coupling: Any, tracer: Tracer, i: Stack, j: Stack) -> tuple[Ref, ...]:
-    fields = len(tracer.graph.fields)
-    found = tracer.retarget(type(coupling).pre)(Proxy(coupling, tracer, "coupling"), i, j)
-    if not isinstance(found, Stack) or found.axis != j.axis or found.inner != j.inner:
+def _trace_pre(coupling: Any, context: TraceContext, i: StackTracer, j: StackTracer) -> tuple[Ref, ...]:
+    fields = len(context.graph.fields)
+    found = context.retarget(type(coupling).pre)(Proxy(coupling, context, "coupling"), i, j)
+    if not isinstance(found, StackTracer) or found.axis != j.axis or found.inner != j.inner:
         raise UntraceableError(f"the pre of {type(coupling).__name__}")
-    if len(tracer.graph.fields) != fields:
+    if len(context.graph.fields) != fields:
         raise UntraceableError(f"a parameter of {type(coupling).__name__} that differs between nodes")
-    return refs_of(tracer.graph, found, "d" if any(ref.kind == "d" for ref in found.refs) else "f")
+    return refs_of(context.graph, found, "d" if any(ref.dtype == "d" for ref in found.refs) else "f")
 
 
-def trace_source(simulator: Any, tracer: Tracer, coupling: Coupling, coupled: Stack) -> tuple[Ref, ...]:
+def trace_source(
+    simulator: Any, context: TraceContext, coupling: TracedCoupling, coupled: StackTracer
+) -> tuple[Ref, ...]:
     """What coupling variables send: TVB keeps them in float32, and applies `pre` to what it takes out again."""
-    graph = tracer.graph
+    graph = context.graph
     kept = refs_of(graph, coupled, "f")
     if coupling.by_edge:
         return kept
     stack = stack_of(graph, kept, coupled.inner, 1 if coupling.dense else 0)
-    sent = _trace_pre(simulator.coupling, tracer, stack, stack)
+    sent = _trace_pre(simulator.coupling, context, stack, stack)
     return tuple(sent[row] for row in coupling.rows)
 
 
-def trace_post(simulator: Any, tracer: Tracer, coupling: Coupling) -> Stack:
+def trace_post(simulator: Any, context: TraceContext, coupling: TracedCoupling) -> StackTracer:
     """The model's input, made of the sums g."""
-    graph, rows, nodes = tracer.graph, len(simulator.model.cvar), simulator.number_of_nodes
-    kind = coupling.kind if coupling.dense else "f"
+    graph, rows, nodes = context.graph, len(simulator.model.cvar), simulator.number_of_nodes
+    kind = coupling.dtype if coupling.dense else "f"
     modes = simulator.model.number_of_modes
     sums = [Ref(f"g{k % len(coupling.rows)}", kind) for k in range(rows * modes)]
     axis = 1 if coupling.dense else 0
     stack = stack_of(graph, sums, (nodes, modes), axis)
     fields = len(graph.fields)
-    found = tracer.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, tracer, "coupling"), stack)
-    if not isinstance(found, Stack) or found.axis != axis or len(found.items) != rows or len(graph.fields) != fields:
+    found = context.retarget(type(simulator.coupling).post)(Proxy(simulator.coupling, context, "coupling"), stack)
+    if (
+        not isinstance(found, StackTracer)
+        or found.axis != axis
+        or len(found.items) != rows
+        or len(graph.fields) != fields
+    ):
         raise UntraceableError(f"the post of {type(simulator.coupling).__name__}")
-    return Stack(found.items)
+    return StackTracer(found.items)

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
-from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 #: Vertices whose neighbours are added at the same time.
 LANES = 8
 
 
-class LocalCoupling:
+class LocalCouplingTracer:
     """A stand-in for TVB's sparse matrix of local connections."""
 
     # NumPy must not take it for a number.
@@ -30,12 +30,12 @@ class LocalCoupling:
 
     def __mul__(self, values: Any) -> Any:
         """The matrix times (nodes,) or (nodes, modes) values."""
-        if isinstance(values, Stack) and values.shape[:-1] == (self._nodes,) and values.axis == 1:
-            return Stack([self * item for item in values.items], axis=1)
-        if not isinstance(values, Value) or values.shape not in ((self._nodes,), (self._nodes, 1)):
+        if isinstance(values, StackTracer) and values.shape[:-1] == (self._nodes,) and values.axis == 1:
+            return StackTracer([self * item for item in values.items], axis=1)
+        if not isinstance(values, NodeTracer) or values.shape not in ((self._nodes,), (self._nodes, 1)):
             raise UntraceableError("a local coupling of something else than a state variable")
         ref = cast(self._graph, values.ref, "d")
-        return Value(self._graph, self._graph.apply("local sum", [ref], "d")[0], values.shape)
+        return NodeTracer(self._graph, self._graph.apply("local sum", [ref], "d")[0], values.shape)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,21 +1,22 @@
-"""TVB's noise as operations on a node. Called by `worker.engines.frontend.step`."""
+"""TVB's noise as equations on a node. Called by `worker.engines.frontend.step`."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tvb_batch.models.spec.random_streams import is_twister
 from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
-from tvb_batch.worker.engines.tracing.naming import inputs, refs_of
-from tvb_batch.worker.engines.tracing.trace import Proxy, Tracer
-from tvb_batch.worker.engines.tracing.tracers import Stack
+from tvb_batch.worker.engines.tracing.context import Proxy, TraceContext
+from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of
+from tvb_batch.worker.engines.tracing.tracers import StackTracer
 
 
-class TracedNoise:
+class NoiseTracer:
     """The integrator's noise: what it draws becomes z, the coloured noise it remembers e."""
 
-    def __init__(self, simulator: Any, tracer: Tracer, shape: tuple[int, ...]) -> None:
-        self._tracer, self._shape, self.draws, self.proxy = tracer, shape, 0, None
+    def __init__(self, simulator: Any, context: TraceContext, shape: tuple[int, ...]) -> None:
+        self._context, self._shape, self.draws, self.proxy = context, shape, 0, None
         noise = getattr(simulator.integrator, "noise", None)
         if noise is None:
             return
@@ -25,13 +26,13 @@ class TracedNoise:
         if noise.ntau > 0.0:
             remembered["_eta"] = self._stack("e")
         self._coloured = noise.ntau > 0.0
-        bounds = {"b": _Equation(noise.b, tracer)} if hasattr(noise, "b") else {}
-        self.proxy = Proxy(noise, tracer, "noise", random_stream=self, **remembered, **bounds)
+        bounds = {"b": _EquationTracer(noise.b, context)} if hasattr(noise, "b") else {}
+        self.proxy = Proxy(noise, context, "noise", random_stream=self, **remembered, **bounds)
 
-    def _stack(self, letter: str) -> Stack:
-        return inputs(self._tracer.graph, letter, "d", self._shape[0], self._shape[1:])
+    def _stack(self, letter: str) -> StackTracer:
+        return inputs(self._context.graph, letter, "d", self._shape[0], self._shape[1:])
 
-    def normal(self, size: Any) -> Stack:
+    def normal(self, size: Any) -> StackTracer:
         """What TVB asks its RandomState for."""
         self.draws += 1
         if self.draws > 1 or tuple(size) != self._shape:
@@ -45,27 +46,23 @@ class TracedNoise:
         return refs_of(graph, self.proxy._eta)
 
 
-def is_twister(stream: Any) -> bool:
-    """Whether a random stream is NumPy's old one, whose normals the primitives can draw."""
-    is_old = type(stream) is np.random.RandomState
-    return is_old and bool(dict(stream.get_state(legacy=False))["bit_generator"] == "MT19937")
-
-
-def parts_of(equation: Any) -> SimpleNamespace:
+def equation_parts(equation: Any) -> SimpleNamespace:
     """What an equation is made of: its text, and its parameters as NumPy's numbers."""
     parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
     return SimpleNamespace(equation=equation.equation, type=type(equation).__name__, **parameters)
 
 
-class _Equation:
+class _EquationTracer:
     """An equation of TVB as a function of traced values: its text with its parameters."""
 
-    def __init__(self, equation: Any, tracer: Tracer) -> None:
+    def __init__(self, equation: Any, context: TraceContext) -> None:
         from tvb.datatypes.equations import Equation
 
         if type(equation).evaluate is not Equation.evaluate:
             raise UntraceableError(f"the equation {type(equation).__name__}")
-        parts = {name: tracer.record.read("b", name, value) for name, value in vars(parts_of(equation)).items()}
+        parts = {
+            name: context.recording.read("b", name, value) for name, value in vars(equation_parts(equation)).items()
+        }
         self._text, _ = parts.pop("equation"), parts.pop("type")
         self._parameters = parts
 

@@ -1,4 +1,4 @@
-"""One step of a configured simulator as operations on a node, traced from TVB's model, integrator, noise and coupling.
+"""One step of a configured simulator as equations on a node, traced from TVB's model, integrator, noise and coupling.
 
 Called by `worker.engines.runtime.program`. Names in the graph: x state, g summed input, z normal numbers, e coloured
 noise, u stimulus, k a region's mean, and in a coupling's `pre` j the delayed and i the present state, each with the
@@ -10,16 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.frontend.coupling import Coupling, keep_rows, trace_post, trace_pre_of, trace_source
-from tvb_batch.worker.engines.frontend.local_coupling import LocalCoupling
-from tvb_batch.worker.engines.frontend.noise import TracedNoise
+from tvb_batch.worker.engines.frontend.coupling import (
+    TracedCoupling,
+    keep_used_rows,
+    trace_coupling_pre,
+    trace_post,
+    trace_source,
+)
+from tvb_batch.worker.engines.frontend.local_coupling import LocalCouplingTracer
+from tvb_batch.worker.engines.frontend.noise import NoiseTracer
 from tvb_batch.worker.engines.passes.graph import Block, Graph, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
 from tvb_batch.worker.engines.runtime.monitors import watches_afferents
-from tvb_batch.worker.engines.tracing.naming import inputs, refs_of, stack_of
-from tvb_batch.worker.engines.tracing.recording import NoRecord, Record
-from tvb_batch.worker.engines.tracing.trace import FAULTS, Proxy, Tracer
-from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
+from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of, stack_of
+from tvb_batch.worker.engines.tracing.recording import NoRecording, Recording
+from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Step:
     observed: tuple[Ref, ...]
     #: What the next state sends to others.
     source: tuple[Ref, ...]
-    coupling: Coupling
+    coupling: TracedCoupling
     draws_noise: bool
     #: Each of the numbers above stands for a variable and a mode, all modes of a variable after each other.
     modes: int
@@ -45,12 +51,12 @@ class Step:
     by_region: bool
 
 
-def trace_step(simulator: Any, record: Record | NoRecord) -> Step:
+def trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
     """The step of a configured simulator.
 
     Parameters
     ----------
-    record : of what is read of the simulator's model, coupling, integrator and noise
+    recording : of what is read of the simulator's model, coupling, integrator and noise
 
     Raises
     ------
@@ -58,45 +64,45 @@ def trace_step(simulator: Any, record: Record | NoRecord) -> Step:
         A part of it is not understood.
     """
     try:
-        return _trace_step(simulator, record)
-    except FAULTS as exc:
+        return _trace_step(simulator, recording)
+    except TRACE_ERRORS as exc:
         raise UntraceableError(f"what raises {type(exc).__name__} when it is traced: {exc}") from exc
 
 
-def _trace_step(simulator: Any, record: Record | NoRecord) -> Step:
+def _trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
     model, integrator = simulator.model, simulator.integrator
     nodes, modes = simulator.number_of_nodes, model.number_of_modes
     if simulator.integrate_next_step != integrator.integrate or not np.all(model.state_variable_mask):
         raise UntraceableError("state variables that are not integrated")
     graph, shape = Graph(), (nodes, modes)
-    tracer = Tracer(graph, shape, call_gufunc, record)
-    coupling = trace_pre_of(simulator, tracer)
-    afferent = trace_post(simulator, tracer, coupling)
+    context = TraceContext(graph, shape, call_gufunc, recording)
+    coupling = trace_coupling_pre(simulator, context)
+    afferent = trace_post(simulator, context, coupling)
     state = inputs(graph, "x", "d", model.nvar, shape)
-    noise = TracedNoise(simulator, tracer, state.shape)
+    noise = NoiseTracer(simulator, context, state.shape)
     stimulus: Any = 0.0
     if simulator.stimulus is not None:
-        stimulus = Stack([_stimulus(graph, k, model, (nodes, 1)) for k in range(model.nvar)])
+        stimulus = StackTracer([_stimulus(graph, k, model, (nodes, 1)) for k in range(model.nvar)])
     own = {"noise": noise.proxy} if noise.proxy is not None else {}
-    proxy = Proxy(integrator, tracer, "integrator", **own)
-    dfun = _Dfun(model, tracer)
-    local = LocalCoupling(graph, nodes) if simulator.surface is not None else 0.0
-    following = tracer.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, local, stimulus)
-    if not isinstance(following, Stack) or following.shape != state.shape:
+    proxy = Proxy(integrator, context, "integrator", **own)
+    dfun = _Dfun(model, context)
+    local = LocalCouplingTracer(graph, nodes) if simulator.surface is not None else 0.0
+    following = context.retarget(type(integrator).scheme)(proxy, state, dfun, afferent, local, stimulus)
+    if not isinstance(following, StackTracer) or following.shape != state.shape:
         raise UntraceableError("an integrator that returns something else than a state")
-    observed = tracer.retarget(model.observe)(following)
-    if not isinstance(observed, Stack) or observed.inner != state.inner:
+    observed = context.retarget(model.observe)(following)
+    if not isinstance(observed, StackTracer) or observed.inner != state.inner:
         raise UntraceableError("variables of interest that are no state variables")
     parts = {"state": refs_of(graph, following), "coloured": noise.following(graph), "afferent": ()}
     parts["observed"] = refs_of(graph, observed)
     if any(watches_afferents(monitor) for monitor in simulator.monitors):
         parts["afferent"] = refs_of(graph, afferent)
     # Many models have coupling variables whose sums they never read.
-    coupling = keep_rows(coupling, graph.names_read([ref for refs in parts.values() for ref in refs]))
+    coupling = keep_used_rows(coupling, graph.names_read([ref for refs in parts.values() for ref in refs]))
     return Step(
         graph=graph,
         **parts,
-        source=trace_source(simulator, tracer, coupling, _coupled(simulator, following)),
+        source=trace_source(simulator, context, coupling, _coupled(simulator, following)),
         coupling=coupling,
         draws_noise=noise.draws > 0,
         modes=modes,
@@ -104,44 +110,44 @@ def _trace_step(simulator: Any, record: Record | NoRecord) -> Step:
     )
 
 
-def _coupled(simulator: Any, following: Stack) -> Stack:
+def _coupled(simulator: Any, following: StackTracer) -> StackTracer:
     """The next state's coupling variables: of the node itself, or means of a region's vertices."""
     model = simulator.model
     if simulator.surface is None:
-        return Stack([following[int(k)] for k in model.cvar])
+        return StackTracer([following[int(k)] for k in model.cvar])
     shape = (simulator.connectivity.number_of_regions, model.number_of_modes)
     return inputs(following.graph, "k", "f", len(model.cvar), shape)
 
 
-def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> Value:
+def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> NodeTracer:
     stimulated = [int(k) for k in model.stvar]
     if variable in stimulated:
-        return Value(graph, Ref("u0", "d"), shape)
-    return Value(graph, Ref("0.0", "d"), shape)
+        return NodeTracer(graph, Ref("u0", "d"), shape)
+    return NodeTracer(graph, Ref("0.0", "d"), shape)
 
 
-#: A dfun of more operations is a function of its own: it would be compiled several times.
+#: A dfun of more equations is a function of its own: it would be compiled several times.
 _MOST_INLINE = 300
 
 
 class _Dfun:
     """The model's derivatives: part of the step where they are short, else a function that the step calls."""
 
-    def __init__(self, model: Any, tracer: Tracer) -> None:
+    def __init__(self, model: Any, context: TraceContext) -> None:
         function = model.dfun
         if getattr(function, "__self__", None) is not model:
             raise UntraceableError("a dfun that is no method of its model")
-        self._function, self._model, self._tracer = tracer.retarget(function.__func__), model, tracer
+        self._function, self._model, self._context = context.retarget(function.__func__), model, context
         #: One for all calls of a step: some models give out an array of their own, and fill it again at the next call.
-        self._proxy = Proxy(model, tracer, "model")
+        self._proxy = Proxy(model, context, "model")
         self._block: Block | None = None
         #: Which of the state variables and of what enters the block takes.
         self._places: list[int] = []
 
-    def __call__(self, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
+    def __call__(self, state: StackTracer, coupling: StackTracer, local_coupling: Any) -> StackTracer:
         if self._block is None:
             self._block = self._trace_block(state, coupling, local_coupling)
-        graph = self._tracer.graph
+        graph = self._context.graph
         if self._block not in graph.blocks:
             # Also on a surface, where the step is cut wherever neighbours are summed.
             return self._trace(self._proxy, state, coupling, local_coupling)
@@ -150,23 +156,23 @@ class _Dfun:
         results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
         return stack_of(graph, results, state.inner)
 
-    def _trace(self, proxy: Proxy, state: Stack, coupling: Stack, local_coupling: Any) -> Stack:
+    def _trace(self, proxy: Proxy, state: StackTracer, coupling: StackTracer, local_coupling: Any) -> StackTracer:
         found = self._function(proxy, state, coupling, local_coupling)
-        if not isinstance(found, Stack) or found.shape != state.shape:
+        if not isinstance(found, StackTracer) or found.shape != state.shape:
             raise UntraceableError("a dfun that returns something else than derivatives")
         return found
 
-    def _trace_block(self, state: Stack, coupling: Stack, local_coupling: Any) -> Block:
-        graph = self._tracer.graph
+    def _trace_block(self, state: StackTracer, coupling: StackTracer, local_coupling: Any) -> Block:
+        graph = self._context.graph
         # A coupling without a `post` hands on float32.
         y = inputs(graph, "y", "d", len(state.items), state.inner)
-        c = inputs(graph, "c", coupling.refs[0].kind, len(coupling.items), coupling.inner)
-        outputs = refs_of(graph, self._trace(Proxy(self._model, self._tracer, "model"), y, c, local_coupling))
+        c = inputs(graph, "c", coupling.refs[0].dtype, len(coupling.items), coupling.inner)
+        outputs = refs_of(graph, self._trace(Proxy(self._model, self._context, "model"), y, c, local_coupling))
         names, read = (*y.refs, *c.refs), graph.names_read(outputs)
         self._places = [place for place, ref in enumerate(names) if ref.name in read]
         block = Block(f"dfun_{len(graph.blocks)}", tuple(names[place] for place in self._places), outputs)
-        operations = graph.reachable(outputs)
-        is_long = len(operations) > _MOST_INLINE or any(operation.code.startswith("loop") for operation in operations)
-        if is_long and not isinstance(local_coupling, LocalCoupling):
+        equations = graph.reachable(outputs)
+        is_long = len(equations) > _MOST_INLINE or any(equation.code.startswith("loop") for equation in equations)
+        if is_long and not isinstance(local_coupling, LocalCouplingTracer):
             graph.blocks.append(block)
         return block

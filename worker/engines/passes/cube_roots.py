@@ -12,12 +12,12 @@ from dataclasses import dataclass
 _UNKNOWN = "(numpy.nan, numpy.nan, numpy.nan, numpy.nan, numpy.nan)"
 _THIRD = 1.0 / 3.0
 #: What the first half of a body gives of the two numbers, and what the second gets of their roots.
-GIVEN = ("real1", "size1", "real2", "size2")
-FOUND = ("re1", "im1", "re2", "im2")
+ROOT_INPUTS = ("real1", "size1", "real2", "size2")
+ROOT_RESULTS = ("re1", "im1", "re2", "im2")
 
 
 @dataclass(frozen=True)
-class Halves:
+class RootSplit:
     """A body before and after its two roots."""
 
     before: list[ast.stmt]
@@ -26,7 +26,7 @@ class Halves:
     carried: tuple[str, ...]
 
 
-def write_roots(module: ast.Module) -> bool:
+def extract_roots(module: ast.Module) -> bool:
     """Replace `x ** (1 / 3)` of a body with complex numbers, in place; whether there was one."""
     if not _is_complex(module):
         return False
@@ -37,7 +37,7 @@ def write_roots(module: ast.Module) -> bool:
 
 def split_at_roots(
     body: list[ast.stmt], inputs: Iterable[str], results: Iterable[str], whole: set[str]
-) -> Halves | None:
+) -> RootSplit | None:
     """The two halves of a body that has two third roots, one after the other, and nothing else of the kind.
 
     Parameters
@@ -49,7 +49,7 @@ def split_at_roots(
     if len(places) != 2 or places[1] != places[0] + 1 or any(_exponent(call) != _THIRD for _, call in calls):
         return None
     first, rest = body[: places[0]], body[places[1] + 1 :]
-    own = {*GIVEN, *FOUND, "base1", "base2", "sign1", "sign2"}
+    own = {*ROOT_INPUTS, *ROOT_RESULTS, "base1", "base2", "sign1", "sign2"}
     if _calls_root(first + rest) or own & (_names(body, ast.Load) | _names(body, ast.Store)):
         return None
     numbers = _Numbers({name: k for k, (name, _) in enumerate(calls, start=1)})
@@ -59,7 +59,7 @@ def split_at_roots(
     if made & {*inputs, *results} or set(carried) & _not_floats(first, whole):
         return None
     text = "".join(_prepare(k, ast.unparse(call.args[0])) for k, (_, call) in enumerate(calls, start=1))
-    return Halves([*first, *ast.parse(text).body], after, (*carried, "sign1", "sign2"))
+    return RootSplit([*first, *ast.parse(text).body], after, (*carried, "sign1", "sign2"))
 
 
 def _prepare(k: int, base: str) -> str:

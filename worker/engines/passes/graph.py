@@ -1,7 +1,7 @@
-"""Arithmetic on one node of a network as a list of operations, in the order and precision NumPy would use.
+"""Arithmetic on one node of a network as a list of equations, in the order and precision NumPy would use.
 
-Made by `worker.engines.tracing.trace` while TVB's own functions run, turned into a kernel by
-`worker.engines.codegen.emit`. Numbers that may differ from job to job are slots, handed to the kernel when it runs;
+Made by `worker.engines.tracing.context` while TVB's own functions run, turned into a kernel by
+`worker.engines.codegen.emit`. SlotValues that may differ from job to job are slots, handed to the kernel when it runs;
 only numbers written in TVB's source are part of the text, so that jobs of one sweep share a kernel.
 """
 
@@ -22,22 +22,22 @@ class Ref(NamedTuple):
     """One number of a node: a name in the kernel, and its type: d (float64), f (float32), b (bool), w (as needed)."""
 
     name: str
-    kind: str
+    dtype: str
 
 
 @dataclass(frozen=True)
-class Operation:
+class Equation:
     """`results = code(arguments)`."""
 
     #: An operator, a function of `emit`, `loop <index>`, `block <index>`, `call <index>` of a function, or `local sum`
     #: of neighbours.
     code: str
     results: tuple[Ref, ...]
-    arguments: tuple[Ref, ...]
+    operands: tuple[Ref, ...]
 
 
 @dataclass(frozen=True)
-class Loop:
+class UfuncLoop:
     """An inner loop of a NumPy ufunc, called for all nodes at once."""
 
     ufunc: np.ufunc
@@ -46,7 +46,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Scalar:
+class ScalarFunction:
     """Statements on single numbers, from the source of a function of TVB."""
 
     body: str
@@ -70,24 +70,24 @@ class Block:
 class Graph:
     """Operations, and what they need from outside."""
 
-    operations: list[Operation] = field(default_factory=list)
+    equations: list[Equation] = field(default_factory=list)
     #: One number for all nodes, or the parameter that it is.
     scalars: list[Any] = field(default_factory=list)
     #: (nodes,) float64, a number for each; or the parameter that it is made of.
     fields: list[Any] = field(default_factory=list)
-    loops: list[Loop] = field(default_factory=list)
+    loops: list[UfuncLoop] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    functions: list[Scalar] = field(default_factory=list)
+    functions: list[ScalarFunction] = field(default_factory=list)
     _known: dict[Any, tuple[Ref, ...]] = field(default_factory=dict)
     _floats: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def apply(self, code: str, arguments: Iterable[Ref], kinds: str) -> tuple[Ref, ...]:
-        """The results of an operation; asked twice for the same, it is done once."""
+        """The results of an equation; asked twice for the same, it is done once."""
         arguments = tuple(arguments)
         key = (code, arguments)
         if key not in self._known:
-            results = tuple(Ref(f"t{len(self.operations)}_{k}", kind) for k, kind in enumerate(kinds))
-            self.operations.append(Operation(code, results, arguments))
+            results = tuple(Ref(f"t{len(self.equations)}_{k}", kind) for k, kind in enumerate(kinds))
+            self.equations.append(Equation(code, results, arguments))
             self._known[key] = results
         return self._known[key]
 
@@ -115,7 +115,7 @@ class Graph:
         """The index of an inner loop."""
         if signature not in ufunc.types:
             raise UntraceableError(f"numpy's {ufunc.__name__} has no loop {signature}")
-        entry = Loop(ufunc, signature)
+        entry = UfuncLoop(ufunc, signature)
         if entry not in self.loops:
             self.loops.append(entry)
         return self.loops.index(entry)
@@ -123,17 +123,17 @@ class Graph:
     def names_read(self, outputs: Iterable[Ref]) -> set[str]:
         """The names of all numbers that the outputs need, and of the outputs."""
         outputs = list(outputs)
-        operations = self.reachable(outputs)
-        return {ref.name for operation in operations for ref in operation.arguments} | {ref.name for ref in outputs}
+        equations = self.reachable(outputs)
+        return {ref.name for equation in equations for ref in equation.operands} | {ref.name for ref in outputs}
 
-    def reachable(self, outputs: Iterable[Ref]) -> list[Operation]:
-        """The operations that the outputs need, in order."""
+    def reachable(self, outputs: Iterable[Ref]) -> list[Equation]:
+        """The equations that the outputs need, in order."""
         wanted = {ref.name for ref in outputs}
         kept = []
-        for operation in reversed(self.operations):
-            if any(ref.name in wanted for ref in operation.results):
-                kept.append(operation)
-                wanted |= {ref.name for ref in operation.arguments}
+        for equation in reversed(self.equations):
+            if any(ref.name in wanted for ref in equation.results):
+                kept.append(equation)
+                wanted |= {ref.name for ref in equation.operands}
         return kept[::-1]
 
 

@@ -1,7 +1,7 @@
 """TVB's guvectorized functions as functions of single numbers, made from TVB's own source.
 
 `y[0]` of an argument becomes `y_0`, `a[0]` of a parameter becomes `a_0`; everything else stays as it stands, so that
-Numba makes of it what it makes of TVB's. Called by `worker.engines.tracing.trace`.
+Numba makes of it what it makes of TVB's. Called by `worker.engines.tracing.context`.
 """
 
 import ast
@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.cube_roots import FOUND, GIVEN, split_at_roots, write_roots
-from tvb_batch.worker.engines.passes.graph import Graph, Ref, Scalar, UntraceableError
-from tvb_batch.worker.engines.passes.norms import cut_at_lengths, names_in
-from tvb_batch.worker.engines.passes.sincos import names_of_turn, take_turns
-from tvb_batch.worker.engines.passes.small_arrays import write_out
-from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.passes.cube_roots import ROOT_INPUTS, ROOT_RESULTS, extract_roots, split_at_roots
+from tvb_batch.worker.engines.passes.graph import Graph, Ref, ScalarFunction, UntraceableError
+from tvb_batch.worker.engines.passes.norms import names_in, split_at_norms
+from tvb_batch.worker.engines.passes.sincos import extract_sincos, sincos_names
+from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
+from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast, operand
 
 
-def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
+def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> StackTracer:
     """What a call of a gufunc returns: (nodes, outputs), as a stack of traced values.
 
     Raises
@@ -39,10 +39,10 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
     sizes: dict[str, int] = {}
     refs: list[Ref] = []
     widths: list[int | None] = []
-    nodes = next(argument.shape[:1] for argument in arguments if isinstance(argument, Stack))
+    nodes = next(argument.shape[:1] for argument in arguments if isinstance(argument, StackTracer))
     for argument, dimension, kind in zip(arguments, inputs, kinds, strict=True):
         if dimension:
-            if not isinstance(argument, Stack) or argument.axis != 1 or argument.ndim != 2:
+            if not isinstance(argument, StackTracer) or argument.axis != 1 or argument.ndim != 2:
                 raise UntraceableError("a gufunc's argument that is no stack of state variables")
             sizes[dimension] = len(argument.items)
             refs += [cast(graph, item.ref, "d") for item in argument.items if item is not None]
@@ -55,12 +55,12 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> Stack:
     known = dict(zip(body.inputs, refs, strict=True))
     for piece in body.pieces:
         _add(graph, piece, known)
-    return Stack([Value(graph, known[name], nodes) for name in body.results], axis=1)
+    return StackTracer([NodeTracer(graph, known[name], nodes) for name in body.results], axis=1)
 
 
-def _add(graph: Graph, piece: "Scalar | Rows", known: dict[str, Ref]) -> None:
+def _add(graph: Graph, piece: "ScalarFunction | ArrayCall", known: dict[str, Ref]) -> None:
     """Add what a piece makes to what is known."""
-    if isinstance(piece, Rows):
+    if isinstance(piece, ArrayCall):
         code = piece.code
     else:
         if piece not in graph.functions:
@@ -71,7 +71,7 @@ def _add(graph: Graph, piece: "Scalar | Rows", known: dict[str, Ref]) -> None:
 
 
 def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> Ref:
-    if isinstance(argument, Value):
+    if isinstance(argument, NodeTracer):
         if argument.shape != nodes or kind == "i":
             raise UntraceableError(f"a gufunc's argument of shape {argument.shape}")
         return cast(graph, argument.ref, "d")
@@ -104,7 +104,7 @@ def _kinds(builder: Any) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ArrayCall:
     """A function of the primitives that is done for all nodes at once: `emit.ROWS`."""
 
     code: str
@@ -114,12 +114,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Body:
-    """The body of a function in single numbers, cut in pieces where `Rows` do better."""
+    """The body of a function in single numbers, cut in pieces where `ArrayCall` do better."""
 
     #: All numbers that it is called with.
     inputs: tuple[str, ...]
     results: tuple[str, ...]
-    pieces: tuple[Scalar | Rows, ...]
+    pieces: tuple[ScalarFunction | ArrayCall, ...]
 
 
 @cache
@@ -149,8 +149,8 @@ def make_body(
     module = ast.Module(body, [])
     if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "root_of_real", "quick_norm"}):
         # Names of `primitives.numba_vectors`.
-        write_out(module)
-        write_roots(module)
+        replace_small_arrays(module)
+        extract_roots(module)
     module = ast.fix_missing_locations(module)
     if any(isinstance(node, ast.Return | ast.For | ast.While) for node in ast.walk(module)):
         raise UntraceableError(f"{function.__qualname__} has loops or returns")
@@ -161,20 +161,20 @@ def make_body(
     if halves is None:
         return Body(tuple(inputs), results, (_scalar_of(module.body, inputs, results, imports),))
     wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
-    angles = take_turns(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
-    turned = [name for angle in angles for name in names_of_turn(angle)]
-    pieces: list[Scalar | Rows] = [Rows("turns", (angle,), names_of_turn(angle)) for angle in angles]
-    pieces += _at_lengths(halves.before, [*inputs, *turned], (*GIVEN, *halves.carried), imports)
-    pieces.append(Rows("roots", GIVEN, (*FOUND, *(f"room{k}" for k in range(4)))))
-    pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *FOUND], results, imports))
+    angles = extract_sincos(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
+    turned = [name for angle in angles for name in sincos_names(angle)]
+    pieces: list[ScalarFunction | ArrayCall] = [ArrayCall("turns", (angle,), sincos_names(angle)) for angle in angles]
+    pieces += _at_lengths(halves.before, [*inputs, *turned], (*ROOT_INPUTS, *halves.carried), imports)
+    pieces.append(ArrayCall("roots", ROOT_INPUTS, (*ROOT_RESULTS, *(f"room{k}" for k in range(4)))))
+    pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *ROOT_RESULTS], results, imports))
     return Body(tuple(inputs), results, tuple(pieces))
 
 
 def _at_lengths(
     body: list[ast.stmt], inputs: list[str], results: tuple[str, ...], imports: tuple[str, ...]
-) -> list[Scalar | Rows]:
+) -> list[ScalarFunction | ArrayCall]:
     """The pieces of a body that may have lengths of vectors."""
-    cut = cut_at_lengths(body)
+    cut = split_at_norms(body)
     if cut is None:
         return [_scalar_of(body, inputs, results, imports)]
     made = {name for statement in cut.before for name in names_in(statement)}
@@ -185,18 +185,18 @@ def _at_lengths(
     late = tuple(name for name in results if name not in early)
     return [
         _scalar_of(cut.before, inputs, early, imports),
-        *(Rows("norms", numbers, (name,)) for name, numbers in cut.lengths),
+        *(ArrayCall("norms", numbers, (name,)) for name, numbers in cut.lengths),
         _scalar_of(cut.after, [*inputs, *early, *lengths], late, imports),
     ]
 
 
 def _scalar_of(
     body: list[ast.stmt], inputs: Iterable[str], results: tuple[str, ...], imports: tuple[str, ...]
-) -> Scalar:
+) -> ScalarFunction:
     """A function of the inputs that the body reads."""
     module = ast.fix_missing_locations(ast.Module(body, []))
     read = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    return Scalar(ast.unparse(module), tuple(name for name in inputs if name in read), results, imports)
+    return ScalarFunction(ast.unparse(module), tuple(name for name in inputs if name in read), results, imports)
 
 
 class _Scalars(ast.NodeTransformer):

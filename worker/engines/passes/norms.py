@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Cut:
+class NormSplit:
     """A body before and after its lengths."""
 
     before: list[ast.stmt]
@@ -22,7 +22,7 @@ class Cut:
     after: list[ast.stmt]
 
 
-def cut_at_lengths(statements: Sequence[ast.stmt]) -> Cut | None:
+def split_at_norms(statements: Sequence[ast.stmt]) -> NormSplit | None:
     """The two parts of a body with lengths of three numbers, or None where there are none, or one needs another."""
     if not all(isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name) for one in statements):
         return None
@@ -44,7 +44,7 @@ def cut_at_lengths(statements: Sequence[ast.stmt]) -> Cut | None:
         else:
             after.append(statement)
         late.add(name)
-    return Cut(before, tuple(lengths.items()), after) if lengths else None
+    return NormSplit(before, tuple(lengths.items()), after) if lengths else None
 
 
 def names_in(node: ast.AST) -> set[str]:

@@ -8,12 +8,12 @@ import ast
 _FUNCTIONS = {f"{module}.{name}": name for module in ("numpy", "np", "math") for name in ("cos", "sin")}
 
 
-def names_of_turn(name: str) -> tuple[str, str]:
+def sincos_names(name: str) -> tuple[str, str]:
     """What the cosine and the sine of an argument are called in the body."""
     return f"cos_of_{name}", f"sin_of_{name}"
 
 
-def take_turns(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, ...]:
+def extract_sincos(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, ...]:
     """Put names in the place of cosines and sines of inputs; give these inputs in order.
 
     Parameters
@@ -23,7 +23,7 @@ def take_turns(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, ...]:
     nodes = [node for statement in statements for node in ast.walk(statement)]
     stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
-    known = {name: name for name in inputs if name not in stored and used.isdisjoint(names_of_turn(name))}
+    known = {name: name for name in inputs if name not in stored and used.isdisjoint(sincos_names(name))}
     for statement in statements:
         # `z = state_variables[2]` gives an input another name.
         if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Name):
@@ -49,4 +49,4 @@ class _Turns(ast.NodeTransformer):
             return self.generic_visit(node)
         angle = self._known[argument.id]
         self.found.add(angle)
-        return ast.Name(names_of_turn(angle)[name == "sin"], ast.Load())
+        return ast.Name(sincos_names(angle)[name == "sin"], ast.Load())

@@ -3,7 +3,7 @@
 Called by `worker.engines.passes.gufuncs`.
 
 An array of three numbers is memory asked for and given back at every node; three names are registers. Each number is
-made by the same operations in the same order, so its bits stay.
+made by the same equations in the same order, so its bits stay.
 """
 
 import ast
@@ -13,7 +13,7 @@ class NotPlainError(Exception):
     """An array that is used for more than its elements, plain arithmetic or its length."""
 
 
-def write_out(module: ast.Module) -> bool:
+def replace_small_arrays(module: ast.Module) -> bool:
     """Replace every small array of a body by single numbers, in place; False, and nothing changed, where one stays."""
     vectors = _Vectors()
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.frontend.coupling import Coupling
+from tvb_batch.worker.engines.frontend.coupling import TracedCoupling
 from tvb_batch.worker.engines.passes.graph import UntraceableError
 from tvb_batch.worker.engines.runtime.summation_plan import BLOCK, LANES, Edges, Order, Sums, make_sums
 
@@ -23,7 +23,7 @@ _LEAST_ROOM = 1024
 _SUMS: OrderedDict[bytes, Sums] = OrderedDict()
 
 
-def network_sums(simulator: Any, coupling: Coupling) -> tuple[bytes, Sums]:
+def network_sums(simulator: Any, coupling: TracedCoupling) -> tuple[bytes, Sums]:
     """A name for the network, and how it is summed; jobs of a sweep share the last ones."""
     history, modes = simulator.history, simulator.model.number_of_modes
     order: Order = "reduceat" if not coupling.dense else "pairwise" if modes == 1 else "sequence"
@@ -77,12 +77,12 @@ def send(coupling: Any, states: NDArray[np.float32], *, dense: bool) -> NDArray[
 class Past:
     """The past of a simulator."""
 
-    def __init__(self, simulator: Any, coupling: Coupling, steps: int) -> None:
+    def __init__(self, simulator: Any, coupling: TracedCoupling, steps: int) -> None:
         """Begin at the simulator's current step; `steps` is how many are done at most before `make_room`."""
         self._by_edge = coupling.by_edge
         self._horizon = int(simulator.history.n_time)
         nodes = simulator.connectivity.number_of_regions
-        dtype = np.dtype(np.float64 if coupling.kind == "d" else np.float32)
+        dtype = np.dtype(np.float64 if coupling.dtype == "d" else np.float32)
         sent_dtype = np.dtype(np.float32) if coupling.by_edge else dtype
         order = np.arange(simulator.current_step - self._horizon + 1, simulator.current_step + 1) % self._horizon
         sent = simulator.history.buffer[order]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.kernel_cache import Kernel, load_kernel, load_primitives
-from tvb_batch.worker.engines.codegen.kernel_source import Source
-from tvb_batch.worker.engines.codegen.trace_cache import Numbers, Trace, find_trace
-from tvb_batch.worker.engines.codegen.ufunc_loops import quick_of
+from tvb_batch.worker.engines.codegen.kernel_source import KernelSource
+from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, find_trace
+from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
 from tvb_batch.worker.engines.frontend.local_coupling import Sheet, make_sheet
 from tvb_batch.worker.engines.frontend.step import Step
 from tvb_batch.worker.engines.runtime.delay_buffer import Past, check_silence, network_sums
@@ -31,7 +31,7 @@ class Program:
 
     trace: Trace
     kernel: Kernel
-    numbers: Numbers
+    numbers: SlotValues
     #: Tells networks apart, and surfaces.
     network: bytes
     #: The kernel draws normals itself; else NumPy draws them for it.
@@ -44,7 +44,7 @@ class Program:
         return self.trace.step
 
     @property
-    def source(self) -> Source:
+    def source(self) -> KernelSource:
         return self.trace.source
 
 
@@ -58,7 +58,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     """
     sheet = make_sheet(simulator)
     primitives = load_primitives(directory)
-    trace, numbers = find_trace(simulator, quick_of(primitives))
+    trace, numbers = find_trace(simulator, find_capabilities(primitives))
     coupling = trace.step.coupling
     if coupling.dense:
         check_silence(simulator)
@@ -199,6 +199,6 @@ def _room(program: Program, nodes: int, edges: int) -> tuple[NDArray[np.float64]
     source = program.source
     sizes = [
         max(of_nodes * nodes, of_edges * edges)
-        for of_nodes, of_edges in zip(source.rooms, source.edge_rooms, strict=True)
+        for of_nodes, of_edges in zip(source.workspace, source.edge_workspace, strict=True)
     ]
     return np.empty(sizes[0]), np.empty(sizes[1], dtype=np.float32)

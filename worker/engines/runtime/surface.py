@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.kernel_source import SurfaceSource
+from tvb_batch.worker.engines.codegen.kernel_source import SurfaceKernelSource
 from tvb_batch.worker.engines.runtime.program import Run
 from tvb_batch.worker.engines.runtime.random_state import make_room
 
@@ -24,14 +24,14 @@ class SurfaceRun(Run):
         program, source = self._program, self._program.source
         sheet = program.sheet
         assert sheet is not None
-        assert isinstance(source, SurfaceSource)
+        assert isinstance(source, SurfaceKernelSource)
         tiles = self._states.shape[1]
-        wide, wide32 = (max(rooms, 1) for rooms in source.rooms)
+        wide, wide32 = (max(rooms, 1) for rooms in source.workspace)
         size = max(len(sheet.sizes), self._past.edges)
         self._work = np.zeros((tiles, wide, TILE)), np.zeros((tiles, wide32, TILE), dtype=np.float32)
         self._other_work = (
-            np.empty(source.edge_rooms[0] * size),
-            np.empty(source.edge_rooms[1] * size, dtype=np.float32),
+            np.empty(source.edge_workspace[0] * size),
+            np.empty(source.edge_workspace[1] * size, dtype=np.float32),
         )
         self._fields = self._lay(program.numbers.fields)
         vertices, begins, columns, weights, rests, rest_columns, rest_weights = sheet.groups

@@ -1,7 +1,7 @@
-"""Numbers of a simulator as traced code sees them, with how they are made of what the simulator holds.
+"""SlotValues of a simulator as traced code sees them, with how they are made of what the simulator holds.
 
 So a step that was traced for one simulator serves the next one of its kind, which differs in numbers alone: they are
-read and computed anew, without tracing. Called by `worker.engines.tracing.trace`, and kept by
+read and computed anew, without tracing. Called by `worker.engines.tracing.context`, and kept by
 `worker.engines.codegen.trace_cache`.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
-class UnrecordedError(Exception):
+class UnrecordableError(Exception):
     """Traced code asks for more of a parameter than can be computed anew."""
 
 
@@ -43,7 +43,7 @@ ABSENT = object()
 
 
 @dataclass
-class Record:
+class Recording:
     """What a trace has read of a simulator's parts, and what it has computed of that."""
 
     _entries: list[_Read | _Call] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Record:
 
         Raises
         ------
-        UnrecordedError
+        UnrecordableError
             It is an object of its own, which may hold anything.
         """
         place = _Read(owner, name)
@@ -94,7 +94,7 @@ class Record:
         try:
             if any(kind != _kind_of(_get(parts, place)) for place, kind in self._kinds.items()):
                 return None
-        except UnrecordedError:
+        except UnrecordableError:
             return None
         found: list[Any] = []
         for entry in self._entries:
@@ -106,7 +106,7 @@ class Record:
         return found if all(bool(found[entry]) == truth for entry, truth in self._truths.items()) else None
 
 
-class NoRecord:
+class NoRecording:
     """For what is traced for one simulator alone."""
 
     def read(self, owner: str, name: str, value: Any) -> Any:
@@ -117,8 +117,8 @@ class NoRecord:
 class Parameter(NDArrayOperatorsMixin):
     """A number or an array of floating-point numbers that an entry of a record gives."""
 
-    def __init__(self, record: Record, entry: int, value: Any) -> None:
-        self.record, self.entry, self.value = record, entry, value
+    def __init__(self, recording: Recording, entry: int, value: Any) -> None:
+        self.recording, self.entry, self.value = recording, entry, value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,7 +138,7 @@ class Parameter(NDArrayOperatorsMixin):
 
     @property
     def T(self) -> "Parameter":  # noqa: N802 - NumPy's name
-        return self.record.call(np.transpose, self)
+        return self.recording.call(np.transpose, self)
 
     def __len__(self) -> int:
         return len(self.value)
@@ -148,42 +148,42 @@ class Parameter(NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> "Parameter":
         if isinstance(index, Parameter):
-            raise UnrecordedError
-        return self.record.call(_get_item, self, index)
+            raise UnrecordableError
+        return self.recording.call(_get_item, self, index)
 
     def take(self, which: int, axis: int) -> "Parameter":
-        return self.record.call(np.take, self, which, axis=axis)
+        return self.recording.call(np.take, self, which, axis=axis)
 
     def reshape(self, *shape: Any) -> "Parameter":
-        return self.record.call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+        return self.recording.call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)  # NumPy asks for these to see what it got.
-        raise UnrecordedError
+        raise UnrecordableError
 
     def __bool__(self) -> bool:
-        return self.record.ask(self.entry, self.value)
+        return self.recording.ask(self.entry, self.value)
 
     def __float__(self) -> float:
-        raise UnrecordedError
+        raise UnrecordableError
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise UnrecordedError
+        raise UnrecordableError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         if not all(isinstance(one, Parameter | np.ndarray | np.generic | int | float) for one in inputs):
             return NotImplemented
         if method != "__call__" or keywords or ufunc.nout != 1:
-            raise UnrecordedError
-        return self.record.call(ufunc, *inputs)
+            raise UnrecordableError
+        return self.recording.call(ufunc, *inputs)
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
         if not all(issubclass(kind, Parameter | np.ndarray) for kind in kinds):
             return NotImplemented
         if any(isinstance(one, list | tuple) for one in arguments) or any(map(_is_parameter, keywords.values())):
-            raise UnrecordedError
-        return self.record.call(function, *arguments, **keywords)
+            raise UnrecordableError
+        return self.recording.call(function, *arguments, **keywords)
 
 
 def value_of(one: Any) -> Any:
@@ -229,4 +229,4 @@ def _kind_of(value: Any) -> Hashable:
         or hasattr(value, "py_func")
     ):
         return type(value), value
-    raise UnrecordedError
+    raise UnrecordableError

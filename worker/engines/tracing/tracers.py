@@ -1,6 +1,6 @@
 """Stand-ins for NumPy arrays that write down what TVB's code does with them.
 
-`worker.engines.tracing.trace` runs TVB's functions once with these in place of the state. What
+`worker.engines.tracing.context` runs TVB's functions once with these in place of the state. What
 is not understood raises `UntraceableError`; nothing is guessed. Arrays that hold parameters stay NumPy arrays: what
 TVB computes of parameters alone is computed by NumPy, once.
 """
@@ -20,7 +20,7 @@ from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole,
 _POWERS = {1.0, 2.0, 0.5, -1.0}
 
 
-class Value(NDArrayOperatorsMixin):
+class NodeTracer(NDArrayOperatorsMixin):
     """A number of every node: an array of shape (nodes,), (nodes, 1), or of edges."""
 
     def __init__(self, graph: Graph, ref: Ref, shape: tuple[int, ...], *, is_view: bool = False) -> None:
@@ -38,8 +38,8 @@ class Value(NDArrayOperatorsMixin):
     def refs(self) -> list[Ref]:
         return [self.ref]
 
-    def copy(self) -> "Value":
-        return Value(self.graph, self.ref, self.shape)
+    def copy(self) -> "NodeTracer":
+        return NodeTracer(self.graph, self.ref, self.shape)
 
     def __getattr__(self, name: str) -> Any:
         return _missing(name)
@@ -63,21 +63,21 @@ class Value(NDArrayOperatorsMixin):
         if is_whole(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (slice(None), 0) and self.shape[1:] == (1,):
-            return Value(self.graph, self.ref, self.shape[:1], is_view=True)
+            return NodeTracer(self.graph, self.ref, self.shape[:1], is_view=True)
         if isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and index[1] is None:
             if self.ndim == 1:
-                return Value(self.graph, self.ref, (*self.shape, 1), is_view=True)
-            return Stack([Value(self.graph, self.ref, self.shape, is_view=True)], axis=1)
+                return NodeTracer(self.graph, self.ref, (*self.shape, 1), is_view=True)
+            return StackTracer([NodeTracer(self.graph, self.ref, self.shape, is_view=True)], axis=1)
         raise UntraceableError(f"index {index!r} of a state variable")
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, tuple) and len(index) == 1:
             index = index[0]
-        if isinstance(index, Value) and index.ref.kind == "b":
-            new = cast(self.graph, self._ref(value), self.ref.kind)
-            self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.kind)[0])
+        if isinstance(index, NodeTracer) and index.ref.dtype == "b":
+            new = cast(self.graph, self._ref(value), self.ref.dtype)
+            self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.dtype)[0])
         elif is_whole(index, self.ndim):
-            self._assign(cast(self.graph, self._ref(value), self.ref.kind))
+            self._assign(cast(self.graph, self._ref(value), self.ref.dtype))
         else:
             raise UntraceableError(f"assignment to index {index!r} of a state variable")
 
@@ -88,7 +88,7 @@ class Value(NDArrayOperatorsMixin):
 
     def _ref(self, value: Any) -> Ref:
         """`value` as an operand."""
-        if isinstance(value, Value):
+        if isinstance(value, NodeTracer):
             if not fits(value.shape, self.shape):
                 raise UntraceableError(f"shapes {value.shape} and {self.shape} together")
             return value.ref
@@ -104,7 +104,7 @@ class Value(NDArrayOperatorsMixin):
         return np.power(self, exponent)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        if any(isinstance(value, Stack) for value in inputs):
+        if any(isinstance(value, StackTracer) for value in inputs):
             return NotImplemented
         out = keywords.pop("out", None)
         if method != "__call__" or keywords:
@@ -115,15 +115,17 @@ class Value(NDArrayOperatorsMixin):
         )
         if modes > 1 and self.shape[1:] == (1,) and out is None:
             # (nodes, 1) with a parameter (1, modes) makes (nodes, modes).
-            return ufunc(*[Stack([v[:, 0]] * modes, axis=1) if isinstance(v, Value) else v for v in inputs])
-        largest = max((value for value in inputs if isinstance(value, Value)), key=lambda value: value.size)
-        result = Value(self.graph, apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape)
+            return ufunc(*[StackTracer([v[:, 0]] * modes, axis=1) if isinstance(v, NodeTracer) else v for v in inputs])
+        largest = max((value for value in inputs if isinstance(value, NodeTracer)), key=lambda value: value.size)
+        result = NodeTracer(
+            self.graph, apply(self.graph, ufunc, [largest._ref(value) for value in inputs]), largest.shape
+        )
         if out is None:
             return result
         (target,) = out
-        if not isinstance(target, Value) or target.shape != result.shape:
+        if not isinstance(target, NodeTracer) or target.shape != result.shape:
             raise UntraceableError(f"{ufunc.__name__} with this out")
-        target._assign(cast(self.graph, result.ref, target.ref.kind))
+        target._assign(cast(self.graph, result.ref, target.ref.dtype))
         return target
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
@@ -132,13 +134,13 @@ class Value(NDArrayOperatorsMixin):
         return array_function(self.graph, function, arguments, keywords)
 
 
-class Stack(NDArrayOperatorsMixin):
+class StackTracer(NDArrayOperatorsMixin):
     """Some numbers of every node: an array whose `axis` counts them, such as (state variables, nodes, 1).
 
     With more than one mode the items are stacks themselves: (state variables, nodes, modes) is one of (nodes, modes).
     """
 
-    def __init__(self, items: Sequence["Item | None"], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
+    def __init__(self, items: Sequence["Tracer | None"], axis: int = 0, shape: tuple[int, ...] | None = None) -> None:
         self.items, self.axis = list(items), axis
         inner: tuple[int, ...] = shape if shape is not None else first(self.items).shape
         self.inner = inner
@@ -184,44 +186,44 @@ class Stack(NDArrayOperatorsMixin):
             total = total + _known(item)
         return total
 
-    def copy(self) -> "Stack":
-        return Stack([_known(item).copy() for item in self.items], self.axis)
+    def copy(self) -> "StackTracer":
+        return StackTracer([_known(item).copy() for item in self.items], self.axis)
 
-    def reshape(self, *shape: Any) -> "Stack":
+    def reshape(self, *shape: Any) -> "StackTracer":
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         if self.axis != 0 or shape != self.shape[:-1] or self.shape[-1] != 1:
             raise UntraceableError(f"reshape from {self.shape} to {shape}")
-        return Stack([_known(item)[:, 0] for item in self.items])
+        return StackTracer([_known(item)[:, 0] for item in self.items])
 
     @property
-    def T(self) -> "Stack":  # noqa: N802 - NumPy's name
+    def T(self) -> "StackTracer":  # noqa: N802 - NumPy's name
         if self.ndim != 2:
             raise UntraceableError(f"the transpose of shape {self.shape}")
-        return Stack(self.items, 1 - self.axis)
+        return StackTracer(self.items, 1 - self.axis)
 
     def __getitem__(self, index: Any) -> Any:
         if is_whole(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (Ellipsis, None) and self.axis == 0:
-            return Stack([_known(item)[:, np.newaxis] for item in self.items])
+            return StackTracer([_known(item)[:, np.newaxis] for item in self.items])
         which, rest = self._split(index)
         item = _known(self.items[which])
         return item[rest] if rest else item
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, Stack) or is_whole(index, self.ndim):
+        if isinstance(index, StackTracer) or is_whole(index, self.ndim):
             for k, item in enumerate(self.items):
-                where = _part(index, k, self.ndim, self.axis) if isinstance(index, Stack) else Ellipsis
+                where = _part(index, k, self.ndim, self.axis) if isinstance(index, StackTracer) else Ellipsis
                 _known(item)[where] = _part(value, k, self.ndim, self.axis)
             return
         if isinstance(index, np.ndarray) and index.dtype.kind == "i" and self.axis == 0:
             for k, position in enumerate(index):
-                self.items[position] = as_value(self, _part(value, k, self.ndim, 0))
+                self.items[position] = as_tracer(self, _part(value, k, self.ndim, 0))
             return
         which, rest = self._split(index)
         if rest and not is_whole(rest, len(self.inner)):
             raise UntraceableError(f"assignment to index {index!r}")
-        self.items[which] = as_value(self, value)
+        self.items[which] = as_tracer(self, value)
 
     def _split(self, index: Any) -> tuple[int, tuple[Any, ...]]:
         """Which item an index means, and what is left of the index for the item."""
@@ -237,22 +239,22 @@ class Stack(NDArrayOperatorsMixin):
         out = keywords.pop("out", None)
         if method != "__call__" or keywords:
             raise UntraceableError(f"{ufunc.__name__} with {method}, {sorted(keywords)}")
-        largest = max((value for value in inputs if isinstance(value, Stack)), key=lambda value: len(value.items))
+        largest = max((value for value in inputs if isinstance(value, StackTracer)), key=lambda value: len(value.items))
         items = []
         for k in range(len(largest.items)):
             items.append(ufunc(*[_part(value, k, largest.ndim, largest.axis) for value in inputs]))
-        result = Stack(items, largest.axis)
+        result = StackTracer(items, largest.axis)
         if out is None:
             return result
         (target,) = out
-        if not isinstance(target, Stack) or target.shape != result.shape:
+        if not isinstance(target, StackTracer) or target.shape != result.shape:
             raise UntraceableError(f"{ufunc.__name__} with this out")
         for old, new in zip(target.items, result.items, strict=True):
             _known(old)[...] = new
         return target
 
-    def __pow__(self, exponent: Any) -> "Stack":
-        return Stack([_known(item) ** exponent for item in self.items], self.axis)
+    def __pow__(self, exponent: Any) -> "StackTracer":
+        return StackTracer([_known(item) ** exponent for item in self.items], self.axis)
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
         from tvb_batch.worker.engines.tracing.array_functions import array_function  # It makes stand-ins.
@@ -261,36 +263,36 @@ class Stack(NDArrayOperatorsMixin):
 
 
 #: A number of every node, or as many as there are modes.
-Item = Value | Stack
+Tracer = NodeTracer | StackTracer
 
 
-def as_value(stack: Stack, value: Any) -> "Item":
+def as_tracer(stack: StackTracer, value: Any) -> "Tracer":
     """What is stored in a stack: a copy, as NumPy would make."""
     graph = next((item.graph for item in stack.items if item is not None), None)
-    if isinstance(value, Stack):
+    if isinstance(value, StackTracer):
         if value.shape != stack.inner:
             raise UntraceableError(f"a stack of shape {value.shape} stored in shape {stack.inner}")
         return value.copy()
     if stack.inner[1:] not in ((), (1,)):
         raise UntraceableError(f"one value stored for {stack.inner[-1]} modes")
-    if isinstance(value, Value):
+    if isinstance(value, NodeTracer):
         if value.shape not in (stack.inner, stack.inner[:-1] if stack.inner[-1] == 1 else stack.inner):
             raise UntraceableError(f"a value of shape {value.shape} stored in shape {stack.inner}")
-        return Value(value.graph, value.ref, stack.inner)
+        return NodeTracer(value.graph, value.ref, stack.inner)
     if graph is None:
         raise UntraceableError("a constant stored before any value")
-    return Value(graph, operand(graph, value, stack.inner), stack.inner)
+    return NodeTracer(graph, operand(graph, value, stack.inner), stack.inner)
 
 
 def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
     """What of an operand meets the k-th item of a stack with `ndim` axes, of which `axis` counts the items."""
-    if isinstance(value, Stack):
+    if isinstance(value, StackTracer):
         if value.ndim < ndim and axis == 0:
             return value
         if value.ndim != ndim or value.axis != axis:
             raise UntraceableError("stacks of different shapes together")
         return _known(value.items[k if len(value.items) > 1 else 0])
-    if isinstance(value, Value):
+    if isinstance(value, NodeTracer):
         if axis == 0:
             return value
         if axis == ndim - 1 and value.shape[1:] == (1,):
@@ -309,11 +311,11 @@ def _missing(name: str) -> Any:
     raise UntraceableError(f"{name!r} of the state")
 
 
-def _known(item: "Item | None") -> Any:
+def _known(item: "Tracer | None") -> Any:
     if item is None:
         raise UntraceableError("a value that was never set")
     return item
 
 
-def first(items: Sequence["Item | None"]) -> Any:
+def first(items: Sequence["Tracer | None"]) -> Any:
     return next(_known(item) for item in items if item is not None)

@@ -46,8 +46,8 @@ def fits(part: tuple[int, ...], whole: tuple[int, ...]) -> bool:
 def apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:
     """What a ufunc of NumPy makes of operands."""
     name = ufunc.__name__
-    kind = "d" if any(ref.kind == "d" for ref in operands) else "f"
-    if any(ref.kind == "b" for ref in operands):
+    kind = "d" if any(ref.dtype == "d" for ref in operands) else "f"
+    if any(ref.dtype == "b" for ref in operands):
         raise UntraceableError(f"{name} of booleans")
     operands = [cast(graph, ref, kind) for ref in operands]
     if name in _ARITHMETIC:
@@ -70,9 +70,9 @@ def apply(graph: Graph, ufunc: np.ufunc, operands: list[Ref]) -> Ref:
 
 def cast(graph: Graph, ref: Ref, kind: str) -> Ref:
     """The operand as d or f."""
-    if ref.kind == kind:
+    if ref.dtype == kind:
         return ref
-    if ref.kind == "w":
+    if ref.dtype == "w":
         return Ref(ref.name, kind) if kind == "d" else Ref(f"np.float32{ref.name}", kind)
     return graph.apply("float64" if kind == "d" else "float32", [ref], kind)[0]
 

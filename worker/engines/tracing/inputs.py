@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 
 from tvb_batch.worker.engines.passes.graph import Graph, Ref
-from tvb_batch.worker.engines.tracing.tracers import Stack, Value
+from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 
-def refs_of(graph: Graph, stack: Stack, kind: str = "d") -> tuple[Ref, ...]:
+def refs_of(graph: Graph, stack: StackTracer, kind: str = "d") -> tuple[Ref, ...]:
     """All numbers of a stack, as one type."""
     return tuple(cast(graph, ref, kind) for ref in stack.refs)
 
 
-def inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> Stack:
+def inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> StackTracer:
     """A stack of inputs with names of their own; the last of `shape` counts modes."""
     return stack_of(graph, [Ref(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
 
 
-def stack_of(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> Stack:
+def stack_of(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> StackTracer:
     """A stack of numbers, `shape` each, that has all modes of one item after the other."""
     modes = shape[-1]
     if modes == 1:
-        return Stack([Value(graph, ref, shape) for ref in refs], axis)
-    values = [Value(graph, ref, shape[:-1]) for ref in refs]
+        return StackTracer([NodeTracer(graph, ref, shape) for ref in refs], axis)
+    values = [NodeTracer(graph, ref, shape[:-1]) for ref in refs]
     inner = len(shape) - 1
-    return Stack([Stack(values[k : k + modes], inner) for k in range(0, len(values), modes)], axis)
+    return StackTracer([StackTracer(values[k : k + modes], inner) for k in range(0, len(values), modes)], axis)

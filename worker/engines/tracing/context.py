@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
-from tvb_batch.worker.engines.tracing.recording import ABSENT, NoRecord, Parameter, Record
-from tvb_batch.worker.engines.tracing.tracers import Stack, Value, as_value
+from tvb_batch.worker.engines.tracing.recording import ABSENT, NoRecording, Parameter, Recording
+from tvb_batch.worker.engines.tracing.tracers import StackTracer, Tracer, as_tracer
 
 #: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
-FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+TRACE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class NumPy:
@@ -26,59 +35,63 @@ class NumPy:
         return getattr(np, name)
 
     def array(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
-        if isinstance(value, Value | Stack):
+        if isinstance(value, Tracer):
             return value.copy()
-        if isinstance(value, list | tuple) and builtins.any(isinstance(item, Value | Stack) for item in value):
-            known = next(item for item in value if isinstance(item, Value | Stack))
-            return Stack([as_value(Stack([known]), item) for item in value])
+        if isinstance(value, list | tuple) and builtins.any(isinstance(item, Tracer) for item in value):
+            known = next(item for item in value if isinstance(item, Tracer))
+            return StackTracer([as_tracer(StackTracer([known]), item) for item in value])
         return np.array(value, *arguments, **keywords)
 
     def empty_like(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
-        if isinstance(value, Stack):
-            return Stack([None] * len(value.items), value.axis, value.inner)
+        if isinstance(value, StackTracer):
+            return StackTracer([None] * len(value.items), value.axis, value.inner)
         return np.empty_like(value, *arguments, **keywords)
 
     def empty(self, shape: Any, *arguments: Any, **keywords: Any) -> Any:
         if isinstance(shape, tuple) and shape[1:] == self._shape:
-            return Stack([None] * shape[0], shape=self._shape)
+            return StackTracer([None] * shape[0], shape=self._shape)
         return np.empty(shape, *arguments, **keywords)
 
 
 class Proxy:
     """A TVB object as traced code sees it through `self`: methods are traced, what is set stays here."""
 
-    def __init__(self, target: Any, tracer: "Tracer", part: str, **replaced: Any) -> None:
+    def __init__(self, target: Any, context: "TraceContext", part: str, **replaced: Any) -> None:
         """`part` says which of the simulator's parts it is."""
         object.__setattr__(self, "_target", (target, part))
-        object.__setattr__(self, "_tracer", tracer)
+        object.__setattr__(self, "_context", context)
         for name, value in replaced.items():
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        (target, part), tracer = object.__getattribute__(self, "_target"), object.__getattribute__(self, "_tracer")
+        (target, part), context = object.__getattribute__(self, "_target"), object.__getattribute__(self, "_context")
         value = getattr(target, name, ABSENT)
         if isinstance(value, np.ndarray) and not hasattr(type(target), name) and value.ndim == 3:
             raise AttributeError(name)  # A buffer that TVB keeps from its last call.
-        value = tracer.record.read(part, name, value)
+        value = context.recording.read(part, name, value)
         if value is ABSENT:
             raise AttributeError(name)
         if isinstance(value, Parameter):
             pass
         elif isinstance(value, types.MethodType):
-            value = types.MethodType(tracer.retarget(value.__func__), self)
+            value = types.MethodType(context.retarget(value.__func__), self)
         elif isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
-            value = tracer.retarget(value)
+            value = context.retarget(value)
         object.__setattr__(self, name, value)
         return value
 
 
-class Tracer:
+class TraceContext:
     """Runs TVB's functions on stand-ins."""
 
     def __init__(
-        self, graph: Graph, shape: tuple[int, ...], call_gufunc: Callable[..., Any], record: "Record | NoRecord"
+        self,
+        graph: Graph,
+        shape: tuple[int, ...],
+        call_gufunc: Callable[..., Any],
+        recording: "Recording | NoRecording",
     ) -> None:
-        self.graph, self.record = graph, record
+        self.graph, self.recording = graph, recording
         self._numpy, self._call_gufunc = NumPy(shape), call_gufunc
 
     def retarget(self, function: Any) -> Callable[..., Any]:
