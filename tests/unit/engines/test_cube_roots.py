@@ -18,7 +18,7 @@ from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_prim
 from tvb_batch.worker.engines.codegen.kernel_source import _compile
 from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots, split_at_roots
-from tvb_batch.worker.engines.passes.graph import Graph
+from tvb_batch.worker.engines.passes.graph import Graph, Op
 from tvb_batch.worker.engines.passes.sincos import extract_sincos
 from tvb_batch.worker.engines.primitives.libm_cube_root import sure_roots, third_roots
 
@@ -181,7 +181,7 @@ def test_an_angle_that_changes_stays_a_call(text: str) -> None:
 
 def test_an_angle_that_all_nodes_share_is_turned_by(kernels: Path) -> None:
     graph = Graph()
-    cosine, sine = graph.apply("turns", [graph.scalar(0.5)], "dd")
+    cosine, sine = graph.apply(Op.SINCOS, [graph.scalar(0.5)], "dd")
     outputs = [(("out", k), ref) for k, ref in enumerate((cosine, sine))]
     text = _compile(
         *emit_function("turn_all", graph, {}, outputs, ("out",)), types={"loops": "int64", "work32": "float32"}

@@ -10,22 +10,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tvb_batch.worker.engines.codegen.inline import count_far, inline
-from tvb_batch.worker.engines.passes.graph import Block, Equation, Graph, Ref
+from tvb_batch.worker.engines.passes.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Block, Equation, Graph, Op, Ref
 
 _TEMPLATES = {
-    "neg": "-{0}",
-    "sqrt": "math.sqrt({0})",
-    "abs": "abs({0})",
-    "where": "{1} if {0} else {2}",
-    "fma": "fma({0}, {1}, {2})",
-    "float64": "np.float64({0})",
-    "float32": "np.float32({0})",
-    "int64": "np.int64({0})",
+    Op.NEGATIVE: "-{0}",
+    Op.SQRT: "math.sqrt({0})",
+    Op.ABSOLUTE: "abs({0})",
+    Op.WHERE: "{1} if {0} else {2}",
+    Op.FMA: "fma({0}, {1}, {2})",
+    Op.FLOAT64: "np.float64({0})",
+    Op.FLOAT32: "np.float32({0})",
+    Op.INT64: "np.int64({0})",
 }
 #: Booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
-#: Functions of `primitives.libm_cube_root`, which are done for all nodes at once.
-ROWS = ("roots", "turns", "norms")
 _BYTES = {"work": 8, "work32": 4}
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
 SHARED = ("scalars", "fields", "loops", "work", "work32")
@@ -156,7 +154,7 @@ class _Emitter:
         phases = [_Phase()]
         for equation in equations:
             number = max([level.get(ref.name, 0) for ref in equation.operands], default=0)
-            later = equation.code.startswith(("loop", "block", "local", *ROWS)) and not self._is_quick(equation)
+            later = equation.op in WHOLE_ARRAY and not self._is_quick(equation)
             for ref in equation.results:
                 level[ref.name] = number + later
             while len(phases) <= number + later:
@@ -180,9 +178,9 @@ class _Emitter:
 
     def _is_quick(self, equation: Equation) -> bool:
         """Whether a loop of NumPy is replaced by an exp without a call."""
-        if not self._quick.numpy or not equation.code.startswith("loop"):
+        if not self._quick.numpy or equation.op is not Op.UFUNC_LOOP:
             return False
-        loop = self._graph.loops[int(equation.code.split()[1])]
+        loop = equation.loop
         return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
 
     def _phase(self, number: int, phase: _Phase) -> list[str]:
@@ -204,7 +202,7 @@ class _Emitter:
             room, row = self._rows.pop(name)
             self._free[room].append(row)
         body = [*loads, *statements, *puts]
-        if any(equation.code.startswith("call ") for equation in phase.statements):
+        if any(equation.op is Op.CALL for equation in phase.statements):
             # Numba makes of TVB's source what it makes of it for TVB.
             scalars = [f"    {name} = scalars[{name[1:]}]" for name in sorted(phase.used) if _is_slot(name, "s")]
             loop = [*scalars, "    for i in range(n):", *[f"        {line}" for line in body]]
@@ -245,31 +243,31 @@ class _Emitter:
             if not self._quick.near:
                 return [f"{results[0]} = whole_exp({arguments[0]})"]
             return [count_far(arguments[0]), f"{results[0]} = quick_exp({arguments[0]})"]
-        if equation.code.startswith("call "):
+        if equation.op is Op.CALL:
             self._bodies += 1
-            function = self._graph.functions[int(equation.code.split()[1])]
             exp = "" if not self._quick.c_library else "quick_exp" if self._quick.near else "whole_exp"
-            return inline(function, arguments, results, f"_{self._bodies}", exp=exp, quick_norm=self._quick.norms)
-        if equation.code in _TEMPLATES:
-            return [f"{results[0]} = {_TEMPLATES[equation.code].format(*arguments)}"]
-        return [f"{results[0]} = {arguments[0]} {equation.code} {arguments[1]}"]
+            return inline(
+                equation.function, arguments, results, f"_{self._bodies}", exp=exp, quick_norm=self._quick.norms
+            )
+        template = _TEMPLATES.get(equation.op, f"{{0}} {equation.op.value} {{1}}")
+        return [f"{results[0]} = {template.format(*arguments)}"]
 
     def _array_call(self, equation: Equation, phase: _Phase) -> tuple[list[str], list[Store]]:
         """The lines that call a whole-array equation, and what each node must store where before."""
-        if equation.code in ROWS:
+        if equation.op in ROW_FUNCTIONS:
             return self._rows_call(equation, phase)
-        kind, index = equation.code.split()
-        if kind == "block":
-            return self._block_call(self._graph.blocks[int(index)], equation)
+        if equation.op is Op.BLOCK:
+            return self._block_call(equation.block, equation)
         stores: list[Store] = []
-        if kind == "local":
+        if equation.op is Op.LOCAL_SUM:
             (values,) = equation.operands
             self._operand(values, phase, stores)
             self._sums.append((self._rows[values.name][1], self._row(equation.results[0])[1]))
             return [], stores
         places = [self._operand(ref, phase, stores) for ref in equation.operands]
         room, row = self._row(equation.results[0])
-        loop, out = f"loops[{2 * int(index)}], loops[{2 * int(index) + 1}]", f"{room}, {row}, n"
+        index = self._graph.loops.index(equation.loop)
+        loop, out = f"loops[{2 * index}], loops[{2 * index + 1}]", f"{room}, {row}, n"
         if self._is_cube(equation):
             everywhere = self._quick.cubes == "all"
             call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n, {everywhere})"
@@ -290,12 +288,12 @@ class _Emitter:
             places.append(place)
         rows = [self._row(ref) for ref in equation.results]
         places += [f"{room}, {row}, n" for room, row in rows]
-        quick = self._quick.norms if equation.code == "norms" else self._quick.roots
-        return [f"{equation.code}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+        quick = self._quick.norms if equation.op is Op.NORM else self._quick.roots
+        return [f"{equation.op.value}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
 
     def _is_cube(self, equation: Equation) -> bool:
         """Whether a loop of NumPy is replaced by `cubes`."""
-        loop = self._graph.loops[int(equation.code.split()[1])]
+        loop = equation.loop
         if self._quick.cubes == "none" or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
             return False
         base, exponent = equation.operands
@@ -355,7 +353,7 @@ class _Emitter:
 
 
 def _is_shared(equation: Equation) -> bool:
-    return equation.code == "int64" and _is_slot(equation.operands[0].name, "s")
+    return equation.op is Op.INT64 and _is_slot(equation.operands[0].name, "s")
 
 
 def _is_slot(name: str, letter: str) -> bool:

@@ -14,6 +14,7 @@ from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_so
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
 from tvb_batch.worker.engines.frontend.noise import equation_parts
 from tvb_batch.worker.engines.frontend.step import Step, trace_step
+from tvb_batch.worker.engines.passes.verify import verify
 from tvb_batch.worker.engines.runtime.monitors import watches_afferents
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Parameter, Recording, UnrecordableError
 
@@ -87,6 +88,7 @@ def _trace(simulator: Any, allowed: Capabilities) -> Trace:
     except UnrecordableError:
         recording = NoRecording()
         step = trace_step(simulator, recording)
+    verify(step.graph, step.outputs)
     source = make_source(step, allowed)
     loops = np.array([address(loop) for loop in step.graph.loops], dtype=np.int64).ravel()
     return Trace(step, source, loops, recording)

@@ -111,7 +111,7 @@ def trace_post(simulator: Any, context: TraceContext, coupling: TracedCoupling) 
     graph, rows, nodes = context.graph, len(simulator.model.cvar), simulator.number_of_nodes
     kind = coupling.dtype if coupling.dense else "f"
     modes = simulator.model.number_of_modes
-    sums = [Ref(f"g{k % len(coupling.rows)}", kind) for k in range(rows * modes)]
+    sums = [graph.input(f"g{k % len(coupling.rows)}", kind) for k in range(rows * modes)]
     axis = 1 if coupling.dense else 0
     stack = stack_of(graph, sums, (nodes, modes), axis)
     fields = len(graph.fields)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.passes.graph import Graph, Op, UntraceableError
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
 
@@ -35,7 +35,7 @@ class LocalCouplingTracer:
         if not isinstance(values, NodeTracer) or values.shape not in ((self._nodes,), (self._nodes, 1)):
             raise UntraceableError("a local coupling of something else than a state variable")
         ref = cast(self._graph, values.ref, "d")
-        return NodeTracer(self._graph, self._graph.apply("local sum", [ref], "d")[0], values.shape)
+        return NodeTracer(self._graph, self._graph.apply(Op.LOCAL_SUM, [ref], "d")[0], values.shape)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

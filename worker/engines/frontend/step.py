@@ -19,7 +19,7 @@ from tvb_batch.worker.engines.frontend.coupling import (
 )
 from tvb_batch.worker.engines.frontend.local_coupling import LocalCouplingTracer
 from tvb_batch.worker.engines.frontend.noise import NoiseTracer
-from tvb_batch.worker.engines.passes.graph import Block, Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.passes.graph import Block, Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
 from tvb_batch.worker.engines.runtime.monitors import watches_afferents
 from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
@@ -49,6 +49,21 @@ class Step:
     modes: int
     #: Nodes are vertices of a surface, whose regions send their means.
     by_region: bool
+
+    @property
+    def parts(self) -> dict[str, tuple[Ref, ...]]:
+        """The outputs of the graph by name; those of an edge are `product`."""
+        parts = {"state": self.state, "coloured": self.coloured, "afferent": self.afferent}
+        return parts | {"observed": self.observed, "source": self.source, "product": self.coupling.product}
+
+    @property
+    def outputs(self) -> tuple[Ref, ...]:
+        """All outputs of the graph."""
+        return tuple(ref for part in self.parts.values() for ref in part)
+
+    def pretty(self) -> str:
+        """Return the equations of the step as text, see `Graph.pretty`."""
+        return self.graph.pretty({name: refs for name, refs in self.parts.items() if refs})
 
 
 def trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
@@ -122,7 +137,7 @@ def _coupled(simulator: Any, following: StackTracer) -> StackTracer:
 def _stimulus(graph: Graph, variable: int, model: Any, shape: tuple[int, ...]) -> NodeTracer:
     stimulated = [int(k) for k in model.stvar]
     if variable in stimulated:
-        return NodeTracer(graph, Ref("u0", "d"), shape)
+        return NodeTracer(graph, graph.input("u0", "d"), shape)
     return NodeTracer(graph, Ref("0.0", "d"), shape)
 
 
@@ -153,7 +168,7 @@ class _Dfun:
             return self._trace(self._proxy, state, coupling, local_coupling)
         given = [*refs_of(graph, state), *coupling.refs]
         arguments = [given[place] for place in self._places]
-        results = graph.apply(f"block {graph.blocks.index(self._block)}", arguments, "d" * len(state.refs))
+        results = graph.apply(Op.BLOCK, arguments, "d" * len(state.refs), self._block)
         return stack_of(graph, results, state.inner)
 
     def _trace(self, proxy: Proxy, state: StackTracer, coupling: StackTracer, local_coupling: Any) -> StackTracer:
@@ -172,7 +187,7 @@ class _Dfun:
         self._places = [place for place, ref in enumerate(names) if ref.name in read]
         block = Block(f"dfun_{len(graph.blocks)}", tuple(names[place] for place in self._places), outputs)
         equations = graph.reachable(outputs)
-        is_long = len(equations) > _MOST_INLINE or any(equation.code.startswith("loop") for equation in equations)
+        is_long = len(equations) > _MOST_INLINE or any(equation.op is Op.UFUNC_LOOP for equation in equations)
         if is_long and not isinstance(local_coupling, LocalCouplingTracer):
             graph.blocks.append(block)
         return block

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tvb_batch.worker.engines.passes.cube_roots import ROOT_INPUTS, ROOT_RESULTS, extract_roots, split_at_roots
-from tvb_batch.worker.engines.passes.graph import Graph, Ref, ScalarFunction, UntraceableError
+from tvb_batch.worker.engines.passes.graph import Graph, Op, Ref, ScalarFunction, UntraceableError
 from tvb_batch.worker.engines.passes.norms import names_in, split_at_norms
 from tvb_batch.worker.engines.passes.sincos import extract_sincos, sincos_names
 from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
@@ -60,13 +60,11 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> StackTracer:
 
 def _add(graph: Graph, piece: "ScalarFunction | ArrayCall", known: dict[str, Ref]) -> None:
     """Add what a piece makes to what is known."""
+    operands, dtypes = [known[name] for name in piece.inputs], "d" * len(piece.results)
     if isinstance(piece, ArrayCall):
-        code = piece.code
+        results = graph.apply(piece.op, operands, dtypes)
     else:
-        if piece not in graph.functions:
-            graph.functions.append(piece)
-        code = f"call {graph.functions.index(piece)}"
-    results = graph.apply(code, [known[name] for name in piece.inputs], "d" * len(piece.results))
+        results = graph.apply(Op.CALL, operands, dtypes, piece)
     known |= zip(piece.results, results, strict=True)
 
 
@@ -80,7 +78,7 @@ def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> R
     else:
         ref = operand(graph, argument, nodes)
     # TVB's gufuncs take every number as float64, but for a few choices, which are integers.
-    return graph.apply("int64", [ref], "i")[0] if kind == "i" else cast(graph, ref, "d")
+    return graph.apply(Op.INT64, [ref], "i")[0] if kind == "i" else cast(graph, ref, "d")
 
 
 def _dimensions(signature: str) -> tuple[list[str], str]:
@@ -107,7 +105,7 @@ def _kinds(builder: Any) -> list[str]:
 class ArrayCall:
     """A function of the primitives that is done for all nodes at once: `emit.ROWS`."""
 
-    code: str
+    op: Op
     inputs: tuple[str, ...]
     results: tuple[str, ...]
 
@@ -163,9 +161,9 @@ def make_body(
     wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
     angles = extract_sincos(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
     turned = [name for angle in angles for name in sincos_names(angle)]
-    pieces: list[ScalarFunction | ArrayCall] = [ArrayCall("turns", (angle,), sincos_names(angle)) for angle in angles]
+    pieces: list[ScalarFunction | ArrayCall] = [ArrayCall(Op.SINCOS, (angle,), sincos_names(angle)) for angle in angles]
     pieces += _at_lengths(halves.before, [*inputs, *turned], (*ROOT_INPUTS, *halves.carried), imports)
-    pieces.append(ArrayCall("roots", ROOT_INPUTS, (*ROOT_RESULTS, *(f"room{k}" for k in range(4)))))
+    pieces.append(ArrayCall(Op.CUBE_ROOTS, ROOT_INPUTS, (*ROOT_RESULTS, *(f"room{k}" for k in range(4)))))
     pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *ROOT_RESULTS], results, imports))
     return Body(tuple(inputs), results, tuple(pieces))
 
@@ -185,7 +183,7 @@ def _at_lengths(
     late = tuple(name for name in results if name not in early)
     return [
         _scalar_of(cut.before, inputs, early, imports),
-        *(ArrayCall("norms", numbers, (name,)) for name, numbers in cut.lengths),
+        *(ArrayCall(Op.NORM, numbers, (name,)) for name, numbers in cut.lengths),
         _scalar_of(cut.after, [*inputs, *early, *lengths], late, imports),
     ]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.passes.graph import Graph, Op, UntraceableError
 from tvb_batch.worker.engines.tracing.recording import Parameter
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
@@ -25,7 +25,7 @@ def array_function(graph: Graph, function: Callable[..., Any], arguments: Any, k
     values = [condition._ref(value) for value in (yes, no)]
     kind = "d" if any(ref.dtype in "dw" for ref in values) else "f"
     values = [cast(graph, ref, kind) for ref in values]
-    return NodeTracer(graph, graph.apply("where", (condition.ref, *values), kind)[0], condition.shape)
+    return NodeTracer(graph, graph.apply(Op.WHERE, (condition.ref, *values), kind)[0], condition.shape)
 
 
 def _dot(graph: Graph, left: StackTracer, right: Any) -> StackTracer:
@@ -35,8 +35,8 @@ def _dot(graph: Graph, left: StackTracer, right: Any) -> StackTracer:
     columns = []
     for column in right.T:
         factors = [graph.scalar(factor) for factor in column]
-        total = graph.apply("*", (left.refs[0], factors[0]), "d")[0]
+        total = graph.apply(Op.MULTIPLY, (left.refs[0], factors[0]), "d")[0]
         for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
-            total = graph.apply("fma", (ref, factor, total), "d")[0]
+            total = graph.apply(Op.FMA, (ref, factor, total), "d")[0]
         columns.append(NodeTracer(graph, total, left.inner))
     return StackTracer(columns, axis=1)

@@ -14,7 +14,7 @@ def refs_of(graph: Graph, stack: StackTracer, kind: str = "d") -> tuple[Ref, ...
 
 def inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> StackTracer:
     """A stack of inputs with names of their own; the last of `shape` counts modes."""
-    return stack_of(graph, [Ref(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
+    return stack_of(graph, [graph.input(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
 
 
 def stack_of(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> StackTracer:

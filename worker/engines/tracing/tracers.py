@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.passes.graph import Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.tracing.recording import Parameter
 from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole, operand
 
@@ -75,7 +75,7 @@ class NodeTracer(NDArrayOperatorsMixin):
             index = index[0]
         if isinstance(index, NodeTracer) and index.ref.dtype == "b":
             new = cast(self.graph, self._ref(value), self.ref.dtype)
-            self._assign(self.graph.apply("where", (index.ref, new, self.ref), self.ref.dtype)[0])
+            self._assign(self.graph.apply(Op.WHERE, (index.ref, new, self.ref), self.ref.dtype)[0])
         elif is_whole(index, self.ndim):
             self._assign(cast(self.graph, self._ref(value), self.ref.dtype))
         else:
