@@ -1,1 +1,1 @@
-"""What a job is: its spec, its row and its message. Imported by the client and the workers; never imports TVB."""
+"""The spec, the catalogue and the queue, shared by client and workers. This package never imports TVB."""

@@ -1,14 +1,14 @@
-"""Every fault a person or a worker can meet, as one tree; the message says what, where and what to do next.
+"""All errors that a user or a worker can meet. The message says what was found, where, and what to do next.
 
-`retryable` alone decides whether a job goes back to PENDING or ends in ERROR. The command line prints the message of
-any `TvbBatchError` as one line and exits with 2.
+`retryable` alone decides whether a job returns to PENDING or ends in ERROR. The command line prints the message of a
+`TvbBatchError` as one line and exits with 2.
 """
 
 from tvb_batch.models.masking import masked
 
 
 class TvbBatchError(Exception):
-    """A fault with a message for a person."""
+    """Base class of errors with a message for a user."""
 
     #: True when running the same job again may well succeed.
     retryable = False
@@ -18,7 +18,7 @@ class TvbBatchError(Exception):
 
 
 def one_line(message: str) -> str:
-    """The message, whatever names and values of files it holds: a line break in one of them must not break the line."""
+    """Return the message in one line, without line breaks from file names or values."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
 
 
@@ -45,34 +45,34 @@ class SpecError(TvbBatchError, ValueError):
         super().__init__(message)
 
     def at(self, source: str) -> "SpecError":
-        """The same fault with the file and line it was found at."""
+        """Return the same error with its file and line."""
         return type(self)(self.path, self.found, self.expected, self.hint, source)
 
 
 class InputError(TvbBatchError):
-    """A file the simulation needs (connectivity ...) is missing or damaged."""
+    """An input file of the simulation (connectivity ...) is missing or damaged."""
 
 
 class SourceError(TvbBatchError):
-    """A module of the operator's cannot be imported on this host, or is not the one that was submitted."""
+    """A user module cannot be imported on this host, or differs from the submitted one."""
 
     #: Another host may have the right one, and so may this one once it was brought up to date.
     retryable = True
 
 
 class ConfigureError(TvbBatchError):
-    """TVB cannot make a simulation of the spec; the message names the part of the spec that it refused."""
+    """TVB cannot configure the simulation; the message names the part of the spec."""
 
 
 class OutputError(TvbBatchError):
-    """A result file could not be written, or is not what was written."""
+    """A result file could not be written, or differs from what was written."""
 
     #: A full or vanished disk may be back at the next attempt.
     retryable = True
 
 
 class StorageError(OutputError):
-    """The storage is full, over quota, read-only or gone: jobs wait for it, and nothing is held against them."""
+    """The storage is full, over quota, read-only or missing: jobs wait, and no attempt is counted."""
 
 
 class TimeLimitError(TvbBatchError):
@@ -80,7 +80,7 @@ class TimeLimitError(TvbBatchError):
 
 
 class NotFiniteError(TvbBatchError):
-    """NaN or infinity in a simulation that was to stop there."""
+    """NaN or infinity in a simulation with `stop_on_nan`."""
 
 
 #: Why a series that is_nan lacks a metric.
@@ -88,23 +88,23 @@ NOT_FINITE = "the series holds NaN or infinity"
 
 
 class MissingMetricError(TvbBatchError):
-    """A series has no such metric; the message is the reason, which a person reads."""
+    """A series has no such metric; the message is the reason shown to the user."""
 
 
 class BrokerError(TvbBatchError, ConnectionError):
-    """Redis cannot be reached or refuses us."""
+    """Redis cannot be reached, or refuses."""
 
     retryable = True
 
 
 class CatalogueError(TvbBatchError):
-    """The database cannot be reached, or refuses us."""
+    """The database cannot be reached, or refuses."""
 
     retryable = True
 
 
 class UnclearError(CatalogueError):
-    """The database went away while it committed: what was to be done may be done, or not."""
+    """The database went away during a COMMIT: the change may have been made or not."""
 
 
 class DatabaseRevisionError(CatalogueError):
@@ -114,18 +114,18 @@ class DatabaseRevisionError(CatalogueError):
 
 
 class NotFoundError(CatalogueError, LookupError):
-    """No such job or sweep."""
+    """There is no such job or sweep."""
 
     retryable = False
 
 
 class BusyError(TvbBatchError):
-    """What is running is not removed."""
+    """A running job cannot be deleted."""
 
 
 class LeaseLostError(TvbBatchError):
-    """The job was given to another worker, or was canceled and taken away: stop and leave no file behind."""
+    """The job was given to another worker or canceled: stop and leave no file behind."""
 
 
 class CanceledError(TvbBatchError):
-    """A person canceled the job while it ran. Not a fault."""
+    """A user canceled the running job. This is not an error of the job."""

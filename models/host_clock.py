@@ -1,7 +1,7 @@
-"""What one host knows of time without a clock that somebody can set: since when it runs, and which start that was.
+"""A clock of the host that nobody can set: the time since its start, and a name for this start.
 
-Leases in SQLite are measured with it, by `models.catalogue.base`. All processes of a host see the same; a jump of the
-wall clock, or a host that was suspended, changes nothing.
+`models.catalogue.base` measures leases in SQLite with it. All processes of a host see the same time. A change of the
+system time or a suspended host has no effect.
 """
 
 import subprocess
@@ -15,13 +15,13 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def since_boot() -> timedelta:
-    """For how long the host has run; it stands still while the host is suspended."""
+    """Return how long the host has run, in seconds, without suspended time."""
     return timedelta(seconds=time.monotonic())
 
 
 @cache
 def boot_id() -> str:
-    """A name for this start of the host, which no other start has."""
+    """Return a name for this start of the host."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

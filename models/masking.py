@@ -1,4 +1,4 @@
-"""Passwords of the URLs that this process was given: no message, log line or page holds one."""
+"""Masks the passwords in URLs, so that no message, log line or page shows one."""
 
 import re
 from urllib.parse import parse_qsl, unquote
@@ -19,12 +19,12 @@ _SECRETS: set[str] = set()
 
 
 def is_url(text: str) -> bool:
-    """Whether it is a URL whose parts are told apart without a doubt."""
+    """Return whether the text is a URL with unambiguous parts."""
     return _URL.fullmatch(text) is not None
 
 
 def without_password(url: str) -> str:
-    """A URL fit for a message: no user, password or query, and nothing of what is no URL."""
+    """Return the URL for a message: without user, password and query."""
     found = _URL.fullmatch(url)
     if found is None:
         return "(not shown: it may hold a password)"
@@ -46,7 +46,7 @@ def remember(url: str) -> None:
 
 
 def masked(text: str) -> str:
-    """The text, with `***` in the place of each secret."""
+    """Return the text with `***` in place of each secret."""
     for secret in sorted(_SECRETS, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

@@ -1,6 +1,6 @@
-"""Every file name of the shared storage; nothing else joins a path.
+"""All file names of the shared storage. No other module joins paths.
 
-Rows hold paths relative to the data directory, so that machines may mount it in different places.
+Rows hold paths relative to the data directory, so each machine can mount it elsewhere.
 """
 
 import os
@@ -24,63 +24,63 @@ class Storage:
 
     @property
     def catalogue(self) -> Path:
-        """The SQLite catalogue of the embedded mode."""
+        """The SQLite catalogue of `tvb-batch run`."""
         return self.root / "catalogue.sqlite"
 
     @property
     def marker(self) -> Path:
-        """Made by a worker when it starts: where it is missing later, the mount is gone."""
+        """A file that a worker creates at its start; if it is missing later, the storage is not mounted."""
         return self.root / ".tvb-batch"
 
     @property
     def logs(self) -> Path:
-        """Where the workers of the embedded mode write what they say."""
+        """The directory for logs of workers started by `tvb-batch run`."""
         return self.root / "logs"
 
     def sweep_directory(self, sweep: UUID) -> Path:
-        """The directories of a sweep's jobs."""
+        """Return the directory that contains the jobs of a sweep."""
         return self.root / "outputs" / sweep.hex
 
     def job_directory(self, sweep: UUID, job: UUID) -> Path:
-        """All files of one job."""
+        """Return the directory with all files of one job."""
         return self.sweep_directory(sweep) / job.hex
 
     def is_output(self, path: Path) -> bool:
-        """Whether a file is in the directory of some job."""
+        """Return whether a file is in the directory of a job."""
         return path.resolve().parents[2:3] == ((self.root / "outputs").resolve(),)
 
     def checkpoint(self, sweep: UUID, job: UUID, claim: UUID) -> Path:
-        """What one worker saved of a running job."""
+        """Return the file of a worker's checkpoint of a running job."""
         return self.job_directory(sweep, job) / f"{CHECKPOINT}{claim.hex}.npz"
 
     def output(self, sweep: UUID, job: UUID, datatype: str, output: UUID) -> Path:
-        """The finished file of one output, named as the GUI names its own."""
+        """Return the finished file of one output, named as in the GUI."""
         return self.job_directory(sweep, job) / f"{datatype}_{output.hex}.h5"
 
     def datatype(self, datatype: str, gid: UUID) -> Path:
-        """A file that many jobs refer to, such as the Connectivity."""
+        """Return a file that many jobs refer to, such as the Connectivity."""
         return self.root / "datatypes" / f"{datatype}_{gid.hex}.h5"
 
     def tvb1_datatype(self, datatype: str, gid: UUID) -> Path:
-        """The same as TVB 1 reads it."""
+        """Return the same in the format of TVB 1."""
         return self.root / "datatypes" / "tvb1" / f"{datatype}_{gid.hex}.h5"
 
     @property
     def inputs(self) -> Path:
-        """Files named in specs; a worker reads no other."""
+        """The directory of input files; a worker reads no others."""
         return self.root / "inputs"
 
     def input(self, sha256: str, suffix: str) -> Path:
-        """A file named in a spec, kept by its content."""
+        """Return an input file of a spec, stored by its content."""
         return self.inputs / f"{sha256}{suffix}"
 
     def bundle(self, name: str) -> Path:
-        """A ZIP for the GUI; whatever the name, in its folder."""
+        """Return a ZIP for the GUI; always in its folder, for any name."""
         plain = re.sub(r"[^\w .+-]", "_", name).lstrip(".")[:200]
         return self.root / "bundles" / f"{plain or '_'}.zip"
 
     def relative(self, path: Path) -> str:
-        """`path` as rows hold it.
+        """Return `path` as rows hold it.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Storage:
             raise OutputError(f"{path}: outside the data directory {self.root}") from exc
 
     def absolute(self, relative: str) -> Path:
-        """The file that a row names.
+        """Return the file that a row names.
 
         Raises
         ------
@@ -103,21 +103,21 @@ class Storage:
         try:
             path = (self.root / relative).resolve()
         except (OSError, RuntimeError, ValueError) as exc:  # Links that lead to each other, or no name of a file.
-            raise OutputError(f"{relative}: no file can have this name or be there ({exc})") from exc
+            raise OutputError(f"{relative}: not a usable file name ({exc})") from exc
         if not path.is_relative_to(self.root.resolve()):
             raise OutputError(f"{relative}: leaves the data directory {self.root}")
         if path.relative_to(self.root.resolve()).parts[:1] not in (("outputs",), ("datatypes",), ("inputs",)):
-            raise OutputError(f"{relative}: no place of results in the data directory {self.root}")
+            raise OutputError(f"{relative}: not a directory for results in the data directory {self.root}")
         return path
 
 
 def part(path: Path) -> Path:
-    """The unfinished twin of `path`: same directory, so that the final rename is atomic."""
+    """Return the unfinished twin of `path`, in the same directory, so that the final rename is atomic."""
     return path.with_name(path.name + ".part")
 
 
 def check_writable(storage: Storage) -> None:
-    """Return when files can be made in the data directory, which is made when it is missing.
+    """Check that files can be created in the data directory; create it if it is missing.
 
     Raises
     ------
@@ -128,12 +128,12 @@ def check_writable(storage: Storage) -> None:
 
 
 def storage_time(storage: Storage) -> float:
-    """The time on the clock that dates the storage's files, which may be a server's. Seconds, as `time.time` has them.
+    """Return the time of the clock that dates the storage's files, in seconds since 1970; it may be a server's clock.
 
     Raises
     ------
     OutputError
-        No file can be made there; one line with the reason.
+        No file can be created there; the message has the reason.
     """
     try:
         storage.root.mkdir(parents=True, exist_ok=True)
@@ -141,6 +141,6 @@ def storage_time(storage: Storage) -> float:
             return os.fstat(file.fileno()).st_mtime
     except OSError as exc:
         raise OutputError(
-            f"data directory {storage.root}: {exc.strerror}; expected a directory that can be written; "
+            f"data directory {storage.root}: {exc.strerror}; expected a writable directory; "
             "name another with TVB_BATCH_DATA_DIR"
         ) from exc

@@ -1,8 +1,8 @@
-"""The Celery app both sides share, its task names, and the one function that publishes jobs.
+"""The Celery app of both sides, its task names, and the function that publishes jobs.
 
-The message is a hint, the row is the truth: a message holds one job's gid and nothing else, may be lost, delayed or
-repeated, and nothing but time is lost by that. Only a bounded window of messages is kept in Redis; the rest of the
-jobs wait as PENDING rows and are published as the window empties.
+A message only says that a job waits; the row decides. A message holds the gid of a job and nothing else. If it is lost,
+late or repeated, only time is lost. Redis holds a limited number of messages. All other jobs wait as PENDING rows and
+are published when the queue becomes short.
 """
 
 import json
@@ -52,7 +52,7 @@ _WORKER = "tvb-batch-worker@"
 
 
 def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
-    """The app of one process, for the broker in `settings`; nothing is connected yet.
+    """Return the Celery app of one process for the broker in `settings`; it is not connected yet.
 
     Parameters
     ----------
@@ -121,11 +121,9 @@ _REDIS = re.compile(r"rediss?://[^/?]+(?:/\d*)?(?:\?|$)|redis\+socket://(?:[^/?@
 
 
 def _check_url(url: str) -> None:
-    """Return when Celery makes an address of the URL; otherwise it would fail later, and show it."""
+    """Check that Celery can parse the URL; otherwise it would fail later and show the URL."""
     if not is_url(url) or not _REDIS.match(url):
-        raise BrokerError(
-            f"TVB_BATCH_BROKER_URL: no URL of a Redis {NO_URL}, such as redis://user:password@host:6379/0"
-        )
+        raise BrokerError(f"TVB_BATCH_BROKER_URL: not a Redis URL {NO_URL}, such as redis://user:password@host:6379/0")
     remember(url)
     try:
         Connection(url)
@@ -135,7 +133,7 @@ def _check_url(url: str) -> None:
 
 
 def check_broker(settings: Settings) -> None:
-    """Return when the broker answers.
+    """Check that the broker answers.
 
     Raises
     ------
@@ -155,20 +153,20 @@ def check_broker(settings: Settings) -> None:
             ) from exc
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise BrokerError(
-            f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: no Redis answers there ({reason}); "
+            f"TVB_BATCH_BROKER_URL {without_password(settings.broker)}: Redis does not answer ({reason}); "
             "start one, correct the URL, or use `tvb-batch run`, which starts its own"
         ) from exc
 
 
 def _has_answered(exc: BaseException | None) -> bool:
-    """Whether Redis itself has said no, as to a wrong password."""
+    """Return whether Redis itself has refused, for example a wrong password."""
     refusals = (redis.ResponseError, redis.AuthenticationError, redis.exceptions.AuthorizationError)
     return exc is not None and (isinstance(exc, refusals) or _has_answered(exc.__cause__))
 
 
 @contextmanager
 def _client(app: Celery) -> Iterator[Any]:
-    """A connection to Redis, kept for the next time; whatever is wrong with it is a BrokerError."""
+    """Return a cached connection to Redis; every error becomes a BrokerError."""
     try:
         with app.connection_or_acquire() as connection:
             yield connection.default_channel.client
@@ -179,12 +177,12 @@ def _client(app: Celery) -> Iterator[Any]:
 
 
 def worker_client_name() -> str:
-    """By which Redis knows this process as a worker."""
+    """Return the client name of this process as a worker in Redis."""
     return f"{_WORKER}{re.sub(r'[^!-~]', '_', platform.node())}:{os.getpid()}"
 
 
 def listening(app: Celery) -> list[str]:
-    """Workers that are connected to Redis, by host and the number of their first process.
+    """Return the workers connected to Redis, by host and number of their main process.
 
     Raises
     ------
@@ -215,7 +213,7 @@ def send(app: Celery, gids: Sequence[UUID], queue: str = QUEUE) -> None:
 
 
 def waiting(app: Celery, queue: str = QUEUE) -> int:
-    """How many messages wait in a queue of Redis.
+    """Return the number of messages in a queue of Redis.
 
     Raises
     ------
@@ -227,7 +225,7 @@ def waiting(app: Celery, queue: str = QUEUE) -> int:
 
 
 def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
-    """Tell Redis that a worker lives, with what `tvb-batch doctor` compares; forgotten when it is not repeated.
+    """Record in Redis that a worker lives, with facts for `tvb-batch doctor`; it expires if not repeated.
 
     Raises
     ------
@@ -239,7 +237,7 @@ def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
 
 
 def announced(app: Celery) -> dict[str, dict[str, Any]]:
-    """What living workers said of themselves, by worker: always `versions`, texts by their names.
+    """Return the facts of living workers, by worker.
 
     What others have written there in another form is left out.
 
@@ -268,7 +266,7 @@ _MOST_FACTS = 64 * 1024
 
 
 def _facts(value: bytes | None) -> dict[str, Any] | None:
-    """What `announce` has written; None for anything else."""
+    """Parse what `announce` has written; None for anything else."""
     if value is None or len(value) > _MOST_FACTS:
         return None
     try:
@@ -282,7 +280,7 @@ def _facts(value: bytes | None) -> dict[str, Any] | None:
 
 
 def take_turn(app: Celery, seconds: float) -> bool:
-    """Whether it is the caller's turn to look for work: of all that ask, one in so many seconds gets it.
+    """Return whether it is the caller's turn to look for work: one of all callers per interval.
 
     Raises
     ------
@@ -294,7 +292,7 @@ def take_turn(app: Celery, seconds: float) -> bool:
 
 
 def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
-    """Top up the queue with PENDING jobs, and return how many were sent; 0 while another process is doing so.
+    """Fill the queue with PENDING jobs and return how many were sent; 0 while another process does so.
 
     Called after a submission, by `requeue`, and by some worker once a second. Jobs never published come first. Rows
     published a while ago are sent again only when the queue is empty: then their messages are gone.
@@ -310,7 +308,7 @@ def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
 
 @contextmanager
 def _filling(app: Celery) -> Iterator[bool]:
-    """Whether the caller alone may fill the queues, until the end of the block."""
+    """Return whether only the caller may fill the queues, until the end of the block."""
     token = uuid4().hex
     with _client(app) as client:
         is_ours = _taken(client, _FILLER, token, FILLER_LEASE)
@@ -325,7 +323,7 @@ def _filling(app: Celery) -> Iterator[bool]:
 
 
 def _taken(client: Any, key: str, value: str, seconds: float) -> bool:
-    """Whether the caller made this key, which others cannot make for so long."""
+    """Return whether the caller created this key, which blocks others for this time."""
     milliseconds = round(1000 * seconds)
     if client.set(key, value, nx=True, px=milliseconds):
         return True
@@ -358,7 +356,7 @@ def _top_up(catalogue: Catalogue, app: Celery, queue: str, window: int) -> int:
 
 @dataclass(frozen=True)
 class BrokerFacts:
-    """What Redis says of itself."""
+    """Facts about Redis."""
 
     #: How far its clock is ahead of ours. Seconds.
     clock_ahead: float
@@ -371,7 +369,7 @@ class BrokerFacts:
 
 
 def broker_facts(app: Celery) -> BrokerFacts:
-    """Redis' clock and memory, and whether it does what workers and clients ask of it.
+    """Return Redis' clock, memory, and whether it does what workers and clients need.
 
     Raises
     ------
@@ -393,7 +391,7 @@ def broker_facts(app: Celery) -> BrokerFacts:
 
 
 def _refusal(client: Any) -> str | None:
-    """Why Redis does not do what is asked of it; tried on a list of our own."""
+    """Return why Redis refuses, found with a test list; empty if it does not."""
     name = f"{QUEUE}.trial.{uuid4()}"
     try:
         client.lpush(name, "")

@@ -1,4 +1,4 @@
-"""The only reader of the environment: every setting is `TVB_BATCH_` and its name in capitals."""
+"""Reads the environment. Every setting is `TVB_BATCH_` and its name in capitals."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ Compression = Literal["none", "lzf", "gzip"]
 
 
 class Settings(BaseSettings):
-    """Where things are and how patient the workers are."""
+    """Paths, addresses and limits."""
 
     model_config = SettingsConfigDict(env_prefix="TVB_BATCH_", frozen=True, extra="forbid")
 
@@ -62,17 +62,17 @@ class Settings(BaseSettings):
             str(value).encode()
         except UnicodeEncodeError:
             # Neither a URL nor the catalogue can hold it.
-            raise ValueError("a path whose letters are not UTF-8; rename it, or put a symbolic link to it") from None
+            raise ValueError("a path that is not UTF-8; rename it, or use a symbolic link") from None
         return None if value is None else value.expanduser().absolute()
 
     @property
     def storage(self) -> Storage:
-        """The names of all files."""
+        """The paths of all files."""
         return Storage(self.data_dir)
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL in force. May hold a password: never print it."""
+        """The SQLAlchemy URL in use. May contain a password: never print it."""
         url = self.database_url.get_secret_value()
         if url.startswith(("postgresql://", "postgres://")):
             return "postgresql+psycopg://" + url.split("://", 1)[1]
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """The broker URL in force. May hold a password: never print it."""
+        """The broker URL in use. May contain a password: never print it."""
         return self.broker_url.get_secret_value()
 
 
@@ -93,7 +93,7 @@ def _sqlite_url(path: Path) -> str:
 
 
 class _SecretFiles(BaseSettings):
-    """Secrets whose variable names a file, `TVB_BATCH_BROKER_URL_FILE`: Docker's, Kubernetes' and systemd's way."""
+    """Settings that name a file with a secret, `TVB_BATCH_BROKER_URL_FILE`, for Docker, Kubernetes and systemd."""
 
     model_config = SettingsConfigDict(env_prefix="TVB_BATCH_")
 
@@ -110,7 +110,7 @@ def _secrets_of_files() -> dict[str, object]:
         if path is None:
             continue
         if getattr(named, name) is not None:
-            raise SettingsError(f"{variable} and {variable}_FILE are both set; expected one of them")
+            raise SettingsError(f"{variable} and {variable}_FILE are both set; set only one")
         try:
             found[name] = path.read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
@@ -119,12 +119,12 @@ def _secrets_of_files() -> dict[str, object]:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of the environment, with the given ones in front; its modules may be named in specs from now on.
+    """Return the settings of the environment, replaced by `overrides`; specs may then use the modules named in them.
 
     Raises
     ------
     SettingsError
-        A value is unusable; the message names the environment variable.
+        A value cannot be used; the message names the environment variable.
     """
     try:
         given = {**_secrets_of_files(), **{name: value for name, value in overrides.items() if value is not None}}

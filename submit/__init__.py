@@ -1,1 +1,1 @@
-"""The client: what a script, the command line and the browser's pages do. `tvb_batch` holds its public part."""
+"""The client: Python API, command line and web pages. `tvb_batch` exports its public part."""

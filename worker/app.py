@@ -41,7 +41,7 @@ def _check_pool(options: dict[str, Any], **_: Any) -> None:
     """Jobs need processes of their own, which end without harm to others."""
     chosen = get_implementation(options.get("pool") or app.conf.worker_pool)
     if not issubclass(chosen, TaskPool):
-        log.error("no_such_pool", reason=f"--pool {chosen.__module__}: jobs need processes; leave --pool out")
+        log.error("pool_not_supported", reason=f"--pool {chosen.__module__}: jobs need processes; leave --pool out")
         raise SystemExit(2)
 
 

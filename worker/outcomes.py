@@ -42,7 +42,7 @@ def record_outcome(state: WorkerState, claim: Claim, exc: BaseException) -> bool
         if isinstance(exc, LeaseLostError):
             raise exc
         if isinstance(exc, StoppedError):
-            log.info("job_given_back", status=str(state.catalogue.release(claim)))
+            log.info("job_returned", status=str(state.catalogue.release(claim)))
         elif isinstance(exc, CanceledError):
             state.catalogue.canceled(claim)
             log.info("job_canceled")
@@ -53,7 +53,7 @@ def record_outcome(state: WorkerState, claim: Claim, exc: BaseException) -> bool
         return False
     except CatalogueError as away:
         # Nobody can be told; the job is given to another worker when its lease has run out.
-        log.warning("outcome_untold", reason=str(away), fault=str(exc))
+        log.warning("outcome_not_recorded", reason=str(away), fault=str(exc))
         return False
     return True
 

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 #: What is answered. Not the configuration: it names places, and would hold whatever else is set one day.
 ANSWERED = frozenset({"ping", "stats", "active", "active_queues", "registered", "reserved", "scheduled", "revoked"})
-REFUSED = "refused: whoever may write to Redis must not steer workers; they answer " + ", ".join(sorted(ANSWERED))
+REFUSED = "refused: Redis users must not control workers; allowed are " + ", ".join(sorted(ANSWERED))
 
 #: Celery's names for what commands are sent to, and answers.
 COMMANDS, ANSWERS = "celery.pidbox", "reply.celery.pidbox"
@@ -82,7 +82,7 @@ def plain(message: object) -> dict[str, Any]:
             command["reply_to"] = {"exchange": ANSWERS, "routing_key": str(UUID(asked["reply_to"]["routing_key"]))}
             command["ticket"] = str(UUID(asked["ticket"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ValueError("no command of Celery's") from None
+        raise ValueError("not a Celery command") from None
     if command["method"] not in ANSWERED:
         log.warning("command_refused", method=command["method"])
     tag = str(uuid4())

@@ -61,7 +61,7 @@ def register(app: Celery, settings: Settings) -> None:
             state.catalogue  # noqa: B018
         except CatalogueError as exc:
             # A worker without a catalogue is none. Celery would log any other exception, and go on.
-            log.error("no_catalogue", reason=str(exc))
+            log.error("catalogue_unavailable", reason=str(exc))
             raise SystemExit(2) from exc
         state.mark_storage()
         state.queues = tuple(name for name, queue in QUEUES.items() if queue in app.amqp.queues.consume_from)
@@ -70,7 +70,7 @@ def register(app: Celery, settings: Settings) -> None:
         fault = fault_of_import(settings.cache_dir)
         if fault is not None:
             # A worker without a person's own module would leave out what the person asked for.
-            log.error("no_module", reason=fault)
+            log.error("module_import_failed", reason=fault)
             raise SystemExit(2)
         warm_kernels(settings)
 
@@ -101,9 +101,9 @@ def warm_kernels(settings: Settings) -> None:
         engines = warm(settings.cache_dir / "kernels")
     except Exception as exc:
         # Each job still finds an engine that runs it.
-        log.warning("kernels_not_warm", reason=f"{type(exc).__name__}: {exc}")
+        log.warning("kernels_not_ready", reason=f"{type(exc).__name__}: {exc}")
         return
-    log.info("kernels_warm", seconds=round(time.monotonic() - started, 1), engines=sorted(set(engines)))
+    log.info("kernels_ready", seconds=round(time.monotonic() - started, 1), engines=sorted(set(engines)))
 
 
 def serve(state: WorkerState, gid: str) -> None:
@@ -146,7 +146,7 @@ def perform(state: WorkerState, gid: str | None) -> bool:
         time.sleep(CLAIM_PAUSE)
         return False
     if claim is None:
-        log.debug("message_spent", gid=gid, reason="not waiting: running, done, or canceled")
+        log.debug("message_outdated", gid=gid, reason="not pending: running, finished, failed or canceled")
         return False
     with structlog.contextvars.bound_contextvars(gid=str(claim.gid), attempt=claim.attempt, worker=worker):
         _perform_claimed(state, claim)

@@ -48,10 +48,10 @@ def gid_of(message: object) -> str:
         It is no message of ours; says why.
     """
     if not isinstance(message, dict) or not isinstance(message.get("headers"), dict):
-        raise ValueError("no message of Celery's")
+        raise ValueError("not a Celery message")
     task = message["headers"].get("task")
     if task != RUN_JOB:
-        raise ValueError(f"no task of ours: {str(task)[:_TOLD]!r}")
+        raise ValueError(f"unknown task: {str(task)[:_TOLD]!r}")
     try:
         body = message["body"]
         if not isinstance(body, str) or len(body) > _LONGEST_BODY:
@@ -61,7 +61,7 @@ def gid_of(message: object) -> str:
             raise ValueError
         return str(UUID(gid))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error):
-        raise ValueError("it names no job") from None
+        raise ValueError("it has no job gid") from None
 
 
 def plain(gid: str, queue: str) -> dict[str, Any]:
@@ -131,9 +131,9 @@ class Channel(redis.Channel):  # type: ignore[misc]
         try:
             return super()._receive()
         except ResponseError as exc:
-            log.warning("no_remote_commands", reason=str(exc)[:_TOLD])
+            log.warning("remote_commands_unavailable", reason=str(exc)[:_TOLD])
         except _UNREADABLE as exc:
-            log.warning("message_dropped", reason=f"no command: {str(exc)[:_TOLD]}")
+            log.warning("message_dropped", reason=f"not a command: {str(exc)[:_TOLD]}")
         return True
 
     def _handle_message(self, client: Any, response: Any) -> Any:
@@ -158,7 +158,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
                 client.lpush(queue, json.dumps(message))
                 client.expire(queue, remote_control.ANSWER_KEPT)
         except (RedisError, OSError) as exc:
-            log.warning("no_answer_sent", reason=str(exc)[:_TOLD])
+            log.warning("answer_not_sent", reason=str(exc)[:_TOLD])
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
@@ -202,7 +202,7 @@ class _Trouble:
 
     def is_over(self) -> None:
         if self._since is not None:
-            log.warning("redis_serves_again", seconds=round(time.monotonic() - self._since, 1))
+            log.warning("redis_recovered", seconds=round(time.monotonic() - self._since, 1))
             self._since = self._said = None
 
 

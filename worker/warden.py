@@ -76,7 +76,7 @@ class Warden:
             if _end(process) and held is not None:
                 self._settle(catalogue, held.claim, over)
         except CatalogueError as exc:
-            log.warning("stuck_process_not_known", reason=str(exc))
+            log.warning("stuck_process_unknown", reason=str(exc))
             if self._is_stopping():
                 _end(process)
         finally:

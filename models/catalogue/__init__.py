@@ -1,7 +1,7 @@
-"""Every query and every change of state; nothing else speaks SQL.
+"""All queries and changes of status. No other package uses SQL.
 
-Every change of status is one conditional UPDATE that names the state it leaves and is checked to have hit a row. What
-a worker writes names its claim's token too, so that one whose lease ran out can change nothing.
+Every change of status is one conditional UPDATE. It names the old status, and the number of changed rows is checked. An
+UPDATE by a worker also names the token of its claim, so a worker that has lost its lease cannot change anything.
 """
 
 from tvb_batch.models.catalogue.claims import Claim, Held, OutputRecord
@@ -27,4 +27,4 @@ __all__ = [
 
 
 class Catalogue(Submission, Scheduling, Control, Queries, Statistics, FileRecords):
-    """The database of all sweeps. One for each process: `dispose` it before a fork is used."""
+    """The database of all sweeps. Each process has its own; call `dispose` after a fork."""

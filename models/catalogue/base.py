@@ -1,4 +1,4 @@
-"""How a transaction is made, for all of the catalogue."""
+"""Connections, clocks and transactions of the catalogue."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,7 +55,7 @@ _FORGET_RECEIPTS = delete(Receipt).where(
 
 
 class Database:
-    """A database with the catalogue's tables. One for each process: `dispose` it before a fork is used."""
+    """A database with the catalogue's tables. Each process has its own; call `dispose` after a fork."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -66,7 +66,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> Self:
-        """The catalogue at `url`.
+        """Open the catalogue at `url`.
 
         Parameters
         ----------
@@ -88,17 +88,17 @@ class Database:
         return cls(engine)
 
     def dispose(self, *, close: bool = True) -> None:
-        """Let go of all connections; with `close=False` those of the parent process stay open, as after a fork."""
+        """Close all connections; with `close=False`, keep those of the parent process open, as after a fork."""
         self._engine.dispose(close=close)
 
     def clock(self) -> datetime:
-        """The time that rows tell a person: the server's, where there is one, for a worker's clock may be wrong."""
+        """Return the time for rows: the server's if there is a server, because the clock of a worker may be wrong."""
         if self._is_sqlite:
             return now()
         return self._read(lambda session: cast("datetime", session.scalar(select(func.clock_timestamp()))))
 
     def lease_clock(self) -> datetime:
-        """The time that leases, waits and the age of messages are measured with.
+        """Return the time for leases, waits and the age of messages.
 
         A server's is its clock. In SQLite, which one host uses, nobody can set it: it shows the right time when the
         first process since the host's start looks at it, and runs on from there.
@@ -106,13 +106,13 @@ class Database:
         return self._zero() + since_boot() if self._is_sqlite else self.clock()
 
     def _zero(self) -> datetime:
-        """When the host's monotonic clock showed 0, by the lease clock; the same for all processes."""
+        """Return the lease-clock time at which the monotonic clock of the host was 0; the same for all processes."""
         if self._boot != boot_id():
             self._boot_zero, self._boot = self._once(_zero_of), boot_id()
         return self._boot_zero
 
     def _times(self, lease: timedelta | None = None) -> dict[str, Any]:
-        """What the `statements` are told of the same time, and of a lease that begins now."""
+        """Return the time parameters of the `statements`: now, and the end of a lease that starts now."""
         if not self._is_sqlite:
             return {} if lease is None else {"lease": lease}
         times = {"moment": now(), "due": self.lease_clock()}
@@ -120,12 +120,12 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """A session whose transaction takes the write lock at its start; committed at the end of the block."""
+        """Open a session that takes the write lock first; commit at the end of the block."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def _write(self, work: Callable[[Connection], T], is_done: Callable[[Connection, T], bool] | None = None) -> T:
-        """Do `work` in one transaction, without a session: for the statements of every job.
+        """Run `work` in one transaction without a session, for the statements that every job needs.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Database:
         return self._transact(transaction, sent)
 
     def _once(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in one transaction, and once: a receipt in it tells whether an unanswered COMMIT has succeeded."""
+        """Run `work` in one transaction exactly once; a receipt shows if an unanswered COMMIT has succeeded."""
         receipt, sent = uuid4(), list[T]()
 
         def transaction() -> T:
@@ -170,7 +170,7 @@ class Database:
         except CatalogueError as exc:
             if not sent:
                 raise
-            raise UnclearError(f"{exc}; it may have been done all the same: look before you repeat it") from exc
+            raise UnclearError(f"{exc}; the change may have been made; check before you repeat it") from exc
 
     def _read(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
@@ -181,7 +181,7 @@ class Database:
         return transact(self._engine, transaction)
 
     def _change(self, statement: Any) -> int:
-        """Execute one statement, once; gives how many rows it changed."""
+        """Execute one statement once; return the number of changed rows."""
 
         def work(session: Session) -> int:
             result = session.execute(statement, execution_options={"synchronize_session": False})
@@ -191,7 +191,7 @@ class Database:
 
 
 def _zero_of(session: Session) -> datetime:
-    """The row of this start of the host; made by the first process that asks for it."""
+    """Return the row of the current start of the host; the first process creates it."""
     known = session.get(Boot, boot_id())
     if known is None:
         # Who held a lease before the host started is gone: all leases of that time are over.
@@ -210,31 +210,33 @@ def _zero_of(session: Session) -> datetime:
 
 
 def _noted(sent: list[T], answer: T) -> T:
-    """Note that a COMMIT is about to be sent, and what will be true then."""
+    """Record that a COMMIT is about to be sent, and what will be true after it."""
     sent[:] = [answer]
     return answer
 
 
 def is_sqlite(session: Session) -> bool:
+    """Return whether the session's database is SQLite."""
     return session.get_bind().dialect.name == "sqlite"
 
 
 def now() -> datetime:
+    """Return the current time in UTC, by the clock of this host."""
     return datetime.now(UTC)
 
 
 def target_of(sweep: UUID | None, job: UUID | None, table: Any = Job) -> ColumnElement[bool]:
-    """Which rows of the job table, or of an alias of it, are meant."""
+    """Return the condition for the given rows of the job table, or of an alias of it."""
     if job is not None:
         return cast("ColumnElement[bool]", table.gid == job)
     return cast("ColumnElement[bool]", table.sweep_id == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
 
 
 def is_due(moment: datetime | ColumnElement[Any], table: Any = Job) -> ColumnElement[bool]:
-    """Jobs that wait for nothing any more."""
+    """Return the condition for jobs that do not wait for the storage."""
     return or_(table.not_before.is_(None), table.not_before <= moment)
 
 
 def may_start() -> ColumnElement[bool]:
-    """Jobs whose sweep is not paused."""
+    """Return the condition for jobs whose sweep is not paused."""
     return Job.sweep_id.not_in(select(Sweep.id).where(Sweep.is_paused))

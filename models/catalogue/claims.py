@@ -1,4 +1,4 @@
-"""What a worker says of the job it has claimed."""
+"""What a worker reads and writes about its claimed job."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Claim:
-    """One worker's right to run one job once."""
+    """The right of one worker to run one job once."""
 
     gid: UUID
     #: Of its row.
@@ -90,7 +90,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds of a running job."""
+    """The job that a process is running."""
 
     claim: Claim
     #: A person wants the job canceled.
@@ -101,7 +101,7 @@ class Held:
 
 @dataclass(frozen=True)
 class OutputRecord:
-    """One finished file, as its worker reports it."""
+    """One finished file, as reported by its worker."""
 
     gid: UUID
     monitor: str
@@ -130,11 +130,11 @@ class Claims(Database):
         self._statements = statements(self._is_sqlite, engine.dialect.update_returning)
 
     def claim(self, gid: UUID, worker: str, lease: timedelta) -> Claim | None:
-        """The right to run a PENDING job, or None when it is not PENDING, not due, paused, or not there."""
+        """Claim a PENDING job; return None if it is not PENDING, not due, paused or missing."""
         return self._write(lambda connection: self._take(connection, worker, lease, wanted=gid), is_taken)
 
     def _take(self, connection: Connection, worker: str, lease: timedelta, **which: Any) -> Claim | None:
-        """The job that is `wanted`, by its gid, or the first of a `sweep`, by its row's id."""
+        """Claim the job `wanted` (by gid), or the first job of a `sweep` (by row id)."""
         token = uuid4()
         values = {**which, "token": token, "worker": worker, **self._times(lease)}
         statement = self._statements.take if "wanted" in which else self._statements.take_first
@@ -150,7 +150,7 @@ class Claims(Database):
         return Claim(job.gid, job.id, job.sweep, token, job.attempt, job.saved_attempt, job.number, shared, parameters)
 
     def held(self, worker: str) -> Held | None:
-        """What a worker's process holds, by its name in the row; None when it holds no job."""
+        """Return the job of a worker process, found by the name in the row; None without a job."""
 
         def work(session: Session) -> Held | None:
             job = session.execute(HELD_BY, {"worker": worker}).first()
@@ -171,7 +171,7 @@ class Claims(Database):
         return self._known[sweep]
 
     def heartbeat(self, claim: Claim, progress: float, lease: timedelta) -> bool:
-        """Extend the lease; True when a person wants the job canceled.
+        """Extend the lease; return True if a user wants to cancel the job.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class Claims(Database):
         self, claim: Claim, outputs: Sequence[OutputRecord], *, engine: str, versions: Mapping[str, str],
         engine_reason: str = "",
     ) -> None:  # fmt: skip
-        """FINISHED, with the files, in one transaction; to do it twice is to do it once.
+        """Set FINISHED and add the files in one transaction. A second call changes nothing.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Claims(Database):
     def _finish(
         self, connection: Connection, values: Mapping[str, Any], rows: Sequence[Any], metrics: Sequence[Any]
     ) -> bool:
-        """Change the row and add those that come with it, or nothing; gives which."""
+        """Change the row and add the related rows, or nothing; return which."""
         if not self._is_sqlite:
             names, numbers = [one["name"] for one in metrics], [one["number"] for one in metrics]
             given = {"outputs": [{**row, "gid": str(row["gid"])} for row in rows], "names": names, "numbers": numbers}
@@ -225,11 +225,11 @@ class Claims(Database):
         return True
 
     def has_finished(self, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
-        """Whether `finish` has succeeded, whatever it said; waits for a server that is still at it."""
+        """Return whether `finish` has succeeded; wait for a server that is still committing."""
         return self._write(lambda connection: _is_finished(connection, claim, outputs))
 
     def saved(self, claim: Claim) -> None:
-        """A later attempt can go on from here: starts that came to nothing are counted anew.
+        """Record that a checkpoint exists: attempts without progress are counted from here.
 
         Raises
         ------
@@ -239,7 +239,7 @@ class Claims(Database):
         self._write(lambda connection: _change(connection, claim, saved_attempt=JOB.c.attempt))
 
     def fail(self, claim: Claim, error_type: str, message: str, *, retryable: bool, max_attempts: int) -> Status:
-        """PENDING again when the fault may pass and attempts are left, else ERROR; gives what it is now.
+        """Set PENDING if the error may be temporary and attempts are left, otherwise ERROR; return the new status.
 
         Raises
         ------
@@ -253,7 +253,7 @@ class Claims(Database):
         return self._end(claim, "error", message, Status.ERROR, **words)
 
     def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> Status:
-        """PENDING again, not before `pause` is over, as if never started: the fault is not the job's.
+        """Set PENDING until `pause` is over, without counting the attempt: the job did not cause the error.
 
         Gives what it is now. Raises as `fail` does.
         """
@@ -261,18 +261,18 @@ class Claims(Database):
         return self._end(claim, "waiting", message, Status.PENDING, **words, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> Status:
-        """PENDING again, as if never started: the worker was told to stop.
+        """Set PENDING without counting the attempt: the worker was told to stop.
 
         Gives what it is now. Raises as `fail` does.
         """
         return self._end(claim, "given back", None, Status.PENDING, attempt=Job.attempt - 1)
 
     def canceled(self, claim: Claim) -> None:
-        """CANCELED, by the worker that heard of it."""
+        """Set CANCELED, by the worker that ran the job."""
         self._end(claim, "canceled", None, Status.CANCELED)
 
     def _end(self, claim: Claim, outcome: str, why: str | None, status: Status, **values: Any) -> Status:
-        """Note how this start ended, and change the row, or neither; gives what the job is now.
+        """Record how the attempt ended and change the row, or neither; return the new status.
 
         A job that would wait again is CANCELED when a person has asked for that: nobody else will hear of it.
         """
@@ -297,12 +297,12 @@ class Claims(Database):
 
 
 def ended(status: Status, moment: datetime) -> dict[str, Any]:
-    """What a row says of a job that ended without a result."""
+    """Return the column values of a job that ended without a result."""
     return {"status": status, "finished_at": moment, "claim_token": None, "lease_until": None}
 
 
 def is_taken(connection: Connection, claim: Claim | None) -> bool:
-    """Whether a claim is in its row."""
+    """Return whether the row holds this claim."""
     if claim is None:
         return False
     held = select(JOB.c.claim_token).where(JOB.c.id == claim.id).with_for_update()
@@ -310,7 +310,7 @@ def is_taken(connection: Connection, claim: Claim | None) -> bool:
 
 
 def _is_finished(connection: Connection, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
-    """Whether rows name this claim's outputs; without any, whether its attempt has finished the job.
+    """Return whether rows name the outputs of this claim; without outputs, whether its attempt finished the job.
 
     The lock waits for a server that is still at the COMMIT of an earlier try.
     """
@@ -333,7 +333,7 @@ def _check_hit(result: CursorResult[Any], claim: Claim) -> None:
 
 
 def _lost(claim: Claim) -> LeaseLostError:
-    return LeaseLostError(f"job {claim.gid}: no longer this worker's (attempt {claim.attempt})")
+    return LeaseLostError(f"job {claim.gid}: this worker has lost it (attempt {claim.attempt})")
 
 
 def _output_row(index: int, output: OutputRecord, job_id: int | None) -> dict[str, Any]:
@@ -354,7 +354,7 @@ def _metrics(outputs: Sequence[OutputRecord]) -> Iterator[tuple[str, float]]:
 
 
 def note_attempts(which: ColumnElement[bool], outcome: str, error: str | None, moment: datetime) -> Any:
-    """Note that the running starts of these jobs ended so."""
+    """Record how the running attempts of these jobs ended."""
     words = (literal(moment, Attempt.ended_at.type), literal(outcome), literal(error, Attempt.error.type))
     rows = select(Job.id, Job.attempt, Job.worker, Job.started_at, *words).where(which)
     names = ["job_id", "number", "worker", "started_at", "ended_at", "outcome", "error"]

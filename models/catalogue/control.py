@@ -1,4 +1,4 @@
-"""What a person wants of jobs, and what is done with jobs whose worker is gone."""
+"""Changes of jobs that a user asks for, and recovery of jobs whose worker is dead."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -30,10 +30,10 @@ from tvb_batch.models.own_code.sources import TVB, differences, submitted
 
 
 class Control(Database):
-    """Cancel, retry, pause, delete, expire."""
+    """Cancel, retry, pause, delete and expire jobs."""
 
     def cancel(self, *, sweep: UUID | None = None, job: UUID | None = None) -> int:
-        """Cancel waiting jobs at once and running ones at their next chunk; gives how many of both."""
+        """Cancel pending jobs at once and running jobs at their next chunk; return the number of both."""
         # One statement for both: a job that starts or is given back meanwhile is met in one state or the other.
         is_waiting = Job.status == Status.PENDING
         asked = update(Job).where(
@@ -52,7 +52,7 @@ class Control(Database):
     def retry(
         self, *, sweep: UUID | None = None, job: UUID | None = None, note: Callable[[str], None] = lambda line: None
     ) -> int:
-        """Failed and canceled jobs wait again, with all their attempts; gives how many.
+        """Set failed and canceled jobs to PENDING with all their attempts; return how many.
 
         They run with the operator's modules as they are here now, when these were edited since the sweep was submitted.
 
@@ -85,10 +85,10 @@ class Control(Database):
             if now.keys() >= then.keys() - {TVB} and now != then:
                 self._change(update(Sweep).where(Sweep.id == key).values(sources=now))
                 edited = ", ".join(differences(then, now))
-                note(f"{name} goes on with what is here now, which is not what was submitted: {edited}")
+                note(f"{name} continues with the modules of this machine, which were not submitted: {edited}")
 
     def expire(self, *, max_attempts: int) -> int:
-        """Take jobs from workers whose lease ran out; gives how many.
+        """Take jobs from workers whose lease has expired; return how many.
 
         They wait again, end in ERROR when their attempts are used up, or are CANCELED when that was asked for.
         """
@@ -96,8 +96,8 @@ class Control(Database):
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
             return 0
         moment = self.clock()
-        gone = "its worker was not heard of again: killed, out of memory, or cut off"
-        hopeless = f"{gone}, {max_attempts} times; look at its memory, then `tvb-batch retry`"
+        gone = "its worker stopped reporting: killed, out of memory, or disconnected"
+        hopeless = f"{gone}, {max_attempts} times; check its memory, then `tvb-batch retry`"
 
         def work(session: Session) -> int:
             # Of several workers that see the same dead jobs one takes each.
@@ -121,11 +121,11 @@ class Control(Database):
         return self._once(work)
 
     def pause(self, sweep: UUID) -> None:
-        """Start no waiting job of the sweep until `resume`; running ones go on."""
+        """Start no more pending jobs of the sweep until `resume`; running jobs continue."""
         self._change(update(Sweep).where(Sweep.gid == sweep).values(is_paused=True))
 
     def resume(self, sweep: UUID) -> None:
-        """Start its waiting jobs again."""
+        """Start the pending jobs of a paused sweep again."""
         started = update(Sweep).where(Sweep.gid == sweep).values(is_paused=False)
         # Their messages were dropped meanwhile.
         wanted = update(Job).where(target_of(sweep, None), Job.status == Status.PENDING).values(published_at=None)
@@ -137,11 +137,11 @@ class Control(Database):
         self._once(work)
 
     def prioritize(self, sweep: UUID, priority: int) -> None:
-        """Start jobs of sweeps of a higher priority first."""
+        """Set the priority of a sweep; jobs of a higher priority start first."""
         self._change(update(Sweep).where(Sweep.gid == sweep).values(priority=priority))
 
     def delete(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[str]:
-        """Remove jobs, and their sweep with its last one; gives the files that no row names any more, relative.
+        """Delete jobs, and their sweep after its last job; return relative paths of files that no row names any more.
 
         Files that jobs of other sweeps share stay, and become theirs.
 
@@ -177,7 +177,7 @@ class Control(Database):
 
 
 def _hand_over(session: Session, is_doomed: Callable[[Any], ColumnElement[bool]]) -> None:
-    """Give the files and metrics of doomed jobs to the first job outside that shares them.
+    """Give the files and metrics of deleted jobs to the first other job that shares them.
 
     Some statements for all of them: a sweep of a hundred thousand jobs may share every file.
     """

@@ -1,4 +1,4 @@
-"""Engines, sessions and revisions of the catalogue's database; SQLite and PostgreSQL. Used by `models.catalogue`."""
+"""Engines, sessions and revisions of the database: SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRIES = 5
 
 
 def connect(url: str) -> Engine:
-    """An engine for `url`.
+    """Return an engine for `url`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def connect(url: str) -> Engine:
     """
     if not url.startswith("sqlite") and not is_url(url):
         raise DatabaseUrlError(
-            f"TVB_BATCH_DATABASE_URL: no URL of a database {NO_URL}, such as postgresql://user:password@host:5432/name"
+            f"TVB_BATCH_DATABASE_URL: not a database URL {NO_URL}, such as postgresql://user:password@host:5432/name"
         )
     remember(url)
     try:
@@ -57,12 +57,13 @@ def connect(url: str) -> Engine:
         # No ping goes before each transaction: `transact` begins one again whose connection turns out to be cut.
         return create_engine(url, connect_args={name: PATIENCE[name] for name in PATIENCE.keys() - parsed.query.keys()})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
-        hint = "; `pip install tvb-batch[postgres]` brings the driver" if isinstance(exc, ModuleNotFoundError) else ""
+        is_driver = isinstance(exc, ModuleNotFoundError)
+        hint = "; install the driver with `pip install tvb-batch[postgres]`" if is_driver else ""
         raise DatabaseUrlError(f"TVB_BATCH_DATABASE_URL: cannot be used ({_first_line(exc)}){hint}") from exc
 
 
 class DatabaseUrlError(CatalogueError):
-    """The URL names no database we can use."""
+    """The URL does not name a usable database."""
 
     retryable = False
 
@@ -98,7 +99,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def transact(engine: Engine, work: Callable[[], T]) -> T:
-    """Do `work`, again with jitter when the database was locked, deadlocked or gone for a moment.
+    """Run `work`; repeat it with jitter if the database was locked, deadlocked or away for a moment.
 
     It may have succeeded before it is done again: the answer of a COMMIT can be lost.
 
@@ -126,14 +127,14 @@ _IS_STANDBY = "25006"
 
 
 def _passing(exc: DBAPIError) -> bool:
-    """Whether the same statement may succeed a moment later."""
+    """Return whether the same statement may succeed a moment later."""
     locked = "locked" in str(exc.orig) or "busy" in str(exc.orig)
     passing = ("40", "08", "57P", _NAMED_ROW_IS_GONE, _IS_STANDBY)
     return exc.connection_invalidated or locked or _state(exc).startswith(passing)
 
 
 def _state(exc: DBAPIError) -> str:
-    """The server's SQLSTATE; empty where it has not answered, or is SQLite."""
+    """Return the server's SQLSTATE; empty without an answer, or for SQLite."""
     return getattr(exc.orig, "sqlstate", None) or ""
 
 
@@ -145,7 +146,7 @@ def address(engine: Engine) -> str:
 
 @contextmanager
 def driver_errors(connection: Connection, statement: str) -> Iterator[None]:
-    """Let what a driver raises, where it is used without SQLAlchemy, be what SQLAlchemy raises."""
+    """Convert exceptions of the driver, used without SQLAlchemy, into those of SQLAlchemy."""
     dialect = connection.dialect
     kind = dialect.loaded_dbapi.Error
     try:
@@ -159,7 +160,7 @@ def driver_errors(connection: Connection, statement: str) -> Iterator[None]:
 
 #: What to do, by what the database says.
 _ADVICE = {
-    "is full": "make room there",
+    "is full": "free some disk space",
     "too many c": "raise its max_connections, or start fewer processes",
     "connection slots are reserved": "raise its max_connections, or start fewer processes",
     "system is starting up": "wait until it has started",
@@ -169,7 +170,7 @@ _ADVICE = {
 
 
 def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
-    """The fault in one line, with the database's address and without its password."""
+    """Return the error in one line, with the address of the database and without its password."""
     cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     has_answered = getattr(cause, "sqlstate", None) or not isinstance(exc, OperationalError | InterfaceError)
     advice = "nothing was changed" if has_answered else "start it, or correct TVB_BATCH_DATABASE_URL"
@@ -180,7 +181,7 @@ def unreachable(engine: Engine, exc: Exception) -> CatalogueError:
 
 
 def check_revision(engine: Engine, *, create: bool) -> None:
-    """Return when the database has this program's revision, bringing it there when `create`.
+    """Check that the database has this program's revision; with `create`, upgrade it.
 
     Raises
     ------
@@ -201,7 +202,7 @@ def check_revision(engine: Engine, *, create: bool) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database to this program's revision; harmless when two do it at once."""
+    """Upgrade the database to this program's revision; safe if two processes do it at once."""
     from alembic import command
 
     try:
@@ -213,7 +214,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def alembic_config(engine: Engine) -> Config:
-    """Alembic's configuration, without a file."""
+    """Return Alembic's configuration without a file."""
     from alembic.config import Config
 
     config = Config()

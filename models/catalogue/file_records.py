@@ -1,4 +1,4 @@
-"""What the rows say of files, for whoever compares both."""
+"""Queries for the files that rows name, for checks against the data directory."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -12,10 +12,10 @@ from tvb_batch.models.spec.sections import files_of
 
 
 class FileRecords(Database):
-    """Every row that names a file, a page at a time."""
+    """All rows that name a file, page by page."""
 
     def output_rows(self, *, sweep: UUID | None = None, job: UUID | None = None) -> Iterator[Output]:
-        """The outputs of a job, of a sweep, or of all; those of an equal earlier job where they are shared."""
+        """Yield the outputs of a job, of a sweep or of all; for shared files, those of the earlier job."""
         last = 0
         while True:
             owners = select(OWNER).where(*_of(sweep, job))
@@ -29,23 +29,23 @@ class FileRecords(Database):
             last = page[-1].id
 
     def paths_in(self, sweep: UUID) -> set[str]:
-        """The files of outputs in the directory of a sweep, which may be gone itself, relative."""
+        """Return the relative paths of outputs in the directory of a sweep, which may be deleted itself."""
         query = select(Output.path).where(Output.path.like(f"%/{sweep.hex}/%"))
         return self._read(lambda session: set(session.scalars(query)))
 
     def without_output(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[UUID]:
-        """FINISHED jobs whose outputs no row names."""
+        """Return FINISHED jobs without rows for their outputs."""
         lost = OWNER.not_in(select(Output.job_id))
         query = select(Job.gid).where(Job.status == Status.FINISHED, lost, *_of(sweep, job)).order_by(Job.id)
         return self._read(lambda session: list(session.scalars(query)))
 
     def unfinished(self) -> set[UUID]:
-        """Jobs that may be writing files, or may go on with some."""
+        """Return jobs that may be writing files, or may continue from some."""
         query = select(Job.gid).where(Job.status.in_([Status.PENDING, Status.STARTED]))
         return self._read(lambda session: set(session.scalars(query)))
 
     def input_names(self, sweep: UUID | None = None) -> set[str]:
-        """The input files that the spec of a sweep names, or all specs, as `inputs/<sha256><suffix>`."""
+        """Return the input files in the spec of a sweep, or in all specs, as `inputs/<sha256><suffix>`."""
         found: set[str] = set()
         last = 0
         while True:

@@ -1,8 +1,8 @@
-"""The filter language that finds jobs: `coupling.a >= 5 and status = ERROR and KuramotoIndex > 0.8`.
+"""The filter language that finds jobs: `coupling.a >= 5 and status = failed and KuramotoIndex > 0.8`.
 
-One text means the same in a terminal, in Python and in the browser. It is parsed here, by hand and without running
-anybody's code, into a small tree that `models.catalogue.filter_sql` makes into SQL with bound values. A comparison is
-true or false and nothing between: with a value that a job has not, every comparison is false.
+The command line, Python and the web pages use the same language. This module parses a filter without executing code;
+`models.catalogue.filter_sql` turns the tree into SQL with bound values. A comparison is true or false: if a job does
+not have the value, every comparison is false.
 """
 
 import math
@@ -27,7 +27,7 @@ _MOST = 2**63 - 1
 
 
 class FieldType(StrEnum):
-    """What a field holds, and so what it is compared with."""
+    """The type of a field, which decides what it can be compared with."""
 
     NUMBER = "number"
     TEXT = "text"
@@ -47,7 +47,7 @@ FIELDS: dict[str, FieldType] = {
 
 
 class FilterError(TvbBatchError, ValueError):
-    """A filter that says nothing.
+    """A filter that cannot be parsed.
 
     Parameters
     ----------
@@ -59,13 +59,13 @@ class FilterError(TvbBatchError, ValueError):
     def __init__(self, text: str, position: int, fault: str) -> None:
         self.text, self.position, self.fault = text, position, fault
         before, after = _one_line(text[max(0, position - 40) : position]), _one_line(text[position : position + 40])
-        place = f"at letter {position + 1} ({before}▸{after})" if text.strip() else "is empty"
+        place = f"at character {position + 1} ({before}▸{after})" if text.strip() else "is empty"
         super().__init__(f"filter {place}: {fault}")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`name operator value`; `in` has a tuple of values. True only of a job that has the value."""
+    """`name operator value`; `in` has a tuple of values. False for a job without the value."""
 
     name: str
     operator: Operator
@@ -81,21 +81,21 @@ class Missing:
 
 @dataclass(frozen=True)
 class Not:
-    """The opposite."""
+    """Negation."""
 
     part: "Node"
 
 
 @dataclass(frozen=True)
 class All:
-    """`and`"""
+    """Conjunction (`and`)."""
 
     parts: tuple["Node", ...]
 
 
 @dataclass(frozen=True)
 class Either:
-    """`or`"""
+    """Disjunction (`or`)."""
 
     parts: tuple["Node", ...]
 
@@ -112,7 +112,7 @@ class Filter:
 
     @classmethod
     def parse(cls, text: str) -> "Filter":
-        """The filter that `text` writes.
+        """Parse a filter or part of it.
 
         Raises
         ------
@@ -120,15 +120,15 @@ class Filter:
             It writes none; the message points at the place.
         """
         if len(text) > MOST_LETTERS:
-            raise FilterError(text, MOST_LETTERS, f"{len(text)} letters, expected at most {MOST_LETTERS}")
+            raise FilterError(text, MOST_LETTERS, f"{len(text)} characters, expected at most {MOST_LETTERS}")
         unusable = _UNUSABLE.search(text)
         if unusable is not None:
-            raise FilterError(text, unusable.start(), "a letter that no text of a database holds")
+            raise FilterError(text, unusable.start(), "a character that a database cannot store")
         return cls(text, _Parser(text).parse())
 
     @classmethod
     def all_of(cls, *filters: "Filter | str | None") -> "Filter | None":
-        """One filter that all of these make together; None when there is none."""
+        """Combine filters with `and`; return None if there is none."""
         found = [cls.parse(item) if isinstance(item, str) else item for item in filters if item is not None]
         if len(found) < 2:
             return found[0] if found else None
@@ -136,7 +136,7 @@ class Filter:
 
     @property
     def names(self) -> frozenset[str]:
-        """The parameters, metrics and fields it speaks of."""
+        """The parameters, metrics and fields that the filter uses."""
         return frozenset(_names(self.tree))
 
 
@@ -160,7 +160,7 @@ MOST_KEYS = 16
 
 
 def sort_keys(text: str) -> list[tuple[str, bool]]:
-    """`-duration,coupling.a` as names, and whether each goes downwards.
+    """Parse `-duration,coupling.a` into names, each with a flag for descending order.
 
     Raises
     ------
@@ -201,7 +201,7 @@ _SAME = {"==": "=", "<>": "!="}
 
 
 class _Parser:
-    """Recursive descent over one text."""
+    """Recursive-descent parser for one text."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
@@ -291,7 +291,7 @@ class _Parser:
         try:
             return _READERS[FIELDS[name]](text) if name in FIELDS else _free(text, bare is not None, operator)
         except ValueError as exc:
-            raise FilterError(self.text, start, f"{exc}, as {name} {operator} asks for") from None
+            raise FilterError(self.text, start, f"{name}: {exc}") from None
 
     # ------------------------------------------------------------------------------------------------- letters
 
@@ -327,7 +327,7 @@ class _Parser:
     def _fault(self, expected: str) -> FilterError:
         rest = self.text[self.at :]
         word = _BARE.match(rest)
-        found = f"found {_one_line(word[0][:40] if word else rest[:1])!r}" if rest else "it ends here"
+        found = f"found {_one_line(word[0][:40] if word else rest[:1])!r}" if rest else "the filter ends here"
         return FilterError(self.text, self.at, f"{found}; {expected}")
 
 
@@ -339,7 +339,7 @@ def _number(text: str) -> int | float:
         return int(text)
     if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
-    raise ValueError(f"{_one_line(text[:40])!r} is no number; expected one")
+    raise ValueError(f"{_one_line(text[:40])!r} is not a number")
 
 
 def _time(text: str) -> datetime:
@@ -347,7 +347,7 @@ def _time(text: str) -> datetime:
         # A time without a zone is the reader's own.
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{_one_line(text[:40])!r} is no time; expected one such as 2026-01-31T12:00") from None
+        raise ValueError(f"{_one_line(text[:40])!r} is not a time; expected for example 2026-01-31T12:00") from None
 
 
 def _truth(text: str) -> bool:
@@ -372,9 +372,9 @@ _READERS: dict[FieldType, Callable[[str], Value]] = {
 
 
 def _free(text: str, is_bare: bool, operator: Operator) -> Value:
-    """The value of a parameter or metric: a number where it is written as one, without quotes."""
+    """Return the value of a parameter or metric: a number if written as one without quotes."""
     if is_bare and _NUMBER.fullmatch(text):
         return float(_number(text))
     if operator not in ("=", "!=", "in"):
-        raise ValueError(f"{_one_line(text[:40])!r} is no number; expected one")
+        raise ValueError(f"{_one_line(text[:40])!r} is not a number")
     return text

@@ -1,7 +1,7 @@
-"""Filters and orders of jobs as SQL; every value is bound, every name is data. Called by `models.catalogue.queries`.
+"""Turns filters and sort orders into SQL. Every value is bound, every name is data.
 
-What a name is (a swept parameter, one that a whole sweep shares, a metric) is looked up first, so that each comparison
-asks the one table that can answer, through its index on name and number.
+Each name (a swept parameter, a parameter of the whole sweep, a metric) is looked up first. So each comparison queries
+the one table with its values, through the index on name and number.
 """
 
 import operator
@@ -60,7 +60,7 @@ TEXT_LETTERS = 500
 
 
 class _Seconds(FunctionElement[float]):
-    """Seconds from the second to the first of two times."""
+    """Seconds from the second time to the first."""
 
     type = Float(53)
     inherit_cache = True
@@ -80,7 +80,7 @@ def _seconds(element: _Seconds, compiler: Any, **options: Any) -> str:
 
 
 def tables_of(session: Session, names: Iterable[str]) -> dict[str, tuple[Table, ...]]:
-    """In which tables each name that is no field has values."""
+    """Return the tables in which each name that is not a field has values."""
 
     def has(table: Table, name: str) -> bool:
         # In an index's order: SQLite would look for a rare name row by row.
@@ -90,7 +90,7 @@ def tables_of(session: Session, names: Iterable[str]) -> dict[str, tuple[Table, 
 
 
 def filter_clause(session: Session, node: Node) -> Condition:
-    """Jobs that fit; true or false, never NULL. The database is asked how many rows each comparison has."""
+    """Return the condition for jobs that match: true or false, never NULL."""
     match node:
         case All(parts=parts):
             return and_(*(filter_clause(session, part) for part in parts))
@@ -113,7 +113,7 @@ def filter_clause(session: Session, node: Node) -> Condition:
 def in_order(
     query: Select[Any], keys: Iterable[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], *first: Any
 ) -> Any:
-    """The query in that order, jobs without the value last; equal ones newest sweep first, in the order of its points.
+    """Sort the query: jobs without the value last; equal ones by newest sweep, then by point.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def in_order(
 def along_index(
     session: Session, keys: Sequence[tuple[str, bool]], tables: Mapping[str, tuple[Table, ...]], sweep: UUID | None
 ) -> Any:
-    """All jobs that have a number for the first key, in the order of `in_order`, as an index already has them.
+    """Return all jobs with a number for the first key, in the order of `in_order`, from an index.
 
     None where their values are in more than one table, or in the jobs' own rows.
 
@@ -214,7 +214,7 @@ def _listed(wanted: Comparison) -> Sequence[Value]:
 
 
 def duration() -> ColumnElement[Any]:
-    """Seconds that a job ran, or has been running."""
+    """Return the running time of a job in seconds."""
     end = func.coalesce(Job.finished_at, literal(now(), Job.started_at.type))
     return case((Job.started_at.is_not(None), _Seconds(end, Job.started_at)))
 
@@ -246,7 +246,7 @@ def _field(wanted: Comparison) -> Condition:
 
 
 def _named(field: str, keys: Sequence[str]) -> Condition:
-    """A gid by its beginning; a sweep by its name too."""
+    """Return the condition for a gid by its first characters, and for a sweep also by name."""
     table = Sweep if field == "sweep" else Job
     begins = [found for found in map(gid_range, keys) if found is not None]
     fits: list[Condition] = [and_(table.gid >= first, table.gid <= last) for first, last in begins]
@@ -256,7 +256,7 @@ def _named(field: str, keys: Sequence[str]) -> Condition:
 
 
 def gid_range(key: str) -> tuple[UUID, UUID] | None:
-    """The first and last gid that begin like this; None when it is no beginning of one."""
+    """Return the first and last gid with these first characters; None if they are not hexadecimal."""
     digits = key.replace("-", "").lower()
     if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
         return None
@@ -264,7 +264,7 @@ def gid_range(key: str) -> tuple[UUID, UUID] | None:
 
 
 def _holds(column: Any, sign: Operator, value: Any) -> Condition:
-    """The comparison, false where the column has no value."""
+    """Return the comparison, false where the column has no value."""
     if isinstance(value, tuple):
         compared: Condition = column.in_([_bound(item) for item in value])
     else:
@@ -273,7 +273,7 @@ def _holds(column: Any, sign: Operator, value: Any) -> Condition:
 
 
 def _bound(value: Any) -> Any:
-    """A number with its own type: a whole number's column would take a fraction's digits away."""
+    """Return a number bound with its own type: with the type of an integer column, 2.5 would become 2."""
     if isinstance(value, int | float):
         return literal(value, BigInteger() if isinstance(value, int) else Float(53))
     return value

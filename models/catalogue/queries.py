@@ -1,4 +1,4 @@
-"""What is read of sweeps, jobs, files and metrics."""
+"""Queries for sweeps, jobs, files and metrics."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ Entity = TypeVar("Entity", Sweep, Job)
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """A sweep and how many of its jobs are in which state."""
+    """A sweep and the number of its jobs by status."""
 
     sweep: Sweep
     counts: Mapping[Status, int]
@@ -31,7 +31,7 @@ class SweepSummary:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Jobs that were started, and wait again after a fault of one class."""
+    """Jobs that are pending again after an error of one class."""
 
     #: The class.
     kind: str
@@ -57,10 +57,10 @@ _WAITING_AGAIN = {False: _waiting_again(""), True: _waiting_again("INDEXED BY ix
 
 
 class Queries(Database):
-    """What anyone reads."""
+    """Queries of the catalogue."""
 
     def sweeps(self, limit: int = 100, *, unfinished: bool = False) -> list[SweepSummary]:
-        """Sweeps, newest first.
+        """Return sweeps, newest first.
 
         Parameters
         ----------
@@ -76,20 +76,20 @@ class Queries(Database):
         return self._read(work)
 
     def waiting_again(self, sweeps: Sequence[UUID]) -> list[Waiting]:
-        """Why jobs of these sweeps wait that were started before, by the class of the fault, most jobs first."""
+        """Return why jobs of these sweeps are pending again, by class of error, most jobs first."""
         found = _WAITING_AGAIN[self._is_sqlite]
         rows = self._read(lambda session: session.execute(found, {"gids": list(sweeps)}).all())
         return [Waiting(kind or "", jobs, error or "", due) for kind, jobs, error, due in rows]
 
     def counts(self, sweep: UUID) -> dict[Status, int]:
-        """How many jobs of a sweep are in which state."""
+        """Return the number of jobs of a sweep by status."""
         return self._read(lambda session: _counts_of(session, sweep))
 
     def jobs(
         self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None,
         sort: str = "", limit: int = 100, offset: int = 0,
     ) -> list[Job]:  # fmt: skip
-        """Jobs that fit all of the filters, newest sweep first, in the order of its points.
+        """Return jobs that match all filters, newest sweep first, in the order of its points.
 
         Parameters
         ----------
@@ -120,18 +120,18 @@ class Queries(Database):
     def count(
         self, *, sweep: UUID | None = None, status: Status | None = None, where: Filter | str | None = None
     ) -> int:
-        """How many jobs fit all of the filters."""
+        """Return the number of jobs that match all filters."""
         fits = _Fits(sweep, status, Filter.all_of(where))
         return self._read(
             lambda session: session.scalar(fits.narrow(session, select(func.count()).select_from(Job))) or 0
         )
 
     def unknown(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that no field has, and no parameter or metric of any job."""
+        """Return the names that are neither a field nor a parameter or metric of any job."""
         return self._read(lambda session: [name for name, found in tables_of(session, names).items() if not found])
 
     def outputs(self, jobs: Sequence[UUID]) -> list[Output]:
-        """The files of jobs, in the order of the jobs' points and their monitors."""
+        """Return the files of jobs, in the order of points and monitors."""
 
         def work(session: Session) -> list[Output]:
             found: list[Output] = []
@@ -144,12 +144,12 @@ class Queries(Database):
         return self._read(work)
 
     def attempts(self, job: UUID) -> list[Attempt]:
-        """The starts of a job that did not finish it, the first one first."""
+        """Return the attempts that did not finish a job, the first one first."""
         query = select(Attempt).join(Job, Job.id == Attempt.job_id).where(Job.gid == job).order_by(Attempt.id)
         return self._read(lambda session: list(session.scalars(query)))
 
     def output(self, gid: UUID) -> Output:
-        """One file's row.
+        """Return the row of one file.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class Queries(Database):
         return found
 
     def parameters(self, jobs: Sequence[Job], names: Sequence[str]) -> dict[UUID, dict[str, float | str]]:
-        """The parameters of jobs with these names, swept or not, as filters compare them."""
+        """Return parameters of jobs, swept or not, as filters compare them."""
 
         def work(session: Session) -> dict[UUID, dict[str, float | str]]:
             shared: dict[int, dict[str, float | str]] = {job.sweep_id: {} for job in jobs}
@@ -182,7 +182,7 @@ class Queries(Database):
         return self._read(work)
 
     def metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, float]]:
-        """The metrics of jobs, by name."""
+        """Return the metrics of jobs by name."""
 
         def work(session: Session) -> dict[UUID, dict[str, float]]:
             found: dict[UUID, dict[str, float]] = {gid: {} for gid in jobs}
@@ -196,7 +196,7 @@ class Queries(Database):
         return self._read(work)
 
     def missing_metrics(self, jobs: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
-        """Why finished jobs lack metrics, by the names that the metrics would have."""
+        """Return why finished jobs lack metrics, by name of metric."""
 
         def work(session: Session) -> dict[UUID, dict[str, str]]:
             found: dict[UUID, dict[str, str]] = {gid: {} for gid in jobs}
@@ -210,7 +210,7 @@ class Queries(Database):
         return self._read(work)
 
     def why_missing(self, name: str) -> str | None:
-        """Why the newest output that lacks a metric of this name does; None where no output of late says so."""
+        """Return why the newest output without this metric lacks it; None if no recent output says so."""
         # A misspelled name must not read a million rows.
         of_late = Output.id > select(func.max(Output.id)).scalar_subquery() - FEW
         holds = sql_cast(Output.missing, Text).contains(json.dumps(name), autoescape=True)
@@ -220,7 +220,7 @@ class Queries(Database):
         return missing.get(name) if missing else None
 
     def find(self, key: str) -> Job | Sweep:
-        """The sweep or the job with this gid, beginning of a gid, or name.
+        """Return the sweep or job with this gid, first characters of a gid, or name.
 
         Raises
         ------
@@ -236,26 +236,26 @@ class Queries(Database):
                 raise no_sweep from None
 
     def find_sweep(self, key: str) -> Sweep:
-        """The sweep with this gid, beginning of a gid, or name; of several with one name the newest."""
+        """Return the sweep with this gid, first characters of a gid, or name; the newest of several."""
         by_gid = self._by_gid(Sweep, key)
         if by_gid is not None:
             return by_gid
         newest = select(Sweep).where(Sweep.name == key).order_by(Sweep.id.desc()).limit(1)
         found = self._read(lambda session: session.scalar(newest))
         if found is None:
-            raise NotFoundError(f"{key}: no sweep or job has this name or gid; `tvb-batch sweeps` lists what there is")
+            raise NotFoundError(f"{key}: no sweep or job has this name or gid; `tvb-batch sweeps` lists all sweeps")
         return found
 
     def plan(self, sweep: UUID) -> dict[str, Any]:
-        """What varies in a sweep, as `models.spec.points` has it; empty where there is no such sweep."""
+        """Return the plan of a sweep, as in `models.spec.points`; empty if there is no such sweep."""
         query = select(Sweep.plan).where(Sweep.gid == sweep)
         return self._read(lambda session: session.scalar(query)) or {}
 
     def find_job(self, key: str) -> Job:
-        """The job with this gid or beginning of a gid."""
+        """Return the job with this gid or first characters of a gid."""
         found = self._by_gid(Job, key)
         if found is None:
-            raise NotFoundError(f"{key}: no job has this gid; `tvb-batch list` lists what there is")
+            raise NotFoundError(f"{key}: no job has this gid; `tvb-batch list` lists all jobs")
         return found
 
     def _by_gid(self, table: type[Entity], key: str) -> Entity | None:
@@ -265,12 +265,12 @@ class Queries(Database):
         query = select(table).where(table.gid >= gids[0], table.gid <= gids[1]).limit(2)
         found = self._read(lambda session: list(session.scalars(query)))
         if len(found) > 1:
-            raise NotFoundError(f"{key}: more than one gid begins so; type more of it")
+            raise NotFoundError(f"{key}: more than one gid starts with this; type more characters")
         return found[0] if found else None
 
 
 def _counts(session: Session, sweeps: Sequence[Sweep]) -> list[dict[Status, int]]:
-    """How many jobs of each sweep are in which state; the finished ones, most of them in the end, are not counted."""
+    """Return the number of jobs of each sweep by status; finished jobs are derived, not counted."""
     counts: dict[int, dict[Status, int]] = {sweep.id: {} for sweep in sweeps}
     others = [status for status in Status if status != Status.FINISHED]
     counted = select(Job.sweep_id, Job.status, func.count()).where(Job.sweep_id.in_(counts), Job.status.in_(others))
@@ -296,7 +296,7 @@ def _in_turn(session: Session, ids: Sequence[int]) -> list[Job]:
 
 @dataclass(frozen=True)
 class _Fits:
-    """Filters of jobs, before it is known where their names are."""
+    """Filters of jobs, before their names are looked up."""
 
     sweep: UUID | None
     status: Status | None

@@ -1,7 +1,4 @@
-"""Find the finished jobs whose results may be used again: those run by the same tvb-library and the same modules.
-
-Called by `models.catalogue.submission`.
-"""
+"""Finds the finished jobs that can be reused: those with the same tvb-library and the same user modules."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +23,7 @@ from tvb_batch.models.spec.sweep import SweepSpec
 
 
 class ReusableJobs:
-    """The finished jobs that were run by what is here: this tvb-library, and the operator's modules as they are now."""
+    """The installed program: tvb-library and the user's modules."""
 
     def __init__(self, spec: SweepSpec) -> None:
         base = spec.base.canonical()
@@ -41,7 +38,7 @@ class ReusableJobs:
         self._spec = spec if swept else None
 
     def find(self, jobs: Iterable[Job], parameters: Mapping[str, Any]) -> Job | None:
-        """The first of equal finished jobs that was run by what is here; counts a job that has only others."""
+        """Return the first of equal finished jobs that ran with this program; count jobs with only other ones."""
         differing: list[str] = []
         for job in jobs:
             versions = job.versions or {}
@@ -59,9 +56,9 @@ class ReusableJobs:
         return None
 
     def notes(self) -> Iterator[str]:
-        """Why some jobs run again."""
+        """Return why some jobs run again, one line each."""
         for names, count in self.other.items():
-            yield f"{count:,} of the jobs finished before with other sources, and run again; what differs: {names}"
+            yield f"{count:,} of the jobs finished before with other sources and run again; changed: {names}"
             for name in (f"{OF_METRICS}{name}" for name in names.split(", ")):
                 if self._metrics.get(name) == MISSING:
                     yield f"{name.removeprefix(OF_METRICS)} is not found here: name its folder in TVB_BATCH_MODULES_DIR"

@@ -1,9 +1,8 @@
-"""Which waiting job comes next: the order of messages, and the fair share of sweeps at each claim.
+"""Which pending job starts next: the order of messages, and the fair share of sweeps at each claim.
 
-A message says that there is work, and names a job. The worker that takes it starts that job, unless another sweep has
-a better right to the free process: one of higher priority, or of equal priority with fewer running jobs. So a sweep of
-ten jobs does not wait for one of ten thousand whose messages were sent before. After a short job the worker asks for
-the next without a message.
+A message says that there is work and names a job. The worker starts that job, unless another sweep has precedence: one
+of higher priority, or of equal priority with fewer running jobs. So a sweep of ten jobs does not wait for a sweep of
+ten thousand whose messages were sent before. After a short job, the worker takes the next one without a message.
 """
 
 import random
@@ -30,7 +29,7 @@ FROM_START_EVERY = 5.0
 
 @dataclass(frozen=True)
 class _Active:
-    """A sweep with waiting jobs that may start."""
+    """A sweep with pending jobs that may start."""
 
     id: int
     gid: UUID
@@ -51,7 +50,7 @@ class Scheduling(Claims):
         self._served_at: dict[UUID, float] = {}
 
     def unpublished(self, limit: int, *, older_than: timedelta | None = None, queue: str = "short") -> list[UUID]:
-        """PENDING jobs without a message that may start, of the highest priority first, oldest sweep first.
+        """Return PENDING jobs without a message that may start: highest priority first, then oldest sweep first.
 
         Parameters
         ----------
@@ -73,7 +72,7 @@ class Scheduling(Claims):
         return self._read(work)
 
     def mark_published(self, gids: Sequence[UUID], *, older_than: timedelta | None = None) -> list[UUID]:
-        """Note that messages of waiting jobs are sent now; gives those of them that nobody else has sent meanwhile.
+        """Record that messages of pending jobs are sent now; return the jobs that nobody else has marked meanwhile.
 
         Parameters
         ----------
@@ -95,14 +94,14 @@ class Scheduling(Claims):
         return [gid for gid in gids if gid in marked]
 
     def unpublish(self, gids: Sequence[UUID]) -> None:
-        """The messages of these waiting jobs are spent, or were not sent: they get others."""
+        """Clear the mark of pending jobs whose messages were used or not sent, so they get new ones."""
         spent = update(JOB).where(JOB.c.gid.in_(gids), JOB.c.status == Status.PENDING).values(published_at=None)
         self._write(lambda connection: connection.execute(spent))
 
     def claim_fairly(
         self, hint: UUID | None, worker: str, lease: timedelta, queues: Collection[str] = ("short", "long")
     ) -> Claim | None:
-        """The right to run the job that a message names, or one with a better right to this process; None without any.
+        """Claim the job of a message, or a job with precedence; return None if there is none.
 
         Parameters
         ----------
@@ -125,12 +124,12 @@ class Scheduling(Claims):
         return claim
 
     def startable(self) -> int:
-        """How many jobs wait in sweeps that are not paused."""
+        """Return the number of pending jobs in sweeps that are not paused."""
         query = select(func.count()).select_from(Job).where(Job.status == Status.PENDING, may_start())
         return self._read(lambda session: session.scalar(query) or 0)
 
     def paused(self, sweeps: Sequence[UUID]) -> set[UUID]:
-        """Those of the sweeps that are paused."""
+        """Return the given sweeps that are paused."""
         query = select(Sweep.gid).where(Sweep.gid.in_(sweeps), Sweep.is_paused)
         return self._read(lambda session: set(session.scalars(query)))
 
@@ -143,7 +142,7 @@ class Scheduling(Claims):
         return active
 
     def _take_first(self, connection: Connection, sweep: int, worker: str, lease: timedelta) -> Claim | None:
-        """The first job of a sweep that may start.
+        """Claim the first job of a sweep that may start.
 
         This process looks from its last job of the sweep on, and below when it finds none, and anew every few seconds:
         PostgreSQL steps over the index entries of all jobs claimed since the last VACUUM, maybe a hundred thousand.
@@ -157,7 +156,7 @@ class Scheduling(Claims):
         return None
 
     def _fairer(self, connection: Connection, hint: UUID | None, served: Sequence[_Active]) -> _Active | None:
-        """The sweep with the best right to a free process; None when it is the hint's, or there is none."""
+        """Return the sweep with precedence over that of the message; None if there is none."""
         if len(served) <= (hint is not None):
             return None
         first = self._first(connection, served)
@@ -165,7 +164,7 @@ class Scheduling(Claims):
         return None if is_hinted else first
 
     def _first(self, connection: Connection, served: Sequence[_Active]) -> _Active:
-        """Of the highest priority, and of these the one with the fewest running jobs.
+        """Return the sweep of highest priority with the fewest running jobs.
 
         Where several have as few, each has its turn: it is the one that this process has not served for the longest
         time. Any one of those that it never served, or a sweep could wait for ever where processes end after each job.
@@ -183,7 +182,7 @@ class Scheduling(Claims):
 
 
 def _wants_message(moment: datetime, older_than: timedelta | None) -> ColumnElement[bool]:
-    """Jobs that were never published, or longer ago than this."""
+    """Return the condition for jobs that were never published, or longer ago than this."""
     return Job.published_at.is_(None) if older_than is None else Job.published_at < moment - older_than
 
 

@@ -37,7 +37,7 @@ _METRIC = cast("Table", JobMetric.__table__)
 
 
 def _is(status: Status, table: Any = JOB.c) -> ColumnElement[bool]:
-    """Jobs in this state; written out, so that PostgreSQL plans a statement once for all its values.
+    """Return the condition for jobs with this status; a literal, so that PostgreSQL plans a statement once.
 
     Not where a job is named: PostgreSQL might look for it among all jobs in this state.
     """
@@ -78,7 +78,7 @@ UNPUBLISH = (
 
 @dataclass(frozen=True)
 class Statements:
-    """Those that look at the clock."""
+    """The statements that use the clock."""
 
     #: A job that is named, PENDING to STARTED; tells of its row where the database has RETURNING.
     take: Any
@@ -92,7 +92,7 @@ class Statements:
 
 @cache
 def statements(is_sqlite: bool, has_returning: bool) -> Statements:
-    """The statements for SQLite, which is told the time, or for a server, which looks at its own clock.
+    """Return the statements for SQLite, which gets the time as a parameter, or for a server, which has its own clock.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
 
 
 def _first(due: ColumnElement[Any]) -> Any:
-    """The first waiting job of a sweep; locked, where others could take it meanwhile."""
+    """Return the first pending job of a sweep; locked, if others could take it meanwhile."""
     job = JOB.alias("waiting")
     # Asked once, not of each job: joined to the sweeps PostgreSQL expects one row, and so sorts all waiting jobs.
     started = select(_SWEEP.c.id).where(_SWEEP.c.id == bindparam("sweep"), _SWEEP.c.is_paused.is_(False))
@@ -145,9 +145,10 @@ def _first(due: ColumnElement[Any]) -> Any:
 
 
 def _with_files(finished: Any) -> Any:
-    """The same change with all that comes with it, and how many rows it hit: a server is asked once, not many times.
+    """Return one statement that makes the change, adds the related rows and counts the changed rows.
 
-    `outputs` is a list of rows of the table, as JSON has them; `names` and `numbers` are those of the metrics.
+    One statement needs one round trip to the server. `outputs` is a JSON list of rows; `names` and `numbers` are those
+    of the metrics.
     """
     done = finished.returning(JOB.c.id).cte("done")
     columns = [column for column in _OUTPUT.c if column.name not in ("id", "job_id")]

@@ -1,4 +1,4 @@
-"""What is counted and averaged over jobs: durations, metrics, points of a sweep, and who works."""
+"""Counts and statistics over jobs: durations, metrics, points of a sweep, workers."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ from tvb_batch.models.catalogue.tables import Job, JobMetric, Output
 
 @dataclass(frozen=True)
 class Spread:
-    """Of how many numbers, the least, the mean and the largest."""
+    """Number, minimum, mean and maximum of some values."""
 
     count: int
     least: float
@@ -31,7 +31,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class JobValue:
-    """A job of a sweep, as a plot has it."""
+    """A job of a sweep, as a plot needs it."""
 
     gid: UUID
     number: int
@@ -43,7 +43,7 @@ class JobValue:
 
 @dataclass(frozen=True)
 class Lacking:
-    """A metric that some finished jobs of a sweep have not."""
+    """A metric that some finished jobs of a sweep lack."""
 
     name: str
     jobs: int
@@ -55,7 +55,7 @@ class Lacking:
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker process, by what its jobs' rows say."""
+    """One worker process, as the rows of its jobs describe it."""
 
     #: host:pid
     name: str
@@ -71,7 +71,7 @@ class Statistics(Database):
     """Numbers over many jobs."""
 
     def durations(self, sweep: UUID) -> Spread | None:
-        """Seconds that the finished jobs of a sweep ran, reused ones aside; None before the first."""
+        """Return the running times of finished jobs of a sweep, without reused ones; None before the first."""
         seconds = duration()
         ran = and_(target_of(sweep, None), Job.status == Status.FINISHED, Job.started_at.is_not(None))
         query = select(func.count(), func.min(seconds), func.avg(seconds), func.max(seconds)).where(ran)
@@ -91,11 +91,11 @@ class Statistics(Database):
         return {name: Spread(*rest) for name, *rest in self._read(lambda session: session.execute(query).all())}
 
     def points(self, sweep: UUID, name: str, *, numbers: Sequence[int] | None = None) -> list[JobValue]:
-        """The jobs of a sweep in its order, with the metric or the field of numbers of this name.
+        """Return the jobs of a sweep in order, with the values of a metric or numeric field.
 
         Parameters
         ----------
-        numbers : of the jobs that are wanted; all of them without
+        numbers : the numbers of the wanted jobs; None for all jobs
         """
         query = select(Job.gid, Job.number, Job.status, Job.parameters)
         if FIELDS.get(name) is FieldType.NUMBER:
@@ -109,7 +109,7 @@ class Statistics(Database):
         return [JobValue(*row) for row in self._read(lambda session: session.execute(query).all())]
 
     def lacking(self, sweep: UUID) -> list[Lacking]:
-        """The metrics that finished jobs of a sweep have not, and why, by name."""
+        """Return the metrics without a value in some finished jobs of a sweep, with the reasons, sorted by name."""
         # Reasons repeat: they are counted by the database as they are stored, and few are read.
         text = sql_cast(Output.missing, Text)
         query = select(text, func.count()).join(Job, Output.job_id == OWNER)
@@ -124,7 +124,7 @@ class Statistics(Database):
         ]
 
     def metric_names(self, sweep: UUID) -> list[str]:
-        """The metrics that a finished job of the sweep has, by name."""
+        """Return the names of the metrics of one finished job of the sweep, sorted."""
         owner = select(OWNER)
         owner = owner.where(target_of(sweep, None), Job.status == Status.FINISHED).limit(1)
         query = select(JobMetric.name).where(JobMetric.job_id == owner.scalar_subquery()).order_by(JobMetric.name)
@@ -138,7 +138,6 @@ class Statistics(Database):
         lease : for how long a worker takes a job at once; tells when it was last heard of
         since : how long ago is lately
         """
-
         clock = self.lease_clock()
 
         def work(session: Session) -> list[WorkerRow]:

@@ -29,7 +29,7 @@ class Submission(Database):
     def add_sweep(
         self, spec: SweepSpec, *, reuse: bool = True, priority: int = 0, note: Callable[[str], None] = lambda line: None
     ) -> Sweep:
-        """Add a sweep and all its jobs in one transaction; rows are streamed, not gathered.
+        """Add a sweep and all its jobs in one transaction; rows are streamed.
 
         Parameters
         ----------
@@ -73,14 +73,14 @@ class Submission(Database):
 
 
 def _queue(spec: SweepSpec) -> str:
-    """Short or long, by the steps of one job; a surface has hundreds of times the nodes."""
+    """Return short or long, by the number of steps of one job and, on a surface, its size."""
     base = spec.base
     steps = base.simulation_length / base.integrator["dt"] * (200 if base.surface else 1)
     return "long" if steps > LONG_STEPS else "short"
 
 
 def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """A job's row and its swept parameters, one pair for each point."""
+    """Yield a job's row and its swept parameters for each point."""
     created = now()
     for point in spec.points():
         row = {
@@ -93,7 +93,7 @@ def _job_rows(spec: SweepSpec, sweep: Sweep) -> Iterator[tuple[dict[str, Any], d
 
 
 def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], reusable: ReusableJobs) -> None:
-    """Mark the jobs that the same program has finished before, in any sweep that annotates and measures alike."""
+    """Mark jobs that the same program has finished before, in any sweep with the same annotation and metrics."""
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
     finished: dict[str, list[Job]] = {}
@@ -115,7 +115,7 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], reusa
 
 
 def _besides_data(base: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a job's files and metrics, but not the data; swept or not.
+    """Return what decides files and metrics but not the data; swept or not.
 
     A key that an older program did not know is not there: its rule for the metrics may have been another one.
     """
@@ -136,7 +136,7 @@ def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[st
 
 
 def _insert(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows with equal keys; with PostgreSQL's COPY, which takes half the time of its INSERT."""
+    """Insert rows with equal keys; with COPY on PostgreSQL, which takes half the time of INSERT."""
     if not rows:
         return
     connection = session.connection()
@@ -158,7 +158,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _next_ids(session: Session, count: int) -> Sequence[int]:
-    """Ids of rows to be inserted, which nobody else will take; the transaction has begun to write."""
+    """Reserve ids for new rows; the transaction already holds the write lock."""
     if is_sqlite(session):
         last = session.scalar(select(func.max(Job.id))) or 0
         return range(last + 1, last + 1 + count)
@@ -167,7 +167,7 @@ def _next_ids(session: Session, count: int) -> Sequence[int]:
 
 
 def as_columns(value: object) -> tuple[float | None, str | None]:
-    """A parameter's value as rows hold it: a number or a text.
+    """Return the column values of a parameter: a number or a text.
 
     An array of one element is its element, as in TVB, where a parameter `a: 5` is an array.
     """

@@ -1,4 +1,4 @@
-"""The tables: sweeps, jobs, their parameters and metrics, outputs. What is asked of them is in `models.catalogue`."""
+"""The tables: sweeps, jobs, parameters, metrics, outputs. The queries are in `models.catalogue`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,22 +13,24 @@ from tvb_batch.models.catalogue.status import Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Times with a timezone, in UTC, on databases that keep none."""
+    """Times with a timezone, in UTC, also on databases without timezones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert a time to UTC for the database."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return a time of the database with the timezone UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can name it too."""
+    """Declarative base that names every constraint, for migrations."""
 
     metadata = MetaData(
         naming_convention={
@@ -73,7 +75,7 @@ class Sweep(Base):
 
 
 class SweepParameter(Base):
-    """A parameter that all jobs of a sweep share; found by name and value, as JobParameter is."""
+    """A parameter that all jobs of a sweep share; found by name and value, like JobParameter."""
 
     __tablename__ = "sweep_parameter"
     __table_args__ = (
@@ -161,7 +163,7 @@ class Job(Base):
 
 
 class Attempt(Base):
-    """A start of a job that did not finish it; the one that did is in the job's own row."""
+    """An attempt that did not finish its job; the successful attempt is in the row of the job."""
 
     __tablename__ = "attempt"
 
@@ -223,7 +225,7 @@ class Output(Base):
 
 
 class Receipt(Base):
-    """A committed transaction, kept for a day: tells a client whom the answer to its COMMIT did not reach."""
+    """A committed transaction, kept for a day, for a client that got no answer to its COMMIT."""
 
     __tablename__ = "receipt"
 
@@ -232,7 +234,7 @@ class Receipt(Base):
 
 
 class Boot(Base):
-    """A start of the host of a SQLite database, and when it was: the clock that leases are measured with."""
+    """A start of the host of a SQLite database, and its time: the clock for leases."""
 
     __tablename__ = "boot"
 

@@ -1,1 +1,1 @@
-"""The operator's own modules: their source files, and their import."""
+"""The user's own modules: their source files and their import."""

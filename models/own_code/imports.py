@@ -1,7 +1,7 @@
-"""Imports the operator's modules, and knows of which source they are in this process.
+"""Imports the user's modules and remembers their source.
 
-What a process has imported stays as it was, whatever becomes of the files. So each file is remembered as it was when
-it was imported: a worker replaces a process whose files have changed, and a notebook is told to start anew.
+A process keeps a module as it was imported, even if the file changes. So each file is recorded at its import: a worker
+replaces a process whose files have changed, and a notebook is told to restart.
 """
 
 import ast
@@ -26,7 +26,7 @@ _Stamp = tuple[int, int, int, int] | None
 
 @dataclass
 class _Known:
-    """A source file as this process has it."""
+    """A source file as this process has imported it."""
 
     path: Path
     stamp: _Stamp
@@ -44,7 +44,7 @@ _LOCK = threading.RLock()
 
 
 def load(module: str) -> ModuleType:
-    """The module, imported from its source as it is now, or as it was when this process imported it.
+    """Return the module, imported from its current source, or as this process imported it before.
 
     Raises
     ------
@@ -71,12 +71,12 @@ def load(module: str) -> ModuleType:
 
 
 def is_loaded(module: str) -> bool:
-    """Whether this process has imported the module through `load`."""
+    """Return whether this process has imported the module with `load`."""
     return module in _CLOSURES
 
 
 def loaded(modules: Iterable[str]) -> dict[str, str]:
-    """The digests of the sources of classes of these modules as they were imported; imports what was not yet."""
+    """Return the digests of the sources of these modules as imported; import what is missing."""
     return {
         f"{OF_DATA}{name}": _KNOWN[name].digest
         for module in sorted(modules)
@@ -86,7 +86,7 @@ def loaded(modules: Iterable[str]) -> dict[str, str]:
 
 
 def loaded_metrics() -> dict[str, str]:
-    """The digests of the sources of metrics that were imported."""
+    """Return the digests of the sources of imported metrics."""
     return {
         f"{OF_METRICS}{name}": _KNOWN[name].digest
         for _, whole in sorted(_CLOSURES.items())
@@ -96,7 +96,7 @@ def loaded_metrics() -> dict[str, str]:
 
 
 def forget() -> None:
-    """Let everything be imported anew. Not for a process that has objects of these modules."""
+    """Drop all imported modules. Not for a process that has objects of them."""
     with _LOCK:
         for name in _KNOWN:
             sys.modules.pop(name, None)
@@ -105,7 +105,7 @@ def forget() -> None:
 
 
 def changed() -> list[str]:
-    """The modules and files whose source is another one than what this process imported."""
+    """Return the modules and files whose source has changed since this process imported them."""
     found = []
     for name, known in list(_KNOWN.items()):
         stamp = _stamp(known.path)
@@ -119,7 +119,7 @@ def changed() -> list[str]:
 
 
 def check_unchanged(modules: Iterable[str]) -> None:
-    """Return when the classes of these modules that this process has are those of their sources.
+    """Check that the imported classes of these modules are those of their sources.
 
     Raises
     ------
@@ -132,13 +132,14 @@ def check_unchanged(modules: Iterable[str]) -> None:
     for name in sorted({name for module in modules if module in _CLOSURES for name in _CLOSURES[module].files}):
         if name in stale or not _is_of_source(name, _KNOWN[name].path):
             raise SpecError(
-                name, f"{_KNOWN[name].path} is not what this process has imported: it was edited since, or a function "
-                "or a number of the module was replaced", "what workers import too", "start the kernel or program anew",
+                name, f"{_KNOWN[name].path} differs from the module that this process imported: it was edited, or a "
+                "function or number of the module was replaced", "the module that workers import",
+                "restart the kernel or program",
             )  # fmt: skip
 
 
 def check_submitted(submitted: dict[str, str], here: dict[str, str]) -> None:
-    """Return when what was submitted is what was imported here.
+    """Check that the imported sources are the submitted ones.
 
     Raises
     ------
@@ -149,11 +150,11 @@ def check_submitted(submitted: dict[str, str], here: dict[str, str]) -> None:
     for name in differences(wanted, {name: here[name] for name in wanted if name in here}):
         if name not in _KNOWN:
             raise SourceError(
-                f"{name}: submitted with it, and it is not used on this host; name its module in TVB_BATCH_MODULES and "
+                f"{name}: used at submission and missing on this host; name its module in TVB_BATCH_MODULES and "
                 "put the same sources here, then `tvb-batch retry`"
             )
         raise SourceError(
-            f"{name}: {_KNOWN[name].path} on this host differs from what was submitted; `tvb-batch retry` takes it as "
+            f"{name}: {_KNOWN[name].path} on this host differs from the submitted file; `tvb-batch retry` takes it as "
             "it is where you call it, and submitting again runs everything anew"
         )
 
@@ -175,14 +176,14 @@ def _stamp(path: Path) -> _Stamp:
 
 
 class _Loader(SourceFileLoader):
-    """Compiles the source itself: bytecode counts as fresh when time in seconds and size are those of the source."""
+    """Compiles the source itself; bytecode can be stale if time (in seconds) and size are equal."""
 
     def path_stats(self, path: Any) -> Any:
         raise OSError
 
 
 class _Finder:
-    """Gives the operator's modules the loader above."""
+    """Uses the loader above for the user's modules."""
 
     def __init__(self, whole: Closure) -> None:
         self._names = frozenset(whole.files)
@@ -213,7 +214,7 @@ def _from_source(whole: Closure) -> Iterator[None]:
 
 
 def _is_of_source(name: str, path: Path) -> bool:
-    """Whether a module that a person's program imported has the functions and constants of its source as it is now."""
+    """Return whether an imported module has the functions and constants of its current source."""
     module = sys.modules.get(name)
     if module is None or path.suffix != ".py":
         return True
@@ -226,7 +227,7 @@ def _is_of_source(name: str, path: Path) -> bool:
 
 
 def _has_functions(module: ModuleType, code: types.CodeType) -> bool:
-    """Whether every function of a module and of its classes is in the source, as it is."""
+    """Return whether every function of a module and of its classes is in the source unchanged."""
     wanted: dict[str, list[Any]] = {}
     todo = [code]
     while todo:
@@ -245,12 +246,12 @@ def _has_functions(module: ModuleType, code: types.CodeType) -> bool:
 
 
 def _function(value: Any) -> Any:
-    """What a static method, a property or Numba was given."""
+    """Return the function inside a static method, a property or a Numba function."""
     return next((found for name in ("__func__", "fget", "py_func") if (found := getattr(value, name, None))), value)
 
 
 def _plain(code: types.CodeType) -> tuple[Any, ...]:
-    """A function's code without its lines and its file."""
+    """Return the code of a function without line numbers and file."""
     constants = tuple(
         _plain(one) if isinstance(one, types.CodeType) else one if isinstance(one, frozenset) else repr(one)
         for one in code.co_consts
@@ -259,7 +260,7 @@ def _plain(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _has_constants(module: ModuleType, tree: ast.Module) -> bool:
-    """Whether the module has the numbers and texts that its source assigns once, and that no function changes."""
+    """Return whether the module has the numbers and texts that its source assigns once."""
     values = [
         (target.id, node.value.value)
         for node in tree.body

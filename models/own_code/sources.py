@@ -1,11 +1,8 @@
-"""Which source files decide a result beside TVB's: the operator's modules, and what they import. Executes none of them.
+"""Finds the source files that decide a result: the user's modules and their imports. Executes none of them.
 
-A module is the operator's own when TVB_BATCH_MODULES names it or another one of its top-level package, or when it lies
-neither in the standard library nor among installed packages. Imports are read from the text, those inside of functions
-too. A file whose name stands in such a source as a text, relative to the source's directory, counts as well: a model
-may read its numbers from there.
-
-Called by `models.catalogue`, which compares finished jobs, and by `models.own_code.imports`, which imports.
+A module is the user's own if TVB_BATCH_MODULES names it or another module of its top-level package, or if it is neither
+in the standard library nor in an installed package. Imports are read from the text, also inside functions. A file that
+such a source names as a text, relative to its directory, counts too: a model may read numbers from it.
 """
 
 import ast
@@ -50,7 +47,7 @@ _DIGITS = 16
 
 @dataclass(frozen=True)
 class Closure:
-    """A module with all that it imports of the operator's own."""
+    """A module and all its imports of the user's own code."""
 
     #: By the module's name; a file that is no module by the name of the module that reads it, `module:file`.
     files: Mapping[str, Path]
@@ -59,7 +56,7 @@ class Closure:
 
 
 def closure(module: str) -> Closure:
-    """The source files of a module and of what it imports; no file when the module is not found."""
+    """Return the source files of a module and of its imports; no file if the module is not found."""
     importlib.invalidate_caches()
     tops = {name.partition(".")[0] for name in (module, *allowed())} - _KNOWN
     search, todo = _Search(), [module]
@@ -89,7 +86,7 @@ def closure(module: str) -> Closure:
 
 
 def digest(path: Path) -> str:
-    """Of a file's content; that of a missing one when it cannot be read."""
+    """Return the digest of a file's content; that of a missing file if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
@@ -98,7 +95,7 @@ def digest(path: Path) -> str:
 
 
 def modules_of(value: Any) -> set[str]:
-    """The operator's modules that the sections of a spec, or a plan, take their classes from."""
+    """Return the user's modules that the sections of a spec, or a plan, use."""
     if isinstance(value, Mapping):
         named = (item for key, item in value.items() if str(key).rpartition(".")[2] == "class")
         texts = itertools.chain.from_iterable([item] if isinstance(item, str) else item or () for item in named)
@@ -110,18 +107,18 @@ def modules_of(value: Any) -> set[str]:
 
 
 class Here:
-    """The sources as they lie on this machine's disk now, read once."""
+    """The sources on this machine's disk now, each read once."""
 
     def __init__(self) -> None:
         self._closures: dict[str, Closure] = {}
         self._digests: dict[Path, str] = {}
 
     def of_data(self, modules: Iterable[str]) -> dict[str, str]:
-        """The digests of all files that decide the data of classes of these modules."""
+        """Return the digests of all files that decide the data of classes of these modules."""
         return {name: text for module in sorted(modules) for name, text in self._entries(OF_DATA, module)}
 
     def of_metrics(self) -> dict[str, str]:
-        """The digests of all files that decide what the operator's own metrics are."""
+        """Return the digests of all files that decide the user's own metrics."""
         return {
             name: text
             for module in allowed()
@@ -145,7 +142,7 @@ class Here:
 
 
 def submitted(base: Mapping[str, Any], plan: Mapping[str, Any], here: Here | None = None) -> dict[str, str]:
-    """What workers must have to run a sweep that is submitted here: what is not found here is left to them."""
+    """Return the sources that workers must have for a sweep submitted here."""
     here = here or Here()
     found = {**here.of_data(modules_of(base) | modules_of(plan)), **here.of_metrics()}
     found = {name: text for name, text in found.items() if text != MISSING}
@@ -154,12 +151,12 @@ def submitted(base: Mapping[str, Any], plan: Mapping[str, Any], here: Here | Non
 
 
 def entries(versions: Mapping[str, Any] | None, kind: str) -> dict[str, str]:
-    """What a job's `versions` tell of its sources."""
+    """Return the entries of a job's `versions` about its sources."""
     return {name: str(value) for name, value in (versions or {}).items() if name.startswith(kind)}
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The modules and files that differ, without the beginning of an entry."""
+    """Return the modules and files that differ, without the prefix of an entry."""
     names = [name.partition(" ")[2] or name for name in {**then, **now} if then.get(name) != now.get(name)]
     return list(dict.fromkeys(names))
 
@@ -169,7 +166,7 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 @cache
 def tvb_version() -> str:
-    """The version of tvb-library; `2.10.0+changed.0123abcd` when its source is not the one that was installed.
+    """Return the version of tvb-library; `2.10.0+changed.0123abcd` if its source was edited.
 
     Files of an installation are compared with the sha256 that the installer noted. Of a checkout (`pip install -e`)
     nothing is noted: there the digest of the whole source is part of the version. Looked up once a process.
@@ -199,7 +196,7 @@ def _as_noted(content: bytes, mode: str) -> str:
 
 
 class _Search:
-    """Looks modules up without importing their packages, which `importlib.util.find_spec` would do."""
+    """Finds modules without importing their packages, unlike `importlib.util.find_spec`."""
 
     def __init__(self) -> None:
         self._found: dict[str, ModuleSpec | None] = {}
@@ -233,7 +230,7 @@ class _Search:
 
 
 def _namespace(name: str, path: Iterable[str]) -> ModuleSpec | None:
-    """A directory without `__init__.py` in a package: Python's finder asks for the parent to be imported."""
+    """Return a directory without `__init__.py` in a package."""
     places = [str(found) for place in path if _is(found := Path(place, name.rpartition(".")[2]), "dir")]
     if not places:
         return None
@@ -243,7 +240,7 @@ def _namespace(name: str, path: Iterable[str]) -> ModuleSpec | None:
 
 
 def _file(spec: ModuleSpec | None) -> Path | None:
-    """Where a module is; of one in a ZIP the ZIP."""
+    """Return the file of a module; for a module in a ZIP, the ZIP."""
     if spec is None or spec.origin is None or not spec.has_location:
         return None
     path = Path(spec.origin)
@@ -268,7 +265,7 @@ def _tree(path: Path) -> ast.Module | None:
 
 
 def _imports(tree: ast.Module, name: str, spec: ModuleSpec, search: _Search) -> Iterator[str]:
-    """The names of modules that may be imported, and of other things that are imported from them."""
+    """Return the names of modules that may be imported, and names imported from them."""
     places = spec.submodule_search_locations
     package = name if places is not None else name.rpartition(".")[0]
     for node in ast.walk(tree):
@@ -285,14 +282,14 @@ def _imports(tree: ast.Module, name: str, spec: ModuleSpec, search: _Search) -> 
 
 
 def _inside(package: str, search: _Search) -> Iterator[str]:
-    """The modules of a package, which `from package import *` may import."""
+    """Return the modules of a package that `from package import *` may import."""
     spec = search.find(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         yield from (f"{package}.{path.stem}" for path in Path(place).glob("*.py") if path.stem != "__init__")
 
 
 def _given(call: ast.Call, package: str) -> Iterator[str]:
-    """The module that `import_module` is given; a relative one belongs to the package that is given too."""
+    """Return the module given to `import_module`, resolved in the given package if relative."""
     given = {str(place): value for place, value in enumerate(call.args)}
     given |= {word.arg: word.value for word in call.keywords if word.arg}
     name, of = (_text(given.get(place, given.get(word))) for place, word in (("0", "name"), ("1", "package")))
@@ -318,7 +315,7 @@ def _absolute(name: str, package: str) -> str:
 
 
 class _Named:
-    """The files and directories whose names stand in a source, relative to it or to its package.
+    """The files and directories that a source names, relative to itself or to its package.
 
     Parameters
     ----------
@@ -336,7 +333,7 @@ class _Named:
             self._walk(place)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Each file, by the texts that name it."""
+        """Yield each file, found by the texts that name it."""
         # `with_suffix(".json")` says the end alone.
         own = [self._source.stem + text for text in self._texts if text.startswith(".")]
         for called, directory in self.directories.items():
@@ -371,13 +368,13 @@ def _texts(tree: ast.Module) -> set[str]:
 
 
 def _as_directories(text: str) -> list[str]:
-    """What a text may mean as a directory: its own words, and `mypackage.data` as importlib.resources takes it."""
+    """Return the directories that a text may name: itself, and `mypackage/data` for `mypackage.data`."""
     dotted = text.replace(".", "/") if "." in text and all(map(str.isidentifier, text.split("."))) else ""
     return [part for part in dict.fromkeys((text, text.strip("/"), dotted)) if part.strip("/") not in ("", ".")]
 
 
 def _matching(directory: Path, text: str) -> Iterator[Path]:
-    """The files of a directory that a text names: `gains.npy`, `/gains.npy` after a directory, or `gains_*.npy`."""
+    """Yield the files of a directory that a text names: `gains.npy`, `/gains.npy` or `gains_*.npy`."""
     if "*" in text and "/" not in text and text.strip("*. "):
         yield from sorted(path for path in directory.glob(text) if _is(path, "file"))
     for part in dict.fromkeys((text, text.lstrip("/"))):

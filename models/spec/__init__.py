@@ -1,1 +1,1 @@
-"""What a simulation is and what a sweep of it is: plain data, checked without TVB."""
+"""Simulations and sweeps as plain data, checked without TVB."""

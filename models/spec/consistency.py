@@ -1,7 +1,6 @@
-"""Whether the sections of a simulation fit each other, as far as that can be told without TVB.
+"""Checks that the sections of a simulation fit each other, without TVB.
 
-Called by `models.spec.simulation` once each section is complete. Knows what TVB does with lengths, periods and indices,
-and nothing of a single section's own parameters.
+It knows how TVB uses lengths, periods and indices. It does not check the parameters of a single section.
 """
 
 import math
@@ -32,8 +31,8 @@ Section = Mapping[str, Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-class CompleteSimulation(Protocol):
-    """What the checks read of a `models.spec.simulation.SimulationSpec`, whose fields are explained there."""
+class _CompleteSimulation(Protocol):
+    """The part of a `models.spec.simulation.SimulationSpec` that the checks read."""
 
     @property
     def connectivity(self) -> Section: ...
@@ -58,7 +57,7 @@ class CompleteSimulation(Protocol):
 
 
 def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]) -> None:
-    """Return when every monitor samples at least once.
+    """Check that every monitor samples at least once.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ def check_times(dt: float, simulation_length: float, monitors: Iterable[Section]
 
 
 def check_transient(transient: float | None, simulation_length: float) -> None:
-    """Return when the transient ends before the simulation does.
+    """Check that the transient ends before the simulation.
 
     Raises
     ------
@@ -96,14 +95,14 @@ def check_transient(transient: float | None, simulation_length: float) -> None:
         It does not.
     """
     if transient is not None and transient >= simulation_length:
-        hint = "metrics are made of what comes after it"
+        hint = "metrics use the samples after it"
         raise SpecError(
             "transient", f"{transient:g} ms", f"less than simulation_length, {simulation_length:g} ms", hint
         )
 
 
-def check_format(spec: CompleteSimulation) -> None:
-    """Return when every monitor's series can be written in the spec's format.
+def check_format(spec: _CompleteSimulation) -> None:
+    """Check that every monitor's series can be written in the format of the spec.
 
     Raises
     ------
@@ -120,9 +119,9 @@ def check_format(spec: CompleteSimulation) -> None:
 
 
 def check_shapes(
-    spec: CompleteSimulation, regions: int | None = None, shapes: Shapes | None = None, nodes: int | None = None
+    spec: _CompleteSimulation, regions: int | None = None, shapes: Shapes | None = None, nodes: int | None = None
 ) -> None:
-    """Return when arrays have one element, or one for each thing they belong to.
+    """Check that arrays have one element, or one for each region, state variable and so on.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def check_shapes(
 
 
 def _stimuli(stimulus: Section | None) -> Iterator[tuple[str, Section]]:
-    """The stimulus, or those that one of several is made of, with their places in the spec."""
+    """Yield the stimulus, or the parts of a composed stimulus, with their places in the spec."""
     if stimulus is not None:
         yield "stimulus", stimulus
         for name, value in stimulus.items():
@@ -170,25 +169,25 @@ def _stimuli(stimulus: Section | None) -> Iterator[tuple[str, Section]]:
 
 
 def count_regions(connectivity: Section) -> int | None:
-    """How many regions a connectivity has, when its section tells."""
+    """Return the number of regions of a connectivity, if its section tells."""
     if isinstance(connectivity.get("weights"), list):
         return len(connectivity["weights"])
     return connectivities().get(connectivity.get("from_file", ""))
 
 
 def time_warnings(dt: float, monitors: Iterable[Section]) -> Iterator[str]:
-    """One sentence for each period that TVB rounds to a whole number of steps."""
+    """Return a warning for each period that TVB rounds to a whole number of steps."""
     for index, monitor in enumerate(monitors):
         if monitor["class"] in _SAMPLED_AT_DT:
             continue
         period = monitor["period"]
         sampled = round(period / dt) * dt
         if not math.isclose(sampled, period, rel_tol=1e-9):
-            yield f"monitors[{index}].period: {period:g} ms is no multiple of dt; TVB samples every {sampled:g} ms"
+            yield f"monitors[{index}].period: {period:g} ms is not a multiple of dt; TVB samples every {sampled:g} ms"
 
 
-def transient_warnings(spec: CompleteSimulation) -> Iterator[str]:
-    """One sentence for each monitor whose series is hardly longer than its transient."""
+def transient_warnings(spec: _CompleteSimulation) -> Iterator[str]:
+    """Return a warning for each monitor whose series is hardly longer than its transient."""
     dt = spec.integrator["dt"]
     for index, monitor in enumerate(spec.monitors):
         period = dt if monitor["class"] in _SAMPLED_AT_DT else monitor["period"]
@@ -200,8 +199,8 @@ def transient_warnings(spec: CompleteSimulation) -> Iterator[str]:
                 yield f"transient: {spec.transient:g} ms leaves {left} of the {samples} samples of {name}"
         elif (response := default_transient(monitor)) > START_POINT and samples * period <= response:
             yield (
-                f"{name}: {samples * period:g} ms are no longer than its haemodynamic transient, {response:g} ms; "
-                "its metrics hold part of it"
+                f"{name}: {samples * period:g} ms is not longer than its haemodynamic transient, {response:g} ms; "
+                "its metrics contain part of it"
             )
 
 
@@ -215,7 +214,7 @@ def _check_length(path: str, value: Any, lengths: Mapping[int, str], regions: in
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of nested lists; None where there are none."""
+    """Return the shape of nested lists; None if they are not lists."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))

@@ -1,7 +1,7 @@
-"""Conditions such as `coupling.a < model.b and model.mu != 0`, evaluated without running anybody's code.
+"""Conditions such as `coupling.a < model.b and model.mu != 0`, evaluated without executing code.
 
-A condition is parsed as Python and made into nested functions, one for each kind of node that is listed here; every
-other kind is refused. Names are parameters, whatever values they have.
+A condition is parsed as Python and turned into nested functions. Only the kinds of nodes in this module are allowed.
+Names are parameters.
 """
 
 import ast
@@ -26,12 +26,12 @@ MOST_WHOLE = 10**30
 
 
 def _of_numbers(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The operation for numbers alone: a text or a list times a number would fill the memory."""
+    """Restrict an operation to numbers: a text or a list times a number could fill the memory."""
 
     def computed(left: Any, right: Any) -> Any:
         for value in (left, right):
             if not isinstance(value, int | float):
-                raise TypeError(f"{str(value)[:40]!r} is no number; expected numbers around + - * / %")
+                raise TypeError(f"{str(value)[:40]!r} is not a number; expected numbers around + - * / %")
         found = compute(left, right)
         if isinstance(found, int) and abs(found) > MOST_WHOLE:
             raise OverflowError(f"a whole number above {MOST_WHOLE:.0e}")
@@ -69,7 +69,7 @@ class Expression:
 
     @classmethod
     def parse(cls, text: str) -> "Expression":
-        """The condition that `text` writes.
+        """Parse a condition.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Expression:
         return cls(text, frozenset(names), evaluate)
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether the condition is true of these values.
+        """Return whether the condition is true for these values.
 
         Raises
         ------
@@ -99,7 +99,8 @@ class Expression:
         try:
             return bool(self.evaluate(values))
         except KeyError as exc:
-            raise ExpressionError(f"condition {self.text!r}: {exc.args[0]} is no parameter of the simulation") from exc
+            fault = f"{exc.args[0]} is not a parameter of the simulation"
+            raise ExpressionError(f"condition {self.text!r}: {fault}") from exc
         except (TypeError, ArithmeticError, ValueError) as exc:
             raise ExpressionError(f"condition {self.text!r}: {exc}") from exc
 
@@ -135,7 +136,7 @@ def _compile(node: ast.expr, text: str, names: set[str], depth: int) -> Evaluate
 
 
 def _children(node: ast.expr, text: str) -> list[ast.expr]:
-    """What is evaluated below a node; a node of any other kind is refused."""
+    """Return the operands of a node; refuse any other kind of node."""
     match node:
         case ast.Constant(value=int() as value) if abs(value) > MOST_WHOLE:
             raise ExpressionError(f"condition {text[:40]!r}: a whole number above {MOST_WHOLE:.0e}")
@@ -160,7 +161,7 @@ def _children(node: ast.expr, text: str) -> list[ast.expr]:
 
 
 def _is_name(node: ast.expr) -> bool:
-    """`a`, `a.b`, `a[0].b`, with whole numbers as indices."""
+    """Return whether the node is a name such as `a`, `a.b` or `a[0].b`."""
     if isinstance(node, ast.Name):
         return True
     if isinstance(node, ast.Attribute):
@@ -174,7 +175,7 @@ def _chain(compares: list[Callable[[Any, Any], bool]], values: list[Any]) -> boo
 
 
 def _value(value: Any) -> Any:
-    """A parameter as it is compared: an array of one element as its element, a section as its class or file."""
+    """Return a parameter for comparison: the element of a one-element array, the class or file of a section."""
     if isinstance(value, list | tuple) and len(value) == 1:
         return value[0]
     if isinstance(value, dict):

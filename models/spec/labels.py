@@ -1,7 +1,4 @@
-"""Values in few letters: a number, a file by the name that a person gave it, an object by its class, arrays by a hash.
-
-Called by everything that shows a parameter, and by `models.spec.sweep` for what filters find. Imports no TVB.
-"""
+"""Short labels for values: a number, the name of a file, the class of an object, a hash of an array."""
 
 import hashlib
 import json
@@ -20,7 +17,7 @@ _MOST = 60
 
 
 def label(value: object) -> str:
-    """A parameter's value in few letters, such as `0.1`, `sub-01.zip` or `Connectivity 76 regions 3f2a1b`."""
+    """Return a short label, such as `0.1`, `sub-01.zip` or `Connectivity 76 regions 3f2a1b`."""
     if isinstance(value, Mapping):
         file = file_label(value)
         if file:
@@ -34,12 +31,12 @@ def label(value: object) -> str:
 
 
 def whole_label(value: object) -> str:
-    """The same with the whole of a file's name: what rows hold, and filters compare with."""
+    """Return the label with the complete file name, for rows and filters."""
     return (file_label(value) if isinstance(value, Mapping) else "") or label(value)
 
 
 def file_label(section: Mapping[str, Any]) -> str:
-    """The name of a section's file as the person wrote it, without a leading `./`; empty for none."""
+    """Return the name of a section's file as the user wrote it, without a leading `./`; empty for none."""
     if "from_file" not in section:
         return ""
     name = str(section.get("file_name") or section["from_file"])
@@ -66,7 +63,7 @@ def _object(section: Mapping[str, Any]) -> str:
 
 
 def _regions(section: Mapping[str, Any]) -> int:
-    """How many regions a connectivity of arrays has, if one of them stands in it; 0 for anything else."""
+    """Return the number of regions of a connectivity of arrays; 0 for anything else."""
     if "weights" not in section or "tract_lengths" not in section:
         return 0
     names = ("weights", "region_labels", "centres")

@@ -1,7 +1,6 @@
-"""Names of parameters, such as `coupling.a` or `monitors[0].period`: where they lead in a canonical simulation.
+"""Names of parameters, such as `coupling.a` or `monitors[0].period`, and their values in a canonical simulation.
 
-Called by `models.spec.simulation` and `models.spec.points`, on plain JSON values; checks names, not whether a value
-fits.
+It works on plain JSON values. It checks names, not whether a value is allowed.
 """
 
 import re
@@ -18,7 +17,7 @@ _NAME = re.compile(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", re.ASCII)
 
 
 def assign(values: dict[str, Any], name: str, value: Any) -> None:
-    """Replace what `name` names in a canonical simulation; only what is there already can be replaced.
+    """Replace the value of `name` in a canonical simulation; the value must exist.
 
     A class replaces its whole section, because the parameters of another class mean nothing to it.
 
@@ -41,7 +40,7 @@ def assign(values: dict[str, Any], name: str, value: Any) -> None:
 
 
 def get(values: Mapping[str, Any], name: str) -> Any:
-    """What `name` names in a canonical simulation.
+    """Return the value of `name` in a canonical simulation.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def get(values: Mapping[str, Any], name: str) -> Any:
 
 
 def one_name(given: str, base: Mapping[str, Any]) -> str:
-    """The name under which `parameters` has it, so that queries find swept and unswept jobs alike."""
+    """Return the name as in `parameters`, so that queries find swept and other jobs alike."""
     place: Any = base
     name = ""
     for step in _steps(given):
@@ -70,12 +69,12 @@ def one_name(given: str, base: Mapping[str, Any]) -> str:
 
 
 def is_section(value: Any) -> bool:
-    """Whether it is a TVB object or a list of them, and no parameter of one."""
+    """Return whether the name is a TVB object or a list of them, not a parameter."""
     return isinstance(value, dict) or (isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict))
 
 
 def parameters(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every number and text in it by its dotted name; arrays of one element as their element."""
+    """Return every number and text by its dotted name; an array of one element as its element."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from parameters(item, f"{name}.{key}" if name else key)
@@ -90,10 +89,10 @@ def parameters(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _steps(name: str) -> list[str | int]:
-    """`monitors[0].period` as `["monitors", 0, "period"]`."""
+    """Split `monitors[0].period` into `["monitors", 0, "period"]`."""
     name = _ALIASES.get(name, name)
     if not _NAME.fullmatch(name):
-        raise SpecError(name, "no parameter's name", "dotted names, such as coupling.a or monitors[0].period")
+        raise SpecError(name, "not a parameter name", "dotted names, such as coupling.a or monitors[0].period")
     return [int(word) if word.isdecimal() else word for word in re.findall(r"\w+", name)]
 
 

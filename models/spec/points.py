@@ -1,8 +1,8 @@
 """The points of a sweep: which parameters vary, and which values they take together.
 
-Called by `models.spec.sweep`, on plain JSON values; it checks names and forms, not whether a value fits its parameter.
-A plan is the product of its blocks: each axis of `grid` is a block; `zip`, `list` and the samples of `random`, `sobol`
-and `lhs` are one each. The last block varies fastest.
+It works on plain JSON values. It checks names and forms, not whether a value is allowed. A plan is the product of its
+blocks. Each axis of `grid` is a block; `zip`, `list` and the samples of `random`, `sobol` and `lhs` are one block each.
+The last block varies fastest.
 """
 
 import itertools
@@ -27,7 +27,7 @@ Values = dict[str, Any]
 
 
 def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan in its one form: every parameter by its one name, ranges written out.
+    """Return the plan in canonical form: every parameter by its canonical name, ranges written out.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def points(plan: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Iterator[Values]:
-    """The parameters of each point that `where` admits, in order, one at a time; repeats are the caller's."""
+    """Yield the parameters of each point that meets `where`, in order; the caller applies `repeats`."""
     blocks: list[Sequence[Values]] = [
         [{name: value} for value in values] for name, values in plan.get("grid", {}).items()
     ]
@@ -97,7 +97,7 @@ def points(plan: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Itera
 
 
 def values(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every parameter with every value that the plan gives it by itself; of samples the ends of their range."""
+    """Return every parameter with all its values; for samples, the ends of their range."""
     for key in ("grid", "zip", *SAMPLERS):
         for name, items in plan.get(key, {}).items():
             for item in items:
@@ -107,7 +107,7 @@ def values(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 class _Names:
-    """Each parameter is swept once."""
+    """Checks that each parameter is swept once."""
 
     def __init__(self, base: Mapping[str, Any]) -> None:
         self._base = base
@@ -130,7 +130,7 @@ class _Names:
 
 
 def _holds(name: str, other: str, base: Mapping[str, Any]) -> bool:
-    """Whether `other` is an element of the array `name`; a section may be swept together with its parameters."""
+    """Return whether `other` is an element of the array `name`."""
     return other.startswith(f"{name}[") and not isinstance(get(base, f"{other.split(']')[0]}]"), dict)
 
 
@@ -145,7 +145,7 @@ def _refuse_too_many(plan: Mapping[str, Any], axes: Sequence[tuple[str, Any, Any
     together = {name: _length(f"sweep.zip.{name}", values) for name, values in (plan.get("zip") or {}).items()}
     if len(set(together.values())) > 1:
         found = ", ".join(f"{length} for {name}" for name, length in together.items())
-        raise SpecError("sweep.zip", found, "as many values of each parameter")
+        raise SpecError("sweep.zip", found, "the same number of values for each parameter")
     lengths += list(together.values())[:1]
     if isinstance(plan.get("list"), list):
         lengths.append(len(plan["list"]))
@@ -157,7 +157,7 @@ def _refuse_too_many(plan: Mapping[str, Any], axes: Sequence[tuple[str, Any, Any
 
 def _count(value: Any, path: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError(path, repr(value), "a whole number from 1 on")
+        raise SpecError(path, repr(value), "a whole number of at least 1")
     return value
 
 
@@ -233,7 +233,7 @@ def _ends(start: Any, stop: Any, path: str, words: tuple[str, str]) -> tuple[flo
 
 
 def _samples(sampler: str, ranges: Mapping[str, Sequence[float]], count: int, seed: int) -> list[Values]:
-    """`count` points of the box that the ranges span; the same for the same seed."""
+    """Return `count` points of the box of the ranges; the same for the same seed."""
     import numpy as np
 
     low, high = np.array(list(ranges.values())).T

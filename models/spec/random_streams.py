@@ -1,8 +1,7 @@
-"""Streams of random numbers as data: which seed a `numpy.random.RandomState` began with, and its state as an array.
+"""Finds the seed that a `numpy.random.RandomState` started from, and converts its state to an array and back.
 
-Called by `submit.api.noise_stream`, which asks where a script's stream stands, and by `models.tvb.assembly`, which puts
-a stream there. A RandomState is a Mersenne Twister: its key of 624 words is replaced by the next one ("a twist")
-whenever all of them have been used, and every twist can be taken back.
+A RandomState is a Mersenne Twister. When all 624 words of its key are used, a "twist" replaces the key with the next
+one. Every twist can be inverted.
 """
 
 from typing import Any
@@ -27,19 +26,19 @@ Words = NDArray[np.uint32]
 
 
 def is_twister(stream: Any) -> bool:
-    """Whether the stream is a plain RandomState of a Mersenne Twister, whose state is data."""
+    """Return whether the stream is a plain RandomState with a Mersenne Twister."""
     return type(stream) is np.random.RandomState and stream.get_state(legacy=False)["bit_generator"] == "MT19937"
 
 
 def as_array(stream: Any) -> Words:
-    """The state of a Mersenne Twister: (628,) uint32, the key, how much of it is used, and a normal number in stock."""
+    """Return the state of a Mersenne Twister, shape (628,), uint32: key, position and cached normal number."""
     _, key, used, has_gauss, gauss = _state(stream)
     rest = np.array([used, has_gauss], dtype=np.uint32)
     return np.concatenate([key.astype(np.uint32), rest, np.array([gauss]).view(np.uint32)])
 
 
 def restore(stream: Any, state: Any, name: str) -> None:
-    """Let the stream go on from a state that `as_array` gave.
+    """Set the stream to a state from `as_array`.
 
     Raises
     ------
@@ -58,7 +57,7 @@ def _state(stream: Any) -> tuple[str, Words, int, int, float]:
 
 
 def seed_of(stream: Any) -> int | None:
-    """The seed of a stream that nothing was drawn from since `RandomState(seed)`; None of any other."""
+    """Return the seed of an unused stream `RandomState(seed)`; None for any other."""
     state = as_array(stream)
     seed = _seed_of_key(state[:WORDS])
     is_fresh = seed is not None and np.array_equal(state, as_array(np.random.RandomState(seed)))
@@ -66,7 +65,7 @@ def seed_of(stream: Any) -> int | None:
 
 
 def origin(stream: Any, most: int) -> int | None:
-    """The seed that a stream began with, however much was drawn from it since; None when it was no whole number.
+    """Return the integer seed that a stream started from, after any number of draws; None if there is none.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ def origin(stream: Any, most: int) -> int | None:
 
 
 def descends(stream: Any, seed: int, words: int) -> bool:
-    """Whether a stream is `RandomState(seed)` of which at most so many words were drawn; in 3 ns a word."""
+    """Return whether a stream is `RandomState(seed)` after at most this number of draws; takes 3 ns per word."""
     key = as_array(stream)[:WORDS]
     other = np.random.RandomState(seed)
     if np.array_equal(_state(other)[1], key):
@@ -95,7 +94,7 @@ def descends(stream: Any, seed: int, words: int) -> bool:
 
 
 def rewound(stream: Any, words: int) -> Words:
-    """The state of a stream before its last `words` words were drawn, none of them for a normal number."""
+    """Return the state of a stream before its last `words` words were drawn."""
     state = as_array(stream)
     key, used = state[:WORDS], int(state[WORDS]) - words
     while used < 0:
@@ -109,7 +108,7 @@ def rewound(stream: Any, words: int) -> Words:
 
 
 def _tempered(words: Words) -> Words:
-    """What is drawn of words of a key."""
+    """Return the numbers drawn from words of a key."""
     words = words ^ (words >> np.uint32(11))
     words = words ^ ((words << np.uint32(7)) & np.uint32(0x9D2C5680))
     words = words ^ ((words << np.uint32(15)) & np.uint32(0xEFC60000))
@@ -117,7 +116,7 @@ def _tempered(words: Words) -> Words:
 
 
 def _untwisted(key: Words) -> Words:
-    """The key before the last twist; of a first key, whose low bits of word 0 decide nothing, these are not known."""
+    """Return the key before the last twist; the low bits of word 0 of a first key stay unknown."""
     old = np.empty_like(key)
     late = _mixed(key[WORDS - _M :] ^ key[:_M])
     old[WORDS - _M + 1 :] = (late[1:] & _UPPER) | (late[:-1] & _LOWER)
@@ -129,13 +128,13 @@ def _untwisted(key: Words) -> Words:
 
 
 def _mixed(words: Words) -> Words:
-    """What a twist halved, made of what it wrote."""
+    """Return the input of the halving step of a twist, from its output."""
     is_odd = words >> np.uint32(31)
     return ((words ^ (is_odd * _MAG)) << np.uint32(1)) | is_odd
 
 
 def _seed_of_key(key: Words) -> int | None:
-    """The whole number that this is the first key of."""
+    """Return the integer whose first key this is."""
     first, second = int(key[1]), int(key[2])
     if (_FACTOR * (first ^ (first >> 30)) + 2) % 2**32 != second:
         return None

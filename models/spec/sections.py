@@ -1,8 +1,4 @@
-"""The sections of a spec, each one TVB object: checked against what TVB declares, and completed with its defaults.
-
-Called by `models.spec.simulation`. Knows names, types and files; whether two sections fit each other is
-`models.spec.consistency`'s.
-"""
+"""The sections of a spec. Each describes one TVB object. They are checked with TVB's declarations and completed."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +48,7 @@ _FORMULA = re.compile(
 
 
 def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A checked copy of a spec's section with every default filled in.
+    """Return a checked copy of a section with all defaults filled in.
 
     Parameters
     ----------
@@ -102,7 +98,7 @@ def _is_needed(role: str, attribute: Attribute) -> bool:
 
 
 def check_file(role: str, name: Any, path: str) -> str:
-    """The name of a file of tvb-data, or a path (with a `/`), which is checked where the file is.
+    """Return the name of a file of tvb-data, or a path (with a `/`). Whether the path exists is checked later.
 
     Raises
     ------
@@ -119,19 +115,19 @@ def check_file(role: str, name: Any, path: str) -> str:
         expected = f"a file of tvb-data for {role.replace('_', ' ')}, or a path (`./{example}`)"
         raise SpecError(path, repr(name), expected, did_you_mean(name, known))
     if not name.lower().endswith(SUFFIXES):
-        raise SpecError(path, repr(name), f"a file of TVB's formats ({', '.join(SUFFIXES)})")
+        raise SpecError(path, repr(name), f"a file in one of TVB's formats ({', '.join(SUFFIXES)})")
     return name
 
 
 def _file_name(value: Any, path: str) -> str:
-    """What a person calls a file."""
+    """Return the user's name for a file."""
     if not isinstance(value, str) or not value or len(value) > _MOST_LETTERS or not value.isprintable():
         raise SpecError(path, repr(value)[:80], f"a name of at most {_MOST_LETTERS} letters")
     return value
 
 
 def files_of(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every `{from_file: path}` of a canonical spec that is no name of tvb-data, with where it stands."""
+    """Yield every `{from_file: path}` of a canonical spec that is not a file of tvb-data, with its place."""
     if isinstance(value, dict):
         if isinstance(value.get("from_file"), str) and "/" in value["from_file"]:
             yield f"{path}.from_file", value
@@ -144,7 +140,7 @@ def files_of(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def move_file(section: dict[str, Any], path: str, place: Callable[[str, str], str]) -> None:
-    """Let a section name its file's other place, and keep the name that a person gave it as `file_name`."""
+    """Set another path for a section's file, and keep the user's name as `file_name`."""
     given = section["from_file"]
     section["from_file"] = place(path, given)
     if section["from_file"] != given:
@@ -152,7 +148,7 @@ def move_file(section: dict[str, Any], path: str, place: Callable[[str, str], st
 
 
 def without_file_names(value: Any) -> Any:
-    """The same without the names that people gave to files: equal content is the same simulation."""
+    """Return the value without the user's file names: equal content is the same simulation."""
     if isinstance(value, dict):
         return {name: without_file_names(item) for name, item in value.items() if name != "file_name"}
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
@@ -161,7 +157,7 @@ def without_file_names(value: Any) -> Any:
 
 
 def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterator[str]:
-    """One sentence for each value outside the domain that TVB declares."""
+    """Return a warning for each value outside the range that TVB declares."""
     for name, attribute in find(role, section["class"], path).attributes.items():
         value = section.get(name)
         if value is None:
@@ -179,7 +175,7 @@ def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterato
 
 
 def checked(attribute: Attribute, value: Any, path: str) -> Any:
-    """`value` in canonical form.
+    """Return `value` in canonical form.
 
     Raises
     ------

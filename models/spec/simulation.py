@@ -1,7 +1,7 @@
-"""What a simulation is: validated, complete, and the same text for the same simulation.
+"""The description of a simulation: validated, complete, and canonical.
 
-A SimulationSpec describes one simulation in TVB's words with every default filled in, so that its hash does not depend
-on what was left out. Imports no TVB.
+A SimulationSpec uses TVB's names and contains every default, so its hash does not depend on what was left out. It does
+not import TVB.
 """
 
 import copy
@@ -53,14 +53,14 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "int_type": "a whole number",
     "string_type": "a text",
-    "string_unicode": "a text that UTF-8 can hold",
+    "string_unicode": "a UTF-8 text",
     "string_too_short": "a text",
     "string_pattern_mismatch": "letters, digits, spaces and . _ + -, the first one no space",
     "string_too_long": "at most {max_length} characters",
     "tuple_type": "a list",
     "too_long": "at most {max_length} of them",
     "greater_than": "a number greater than {gt:g}",
-    "greater_than_equal": "a number from {ge} on",
+    "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
     "literal_error": "{expected}",
 }
@@ -70,7 +70,7 @@ _RANDOM_STATE = Attribute("random_state", "array", None, False, "", "")
 
 
 def _one_line(text: str) -> str:
-    """`text`, if a file and a database can hold it and a table can show it."""
+    """Return `text` if files, databases and tables can hold it."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise SpecError("", repr(text)[:80], "one line of text without control characters")
     return text
@@ -83,7 +83,7 @@ Section = dict[str, Any]
 
 
 class SimulationSpec(BaseModel):
-    """One simulation, complete.
+    """One complete simulation.
 
     Files are named by their name in tvb-data, by a path, or by `inputs/<sha256><suffix>` once the simulation is queued.
     """
@@ -131,7 +131,7 @@ class SimulationSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_place_each(cls, values: Any) -> Any:
-        """`integrator.noise.noise_seed` is another name of `seed`, and `connectivity.speed` of `conduction_speed`."""
+        """Accept `integrator.noise.noise_seed` for `seed`, and `connectivity.speed` for `conduction_speed`."""
         if not isinstance(values, Mapping):
             return values
         values = _moved(values, ("integrator", "noise", "noise_seed"), "seed")
@@ -200,26 +200,26 @@ class SimulationSpec(BaseModel):
         return self
 
     def canonical(self) -> dict[str, Any]:
-        """The spec as plain JSON values, complete."""
+        """Return the spec as plain JSON values, complete."""
         return self.model_dump(mode="json")
 
     def canonical_json(self) -> str:
-        """The one text of this simulation: sorted, without spaces, every default written out."""
+        """Return the canonical text of this simulation: sorted, without spaces, with all defaults."""
         return _joined(self._texts)
 
     def parameters_hash(self) -> str:
-        """sha256 of what decides the data; equal for simulations that TVB cannot tell apart."""
+        """Return the sha256 of all that decides the data; equal for simulations that are the same for TVB."""
         texts = {name: _nameless(text) for name, text in self._texts.items()}
         decisive = {name: text for name, text in texts.items() if name not in NOT_DECISIVE}
         return hashlib.sha256(_joined(decisive).encode()).hexdigest()
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        """The one text of each field, sorted: the jobs of a sweep have most of them in common."""
+        """Return the canonical text of each field, sorted; jobs of a sweep share most of them."""
         return {name: to_json(value) for name, value in sorted(self.canonical().items())}
 
     def with_parameters(self, values: Mapping[str, Any]) -> "SimulationSpec":
-        """The same simulation with other values, such as `{"coupling.a": 5.0, "monitors[0].period": 1.0}`.
+        """Return the simulation with other values, such as `{"coupling.a": 5.0, "monitors[0].period": 1.0}`.
 
         Raises
         ------
@@ -229,7 +229,7 @@ class SimulationSpec(BaseModel):
         return self._with_numbers(values) or self._with_any(values)
 
     def _with_numbers(self, values: Mapping[str, Any]) -> "SimulationSpec | None":
-        """What `_with_any` makes of plain numbers and a seed, in a fifth of its time; None of anything else."""
+        """Do `_with_any` for plain numbers and a seed, in a fifth of its time; return None for anything else."""
         fields = self.model_dump()
         try:
             for name, value in values.items():
@@ -268,7 +268,10 @@ class SimulationSpec(BaseModel):
         return simulation(changed)
 
     def plain(self, name: str) -> Attribute | None:
-        """What TVB declares of a number of model or coupling that fits all else whatever it is; None for any other."""
+        """Return TVB's declaration of a model or coupling parameter that is one number; None for any other parameter.
+
+        Other checks do not depend on the value of such a parameter.
+        """
         section, _, key = name.partition(".")
         if section not in ("model", "coupling"):
             return None
@@ -280,33 +283,33 @@ class SimulationSpec(BaseModel):
         return attribute if is_one else None
 
     def with_files(self, place: Callable[[str, str], str]) -> "SimulationSpec":
-        """The same simulation with other places of its files: `place(path in the spec, file)` tells where each is."""
+        """Return the simulation with other paths of its files, from `place(path in the spec, file)`."""
         moved = copy.deepcopy(self.canonical())
         for path, section in files_of(moved):
             move_file(section, path, place)
         return simulation(moved)
 
     def files(self) -> list[str]:
-        """The files it is fed with that are not tvb-data's."""
+        """Return the paths of its input files, without those of tvb-data."""
         return [section["from_file"] for _, section in files_of(self.canonical())]
 
     def parameters(self) -> dict[str, Any]:
-        """Every number and text of the spec by its dotted name; arrays of one element as their element."""
+        """Return every number and text of the spec by its dotted name; an array of one element as its element."""
         return dict(parameters(self.canonical()))
 
     def labels(self) -> dict[str, str]:
-        """The sections that are read from a file, or may be, in few letters."""
+        """Return short labels of the sections that can be read from a file."""
         sections = {"connectivity": self.connectivity, "surface": self.surface, "stimulus": self.stimulus}
         return {name: whole_label(section) for name, section in sections.items() if section is not None}
 
     def words(self) -> dict[str, Any]:
-        """What a title can name: the parameters, and sections by their file or class."""
+        """Return what a title can name: parameters, and sections by their file or class."""
         found = {**self.labels(), **self.parameters()}
         return {name: found["connectivity"] if name == "connectivity.from_file" else found[name] for name in found}
 
 
 def complete_part(role: str, value: Any, path: str) -> Section:
-    """A section as a simulation has it: what has its place at the top of the spec is not in it.
+    """Return a section as it is in a simulation, without the keys that belong to the top of the spec.
 
     Raises
     ------
@@ -343,7 +346,7 @@ def as_speed(value: Any, path: str) -> float | Literal["inf"]:
 
 
 def simulation(values: Mapping[str, Any]) -> SimulationSpec:
-    """The validated simulation.
+    """Return the validated simulation.
 
     Raises
     ------
@@ -357,7 +360,7 @@ def simulation(values: Mapping[str, Any]) -> SimulationSpec:
 
 
 def spec_warnings(spec: SimulationSpec) -> list[str]:
-    """What TVB would run but probably nobody means."""
+    """Return warnings about what TVB can run but the user probably does not mean."""
     sections = [
         ("model", spec.model, "model"),
         ("coupling", spec.coupling, "coupling"),
@@ -371,7 +374,7 @@ def spec_warnings(spec: SimulationSpec) -> list[str]:
 
 
 def spec_error(exc: ValidationError) -> SpecError:
-    """The first fault of a validation, in our words."""
+    """Return the first error of a validation as a SpecError."""
     first = exc.errors()[0]
     fault = first.get("ctx", {}).get("error")
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
@@ -383,22 +386,22 @@ def spec_error(exc: ValidationError) -> SpecError:
 
 
 def to_json(value: Any) -> str:
-    """The one text of a JSON value."""
+    """Return the canonical text of a JSON value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is one, and no truth."""
+    """Return whether the value is a number and not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _nameless(text: str) -> str:
-    """A field's text without the names that people gave to files."""
+    """Return the text of a field without the user's file names."""
     return to_json(without_file_names(json.loads(text))) if '"file_name":' in text else text
 
 
 def _joined(texts: Mapping[str, str]) -> str:
-    """The one text of a JSON object, of those of its values."""
+    """Return the canonical text of a JSON object from those of its values."""
     return "{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
 

@@ -1,4 +1,4 @@
-"""What a sweep is: a base simulation, a plan of what varies, and the simulations that come of it. Imports no TVB."""
+"""A sweep: a base simulation, a plan of what varies, and the resulting simulations. It does not import TVB."""
 
 import copy
 import hashlib
@@ -44,7 +44,7 @@ class Point:
 
 
 class SweepSpec(BaseModel):
-    """A base simulation, and the plan of what varies."""
+    """A base simulation and a plan of what varies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class SweepSpec(BaseModel):
     @model_validator(mode="after")
     def _points_fit(self) -> "SweepSpec":
         if not self.size:
-            raise SpecError("sweep.where", repr(self.plan["where"]), "a condition that some point fits")
+            raise SpecError("sweep.where", repr(self.plan["where"]), "a condition that at least one point meets")
         return self
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class SweepSpec(BaseModel):
 
     @cached_property
     def size(self) -> int:
-        """Number of jobs; each of their simulations was found to be valid."""
+        """The number of jobs; all their simulations are valid."""
         count = 0
         try:
             for point in self._points():
@@ -88,7 +88,7 @@ class SweepSpec(BaseModel):
 
     @cached_property
     def repeats(self) -> int:
-        """How often each point is simulated, with another seed each time."""
+        """The number of repeats of each point."""
         return int(self.plan.get("repeats", 1))
 
     @cached_property
@@ -97,7 +97,7 @@ class SweepSpec(BaseModel):
         return list(dict.fromkeys(name for name, _ in values(self.plan)))
 
     def points(self) -> Iterator[Point]:
-        """The jobs, one at a time.
+        """Yield the jobs one at a time.
 
         A single simulation keeps the spec's seed. In a sweep each point has its own, derived from the spec's seed and
         the point's own parameters, so that it depends neither on the order of the runs, nor on the number of workers,
@@ -109,11 +109,11 @@ class SweepSpec(BaseModel):
                 yield Point(next(numbers), point, repeat, self._seed(point, repeat))
 
     def simulation(self, point: Point) -> SimulationSpec:
-        """The complete simulation of one point."""
+        """Return the complete simulation of one point."""
         return self.base.with_parameters({**point.parameters, "seed": point.seed})
 
     def shared(self) -> dict[str, Any]:
-        """The parameters that all jobs have in common, by name."""
+        """Return the parameters that all jobs share, by name."""
         swept = [*self.names, "seed"]
         wholes = [name.removesuffix(".class") for name in swept if name not in self._plain]
         return {
@@ -123,7 +123,7 @@ class SweepSpec(BaseModel):
         }
 
     def indexed(self, point: Point) -> dict[str, Any]:
-        """The parameters of one job that are its own, by name."""
+        """Return the parameters of one job that others do not share, by name."""
         found = {name: _short(value) for name, value in point.parameters.items() if name in self._plain}
         # An object of TVB with all it has; and what a point of a list leaves as it is.
         others = [name.removesuffix(".class") for name in self.names if name not in found]
@@ -135,12 +135,12 @@ class SweepSpec(BaseModel):
 
     @cached_property
     def _plain(self) -> frozenset[str]:
-        """Swept parameters that are no objects of TVB, and no classes."""
+        """Return the swept parameters that are neither TVB objects nor classes."""
         wholes = {name for name, value in values(self.plan) if is_section(value) or name.endswith(".class")}
         return frozenset(self.names) - wholes
 
     def distinct(self) -> Iterator[tuple[dict[str, Any], SimulationSpec]]:
-        """One point, and its simulation, for each combination of all that is no plain number: files, lists, classes."""
+        """Yield one point and its simulation for each combination of files, lists and classes."""
         others = sorted({name for name, value in values(self.plan) if not is_number(value)})
         if not others:
             yield {}, self.base
@@ -154,13 +154,13 @@ class SweepSpec(BaseModel):
                 yield point, self.base.with_parameters(point)
 
     def parameters_hash(self, point: Point) -> str:
-        """`SimulationSpec.parameters_hash` of one point; without making the simulation where its values are plain."""
+        """Return the hash of one point, without making the simulation if its values are plain numbers."""
         if self._template is None:
             return self.simulation(point).parameters_hash()
         return self._template.hash(point)
 
     def with_files(self, place: Any) -> "SweepSpec":
-        """The same sweep with other places of its files, the swept ones too; see `SimulationSpec.with_files`."""
+        """Return the sweep with other paths of its files; see `SimulationSpec.with_files`."""
         base = self.base.with_files(place)
         plan = copy.deepcopy(self.plan)
         for path, section in files_of(plan, "sweep"):
@@ -168,11 +168,11 @@ class SweepSpec(BaseModel):
         return sweep_spec(self.name, base, plan)
 
     def files(self) -> list[str]:
-        """The files that are not tvb-data's, of the base and of swept values."""
+        """Return the files that are not from tvb-data, of the base and of swept values."""
         return [*self.base.files(), *(section["from_file"] for _, section in files_of(self.plan))]
 
     def warnings(self) -> list[str]:
-        """What TVB would run but probably nobody means, of the base and of each swept value by itself."""
+        """Return warnings about the base and each swept value."""
         found = spec_warnings(self.base)
         for name, value in values(self.plan):
             try:
@@ -204,7 +204,7 @@ class SweepSpec(BaseModel):
             raise self.at_point(exc, point) from exc
 
     def at_point(self, exc: SpecError, point: Mapping[str, Any]) -> SpecError:
-        """The fault, where the plan has the value that brought it."""
+        """Return the error with the value of the plan that caused it."""
         for name, value in point.items():
             is_own = exc.path == name or exc.path.startswith((f"{name}.", f"{name}["))
             if is_own or len(point) == 1:
@@ -228,12 +228,12 @@ class SweepSpec(BaseModel):
 
     @property
     def _is_full(self) -> bool:
-        """Whether every point names the same parameters."""
+        """Return whether every point has the same parameters."""
         return len({frozenset(row) for row in self.plan.get("list", [])}) < 2
 
 
 class _Template:
-    """A sweep over plain numbers of model and coupling, which fit each other whatever they are.
+    """A sweep over plain numbers of model and coupling, which cannot conflict with each other.
 
     Its points need not be made to be checked and hashed: that takes 10 us instead of 300.
     """
@@ -259,16 +259,16 @@ class _Template:
 
     @classmethod
     def of(cls, base: SimulationSpec, names: list[str]) -> "_Template | None":
-        """A template, or None when a swept parameter may clash with another one."""
+        """Return a template, or None if swept parameters can conflict."""
         return cls(base, names) if all(map(base.plain, names)) else None
 
     def check(self, point: Mapping[str, Any]) -> None:
-        """Return when every value fits its parameter."""
+        """Check that every value is allowed for its parameter."""
         for name, value in point.items():
             self._value(name, value)
 
     def hash(self, point: Point) -> str:
-        """The point's `parameters_hash`."""
+        """Return the `parameters_hash` of the point."""
         parts = []
         for name, before in zip(self._order, self._pieces, strict=True):
             value = point.seed if name == "seed" else self._value(name, point.parameters[name])
@@ -280,12 +280,12 @@ class _Template:
 
 
 def _short(value: Any) -> Any:
-    """A value as rows hold it: a list of many numbers as a label."""
+    """Return a value as rows hold it: a list of many numbers as a label."""
     return label(value) if isinstance(value, list) and len(value) > 1 else value
 
 
 def _with_whole_sections(plan: dict[str, Any], speed: float | str) -> dict[str, Any]:
-    """The plan with every swept TVB object written out, so that its files are seen."""
+    """Return the plan with all swept TVB objects written out, so that their files are found."""
     if not any(name == "conduction_speed" for name, _ in values(plan)):
         _check_speeds(plan, speed)
     for key in ("grid", "zip"):
@@ -300,7 +300,7 @@ def _with_whole_sections(plan: dict[str, Any], speed: float | str) -> dict[str, 
 
 
 def _check_speeds(plan: Mapping[str, Any], speed: float | str) -> None:
-    """Return when no swept connectivity brings another speed than the simulation's, which would be left out."""
+    """Check that no swept connectivity has another speed than the simulation, which TVB would ignore."""
     for name, value in values(plan):
         own = value.get("speed") if name == "connectivity" and isinstance(value, Mapping) else None
         own = own[0] if isinstance(own, list | tuple) and len(own) == 1 else own
@@ -321,7 +321,7 @@ def _whole(name: str, value: Any, place: str) -> Any:
 
 
 def has_own_seeds(plan: Mapping[str, Any]) -> bool:
-    """Whether the jobs of a plan have other seeds than the base."""
+    """Return whether the jobs of a plan have other seeds than the base."""
     names: set[str] = set()
     for key in ("grid", "zip", "random", "sobol", "lhs"):
         names |= set(plan[key]) if isinstance(plan.get(key), Mapping) else set()
@@ -332,7 +332,7 @@ def has_own_seeds(plan: Mapping[str, Any]) -> bool:
 
 
 def sweep_spec(name: str, base: SimulationSpec, plan: Any) -> SweepSpec:
-    """The validated sweep.
+    """Return the validated sweep.
 
     Raises
     ------
@@ -346,7 +346,7 @@ def sweep_spec(name: str, base: SimulationSpec, plan: Any) -> SweepSpec:
 
 
 def sweep(values: Mapping[str, Any]) -> SweepSpec:
-    """The validated sweep of a spec file's content: `name`, `sweep`, and the keys of a simulation.
+    """Return the validated sweep of a spec file: `name`, `sweep`, and the keys of a simulation.
 
     Raises
     ------

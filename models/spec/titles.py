@@ -1,4 +1,4 @@
-"""Titles with a job's parameters in them: `a = {coupling.a}`. Nothing but a name may stand in the braces."""
+"""Titles with parameters of a job: `a = {coupling.a}`. Braces can contain only a name."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ _NAME = re.compile(r"\{([^{}]*)\}")
 
 
 def check_title(title: str, names: Iterable[str]) -> None:
-    """Return when every name in braces is one of the names.
+    """Check that every name in braces is one of the names.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def check_title(title: str, names: Iterable[str]) -> None:
 
 
 def fill(title: str, parameters: Mapping[str, Any]) -> str:
-    """The title with values in the place of names."""
+    """Return the title with values in place of names."""
     return _NAME.sub(lambda match: _text(parameters[match[1]]), title)
 
 

@@ -1,7 +1,4 @@
-"""How much of the beginning of a time series its metrics, its spectrum and its functional connectivity leave out.
-
-Used by the worker, which computes metrics, and by the client, which draws. Imports no TVB.
-"""
+"""The transient: the first part of a series that metrics, spectrum and functional connectivity leave out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ LEAST_LEFT = 2
 
 @dataclass(frozen=True)
 class Transient:
-    """What is left out at the beginning of one series."""
+    """The part that is left out of one series."""
 
     samples: int
     #: Whether `transient:` was given; otherwise the default rule of `transient_of` decided.

@@ -1,1 +1,1 @@
-"""TVB's classes and files as data: what is declared, what a file holds, and how a section becomes an object."""
+"""TVB's classes and files as data: declarations, contents of files, and building objects from sections."""

@@ -1,7 +1,7 @@
-"""Whether the arrays of a TVB datatype make sense: their shapes, their numbers, their labels.
+"""Checks the arrays of a TVB datatype: shapes, numbers, labels.
 
-Called by `submit.intake.files`, on arrays of a file, of a spec or of a script alike. A fault is what TVB would fail on
-or make nonsense of; a note is what it runs, though probably nobody means it.
+The arrays come from a file, a spec or a script. An error means that TVB would fail or compute nonsense. A warning means
+that TVB can run it, but the user probably does not mean it.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ from tvb_batch.models.tvb.file_readers import UnreadableError
 
 
 def check_arrays(role: str, contents: Contents) -> list[str]:
-    """Return a sentence for each thing that looks unintended.
+    """Check the arrays; return a warning for each thing that looks unintended.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def check_arrays(role: str, contents: Contents) -> list[str]:
 
 
 def check_no_nan(array: Any) -> None:
-    """Return when an array of numbers holds no NaN.
+    """Check that an array of numbers contains no NaN.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def check_no_nan(array: Any) -> None:
 
 
 def has(arrays: Mapping[str, Any], name: str) -> bool:
-    """Whether an array was given, and is not empty: TVB takes an empty one for none."""
+    """Return whether an array was given and is not empty; TVB treats an empty one as missing."""
     return arrays.get(name) is not None and bool(arrays[name].size)
 
 
@@ -74,15 +74,15 @@ def _check_lengths(given: Contents, regions: int) -> None:
     _finite(lengths, name, "write 0 where there is no fibre")
     negative = lengths < 0
     if negative.any():
-        raise UnreadableError(f"{name}: {_number(lengths[negative][0])}{_where(negative)}", "lengths in mm from 0 on")
+        raise UnreadableError(f"{name}: {_number(lengths[negative][0])}{_where(negative)}", "lengths in mm, 0 or more")
 
 
 def _check_centres(given: Contents) -> None:
-    """Without tract lengths, TVB takes the distance between the centres."""
+    """Check the centres: without tract lengths, TVB uses the distances between them."""
     name = given.name("centres")
     if not has(given.arrays, "centres"):
-        raise UnreadableError("neither tract_lengths nor centres", "one of them: delays come of them")
-    _finite(given.arrays["centres"], name, "or give tract_lengths: delays come of one of them")
+        raise UnreadableError("neither tract_lengths nor centres", "one of them, for the delays")
+    _finite(given.arrays["centres"], name, "or give tract_lengths, for the delays")
 
 
 def _connectivity_notes(given: Contents) -> list[str]:
@@ -95,7 +95,7 @@ def _connectivity_notes(given: Contents) -> list[str]:
         if has(given.arrays, attribute) and not np.isfinite(given.arrays[attribute]).all():
             notes.append(f"{given.name(attribute)} holds NaN or infinity")
     if not given.arrays["weights"].any():
-        notes.append(f"{given.name('weights')} holds zeros only: no region hears of another")
+        notes.append(f"{given.name('weights')} holds only zeros: the regions are not connected")
     return notes
 
 
@@ -123,7 +123,7 @@ def _mapping(given: Contents) -> list[str]:
     if mapping.ndim != 1 or not mapping.size:
         raise UnreadableError(f"{name}: shape {_shape_of(mapping)}", "one region's index for each vertex")
     if mapping.min() < 0:
-        raise UnreadableError(f"region {int(mapping.min())}", "indices from 0 on")
+        raise UnreadableError(f"region {int(mapping.min())}", "indices of at least 0")
     return []
 
 
@@ -173,7 +173,7 @@ def _row(labels: Any, name: str) -> None:
         raise UnreadableError(f"{name}: {_shape_of(labels)} labels", "labels in one row")
     odd = next((str(label) for label in labels if not as_meant(str(label)).isprintable()), None)
     if odd is not None:
-        raise UnreadableError(f"{name}: label {odd!r} holds what is no letter", "labels that can be shown", "rename it")
+        raise UnreadableError(f"{name}: label {odd!r} holds a control character", "printable labels", "rename it")
 
 
 def _label_notes(labels: Any, name: str) -> list[str]:
@@ -237,7 +237,7 @@ def _number(value: Any) -> str:
 
 
 def _where(odd: Any) -> str:
-    """Where the first of them is, counted from 1 as in an editor, and how many there are."""
+    """Return where the first of them is, counted from 1, and how many there are."""
     import numpy as np
 
     first = [int(index) + 1 for index in np.argwhere(odd)[0]]

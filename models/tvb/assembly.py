@@ -1,8 +1,4 @@
-"""From a SimulationSpec to a TVB Simulator that nobody has configured yet.
-
-Called by `worker.job.simulator`, which configures and runs it, and by `submit.api.twin_check`, which compares it with
-the one that a script made. Imports TVB inside its functions.
-"""
+"""Builds a TVB Simulator, not configured, from a SimulationSpec. Imports TVB inside its functions."""
 
 from typing import Any
 
@@ -20,7 +16,7 @@ Parts = dict[str, Any]
 
 
 def build_connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
-    """The connectivity, not configured, with the spec's conduction speed."""
+    """Return the connectivity, not configured, with the conduction speed of the spec."""
     connectivity = build("connectivity", spec.connectivity, inputs)
     if "speed" not in spec.connectivity:
         # Simulator.conduction_speed alone changes nothing in tvb-library 2.10: the delays come from
@@ -30,7 +26,7 @@ def build_connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
 
 
 def assemble(spec: SimulationSpec, inputs: Inputs, parts: Parts) -> Any:
-    """The Simulator, its random numbers beginning as the spec says; NumPy's global ones, too.
+    """Return the Simulator with its random streams, and NumPy's, seeded as in the spec.
 
     Parameters
     ----------
@@ -76,7 +72,7 @@ def assemble(spec: SimulationSpec, inputs: Inputs, parts: Parts) -> Any:
 
 
 def _seed(spec: SimulationSpec, inputs: Inputs, noise: Any) -> None:
-    """Let the noise's stream begin at the spec's seed or state; without noise, the global one that TVB draws from."""
+    """Seed the noise's stream as in the spec; without noise, NumPy's global one, which TVB uses."""
     if noise is not None:
         noise.noise_seed = spec.seed
         # The stream was seeded when the noise was made.
@@ -102,7 +98,7 @@ def _fill(simulator: Any) -> None:
 
 
 def _check_mapping(mapping: Any, connectivity: Any) -> None:
-    """TVB itself fails much later, or maps vertices to other regions than meant."""
+    """Check the region mapping: TVB would fail much later, or map vertices to wrong regions."""
     regions, found = len(connectivity.weights), mapping.array_data
     if found.min() < 0 or found.max() >= regions:
         absent = int(found.min() if found.min() < 0 else found.max())

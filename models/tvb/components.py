@@ -1,8 +1,8 @@
-"""TVB's classes as data: their parameters, types, defaults and domains, without importing TVB.
+"""TVB's classes as data: parameters, types, defaults and ranges, without importing TVB.
 
-`components.json` is generated from tvb-library by `scripts/make_components.py`. `models.spec.sections` checks and
-completes the sections of a spec with it, and `models.tvb.traits` finds the classes that a spec may name in it. Other
-classes can be named only when the operator allows the module they are in.
+`scripts/make_components.py` generates `components.json` from tvb-library. `models.spec.sections` checks and completes
+sections with it, and `models.tvb.traits` finds the classes for a spec. Other classes are allowed only if
+TVB_BATCH_MODULES names their module.
 """
 
 import difflib
@@ -40,7 +40,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Component:
-    """One concrete class, TVB's or one of the operator's modules."""
+    """One concrete class, of TVB or of a user module."""
 
     role: str
     name: str
@@ -57,12 +57,12 @@ _allowed: set[str] = set()
 
 
 def allow(modules: Iterable[str]) -> None:
-    """Let specs name classes of these modules, as the operator set them."""
+    """Allow specs to use classes of these modules."""
     _allowed.update(modules)
 
 
 def allowed() -> list[str]:
-    """The modules that the operator allows."""
+    """Return the allowed modules."""
     return sorted(_allowed)
 
 
@@ -73,28 +73,28 @@ def _content() -> dict[str, Any]:
 
 
 def roles() -> tuple[str, ...]:
-    """What a section can be for."""
+    """Return the roles of sections, such as model or coupling."""
     return tuple(_content()["roles"])
 
 
 @cache
 def components(role: str) -> dict[str, Component]:
-    """All of TVB's classes that fill `role`, by name."""
+    """Return all TVB classes of `role`, by name."""
     return {name: _component(role, name, raw) for name, raw in _content()["roles"][role].items()}
 
 
 def connectivities() -> dict[str, int]:
-    """The connectivity files of tvb-data, and how many regions each has."""
+    """Return the connectivity files of tvb-data with their numbers of regions."""
     return dict(_content()["regions"])
 
 
 def data_files(role: str) -> list[str]:
-    """The files of tvb-data that fill `role`."""
+    """Return the files of tvb-data for `role`."""
     return list(_content()["files"].get(role, ()))
 
 
 def find(role: str, name: Any, path: str) -> Component:
-    """The class that a section names: one of TVB's, or `module.Class` of an allowed module.
+    """Return the class that a section names: a TVB class, or `module.Class` of an allowed module.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _own_component(role: str, name: str, path: str) -> Component:
 
 @cache
 def _described(role: str, name: str, cls: type) -> Component:
-    """Once for each class: one that was imported again may declare something else."""
+    """Describe a class once; a class that was imported again may declare something else."""
     from tvb_batch.models.tvb.introspect import describe_class
 
     return _component(role, name, json.loads(json.dumps(describe_class(cls))))
@@ -170,25 +170,25 @@ def _component(role: str, name: str, raw: Mapping[str, Any]) -> Component:
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """A hint at the nearest known name, or at all of them."""
+    """Return a hint with the nearest known name, or with all names."""
     names = sorted(known)
-    return nearest(found, names) or (f"known are {', '.join(names)}" if 0 < len(names) <= 30 else "")
+    return nearest(found, names) or (f"known: {', '.join(names)}" if 0 < len(names) <= 30 else "")
 
 
 def nearest(found: str, names: Sequence[str]) -> str:
-    """A hint at the nearest known name, or nothing."""
+    """Return a hint with the nearest known name, or an empty text."""
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(found, names, n=1) or difflib.get_close_matches(found.lower(), by_lower, n=1)
     return f"did you mean {by_lower.get(near[0], near[0])!r}?" if near else ""
 
 
 def finite(value: Any, path: str, expected: str = "a number") -> float:
-    """`value` as a float.
+    """Return `value` as a float.
 
     Raises
     ------
     SpecError
-        It is no number, or too large for a float, infinite or NaN.
+        It is not a number, or too large for a float, infinite or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(path, repr(value), expected)

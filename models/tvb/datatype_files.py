@@ -1,8 +1,4 @@
-"""What is in the file of a TVB datatype, as a worker will get it, and what of the file TVB leaves out.
-
-Called by `submit.intake.files` before anything is queued. Imports no TVB; whether the arrays make sense is
-`models.tvb.array_rules`'s.
-"""
+"""Reads the file of a TVB datatype as a worker will, and finds what TVB leaves out. Does not import TVB."""
 
 import re
 import zipfile
@@ -37,12 +33,12 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     def name(self, attribute: str) -> str:
-        """What a message calls an array."""
+        """Return the name of an array for messages."""
         return self.names.get(attribute, attribute)
 
 
 def read_contents(component: Component, path: Path) -> Contents:
-    """The arrays that a worker will read from a file.
+    """Return the arrays that a worker will read from a file.
 
     Raises
     ------
@@ -61,8 +57,8 @@ def read_contents(component: Component, path: Path) -> Contents:
     except UnreadableError:
         raise
     except zipfile.BadZipFile as exc:
-        hint = f"in Python, make a {component.name} of its arrays and give it to submit()"
-        raise UnreadableError(f"a {suffix[1:]} file, no zip", _expected(component), hint) from exc
+        hint = f"in Python, make a {component.name} from its arrays and give it to submit()"
+        raise UnreadableError(f"a {suffix[1:]} file, not a zip", _expected(component), hint) from exc
     except (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zlib.error) as exc:
         raise UnreadableError(short_reason(exc), _expected(component)) from exc
     marked = marked_members(path)
@@ -129,7 +125,7 @@ def _required(members: Members, word: str, dtype: Any = float, columns: Any = No
 
 
 def _optional(members: Members, word: str, dtype: Any) -> tuple[Any, list[str]]:
-    """The array, empty where TVB leaves it out, and why it does."""
+    """Return the array, empty if TVB leaves it out, and the reason."""
     import numpy as np
 
     nothing = np.array([], dtype=dtype)
@@ -183,7 +179,7 @@ _NEAR = {
 
 
 def _left_out(members: Members) -> Iterator[str]:
-    """Members that TVB does not read, and those that it takes for something else."""
+    """Return members that TVB does not read, or takes for something else."""
     taken = set(members.taken.values())
     system = [name for name in members.names if name not in taken and _OF_SYSTEM.search(name)]
     left = []
@@ -208,7 +204,7 @@ def _instead(members: Members, short: str) -> str:
 
 
 def _help(members: Members, found: str) -> str:
-    """What to do about a zip that cannot be read."""
+    """Return what to do about a zip that cannot be read."""
     if mistaken := [*_mistaken(members)]:
         return "; ".join(mistaken)
     if re.match(r"\S*cent(re|er)s", found):
@@ -221,14 +217,14 @@ def _help(members: Members, found: str) -> str:
 
 
 def _mistaken(members: Members) -> Iterator[str]:
-    """Members that were found by a word that is a folder's, or a part of another word."""
+    """Return members whose word is in a folder name, or part of another word."""
     for word, name in members.taken.items():
         if not re.search(rf"(?<![a-z]){word}", name.rpartition("/")[2], re.IGNORECASE):
             yield f"TVB takes {name} for {word}, the first name that holds the word"
 
 
 def _too_wide(members: Members, word: str) -> Iterator[str]:
-    """Labels of two words, whose second one TVB takes for x: a number follows `label x y z`."""
+    """Find labels of two words, where TVB takes the second word for x."""
     name = members.taken[word]
     lines = members.content(name).splitlines() if name.endswith((".txt", ".bz2")) else []
     if any(len(words := line.split()) > _CENTRES and _NUMBER.fullmatch(words[_CENTRES]) for line in lines):
@@ -347,7 +343,7 @@ def _sparse(path: Path) -> Any:
 
 
 def _check_type(component: Component, attribute: str, array: Any, name: str) -> None:
-    """Return when TVB's attribute takes arrays of this type."""
+    """Check that TVB's attribute accepts arrays of this type."""
     import numpy as np
 
     target = {"f": "f8", "i": "i8", "b": "?", "U": "U128"}[component.attributes[attribute].dtype]

@@ -1,8 +1,8 @@
-"""Reads files as TVB's own readers do, with NumPy alone: the client knows at once what a worker will get.
+"""Reads files as TVB's readers do, with NumPy alone, so that the client knows what a worker will get.
 
-Called by `models.tvb.datatype_files` and `models.tvb.readers`. TVB takes the first member of a zip whose name holds a
-word, reads texts with `numpy.loadtxt`, and takes a member that it cannot read as empty where it is optional;
-`tests/unit/intake/test_files.py` compares every form with TVB 2.10. Imports NumPy, SciPy and h5py inside its functions.
+TVB takes the first member of a zip whose name contains a word, reads texts with `numpy.loadtxt`, and treats an optional
+member that it cannot read as empty. `tests/unit/intake/test_files.py` compares every form with TVB 2.10. Imports NumPy,
+SciPy and h5py inside its functions.
 """
 
 import bz2
@@ -23,7 +23,7 @@ _TEXTS = (".txt", ".csv")
 
 
 class UnreadableError(ValueError):
-    """A file holds what TVB cannot read or use.
+    """A file holds data that TVB cannot read or use.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class UnreadableError(ValueError):
 
 
 class Members:
-    """The members of a zip, found and read as `tvb.basic.readers.ZipReader` does it."""
+    """The members of a zip, found and read as in `tvb.basic.readers.ZipReader`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -48,11 +48,11 @@ class Members:
         self.taken: dict[str, str] = {}
 
     def find(self, word: str) -> str | None:
-        """The first member whose name, folders included, holds the word."""
+        """Return the first member whose name, with folders, contains the word."""
         return next((name for name in self.names if word in name and not name.startswith("__MACOSX")), None)
 
     def read(self, word: str, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
-        """The array in the member that the word finds; None where TVB gives None.
+        """Return the array in the member for the word; None if TVB returns None.
 
         Raises
         ------
@@ -65,11 +65,11 @@ class Members:
         self.taken[word] = name
         if name.endswith(".bz2") and "/" in name:
             hint = "put it at the top of the zip"
-            raise UnreadableError(f"{name}: TVB unpacks no .bz2 in a folder", hint=hint, is_fatal=True)
+            raise UnreadableError(f"{name}: TVB does not unpack .bz2 in a folder", hint=hint, is_fatal=True)
         return read_content(self._archive.read(name), name, dtype, columns)
 
     def content(self, name: str) -> bytes:
-        """What a member holds, unpacked."""
+        """Return the unpacked content of a member."""
         content = self._archive.read(name)
         return bz2.decompress(content) if name.endswith(".bz2") else content
 
@@ -79,7 +79,7 @@ class Members:
 
 
 def read_content(content: bytes, name: str, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
-    """The array that `tvb.basic.readers.FileReader` reads from a member of a zip; None where it gives None.
+    """Return the array that `tvb.basic.readers.FileReader` reads from a member of a zip; None if it returns None.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def read_content(content: bytes, name: str, dtype: Any = float, columns: Sequenc
     except (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as exc:
         raise UnreadableError(f"{name}: {_reason(exc, content, name)}") from exc
     if name.endswith(".mat"):
-        raise UnreadableError(f"{name}: TVB reads no MATLAB file in a zip")
+        raise UnreadableError(f"{name}: TVB does not read MATLAB files in a zip")
     return None
 
 
 def read_text(path: Path, dtype: Any = float, columns: Sequence[int] | None = None) -> Any:
-    """The table of a text, plain or as .bz2, as `numpy.loadtxt` reads the file itself.
+    """Return the table of a text, plain or .bz2, as `numpy.loadtxt` reads the file.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def read_text(path: Path, dtype: Any = float, columns: Sequence[int] | None = No
 
 
 def read_array_file(path: Path) -> Any:
-    """The array of a .npy file, or the numbers of a .txt or .csv file.
+    """Return the array of a .npy file, or the numbers of a .txt or .csv file.
 
     Raises
     ------
@@ -139,26 +139,26 @@ def read_array_file(path: Path) -> Any:
         try:
             return np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as exc:
-            raise UnreadableError(f"no NumPy array ({short_reason(exc)})") from exc
+            raise UnreadableError(f"not a NumPy array ({short_reason(exc)})") from exc
     if suffix not in _TEXTS:
         raise UnreadableError("cannot be read as an array; expected .npy, .txt or .csv")
     content = without_mark(path.read_bytes())
     try:
         return _loadtxt(io.StringIO(content.decode()), float, None, delimiter="," if suffix == ".csv" else None)
     except ValueError as exc:
-        raise UnreadableError(f"no table of numbers ({short_reason(exc)})") from exc
+        raise UnreadableError(f"not a table of numbers ({short_reason(exc)})") from exc
 
 
 # ------------------------------------------------------------------------------------------------ byte order marks
 
 
 def without_mark(content: bytes) -> bytes:
-    """The text without UTF-8's byte order mark, which Windows writes and TVB reads as three letters."""
+    """Return the text without a UTF-8 byte order mark, which TVB reads as three characters."""
     return content.removeprefix(codecs.BOM_UTF8)
 
 
 def marked_members(path: Path) -> list[str]:
-    """The members of a zip, or the text itself, that begin with UTF-8's byte order mark."""
+    """Return the members of a zip, or the text itself, with a UTF-8 byte order mark."""
     if path.suffix.lower() in _TEXTS:
         with path.open("rb") as file:
             return [path.name] if file.read(3) == codecs.BOM_UTF8 else []
@@ -170,7 +170,7 @@ def marked_members(path: Path) -> list[str]:
 
 
 def without_marks(path: Path) -> io.BytesIO | None:
-    """The same zip or text without byte order marks; None when it has none."""
+    """Return the same zip or text without byte order marks; None if it has none."""
     marked = marked_members(path)
     if not marked:
         return None
@@ -196,7 +196,7 @@ def _begins(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def short_reason(exc: BaseException) -> str:
-    """What an exception says, in one line of at most 200 letters."""
+    """Return the message of an exception in one line of at most 200 characters."""
     text = " ".join(str(exc).split())
     text = re.sub(r"'([^']{30})[^']{10,}'", r"'\1...'", text)
     # NumPy counts these rows from 0, and columns from 1.
@@ -212,10 +212,10 @@ def _loadtxt(stream: Any, dtype: Any, columns: Sequence[int] | None, delimiter: 
 
 
 def _reason(exc: BaseException, content: bytes, name: str) -> str:
-    """Why a text cannot be read, and how it is written if that is why."""
+    """Return why a text cannot be read, and its separators if these are the reason."""
     short = name.rpartition("/")[2]
     if short.startswith("._"):
-        return f"a file of macOS's own, which TVB takes for {short[2:]}; remove the `._` files from the zip"
+        return f"a macOS system file, which TVB takes for {short[2:]}; remove the `._` files from the zip"
     for mark, form in _MARKS:
         if content.startswith(mark):
             return f"begins with {form}; save it as plain text"
@@ -223,5 +223,5 @@ def _reason(exc: BaseException, content: bytes, name: str) -> str:
     if name.endswith(".txt") and b";" in line:
         return f"numbers are separated by semicolons; expected blanks and decimal points ({short_reason(exc)})"
     if name.endswith(".txt") and b"," in line:
-        return f"commas in it; expected blanks between numbers, and decimal points ({short_reason(exc)})"
+        return f"contains commas; expected blanks between numbers, and decimal points ({short_reason(exc)})"
     return short_reason(exc)

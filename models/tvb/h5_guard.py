@@ -1,4 +1,4 @@
-"""Opens HDF5 files that others may have made or damaged. Imports h5py inside its functions."""
+"""Opens HDF5 files that may be damaged or malicious. Imports h5py inside its functions."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _MOST_OBJECTS = 10_000
 def open_h5(
     path: Path, apart_from: Sequence[tuple[int, int]] = (), *, most_bytes: float = math.inf
 ) -> h5py.File:  # fmt: skip
-    """The file, opened for reading, once its content is known to be in it, and HDF5 to come back from reading it.
+    """Open a file for reading, after checking that all its content is in it and that HDF5 can read it safely.
 
-    HDF5 reads what a file names as if it were its own: other files by external storage, links and virtual datasets.
-    HDF5 2.0 walks endlessly over a heap in which a damaged free object has no length.
+    HDF5 also reads other files that a file names: by external storage, links and virtual datasets. HDF5 2.0 never ends
+    in a heap with a damaged free object of length 0.
 
     Parameters
     ----------
-    apart_from : first byte and end of what is known to be no text, and needs no search: the file is our own
-    most_bytes : of all datasets when they are read
+    apart_from : (first byte, end) of parts that hold only numbers and need no search; only for files of this program
+    most_bytes : maximum size of all datasets when they are read
 
     Raises
     ------
     OSError
-        It cannot be opened, is damaged so, or names other files.
+        It cannot be opened, is damaged in this way, or names other files.
     """
     import h5py
 
@@ -58,7 +58,7 @@ def open_h5(
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 if any(_is_endless(descriptor, place) for place in _heaps(descriptor, apart_from)):
-                    raise OSError("a heap of texts is damaged")
+                    raise OSError("a string heap is damaged")
             finally:
                 os.close(descriptor)
         if not apart_from:
@@ -70,7 +70,7 @@ def open_h5(
 
 
 def check_contained(file: h5py.File, most_bytes: float = math.inf) -> None:
-    """Return when nothing of the content is elsewhere, needs foreign code, or is larger than it can be.
+    """Check that no content is elsewhere, needs other code, or is larger than possible.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def check_contained(file: h5py.File, most_bytes: float = math.inf) -> None:
 
 
 def _contained_bytes(dataset: h5py.h5d.DatasetID, key: str) -> int:
-    """How many bytes a dataset has when it is read, once it is known to be in the file."""
+    """Return the size of a dataset in memory, after checking that it is in the file."""
     import h5py
 
     layout = dataset.get_create_plist()
@@ -119,7 +119,7 @@ def _contained_bytes(dataset: h5py.h5d.DatasetID, key: str) -> int:
 
 
 def _heaps(descriptor: int, apart_from: Sequence[tuple[int, int]]) -> Iterator[int]:
-    """Where there are heaps; a map of the whole file would count as memory of the process."""
+    """Yield the places of heaps in a file, without mapping the whole file into memory."""
     start = 0
     for first, end in (*sorted(apart_from), (os.fstat(descriptor).st_size, 0)):
         while start + len(_HEAP) <= first:

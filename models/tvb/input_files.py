@@ -1,6 +1,6 @@
-"""Looks into the files that a spec names, before they are kept and before a worker reads them.
+"""Checks the input files of a spec before they are stored and before a worker reads them.
 
-Each has to be whole, of its format, of a size that can be read, and complete in itself. Imports no TVB.
+Each file must be complete, in its format, and of a readable size. Does not import TVB.
 """
 
 import bz2
@@ -20,7 +20,7 @@ _ENCRYPTED = 1
 
 
 def check_file(path: Path) -> None:
-    """Return when the file opens as what its name says.
+    """Check that the file has the format of its suffix.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_file(path: Path) -> None:
         elif not start:
             problem = "an empty file"
         elif kind == ".h5":
-            problem = _h5_problem(path) if start == b"\x89HDF\r\n\x1a\n" else "no HDF5 file"
+            problem = _h5_problem(path) if start == b"\x89HDF\r\n\x1a\n" else "not an HDF5 file"
         elif kind == ".npy":
             problem = _npy_problem(file, path.stat().st_size)
         elif kind == ".mat":
@@ -46,7 +46,7 @@ def check_file(path: Path) -> None:
         else:
             problem = _bz2_problem(file) if kind == ".bz2" else ""
     if problem:
-        raise InputError(f"{path}: {problem}; expected a whole {path.suffix[1:]} file of TVB's format")
+        raise InputError(f"{path}: {problem}; expected a complete {path.suffix[1:]} file of TVB's format")
 
 
 def _too_large(size: int) -> str:
@@ -72,7 +72,7 @@ def _zip_problem(path: Path) -> str:
                         return f"its member {member.filename} is {problem}"
             return ""
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
-        return f"no whole zip ({exc})"
+        return f"not a complete zip ({exc})"
 
 
 def _h5_problem(path: Path) -> str:
@@ -84,21 +84,21 @@ def _h5_problem(path: Path) -> str:
 
 
 def _npy_problem(file: IO[bytes], size: int) -> str:
-    """What keeps NumPy from reading an array, such as a head that claims another size than is there."""
+    """Return why NumPy cannot read an array, such as a header with a wrong size; empty if it can."""
     import numpy as np
 
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         shape, _, dtype = header[np.lib.format.read_magic(file)](file)
     except (ValueError, KeyError, EOFError, OSError, SyntaxError) as exc:
-        return f"no NumPy array ({' '.join(str(exc).split())[:100]})"
+        return f"not a NumPy array ({' '.join(str(exc).split())[:100]})"
     if dtype.hasobject:
         return "an array of Python objects, which could hold code"
     claimed, there = dtype.itemsize, size - file.tell()
     for length in shape:
         claimed *= length
     if claimed != there:
-        return f"an array of shape {shape} and {claimed} bytes, of which {there} are there"
+        return f"an array of shape {shape} and {claimed} bytes, of which the file holds {there}"
     return _too_large(claimed)
 
 
@@ -126,7 +126,7 @@ _COMPRESSED = 15
 
 
 def _unpacked(file: IO[bytes], length: int, size: int) -> int:
-    """`size` and the unpacked bytes of the next `length`, counted no further than is too much."""
+    """Add the unpacked size of the next `length` bytes to `size`; stop when it is too large."""
     unpack = zlib.decompressobj()
     try:
         while length > 0 and size <= MOST_UNPACKED and (block := file.read(min(length, _BLOCK))):
@@ -144,5 +144,5 @@ def _bz2_problem(file: IO[bytes]) -> str:
             while size <= MOST_UNPACKED and (block := content.read(_BLOCK)):
                 size += len(block)
     except (OSError, EOFError, ValueError) as exc:
-        return f"no whole bz2 file ({exc})"
+        return f"not a complete bz2 file ({exc})"
     return _too_large(size)

@@ -1,6 +1,6 @@
-"""The files that simulations are fed with, kept once by their content in the shared storage's `inputs/`.
+"""Input files of simulations, stored once by their content in `inputs/` of the shared storage.
 
-The client puts files and arrays there; a worker reads nothing else. Imports no TVB when it is imported.
+The client stores files and arrays there; a worker reads nothing else. TVB is not imported at import time.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ _BLOCK = 2**20
 
 
 class Inputs:
-    """The shared storage's `inputs/`."""
+    """The directory `inputs/` of the shared storage."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def path(self, from_file: str) -> Path:
-        """The file that a queued spec names.
+        """Return the file that a queued spec names.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class Inputs:
         return path
 
     def reserve(self, from_file: str) -> bool:
-        """Have `prune` spare a kept file for the next `YOUNG` seconds; False when it is not there.
+        """Protect a stored file from `prune` for the next `YOUNG` seconds; return False if it is missing.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class Inputs:
         return _is_made_young(self._storage.absolute(from_file))
 
     def keep(self, source: Path) -> str:
-        """Copy a file under the name of its content, unless it is there; gives the name for a spec.
+        """Copy a file under the name of its content, unless it is there; return its name for a spec.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Inputs:
             raise InputError(f"{source}: {exc.strerror or exc}") from exc
 
     def keep_array(self, array: "NDArray[Any]") -> str:
-        """Keep an array as .npy, in its own order in memory; gives the name for a spec."""
+        """Store an array as .npy in its memory order; return its name for a spec."""
         import numpy as np
 
         buffer = io.BytesIO()
@@ -96,7 +96,7 @@ class Inputs:
         return self._keep_bytes(buffer, ".npy")
 
     def keep_sparse(self, matrix: Any) -> str:
-        """Keep a scipy.sparse matrix as .npz; gives the name for a spec."""
+        """Store a scipy.sparse matrix as .npz; return its name for a spec."""
         from scipy import sparse
 
         buffer = io.BytesIO()
@@ -145,12 +145,12 @@ def is_whole(kept: Path) -> bool:
 
 
 def digest_of(name: str) -> str:
-    """The sha256 that a kept file has by its name."""
+    """Return the sha256 in the name of a stored file."""
     return name.rpartition("/")[2].partition(".")[0]
 
 
 def _is_made_young(kept: Path) -> bool:
-    """Date a kept file anew; False when it is not there.
+    """Set a stored file's date to now; return False if it is missing.
 
     Whoever sets it aside looks at its date afterwards (`submit.operate.removal`): either this call is seen there, or it
     comes later and finds nothing.
@@ -166,9 +166,7 @@ def _is_made_young(kept: Path) -> bool:
             return True
         return False
     except OSError as exc:
-        raise OutputError(
-            f"{kept}: cannot be kept ({exc.strerror}); expected a data directory that can be written"
-        ) from exc
+        raise OutputError(f"{kept}: cannot be kept ({exc.strerror}); expected a writable data directory") from exc
     return True
 
 

@@ -1,8 +1,4 @@
-"""What a TVB class declares, as plain data: the content of `components.json`.
-
-Called by `scripts/make_components.py` for TVB's own classes, and by `models.tvb.components` for those of the operator's
-modules. Imports TVB inside its functions.
-"""
+"""Describes TVB classes as plain data, the content of `components.json`. Imports TVB inside its functions."""
 
 import inspect
 from collections.abc import Iterable
@@ -31,7 +27,7 @@ _INDICES = {
 
 
 def bases() -> dict[str, type]:
-    """The TVB class that everything of a role is an instance of."""
+    """Return the TVB base class of each role."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.datatypes.cortex import Cortex
     from tvb.datatypes.equations import Equation
@@ -56,12 +52,12 @@ def bases() -> dict[str, type]:
 
 
 def role_of(cls: type) -> str | None:
-    """The role that objects of `cls` fill, or None."""
+    """Return the role of objects of `cls`, or None."""
     return next((role for role, base in bases().items() if issubclass(cls, base)), None)
 
 
 def tvb_classes(role: str) -> list[type]:
-    """TVB's own concrete classes of a role, by name."""
+    """Return TVB's concrete classes of a role, by name."""
     if role == "model":
         from tvb.simulator.models import ModelsEnum
 
@@ -78,7 +74,7 @@ def _concrete(classes: Iterable[Any]) -> list[type]:
 
 
 def describe_class(cls: Any) -> dict[str, Any]:
-    """Module, documentation and parameters of a TVB class, as JSON values."""
+    """Return module, documentation and parameters of a TVB class, as JSON values."""
     described: dict[str, Any] = {"module": cls.__module__, "doc": _first_paragraph(cls.__doc__)}
     attributes = {
         name: attribute
@@ -101,13 +97,13 @@ def describe_class(cls: Any) -> dict[str, Any]:
 
 
 def _parts(cls: Any) -> str | None:
-    """The name of what a class such as `MultiStimuliRegion(*stimuli)` is made of, which are objects of its own role."""
+    """Return the parameter for the parts of a class such as `MultiStimuliRegion(*stimuli)`, or None."""
     kinds = inspect.signature(cls.__init__).parameters.values()
     return next((one.name for one in kinds if one.kind is inspect.Parameter.VAR_POSITIONAL), None)
 
 
 def _model_attributes(cls: Any) -> dict[str, Any]:
-    """What TVB declares as final, and lets be changed nevertheless."""
+    """Return the attributes that TVB declares as final and still allows to change."""
     found = {}
     for name, doc in (
         ("state_variable_range", "Where initial conditions are drawn from, a range for each state variable."),
@@ -127,13 +123,13 @@ def _model_attributes(cls: Any) -> dict[str, Any]:
 
 
 def open_ends(value: Any) -> list[float | None]:
-    """A range as JSON: an infinite end is None, and so is the largest float, which TVB puts there."""
+    """Return a range as JSON; infinity and the largest float, which TVB uses for it, become None."""
     most = np.finfo(float).max
     return [float(end) if end is not None and abs(end) < most else None for end in value]
 
 
 def _attribute(attr: Any) -> dict[str, Any] | None:
-    """An attribute as data; None for what nobody can set."""
+    """Return an attribute as data; None if nobody can set it."""
     from tvb.basic.neotraits._attr import Dim
     from tvb.basic.neotraits.api import EnumAttr, Final, Float, HasTraits, Int, List, NArray
 

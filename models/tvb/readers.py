@@ -1,7 +1,4 @@
-"""Reads what `inputs/` and tvb-data hold: arrays, sparse matrices, and TVB datatypes from TVB's own formats.
-
-Called by `models.tvb.traits`. Imports TVB, h5py and SciPy inside its functions.
-"""
+"""Reads arrays, sparse matrices and TVB datatypes from `inputs/` and tvb-data. Imports TVB inside its functions."""
 
 import copy
 import zipfile
@@ -21,20 +18,19 @@ T = TypeVar("T")
 
 
 def read_array(inputs: Inputs, from_file: str) -> Any:
-    """The array of a .npy file, or the numbers of a text file.
+    """Return the array of a .npy file, or the numbers of a text file.
 
     Raises
     ------
     InputError
         There is none in it.
     """
-
     path = inputs.path(from_file)
     return _reading(from_file, "an array", lambda: read_array_file(path))
 
 
 def read_sparse(inputs: Inputs, from_file: str) -> Any:
-    """The sparse matrix of a .npz file of SciPy.
+    """Return the sparse matrix of a .npz file of SciPy.
 
     Raises
     ------
@@ -51,7 +47,7 @@ def read_sparse(inputs: Inputs, from_file: str) -> Any:
 
 
 def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str) -> Any:
-    """A TVB datatype from a file of tvb-data, or from one of TVB's formats in `inputs/`.
+    """Return a TVB datatype from a file of tvb-data, or from one of TVB's formats in `inputs/`.
 
     Raises
     ------
@@ -76,7 +72,7 @@ _READ: dict[tuple[type, str], Any] = {}
 
 
 def _shipped(cls: Any, from_file: str, what: str) -> Any:
-    """A datatype of tvb-data, nobody else's; unpacking a connectivity takes as long as a short simulation."""
+    """Return a datatype of tvb-data, a new copy; reading a connectivity takes as long as a short simulation."""
     if what != "a TVB connectivity":
         return _reading(from_file, what, lambda: cls.from_file(from_file))
     if (cls, from_file) not in _READ:
@@ -110,7 +106,7 @@ def _from_matlab(cls: Any, path: Path) -> Any:
 
 
 def h5_values(component: Component, path: Path) -> dict[str, Any]:
-    """What an H5 file of TVB 2 or ours has of a datatype, by attribute; what it refers to is the simulation's own.
+    """Return the attributes of a datatype in an H5 file of TVB 2 or tvb-batch, without references.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""From a spec's section to a TVB object and back, for every class alike: TVB's declared attributes say how.
+"""Converts sections of a spec to TVB objects and back, with the attributes that TVB declares.
 
-Imports TVB inside its functions. A class is found only through `models.tvb.components`: a spec can name nothing else.
+Imports TVB inside its functions. Classes are found only through `models.tvb.components`, so a spec cannot use others.
 """
 
 import copy
@@ -19,7 +19,7 @@ MOST_INLINE = 1000
 
 
 def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -> Any:
-    """The TVB object that a complete section describes.
+    """Return the TVB object that a complete section describes.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
 
 
 def describe(role: str, instance: Any, inputs: Inputs | None = None, own: Sequence[Any] = ()) -> dict[str, Any]:
-    """The section that `build` makes an equal object of.
+    """Return the section from which `build` makes an equal object.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def describe(role: str, instance: Any, inputs: Inputs | None = None, own: Sequen
 
 
 def class_name(instance: Any) -> str:
-    """The class as a section names it: TVB's by its name, another one with its module.
+    """Return the class name for a section: TVB's name, or another class with its module.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def class_name(instance: Any) -> str:
 
 
 def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
-    """Let every reference below `instance` that was left open point to the simulation's own parts.
+    """Set all missing references below `instance` to the simulation's own parts.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _is_undeclared(cls: Any, component: Component, name: str) -> bool:
 
 
 def _own_defaults(component: Component, instance: Any, section: Mapping[str, Any]) -> None:
-    """TVB hands out its default arrays themselves: what one job changed in place, the next one would start from."""
+    """Copy TVB's default arrays, so that a job cannot change them for the next one."""
     for name, attribute in component.attributes.items():
         if attribute.type not in ("array", "ranges") or (name in section and section[name] != attribute.default):
             continue
@@ -166,7 +166,7 @@ def _needed(inputs: Inputs | None, from_file: str) -> Inputs:
 
 
 def _value(instance: Any, name: str) -> Any:
-    """An attribute, or None where TVB raises because a required one was never set."""
+    """Return an attribute, or None if TVB raises because it was never set."""
     try:
         return getattr(instance, name, None)
     except AttributeError:

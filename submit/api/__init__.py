@@ -1,1 +1,1 @@
-"""What a script or a notebook uses: `tvb_batch.submit`, `tvb_batch.find`, and what they return."""
+"""The Python API: `tvb_batch.submit`, `tvb_batch.find`, and the objects that they return."""

@@ -1,7 +1,7 @@
-"""From a TVB Simulator, as a script made it, to the SimulationSpec that a worker rebuilds it from.
+"""Converts a TVB Simulator of a script to the SimulationSpec from which a worker rebuilds it.
 
-Called by `submit.api.submit`. Changes nothing of the simulator. What a run leaves in it (its state, its history) does
-not cross: every job starts from the beginning. What else would not cross is refused.
+The simulator is not changed. Its state after a run is not sent: every job starts at time 0. Everything else that cannot
+be sent is refused.
 """
 
 import warnings
@@ -28,7 +28,7 @@ _WITHOUT_PERIOD = ("Raw", "RawVoi", "AfferentCoupling")
 
 
 def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = None, **annotation: Any) -> SimulationSpec:
-    """The spec of a `tvb.simulator.simulator.Simulator`, configured or not.
+    """Return the spec of a `tvb.simulator.simulator.Simulator`, configured or not.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = Non
 
 
 def describe_object(value: Any, path: str, inputs: Inputs) -> Any:
-    """The section of a TVB object that a sweep has as a value, a list of monitors without those that only print.
+    """Return the section of a TVB object that is a value of a sweep; of a list of monitors, only those with a series.
 
     Gives None of anything else.
 
@@ -88,13 +88,13 @@ def _check_kind(simulator: Any) -> None:
         names = ", ".join(name for name in vars(kind) if not name.startswith(("__", "_own_", "declarative", "_abc")))
         found = f"{kind.__name__}, a subclass of Simulator" + (f" with its own {names}" if names else "")
         hint = (
-            "workers run TVB's own loop; write what differs into a model, coupling, integrator or monitor of a module"
+            "workers run TVB's own loop; put the difference into a model, coupling, integrator or monitor of a module"
         )
         raise SpecError("simulator", found, "a tvb.simulator.simulator.Simulator", f"{hint} named in TVB_BATCH_MODULES")
 
 
 def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, Any]:
-    """The parts of its spec that hold no random numbers."""
+    """Return the parts of the spec without random numbers."""
     connectivity = getattr(simulator, "connectivity", None)  # TVB raises AttributeError where there is none.
     if connectivity is None:
         raise SpecError("connectivity", "nothing", "a Connectivity", "set simulator.connectivity")
@@ -127,7 +127,7 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
 
 
 def _monitors(simulator: Any) -> list[tuple[int, Any]]:
-    """The monitors that give a time series, with their places in the script: TVB's ProgressLogger gives none."""
+    """Return the monitors with a time series and their positions in the script; ProgressLogger has none."""
     found = [(index, one) for index, one in enumerate(_as_list(simulator.monitors)) if not _only_prints(one)]
     if not found:
         raise SpecError("monitors", f"nothing but a {_PRINTS}", "a monitor that gives a time series", "add a Raw")
@@ -135,7 +135,7 @@ def _monitors(simulator: Any) -> list[tuple[int, Any]]:
 
 
 def _with_start(simulator: Any, values: dict[str, Any], inputs: Inputs, seeds: Seeds) -> tuple[SimulationSpec, Any]:
-    """The spec whose jobs begin as the simulator's own run would, and the simulator that a worker builds of it."""
+    """Return the spec whose jobs start like the simulator's own run, and the simulator that a worker builds from it."""
     is_begun = is_configured(simulator) and not has_run(simulator)
     for start in starts(simulator, inputs, seeds):
         spec = simulation({**values, **start})
@@ -143,14 +143,14 @@ def _with_start(simulator: Any, values: dict[str, Any], inputs: Inputs, seeds: S
         if not is_begun or seeds.are_own or seeds.given is not None or begin_alike(simulator, twin.configure()):
             return spec, twin
     raise SpecError(
-        "simulator", "a configured simulator whose initial state, delays or random numbers cannot be made again",
-        "one that was changed in nothing since configure()",
+        "simulator", "a configured simulator whose initial state, delays or random numbers cannot be reproduced",
+        "a simulator without changes since configure()",
         "submit it before configure(), call configure() again, give submit(seed=...), or set initial_conditions",
     )  # fmt: skip
 
 
 def _warn(simulator: Any, spec: SimulationSpec, seeds: Seeds) -> None:
-    """Say what TVB, or the job, does not do as the script may mean it."""
+    """Warn about what TVB, or the job, does in another way than the script may expect."""
     if any(map(_only_prints, _as_list(simulator.monitors))):
         _say(
             f"monitors: {_PRINTS} only prints, and is left out; `watch` and `wait` show progress. The others are "
@@ -184,7 +184,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _unchanged_global_stream() -> Iterator[None]:
-    """Whatever is drawn inside, the script's own numbers go on as if nothing was."""
+    """Restore NumPy's global random stream at the end of the block."""
     state = np.random.get_state()  # noqa: NPY002 - TVB draws from it
     try:
         yield
@@ -193,7 +193,7 @@ def _unchanged_global_stream() -> Iterator[None]:
 
 
 def _objects(root: Any) -> list[Any]:
-    """Every object of TVB below it, itself the first."""
+    """Yield all TVB objects below this one, this one first."""
     found: dict[int, Any] = {}
     left = [root]
     while left:

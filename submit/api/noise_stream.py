@@ -25,7 +25,7 @@ Start = dict[str, Any]
 
 @dataclass(frozen=True)
 class Seeds:
-    """What a submission asks of random numbers."""
+    """The seed options of a submission."""
 
     #: What `submit` was given as `seed`.
     given: int | None = None
@@ -34,12 +34,12 @@ class Seeds:
 
 
 def is_configured(simulator: Any) -> bool:
-    """Whether TVB has drawn its initial conditions."""
+    """Return whether TVB has drawn the initial conditions."""
     return simulator.history is not None
 
 
 def has_run(simulator: Any) -> bool:
-    """Whether it has left its initial conditions behind."""
+    """Return whether the simulator has moved on from its initial conditions."""
     return bool(simulator.calls)
 
 
@@ -53,7 +53,7 @@ def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
     """
     noise = getattr(simulator.integrator, "noise", None)
     if noise is not None and not is_twister(noise.random_stream):
-        found = f"a {type(noise.random_stream).__name__} that is no plain Mersenne Twister"
+        found = f"a {type(noise.random_stream).__name__} that is not NumPy's Mersenne Twister"
         hint = "give noise_seed=7 when you make the noise"
         raise SpecError("integrator.noise.random_stream", found, "numpy.random.RandomState(7)", hint)
     if seeds.given is not None:
@@ -70,7 +70,7 @@ def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
 
 
 def begin_alike(simulator: Any, twin: Any) -> bool:
-    """Whether two configured simulators go on from the same state, history, delays and random numbers."""
+    """Return whether two configured simulators have the same state, history, delays and random numbers."""
     parts = [(simulator.current_state, twin.current_state), (simulator.current_step, twin.current_step)]
     for name in ("buffer", "nnz_weights", "nnz_idelays"):
         parts.append((getattr(simulator.history, name, None), getattr(twin.history, name, None)))
@@ -89,7 +89,8 @@ def _of_noise(simulator: Any, noise: Any, inputs: Inputs, seeds: Seeds) -> Itera
         yield {"seed": begun}
     if seeds.are_own or has_run(simulator):
         if begun is None:
-            found, expected = "a stream that numbers were drawn of", "one that is seeded, as its jobs begin with seeds"
+            found = "a stream from which numbers were drawn"
+            expected = "a seeded stream, because jobs start from a seed"
             hint = "call noise.reset_random_stream(), or give submit(seed=...)"
             raise SpecError("integrator.noise.random_stream", found, expected, hint)
         return
@@ -117,7 +118,7 @@ def _beginning(stream: Any, guesses: list[int], words: int) -> int | None:
 
 
 def _words(simulator: Any, noise: Any = None) -> int:
-    """How many words TVB drew to configure it; with noise, at most how many since it was made."""
+    """Return how many words TVB drew to configure it; with noise, the maximum since the noise was made."""
     if not is_configured(simulator):
         return _MOST * 624
     given = simulator.initial_conditions
@@ -130,5 +131,5 @@ def _words(simulator: Any, noise: Any = None) -> int:
 
 
 def is_drawn_from(stream: Any) -> bool:
-    """Whether the stream was seeded with a whole number, and not long ago drawn from."""
+    """Return whether the stream started from an integer seed and was used a little."""
     return is_twister(stream) and seed_of(stream) is None and origin(stream, _MOST) is not None

@@ -1,7 +1,7 @@
-"""Whether the classes that a simulation is made of are as their modules define them, or were changed by the script.
+"""Finds classes and modules that the script has changed.
 
-Called by `submit.api.from_simulator`. A worker imports the same modules: a method that a script puts into one of TVB's
-classes, or a function that it puts into a module, exists in the script's process alone.
+A worker imports the same modules. A method that a script puts into a TVB class, or a function that it puts into a
+module, exists only in the process of the script.
 """
 
 import ast
@@ -24,7 +24,7 @@ _COMPUTED = object()
 
 
 def refuse_patches(objects: Iterable[Any]) -> None:
-    """Return when no class of the objects, and no function of their modules, was changed since it was imported.
+    """Check that no class of the objects and no function of their modules was changed after the import.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def refuse_patches(objects: Iterable[Any]) -> None:
 
 
 def _refusal(place: str, found: str) -> SpecError:
-    hint = "a worker would not have it: put it into a subclass in a module of your own, named in TVB_BATCH_MODULES"
+    hint = "workers do not get it: put it into a subclass in a module of your own, named in TVB_BATCH_MODULES"
     return SpecError(place, found, "what its module defines", hint)
 
 
@@ -68,7 +68,7 @@ def _own_functions(module: str) -> Iterator[tuple[str, Any]]:
 
 
 def _functions(value: Any) -> Iterator[types.FunctionType]:
-    """The Python functions that a method, a property or a compiled function is made of."""
+    """Yield the Python functions inside a method, a property or a compiled function."""
     for name in ("__func__", "fget", "fset", "py_func", "__wrapped__"):
         inner = getattr(value, name, None)
         if isinstance(inner, types.FunctionType):
@@ -78,7 +78,7 @@ def _functions(value: Any) -> Iterator[types.FunctionType]:
 
 
 def _is_foreign(function: types.FunctionType, module: str) -> bool:
-    """Whether a worker that imports `module` would find another function."""
+    """Return whether a worker that imports `module` would find another function."""
     own = getattr(sys.modules[module], "__file__", None)
     if module.startswith("tvb."):
         return function.__code__.co_filename != own and _is_written_elsewhere(function)
@@ -87,13 +87,13 @@ def _is_foreign(function: types.FunctionType, module: str) -> bool:
 
 
 def _is_written_elsewhere(function: types.FunctionType) -> bool:
-    """Whether it comes of no library: TVB's own decorators wrap functions of other files."""
+    """Return whether a function is not from a library; TVB's decorators wrap functions of other files."""
     return not str(function.__module__).startswith(("tvb.", "abc", "functools", "numba."))
 
 
 @cache
 def _source_names(module: str) -> dict[str, Names]:
-    """The names of each class in a module's source, and under the empty name the module's own functions."""
+    """Return the names of each class in a module's source; the empty name has the functions of the module."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if module in ("builtins", "abc") or file is None or not file.endswith(".py"):
         return {}

@@ -1,7 +1,4 @@
-"""Sweeps and jobs as a script or a notebook has them. Made by `submit.api.submit`.
-
-They read the catalogue anew at every question.
-"""
+"""Sweeps and jobs for scripts and notebooks. They read the catalogue at every call."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +43,7 @@ class Job:
 
     @property
     def gid(self) -> UUID:
-        """Its name in the catalogue."""
+        """The gid of the job."""
         return self._row.gid
 
     @property
@@ -61,16 +58,16 @@ class Job:
 
     @property
     def status(self) -> Status:
-        """As it was when the job was asked for."""
+        """The status when the job was read."""
         return self._row.status
 
     @property
     def error(self) -> str | None:
-        """The last fault, in words."""
+        """The message of the last error."""
         return self._row.error
 
     def time_series(self, monitor: int | str = 0) -> TimeSeries:
-        """The output of a monitor, by its place in the simulator's list or by its class.
+        """Return the output of a monitor, by its position in the simulator's list or by its class.
 
         Raises
         ------
@@ -91,7 +88,7 @@ class Job:
     def plot(
         self, monitor: int | str = 0, path: Path | str | None = None, *, transient: float | None = None
     ) -> "Picture":
-        """Time series, spectrum and functional connectivity of one monitor; written to `path`, if given.
+        """Plot time series, spectrum and functional connectivity of one monitor; write it to `path`, if given.
 
         Parameters
         ----------
@@ -110,16 +107,16 @@ class Job:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Numbers of its series, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
+        """Return the metrics, such as KuramotoIndex; those of the second monitor as `monitors[1].KuramotoIndex`."""
         return self._catalogue.metrics([self.gid])[self.gid]
 
     @property
     def missing_metrics(self) -> dict[str, str]:
-        """Why it lacks the other metrics, by their names."""
+        """Return why metrics are missing, by name."""
         return self._catalogue.missing_metrics([self.gid])[self.gid]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything the catalogue says of it."""
+        """Return everything that the catalogue knows about the job."""
         return serialize.job_as_dict(self._row)
 
     def __repr__(self) -> str:
@@ -138,7 +135,7 @@ class Job:
 
 
 class Sweep:
-    """One submission. Leaving it, as a context, ends the workers it started, if any."""
+    """One submission. At the end of a `with` block, its own workers are stopped."""
 
     def __init__(
         self, row: SweepRow, catalogue: Catalogue, settings: Settings, *, local: ExitStack | None = None,
@@ -149,23 +146,23 @@ class Sweep:
 
     @property
     def gid(self) -> UUID:
-        """Its name in the catalogue."""
+        """The gid of the sweep."""
         return self._row.gid
 
     @property
     def name(self) -> str:
-        """Its name among people."""
+        """The name of the sweep."""
         return self._row.name
 
     def __len__(self) -> int:
         return self._row.size
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in which state."""
+        """Return the number of jobs by status."""
         return {str(status): count for status, count in self._catalogue.counts(self.gid).items()}
 
     def wait(self) -> "Sweep":
-        """Show progress until every job has ended, and end the workers that `submit` started; gives the sweep.
+        """Show progress until every job has ended, then stop the sweep's own workers; return the sweep.
 
         Failed jobs are told, not raised: `jobs(status="ERROR")` has them.
         """
@@ -181,7 +178,7 @@ class Sweep:
         return self
 
     def jobs(self, status: str | None = None, where: str | None = None) -> list[Job]:
-        """The jobs, in the order of the sweep.
+        """Return the jobs in the order of the sweep.
 
         Parameters
         ----------
@@ -191,7 +188,7 @@ class Sweep:
         return [Job(row, self._catalogue, self._settings) for row in self._rows(status, where)]
 
     def dataframe(self) -> "pd.DataFrame":
-        """A row for each job: number, gid, status, seed, repeat, seconds, error, each parameter and each metric."""
+        """Return a DataFrame with one row a job: number, gid, status, seed, error, parameters, metrics and more."""
         try:
             import pandas as pd
         except ImportError as exc:
@@ -205,7 +202,7 @@ class Sweep:
     def plot(
         self, metric: str | None = None, *, over: Sequence[str] | None = None, path: Path | str | None = None
     ) -> "Picture":
-        """A metric over what was swept: a line over one parameter, a heat map over two; written to `path`, if given.
+        """Plot a metric over one swept parameter as a line, over two as a heat map; write it to `path`, if given.
 
         Parameters
         ----------
@@ -230,7 +227,7 @@ class Sweep:
     def bundle(
         self, target: Path | str | None = None, kind: BundleKind | None = None, axes: Sequence[str] = ()
     ) -> list[Path]:  # fmt: skip
-        """ZIPs of the finished results, to upload in the TVB GUI; one, unless an exploration takes several.
+        """Make ZIPs of the finished results for the TVB GUI; one, unless an exploration needs several.
 
         Parameters
         ----------
@@ -243,15 +240,15 @@ class Sweep:
         return [bundle.path for bundle in made]
 
     def cancel(self) -> int:
-        """Cancel what is waiting or running; gives how many jobs."""
+        """Cancel pending and running jobs; return how many."""
         return self._catalogue.cancel(sweep=self.gid)
 
     def retry(self) -> int:
-        """Let failed and canceled jobs wait again; gives how many. Own modules are taken as they are here now."""
+        """Set failed and canceled jobs to pending; return how many. User modules are used as they are here now."""
         return self._catalogue.retry(sweep=self.gid, note=warnings.warn)
 
     def close(self) -> None:
-        """End the workers that `submit` started; running jobs are given back, and wait."""
+        """Stop the workers that `submit` started; running jobs become pending."""
         if self._local is not None:
             self._local.close()
 

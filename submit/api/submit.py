@@ -1,7 +1,4 @@
-"""`submit(simulator, ...)`: what `tvb-batch submit` and `tvb-batch run` do, for a Simulator made in a script.
-
-Called by people, through `from tvb_batch import submit`.
-"""
+"""`submit(simulator, ...)`: submits a Simulator of a script, as `tvb-batch submit` and `tvb-batch run` submit specs."""
 
 import atexit
 import warnings
@@ -53,7 +50,7 @@ def submit(
     reuse: bool = True,
     data_dir: Path | str | None = None,
 ) -> Sweep:
-    """Queue a configured TVB Simulator, once or for every point of a sweep.
+    """Queue a TVB Simulator, once or for every point of a sweep.
 
     Parameters
     ----------
@@ -117,7 +114,7 @@ def submit(
 
 
 def find(key: str, data_dir: Path | str | None = None) -> Sweep | Job:
-    """The sweep or the job with this gid, beginning of a gid, or name.
+    """Return the sweep or job with this gid, first characters of a gid, or name.
 
     Raises
     ------
@@ -141,7 +138,7 @@ def _note(line: str) -> None:
 def _processes(workers: Any) -> int | None:
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise SpecError(
-            "workers", repr(workers), "a whole number from 1 on", "leave it out for workers that run already"
+            "workers", repr(workers), "a whole number of at least 1", "leave it out for workers that run already"
         )
     return workers
 
@@ -153,7 +150,7 @@ def _seed(value: Any) -> int | None:
 
 
 def _values(values: Any, inputs: Inputs) -> Any:
-    """A mapping of parameters to their values, or a DataFrame; what is neither is refused where the plan is checked."""
+    """Return a mapping of parameters to values from a mapping or a DataFrame; the plan refuses other forms."""
     if not hasattr(values, "items"):
         return values
     return {name: _plain(_listed(items), inputs) for name, items in values.items()}
@@ -164,13 +161,13 @@ def _listed(items: Any) -> Any:
 
 
 def _is_list(items: Any) -> bool:
-    """Whether a parameter is given its values; anything else is refused where the plan is checked."""
+    """Return whether a parameter has a list of values; the plan refuses other forms."""
     is_one = isinstance(items, str | bytes | Mapping) or getattr(items, "ndim", 1) == 0
     return isinstance(items, Iterable) and not is_one
 
 
 def _points(points: Any, inputs: Inputs) -> Any:
-    """Rows of a DataFrame, or mappings; what is neither is refused where the plan is checked."""
+    """Return the rows of a DataFrame, or mappings; the plan refuses other forms."""
     if hasattr(points, "columns") and hasattr(points, "to_dict"):
         if not points.columns.is_unique:
             twice = ", ".join(map(str, points.columns[points.columns.duplicated()]))
@@ -182,7 +179,7 @@ def _points(points: Any, inputs: Inputs) -> Any:
 
 
 def _plain(value: Any, inputs: Inputs) -> Any:
-    """A value as a spec has it: NumPy's as Python's, paths as texts, TVB's objects as sections, at any depth."""
+    """Convert a value for a spec: NumPy's to Python's, paths to texts, TVB objects to sections, at any depth."""
     described = describe_object(value, role_of(type(value)) or "monitors", inputs)
     if described is not None:
         return described

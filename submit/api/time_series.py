@@ -1,7 +1,4 @@
-"""A monitor's output as a script or a notebook has it: opened at the first look, and read slice by slice.
-
-Made by `submit.api.results`.
-"""
+"""The output of a monitor for scripts and notebooks. The file is opened at the first access and read slice by slice."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TimeSeries:
-    """One monitor's output. Opens its file at the first look, and reads what is asked for."""
+    """The output of one monitor. The file is opened at the first access; only what you ask for is read."""
 
     def __init__(self, path: Path, refers_to: Sequence[Path] = ()) -> None:
         #: The H5 file.
@@ -34,28 +31,28 @@ class TimeSeries:
 
     @property
     def data(self) -> "h5py.Dataset":
-        """(time, state variable, node, mode) float64; slice it, and only the slice is read."""
+        """The data, (time, state variable, node, mode), float64; only the slice that you take is read."""
         return self._open()["data"]
 
     @property
     def time(self) -> "NDArray[Any]":
-        """(time,) ms"""
+        """The times, (time,), in ms."""
         times: NDArray[Any] = self._open()["time"][()]
         return times
 
     @property
     def times(self) -> "h5py.Dataset":
-        """(time,) ms, as `time`, but read only where it is sliced."""
+        """The times, (time,), in ms, as a dataset that is read when sliced."""
         return self._open()["time"]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of `data`."""
+        """The shape of `data`."""
         return tuple(self.data.shape)
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What the file says of itself, such as title, sample_period (ms) and labels_dimensions."""
+        """The attributes of the file, such as title, sample_period (ms) and labels_dimensions."""
         found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
         texts = ["labels_ordering", "labels_dimensions"]
         if "Type" in found:
@@ -66,7 +63,7 @@ class TimeSeries:
 
     @property
     def region_labels(self) -> list[str]:
-        """The names of its nodes, where these are the regions of a connectivity; empty otherwise."""
+        """The labels of the regions; empty if the nodes are not regions of a connectivity."""
         if "Region" not in self.attributes.get("labels_ordering", ()):
             return []
         found = (node_labels(path) for path in self.refers_to if path.name.startswith("Connectivity_"))
@@ -74,12 +71,12 @@ class TimeSeries:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The simulation that made it, complete."""
+        """The complete simulation."""
         spec: dict[str, Any] = json.loads(self._open()["tvb_batch"].attrs["spec"])
         return spec
 
     def to_xarray(self) -> "xr.DataArray":
-        """As xarray's DataArray with its labels, just as lazy; needs the extra `notebook`."""
+        """Return an xarray DataArray with labels, read when needed; needs the extra `notebook`."""
         try:
             from tvb_batch.submit.api.xarray_export import as_data_array
         except ImportError as exc:
@@ -87,7 +84,7 @@ class TimeSeries:
         return as_data_array(self.data, self.time, self.attributes, self.region_labels)
 
     def left_out(self, transient: float | None = None) -> int:
-        """How many samples at the beginning metrics, spectrum and functional connectivity leave out.
+        """Return the number of first samples that metrics, spectrum and functional connectivity leave out.
 
         Parameters
         ----------
@@ -107,7 +104,7 @@ class TimeSeries:
         return transient_of(samples, period, given, spec["monitors"][monitor]).samples
 
     def plot(self, path: Path | str | None = None, *, title: str = "", transient: float | None = None) -> "Picture":
-        """Time series, spectrum and connectivity of the first state variable; written to `path`, if given.
+        """Plot the first state variable with spectrum and functional connectivity; write it to `path`, if given.
 
         Parameters
         ----------
@@ -122,7 +119,7 @@ class TimeSeries:
         return picture
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -165,7 +162,7 @@ def _opened(path: Path) -> "h5py.File":
 
 
 def node_labels(path: Path) -> list[str]:
-    """The names of the regions or sensors in a datatype's file; none when it holds neither, or is not here."""
+    """Return the labels of regions or sensors in a datatype's file; empty if it has none or is not here."""
     try:
         with open_h5(path) as file:
             names: Any = next((file[key].asstr()[()] for key in ("region_labels", "labels") if key in file), [])

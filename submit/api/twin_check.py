@@ -1,8 +1,7 @@
-"""Whether a worker's simulator is the script's: each object is compared with its twin, which is built of the spec.
+"""Checks that a worker's simulator equals the script's: each object is compared with its twin, built from the spec.
 
-Called by `submit.api.from_simulator`. TVB's declared attributes cross to a worker; what else a script puts on an object
-would be dropped without a word, so it is refused here. A part that has been configured, or was used in a run, is
-compared with a twin that is configured too: what TVB itself computes differs in nothing.
+Attributes that TVB declares are sent to a worker. Other attributes of an object would be lost, so they are refused. A
+part that was configured or used in a run is compared with a configured twin, because TVB computes attributes too.
 """
 
 import dis
@@ -48,7 +47,7 @@ _ABSENT = object()
 
 
 def refuse_differences(pairs: Sequence[tuple[str, Any, Any]], configure: Callable[[], Any]) -> None:
-    """Return when each twin does what its original does.
+    """Check that each twin does what its original does.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ def _by_path(pairs: Sequence[tuple[str, Any, Any]]) -> dict[str, Difference]:
 
 
 def _differences(path: str, one: Any, other: Any) -> Iterator[Difference]:
-    """Every attribute that differs."""
+    """Yield every attribute that differs."""
     seen: set[int] = set()
 
     def walk(path: str, one: Any, other: Any) -> Iterator[Difference]:
@@ -115,7 +114,7 @@ def _get(instance: Any, name: str) -> Any:
 
 
 def is_object(value: Any) -> bool:
-    """Whether it is one of TVB's, with declared attributes."""
+    """Return whether the value is a TVB object with declared attributes."""
     return hasattr(type(value), "declarative_attrs")
 
 
@@ -131,7 +130,7 @@ def _passed_over(instance: Any) -> set[str]:
 
 
 def _kept_by_methods(cls: type) -> set[str]:
-    """What an own class keeps while it runs: attributes that its methods set, but those that only prepare it."""
+    """Return attributes that methods of a user class set while it runs."""
     names: set[str] = set()
     for name, method in vars(cls).items():
         if isinstance(method, types.FunctionType) and not any(word in name for word in _PREPARING):
@@ -140,7 +139,7 @@ def _kept_by_methods(cls: type) -> set[str]:
 
 
 def is_equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same, NaN being equal to NaN; methods when they run the same code."""
+    """Return whether two values are equal; NaN equals NaN, and methods are equal if their code is."""
     if one is other:
         return True
     if isinstance(one, types.MethodType | types.FunctionType):
@@ -181,9 +180,9 @@ def _refusal(path: str, owner: Any, name: str, value: Any) -> SpecError:
     shown = _shown(value)
     if not hasattr(type(owner), name):
         found = f"{shown}, which {kind} does not declare"
-        hint = f"a worker would not have it: remove it, or declare it (an Attr, NArray or Float) and {own}"
+        hint = f"workers do not get it: remove it, or declare it (an Attr, NArray or Float) and {own}"
         return SpecError(path, found, "attributes that TVB declares", hint)
-    hint = f"a worker would not have it: leave it to TVB, or {own}"
+    hint = f"workers do not get it: leave it to TVB, or {own}"
     return SpecError(path, f"{shown}, set on this {kind}", "what TVB gives it", hint)
 
 

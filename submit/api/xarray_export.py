@@ -1,7 +1,4 @@
-"""A time series as xarray has it: with names for its axes, times and nodes, and still read slice by slice.
-
-Called by `submit.api.results`; importing it imports xarray, which the extra `notebook` brings.
-"""
+"""A time series as an xarray DataArray with named axes, times and nodes, read slice by slice. Imports xarray."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +10,7 @@ from xarray.core import indexing
 
 
 class _OnDisk(BackendArray):  # type: ignore[misc]
-    """A dataset of an open H5 file; xarray asks for what is needed."""
+    """A dataset of an open H5 file, read when xarray needs it."""
 
     def __init__(self, data: Any) -> None:
         self._data, self.shape, self.dtype = data, data.shape, data.dtype
@@ -24,7 +21,7 @@ class _OnDisk(BackendArray):  # type: ignore[misc]
 
 
 def as_data_array(data: Any, time: NDArray[Any], attributes: Mapping[str, Any], regions: Sequence[str]) -> xr.DataArray:
-    """(time, state_variable, node, mode), with the times in ms and the names of state variables and regions.
+    """Return a DataArray (time, state_variable, node, mode) with times in ms and labels.
 
     Parameters
     ----------

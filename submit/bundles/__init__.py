@@ -1,1 +1,1 @@
-"""ZIP files for the TVB GUI, as the client asks for them."""
+"""ZIP files for the TVB GUI, on the side of the client."""

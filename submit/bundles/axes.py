@@ -1,4 +1,4 @@
-"""Which jobs make one parameter space exploration of the GUI: two axes, everything else fixed, at most 512 points."""
+"""Selects the jobs of one parameter space exploration in the GUI: two axes, others fixed, at most 512 points."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ MOST_POINTS = 512
 
 @dataclass(frozen=True)
 class Exploration:
-    """Jobs that differ in the axes alone."""
+    """Jobs that differ only in the axes."""
 
     axes: tuple[str, ...]
     jobs: Sequence[Job]
@@ -26,7 +26,7 @@ class Exploration:
 
 
 def explorations(jobs: Sequence[Job], axes: Sequence[str], at: Mapping[str, str]) -> list[Exploration]:
-    """The explorations that jobs make.
+    """Return the explorations of these jobs.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def explorations(jobs: Sequence[Job], axes: Sequence[str], at: Mapping[str, str]
 
 
 def _parts(axes: tuple[str, ...], jobs: list[Job], label: str) -> list[Exploration]:
-    """The jobs in parts that the GUI shows: whole rows of the first axis together, where they fit."""
+    """Split jobs into parts that the GUI can show; whole rows of the first axis stay together if possible."""
     ordered = sorted(jobs, key=lambda job: tuple(_value(job, name) or 0.0 for name in axes))
     if len(ordered) <= MOST_POINTS:
         return [Exploration(axes, ordered, label)]

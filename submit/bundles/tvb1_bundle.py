@@ -1,7 +1,4 @@
-"""The ZIP that TVB 1.4 to 1.5.x imports, as the client asks for it. Called by the command line.
-
-Never opens an H5 file itself: `worker.h5.tvb1.tvb1_zip` does, in a process of its own.
-"""
+"""The ZIP for TVB 1.4 to 1.5.x. A process of `worker.h5.tvb1.tvb1_zip` reads and writes the H5 files."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -20,7 +17,7 @@ def make_tvb1_bundle(
     catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, *,
     connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None,
 ) -> Path:  # fmt: skip
-    """Write the finished results of jobs and sweeps, of whichever format, into one ZIP for TVB 1; gives `target`.
+    """Write the finished results of jobs and sweeps into one ZIP for TVB 1; return `target`.
 
     Parameters
     ----------
@@ -39,7 +36,7 @@ def make_tvb1_bundle(
     jobs += [job.gid for one in sweeps for job in catalogue.jobs(sweep=one.gid, status=Status.FINISHED, limit=one.size)]
     outputs = catalogue.outputs(jobs)
     if not outputs:
-        raise NotFoundError("nothing to bundle: no job of these is FINISHED; `tvb-batch list` shows their states")
+        raise NotFoundError("nothing to bundle: none of these jobs is finished; `tvb-batch list` shows their status")
     # Of what a series refers to, TVB 1 gets the Connectivity, which is there once for each of the formats.
     references = {PurePosixPath(path).name: path for output in outputs for path in output.refers_to}
     names = [path for name, path in references.items() if name.startswith("Connectivity_")]

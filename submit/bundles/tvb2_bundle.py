@@ -1,8 +1,4 @@
-"""The ZIPs for the GUI, as the client asks for them: which jobs, and a process that writes them.
-
-Called by the command line, the results of a script and the browser. Never opens an H5 file itself: the worker's code
-does, in a process of its own, one ZIP after the other.
-"""
+"""The ZIPs for the TVB 2 GUI: selects the jobs. A worker process reads and writes the H5 files, one ZIP at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +20,7 @@ from tvb_batch.submit.operate.processes import run_worker
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person wants of a bundle."""
+    """The options of a bundle."""
 
     #: None takes what suits the jobs.
     kind: BundleKind | None = None
@@ -55,7 +51,7 @@ def make_bundles(
     catalogue: Catalogue, found: Sequence[Job | Sweep], settings: Settings, target: Path, wanted: Wanted | None = None,
     on_progress: Callable[[int, int], object] = lambda done, jobs: None,
 ) -> list[Bundle]:  # fmt: skip
-    """Write the finished results of jobs and sweeps, and what they refer to, into one ZIP, or as many as it takes.
+    """Write finished results of jobs and sweeps, and all they refer to, into one ZIP, or several if needed.
 
     Parameters
     ----------
@@ -96,7 +92,7 @@ def make_bundles(
 
 
 def _suits(found: Sequence[Job | Sweep], jobs: Sequence[Job]) -> BundleKind:
-    """An exploration of a sweep over one or two numbers and nothing else; simulations of anything else."""
+    """Return pse for a sweep over one or two numbers only, otherwise simulations."""
     is_sweep = len(found) == 1 and isinstance(found[0], Sweep) and len(jobs) > 1
     names = {name for job in jobs for name in job.parameters}
     is_plain = names == set(_swept_numbers(jobs)) and not any(job.repeat for job in jobs)
@@ -133,8 +129,9 @@ def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | N
             fitting = catalogue.jobs(sweep=one.sweep.gid, where=where, limit=one.sweep.size) if where else [one]
             jobs += [job for job in fitting if job.gid == one.gid]
     if not jobs:
-        fit = f" and fits `{where}`" if where else ""
-        raise NotFoundError(f"nothing to bundle: no job of these is FINISHED{fit}; `tvb-batch list` shows their states")
+        match = f" and matches `{where}`" if where else ""
+        fault = f"nothing to bundle: none of these jobs is finished{match}"
+        raise NotFoundError(f"{fault}; `tvb-batch list` shows their status")
     return list({job.gid: job for job in jobs}.values())
 
 
@@ -162,7 +159,7 @@ def _place(job: Job, axes: Sequence[str]) -> dict[str, float]:
 
 
 def _files(catalogue: Catalogue, jobs: Sequence[Job], storage: Storage) -> list[Path]:
-    """What the results refer to first."""
+    """Return the files of results, the datatypes that they refer to first."""
     outputs = _checked(catalogue.outputs([job.gid for job in jobs]))
     references = [path for output in outputs for path in output.refers_to]
     return [_there(storage, path) for path in dict.fromkeys(references + [output.path for output in outputs])]

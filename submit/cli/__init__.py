@@ -1,6 +1,6 @@
-"""`tvb-batch`: parse, call, print. Every command body is one call of a Python twin and one print.
+"""The command `tvb-batch`. Each command parses its arguments, calls one Python function and prints.
 
-Nothing here imports TVB, and each command imports what it needs itself: `--help` answers at once.
+No module here imports TVB, and each command imports what it needs itself, so `--help` is fast.
 """
 
 from tvb_batch.submit.cli import (

@@ -1,4 +1,4 @@
-"""Results: bundled, checked, converted, run again."""
+"""Commands for results: bundle, verify, convert, rerun."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ if TYPE_CHECKING:
 @main.command()
 @click.argument("keys", metavar="JOB|SWEEP...", nargs=-1, required=True)
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The ZIP; in the data directory by default."
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The ZIP file. Default: in the data directory.",
 )
 @click.option(
     "--as", "kind", type=click.Choice(["data", "simulations", "pse", "project"]),
-    help="Time series alone; with their simulations in the history; as a parameter space exploration (default of a "
-    "sweep over one or two numbers; else simulations); as a project.",
+    help="data: only time series. simulations: also in the simulation history. pse: a parameter space exploration "
+    "(default for a sweep over one or two numbers; otherwise simulations). project: a complete project.",
 )  # fmt: skip
-@click.option("--where", "-w", metavar="FILTER", help="Only jobs that fit, as `list --where` takes it.")
-@click.option("--axes", metavar="A,B", default="", help="Of an exploration: one or two swept numbers.")
-@click.option("--at", multiple=True, metavar="NAME=VALUE", help="Of an exploration: fix another one. May be repeated.")
-@click.option("--connectivity-gid", type=click.UUID, help="Of one that the GUI project holds; it is not carried.")
-@click.option("--region-mapping-gid", type=click.UUID, help="The same for the region mapping.")
-@click.option("--surface-gid", type=click.UUID, help="The same for the surface.")
-@click.option("--sensors-gid", type=click.UUID, help="The same for the sensors.")
-@click.option("--stable-gids", is_flag=True, help="Keep the files' gids; by default each ZIP has its own.")
+@click.option("--where", "-w", metavar="FILTER", help="Only jobs that match, as in `list --where`.")
+@click.option("--axes", metavar="A,B", default="", help="For pse: one or two swept parameters.")
+@click.option("--at", multiple=True, metavar="NAME=VALUE", help="For pse: fix another parameter. May be repeated.")
+@click.option("--connectivity-gid", type=click.UUID, help="Use the connectivity with this gid in the GUI project.")
+@click.option("--region-mapping-gid", type=click.UUID, help="The same for a region mapping.")
+@click.option("--surface-gid", type=click.UUID, help="The same for a surface.")
+@click.option("--sensors-gid", type=click.UUID, help="The same for sensors.")
+@click.option("--stable-gids", is_flag=True, help="Keep the gids of the files. Default: new gids in each ZIP.")
 @click.option(
     "--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), default="tvb2", show_default=True,
-    help="tvb1 for TVB 1.4 to 1.5: the time series alone.",
+    help="tvb1: only time series, for TVB 1.4 to 1.5.",
 )  # fmt: skip
 @click.pass_obj
 def bundle(
@@ -45,10 +48,11 @@ def bundle(
     axes: str, at: tuple[str, ...], connectivity_gid: UUID | None, region_mapping_gid: UUID | None,
     surface_gid: UUID | None, sensors_gid: UUID | None, stable_gids: bool, file_format: str,
 ) -> None:  # fmt: skip
-    """Make a ZIP of finished results and all they refer to, to upload in the TVB GUI.
+    """Make a ZIP for the TVB GUI: finished results and all data they refer to.
 
-    Runs where the data directory is mounted. An exploration has two axes and at most 512 points: of more, there are
-    several ZIPs.
+    Call it where the data directory is mounted. With more than two swept parameters, choose two with --axes. A
+    parameter space exploration has at most 512 points; a larger one is split into several ZIPs. To reuse data that is
+    already in the project, give its gid.
 
     \b
     Example:
@@ -69,11 +73,15 @@ def bundle(
         from tvb_batch.submit.bundles.tvb1_bundle import make_tvb1_bundle
 
         if kind not in (None, "data") or where or axes or at or stable_gids or surface_gid or sensors_gid:
-            raise click.UsageError("--format tvb1 gives the time series alone; it takes two of the gids and -o")
+            raise click.UsageError(
+                "--format tvb1 bundles only time series; use -o, --connectivity-gid and --region-mapping-gid only"
+            )
         make_tvb1_bundle(
             catalogue, found, settings, target, connectivity_gid=connectivity_gid, region_mapping_gid=region_mapping_gid
         )
-        click.echo(f"{target}\nIn the TVB 1 GUI: Project, Data Structure, Upload data, TVB; give it this file.")
+        click.echo(
+            f"{target}\nIn the TVB 1 GUI choose Project, Data Structure, Upload data, TVB, and upload this file."
+        )
         return
     values = dict(_pair(text) for text in at)
     wanted = Wanted(kind, where, tuple(filter(None, axes.replace(" ", "").split(","))), values, links, stable_gids)
@@ -86,12 +94,12 @@ def bundle(
     click.echo(_NEXT[made[0].kind])
 
 
-_UPLOAD = "In the TVB GUI: Project, Data Structure, Upload data, TVB HDF5 / ZIP; give it the file"
+_UPLOAD = "In the TVB GUI choose Project, Data Structure, Upload data, TVB HDF5 / ZIP, and upload the file"
 _NEXT: dict[str, str] = {
     "data": f"{_UPLOAD}.",
     "simulations": f"{_UPLOAD}. The simulations are in Simulator, Simulation History.",
     "pse": f"{_UPLOAD}. The exploration is in Simulator, Simulation History; its group opens in Discrete and Isocline.",
-    "project": "In the TVB GUI: Project, List of All Projects, Import project structure; give it the file.",
+    "project": "In the TVB GUI choose Project, List of All Projects, Import project structure, and upload the file.",
 }
 
 
@@ -104,13 +112,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 @main.command()
 @click.argument("keys", metavar="[FILE|JOB|SWEEP]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every job of the catalogue, and every file of its storage.")
+@click.option("--all", "everything", is_flag=True, help="Check all jobs and all files in the data directory.")
 @click.pass_obj
 def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
-    """Check files and ZIPs against what the TVB GUI asks of them; each fault is named by file and key.
+    """Check that the TVB GUI can read files and ZIPs; print each fault with its file and key.
 
-    Of a JOB or a SWEEP, each finished file is also compared with its row: it is there, with the same size and sha256.
-    With --all, files that no row names are listed too. Exit code 1 when there is a fault.
+    The files of a JOB or SWEEP are also compared with the catalogue: existence, size and sha256. --all also lists
+    files that the catalogue does not name. Exit code 1 if there is a fault.
 
     \b
     Example:
@@ -121,7 +129,7 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
     from tvb_batch.submit.operate.processes import run_worker
 
     if bool(keys) == everything:
-        raise click.UsageError("name files, jobs or sweeps, or give --all")
+        raise click.UsageError("give files, jobs, sweeps or --all")
     files = [key for key in keys if _is_file(key)]
     others = [key for key in keys if not _is_file(key)]
     faults: list[str] = []
@@ -138,27 +146,27 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
             result = audit(catalogue, settings, catalogue.find(target) if target else None)
             faults, repairs, count = faults + result.faults, repairs + result.repairs, count + result.files
             notes += result.notes
-    good = [f"No fault in {count} file{'' if count == 1 else 's'}."]
+    good = [f"{count:,} file{'' if count == 1 else 's'} OK"]
     for line in [*([*faults, *repairs] or good), *notes]:
         click.echo(line)
     sys.exit(1 if faults else 0)
 
 
 def _is_file(key: str) -> bool:
-    """Whether a key is meant as a file: a missing one has no gid's or name's form."""
+    """Return whether a key names a file; a missing file does not look like a gid or name."""
     return Path(key).is_file() or Path(key).suffix in (".h5", ".zip") or "/" in key
 
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--connectivity-gid", type=click.UUID, help="Of the connectivity that the GUI project already holds.")
-@click.option("--region-mapping-gid", type=click.UUID, help="Of the region mapping that the GUI project already holds.")
+@click.option("--connectivity-gid", type=click.UUID, help="Use the connectivity with this gid in the GUI project.")
+@click.option("--region-mapping-gid", type=click.UUID, help="The same for a region mapping.")
 @click.pass_obj
 def convert(
     settings: Settings, file: Path, target: Path, connectivity_gid: UUID | None, region_mapping_gid: UUID | None
 ) -> None:
-    """Write a result FILE (or a Connectivity's) as TVB 1.4 to 1.5 reads it.
+    """Convert a result or connectivity FILE to the format of TVB 1.4 to 1.5.
 
     \b
     Example:
@@ -175,10 +183,10 @@ def convert(
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
 def rerun(settings: Settings, file: Path) -> None:
-    """Run the simulation of a result FILE again, and compare the data bit for bit.
+    """Run the simulation of a result FILE again and compare the data bit for bit.
 
-    Everything comes from the file itself, but input files of over 1 MB, which are looked up in the data directory by
-    their sha256. Exit code 1 when the data differs.
+    The file contains all that is needed, except input files of over 1 MB, which are read from the data directory by
+    their sha256. Exit code 1 if the data differs.
 
     \b
     Example:

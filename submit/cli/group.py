@@ -1,4 +1,4 @@
-"""The command itself, and what its parts share."""
+"""The main command, and functions that commands share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands by what a person wants; `--help` has a heading for each.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "submit", "watch"),
-    "Look": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
+    "Inspect": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
     "Change": ("cancel", "retry", "pause", "resume", "priority", "delete", "prune", "requeue"),
     "Results": ("bundle", "verify", "convert", "rerun"),
     "Specs": ("new", "describe", "schema"),
@@ -30,7 +30,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 
 class _Group(click.Group):
-    """A fault with a message for a person is one line on stderr and exit code 2; help goes by headings."""
+    """Prints an error as one line on stderr with exit code 2; groups the commands in the help."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.name != "main":
@@ -55,7 +55,7 @@ class _Group(click.Group):
 
 
 def _first_clause(command: click.Command) -> str:
-    """What a list of commands has room for; the command's own help has the rest."""
+    """Return the first clause of a command's help, for the list of commands."""
     plain = re.sub(r" \([^)]*\)", "", command.help or "")
     return " ".join(re.split(r"[:;.](?:\s|$)", plain)[0].split())
 
@@ -70,28 +70,28 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group("main", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where results and the catalogue are (TVB_BATCH_DATA_DIR)."
+    "--data-dir", type=click.Path(path_type=Path), help="Directory for results and the catalogue (TVB_BATCH_DATA_DIR)."
 )
 @click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
 @click.pass_context
 def main(ctx: click.Context, data_dir: Path | None) -> None:
-    """Run thousands of The Virtual Brain simulations, and find every result again.
+    """Run thousands of The Virtual Brain simulations and find every result.
 
     \b
     tvb-batch new --example sweep > sweep.yaml    write a first spec
-    tvb-batch run sweep.yaml                      run a spec here and now, on this machine
-    tvb-batch list                                the jobs, newest first
-    tvb-batch plot sweep -o sweep.png             what came out of a sweep, as a picture
-    tvb-batch bundle sweep -o sweep.zip           a ZIP to upload in the TVB GUI
+    tvb-batch run sweep.yaml                      run a spec on this machine
+    tvb-batch list                                list jobs, newest first
+    tvb-batch plot sweep -o sweep.png             plot the results of a sweep
+    tvb-batch bundle sweep -o sweep.zip           make a ZIP for the TVB GUI
 
-    Exit codes: 0 done, 1 some jobs failed or a file is not as it should be, 2 a mistake in what was asked.
+    Exit codes: 0 success, 1 a job failed or a file has a fault, 2 wrong usage or a wrong spec.
     """
     # The group's callback runs inside `_Group.invoke`, so a wrong setting is one line too.
     ctx.obj = load_settings(data_dir=data_dir)
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
-    """The catalogue, made or upgraded when it is the SQLite file of the data directory."""
+    """Open the catalogue; create or upgrade it if it is the SQLite file of the data directory."""
     from tvb_batch.models.catalogue import Catalogue
     from tvb_batch.models.paths import check_writable
 
@@ -102,7 +102,7 @@ def catalogue_of(settings: Settings) -> Catalogue:
 
 
 def load(spec: str, file_format: str | None = None) -> SweepSpec:
-    """The sweep of a spec file, its results in the format asked for where one is."""
+    """Load the sweep of a spec file; `file_format` replaces the format of its results."""
     from tvb_batch.models.spec.sweep import sweep_spec
     from tvb_batch.submit.intake.spec_file import load
 
@@ -116,16 +116,17 @@ def load(spec: str, file_format: str | None = None) -> SweepSpec:
 
 
 def note(line: str) -> None:
-    """Tell the person something beside the results."""
+    """Print a note on stderr."""
     click.echo(f"Note: {line}", err=True)
 
 
 def json_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add `--json`, as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 def listing_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`--json` and `--csv`, as `form`."""
+    """Add `--json` and `--csv`, as `form`."""
     for form in ("csv", "json"):
         option = click.option(f"--{form}", "form", flag_value=form, help=f"Print {form.upper()}.")
         function = option(function)
@@ -133,7 +134,7 @@ def listing_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def complete_sweep(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Names of sweeps for the shell; none where there is no catalogue yet."""
+    """Return names of sweeps for completion in the shell; none without a catalogue."""
     try:
         settings = load_settings(data_dir=ctx.find_root().params.get("data_dir"))
         if settings.database.startswith("sqlite") and not settings.storage.catalogue.exists():
@@ -145,15 +146,18 @@ def complete_sweep(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 
 
 def format_option(function: Callable[..., None]) -> Callable[..., None]:
-    words = "Of the results: tvb1 is what TVB 1.4 to 1.5 reads; the spec's by default."
+    """Add `--format`, as `file_format`."""
+    words = "Format of the results; tvb1 is for TVB 1.4 to 1.5. Default: as in the spec."
     return click.option("--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), help=words)(function)
 
 
 def target_of(found: Job | Sweep) -> dict[str, Any]:
+    """Return a sweep or job as keyword of the catalogue's queries."""
     from tvb_batch.models.catalogue.tables import Sweep
 
     return {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid}
 
 
 def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""What a person wants of jobs that are queued or running."""
+"""Commands that change jobs: cancel, retry, pause, delete and others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tvb_batch.submit.present.formatting import size as human_size
 @click.argument("key", metavar="JOB|SWEEP")
 @click.pass_obj
 def cancel(settings: Settings, key: str) -> None:
-    """Cancel a job, or every job of a sweep: waiting ones at once, running ones at their next chunk.
+    """Cancel a job or all jobs of a sweep: pending jobs at once, running jobs within about a second.
 
     \b
     Example:
@@ -30,7 +30,7 @@ def cancel(settings: Settings, key: str) -> None:
 def retry(settings: Settings, key: str) -> None:
     """Queue the failed and canceled jobs again.
 
-    Modules of TVB_BATCH_MODULES that were edited since are taken as they are here now.
+    The jobs use the modules of TVB_BATCH_MODULES as they are on this machine now.
 
     \b
     Example:
@@ -38,16 +38,13 @@ def retry(settings: Settings, key: str) -> None:
     """
     catalogue = catalogue_of(settings)
     again = catalogue.retry(**target_of(catalogue.find(key)), note=note)
-    click.echo(
-        f"{jobs_word(again)} wait again; running workers take them within a second, "
-        "and so does `tvb-batch run` without a spec."
-    )
+    click.echo(f"{jobs_word(again)} pending again. Workers take them at once; without workers, call `tvb-batch run`.")
 
 
 @main.command()
 @click.pass_obj
 def requeue(settings: Settings) -> None:
-    """Publish waiting jobs whose message was lost. Workers do this by themselves once a second.
+    """Send the messages of pending jobs again. Workers do this themselves about once a second.
 
     \b
     Example:
@@ -59,14 +56,14 @@ def requeue(settings: Settings) -> None:
     catalogue = catalogue_of(settings)
     expired = catalogue.expire(max_attempts=settings.max_attempts)
     sent = publish(catalogue, make_app(settings))
-    click.echo(f"Gave back {jobs_word(expired)} of dead workers; published {jobs_word(sent)}.")
+    click.echo(f"Returned {jobs_word(expired)} of dead workers to pending; sent {jobs_word(sent)} to the queue.")
 
 
 @main.command()
 @click.argument("sweep", shell_complete=complete_sweep)
 @click.pass_obj
 def pause(settings: Settings, sweep: str) -> None:
-    """Start no more waiting jobs of SWEEP until `resume`; running ones go on to their end.
+    """Start no more jobs of SWEEP until `resume`. Running jobs continue.
 
     \b
     Example:
@@ -75,14 +72,14 @@ def pause(settings: Settings, sweep: str) -> None:
     catalogue = catalogue_of(settings)
     found = catalogue.find_sweep(sweep)
     catalogue.pause(found.gid)
-    click.echo(f"Paused {found.name} · go on: tvb-batch resume {short(found.gid)}")
+    click.echo(f"Paused {found.name} · continue: tvb-batch resume {short(found.gid)}")
 
 
 @main.command()
 @click.argument("sweep", shell_complete=complete_sweep)
 @click.pass_obj
 def resume(settings: Settings, sweep: str) -> None:
-    """Start waiting jobs of a paused SWEEP again.
+    """Start the pending jobs of a paused SWEEP again.
 
     \b
     Example:
@@ -91,7 +88,7 @@ def resume(settings: Settings, sweep: str) -> None:
     catalogue = catalogue_of(settings)
     found = catalogue.find_sweep(sweep)
     catalogue.resume(found.gid)
-    click.echo(f"{found.name} goes on as workers become free.")
+    click.echo(f"Resumed {found.name}.")
 
 
 @main.command()
@@ -99,7 +96,7 @@ def resume(settings: Settings, sweep: str) -> None:
 @click.argument("value", type=click.IntRange(-1000, 1000))
 @click.pass_obj
 def priority(settings: Settings, sweep: str, value: int) -> None:
-    """Start jobs of sweeps of a higher priority first; 0 is usual, and of equals the one with fewest running jobs.
+    """Set the priority of SWEEP. Jobs of a higher priority start first; the default is 0.
 
     \b
     Example:
@@ -113,12 +110,12 @@ def priority(settings: Settings, sweep: str, value: int) -> None:
 
 @main.command()
 @click.argument("key", metavar="JOB|SWEEP", shell_complete=complete_sweep)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def delete(settings: Settings, key: str, yes: bool) -> None:
-    """Remove a job, or a sweep with all its jobs: rows and files. Cancel running ones before.
+    """Delete a job, or a sweep with all its jobs and files. Cancel running jobs first.
 
-    Files that another sweep's jobs share stay.
+    Files that jobs of another sweep share stay.
 
     \b
     Example:
@@ -131,18 +128,18 @@ def delete(settings: Settings, key: str, yes: bool) -> None:
     found = catalogue.find(key)
     words = f"{found.name} and its {jobs_word(found.size)}" if isinstance(found, Sweep) else f"job {short(found.gid)}"
     if not yes:
-        click.confirm(f"Remove {words}, with all files?", abort=True)
+        click.confirm(f"Delete {words} with all files?", abort=True)
     files, size = remove(catalogue, settings.storage, found)
-    click.echo(f"Removed {words}: {files:,} files, {human_size(size)}.")
+    click.echo(f"Deleted {words}: {files:,} files, {human_size(size)}.")
 
 
 @main.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Show only what would be removed.")
 @click.pass_obj
 def prune(settings: Settings, dry_run: bool) -> None:
-    """Remove files that nobody needs: of jobs that are gone, of attempts that failed, inputs that no spec names.
+    """Remove unused files: of deleted jobs, of failed attempts, and inputs that no spec names.
 
-    Jobs may run and sweeps may be submitted meanwhile. Inputs that were submitted in the last hour stay.
+    It is safe while jobs run and sweeps are submitted. Inputs of the last hour stay.
 
     \b
     Example:

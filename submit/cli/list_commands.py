@@ -1,4 +1,4 @@
-"""What is there, and how it stands."""
+"""Commands that list and show jobs and sweeps."""
 
 from __future__ import annotations
 
@@ -43,9 +43,13 @@ class StatusChoice(click.Choice[str]):
     metavar="FILTER",
     help="Only jobs that match, such as `coupling.a >= 5 and KuramotoIndex > 0.8`. May be repeated: all must match.",
 )
-@click.option("--sort", default="", metavar="NAMES", help="Such as `-duration` or `coupling.a,-KuramotoIndex`.")
-@click.option("--columns", default="", metavar="NAMES", help="Such as `gid,status,coupling.a,KuramotoIndex`.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many jobs.")
+@click.option(
+    "--sort", default="", metavar="NAMES", help="Sort by these, such as `-duration` or `coupling.a,-KuramotoIndex`."
+)
+@click.option(
+    "--columns", default="", metavar="NAMES", help="Show these, such as `gid,status,coupling.a,KuramotoIndex`."
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The most jobs to list.")
 @listing_options
 @click.pass_obj
 def list_(
@@ -58,13 +62,13 @@ def list_(
     limit: int,
     form: Form | None,
 ) -> None:
-    """List jobs, newest first: all of them, or those of SWEEP.
+    """List jobs, newest first: all jobs, or those of SWEEP.
 
-    Filters, orders and columns take parameters, metrics and fields such as status, duration, worker and is_nan.
+    --where, --sort and --columns take parameters, metrics and fields such as status, duration, worker and is_nan.
 
     \b
     Example:
-      tvb-batch list --where "coupling.a >= 5 and status = ERROR" --sort -duration --columns gid,coupling.a,error
+      tvb-batch list --where "coupling.a >= 5 and status = failed" --sort -duration --columns gid,coupling.a,error
     """
     from tvb_batch.models.catalogue.filter_language import Filter, sort_keys
     from tvb_batch.submit.present.listing import list_jobs, missing_lines, waiting_lines
@@ -88,7 +92,7 @@ def list_(
         for line in lacking_lines(lacking):
             click.echo(line, err=True)
     if form is None and not jobs:
-        click.echo("No jobs fit." if any(filters.values()) else f"No jobs yet: {FIRST_RUN}")
+        click.echo("No jobs match." if any(filters.values()) else f"No jobs yet: {FIRST_RUN}")
         return
     list_jobs(catalogue, jobs, shown, form or "table").print(form or "table")
     for line in missing_lines(catalogue, jobs, [name for name in shown if not (wanted and name in wanted.names)]):
@@ -103,7 +107,7 @@ def list_(
 @listing_options
 @click.pass_obj
 def sweeps(settings: Settings, form: Form | None) -> None:
-    """List sweeps, newest first, with how far each one is.
+    """List sweeps and their progress, newest first.
 
     \b
     Example:
@@ -123,7 +127,7 @@ def sweeps(settings: Settings, form: Form | None) -> None:
 @json_option
 @click.pass_obj
 def show(settings: Settings, key: str, as_json: bool) -> None:
-    """Show one job or one sweep: what it alone has, times, metrics, files, the error and how to run it again.
+    """Show one job or one sweep: swept parameters, times, metrics, files, the error and next commands.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Numbers and pictures of what came out, and who works on the rest."""
+"""Commands that show statistics, plots and workers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("sweep", shell_complete=complete_sweep)
-@click.option("--by", metavar="PARAMETER", help="The metric for each value of a swept parameter.")
-@click.option("--metric", metavar="NAME", help="For --by: a metric or `duration`; KuramotoIndex where there is one.")
+@click.option("--by", metavar="PARAMETER", help="Show a metric for each value of this swept parameter.")
+@click.option(
+    "--metric", metavar="NAME", help="With --by: a metric or `duration`. Default: KuramotoIndex if available."
+)
 @listing_options
 @click.pass_obj
 def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, form: Form | None) -> None:
-    """Show the range of durations and metrics over SWEEP: least, mean and most, and which jobs have them.
+    """Show minimum, mean and maximum of durations and metrics of SWEEP, and the jobs with these values.
 
     \b
     Example:
@@ -52,7 +54,7 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
 @listing_options
 @click.pass_obj
 def workers(settings: Settings, form: Form | None) -> None:
-    """List workers: those that run a job, those that ended one within the hour, and those connected to Redis.
+    """List workers: with a job now or in the last hour, and connected to Redis.
 
     \b
     Example:
@@ -64,7 +66,7 @@ def workers(settings: Settings, form: Form | None) -> None:
     if remark:
         click.echo(remark, err=True)
     if form is None and not listing.rows:
-        click.echo("No workers: tvb-batch worker starts one, and so does tvb-batch run.")
+        click.echo("No workers. Start one with `tvb-batch worker`, or use `tvb-batch run`.")
         return
     listing.print(form or "table")
 
@@ -76,25 +78,23 @@ def workers(settings: Settings, form: Form | None) -> None:
     "-o",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="The picture; its ending says which kind: png, svg, pdf.",
+    help="The picture file: .png, .svg or .pdf.",
 )
-@click.option("--metric", metavar="NAME", help="Of a sweep: what to draw; a metric or `duration`.")
-@click.option(
-    "--over", metavar="NAMES", help="Of a sweep: one or two swept parameters; the first that vary by default."
-)
-@click.option("--monitor", type=click.IntRange(0), help="Of a job: which monitor; 0, the first, by default.")
+@click.option("--metric", metavar="NAME", help="For a sweep: the metric to plot, or `duration`.")
+@click.option("--over", metavar="NAMES", help="For a sweep: one or two swept parameters. Default: the first ones.")
+@click.option("--monitor", type=click.IntRange(0), help="For a job: the number of the monitor. Default: 0, the first.")
 @click.option(
     "--transient",
     type=float,
     metavar="MS",
-    help="Of a job: what spectrum and connectivity leave out; as its metrics do by default.",
+    help="For a job: ms that spectrum and correlation leave out. Default: as for its metrics.",
 )
 @click.pass_obj
 def plot(
     settings: Settings, key: str, output: Path, metric: str | None, over: str | None, monitor: int | None,
     transient: float | None,
 ) -> None:  # fmt: skip
-    """Draw a JOB (time series, spectrum, functional connectivity) or a SWEEP (a metric over what was swept).
+    """Plot a JOB (time series, spectrum, functional connectivity) or a SWEEP (a metric over the swept parameters).
 
     \b
     Example:
@@ -106,9 +106,10 @@ def plot(
     catalogue = catalogue_of(settings)
     found = catalogue.find(key)
     is_sweep = isinstance(found, SweepRow)
+    kind = "sweep" if is_sweep else "job"
     others = {"--monitor": monitor, "--transient": transient} if is_sweep else {"--metric": metric, "--over": over}
     for name in (name for name, value in others.items() if value is not None):
-        raise click.UsageError(f"{name}: {key} is a {'sweep' if is_sweep else 'job'}, which has none")
+        raise click.UsageError(f"{name}: only for a {'job' if is_sweep else 'sweep'}; {key} is a {kind}")
     if isinstance(found, SweepRow):
         Sweep(found, catalogue, settings).plot(metric, over=over.split(",") if over else None, path=output)
     else:

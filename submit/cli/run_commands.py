@@ -1,4 +1,4 @@
-"""Run, submit and watch."""
+"""Commands that run, submit and watch sweeps."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("spec", required=False)
-@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@click.option("--no-reuse", is_flag=True, help="Run finished simulations again.")
 @format_option
 @click.option(
     "--workers",
     "-w",
     type=click.IntRange(1, 1024),
     default=lambda: os.cpu_count() or 1,
-    help="Worker processes; all cores by default.",
+    help="Number of worker processes. Default: one for each core.",
 )
 @click.pass_obj
 def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file_format: str | None) -> None:
-    """Run SPEC here and now: a private Redis, worker processes, and this command watching.
+    """Run SPEC on this machine with a private Redis and worker processes, and show the progress.
 
-    Without SPEC, finish what is still waiting in the data directory.
+    Without SPEC, run the pending jobs in the data directory.
 
     \b
     Example:
@@ -50,13 +50,13 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     from tvb_batch.submit.present import live, serialize
 
     if file_format and not spec:
-        raise click.UsageError("--format: what is waiting has its format already; give a SPEC")
+        raise click.UsageError("--format: pending jobs have a format already; give a SPEC")
     sweep_spec = load(spec, file_format) if spec else None
     check_writable(settings.storage)
     catalogue = catalogue_of(settings)
     total = sweep_spec.size if sweep_spec else catalogue.startable()
     if not total:
-        click.echo("Nothing is waiting.")
+        click.echo("No pending jobs.")
         return
     # A closed terminal or a batch system's end is a Ctrl-C too: running jobs are given back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -71,13 +71,13 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
                 seen = live.follow(catalogue, sweep, on_tick=local.check)
     except KilledError:
         click.echo(
-            "\nEnded at once. `tvb-batch run` goes on; running jobs start again when their leases have run out, "
+            "\nStopped at once. `tvb-batch run` continues; running jobs start again when their leases have expired, "
             f"in {settings.lease:g} s.",
             err=True,
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("\nStopped. Running jobs were given back; `tvb-batch run` goes on with what is waiting.", err=True)
+        click.echo("\nStopped. Running jobs are pending again; `tvb-batch run` continues them.", err=True)
         sys.exit(1)
     serialize.print_end(catalogue, sweep, seen.counts, settings.storage, seen.all)
     sys.exit(1 if seen.counts[Status.ERROR] else 0)
@@ -88,7 +88,7 @@ def _saying_that_it_stops() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("\nStopping: running jobs are given back, within 30 s. Ctrl-C again ends them at once.", err=True)
+        click.echo("\nStopping: running jobs save their state within 30 s. Ctrl-C again stops them at once.", err=True)
         raise
 
 
@@ -97,23 +97,31 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
         return
     others = catalogue.count(status=Status.PENDING) - catalogue.count(status=Status.PENDING, sweep=sweep.gid)
     if others:
-        click.echo(f"{others} jobs of earlier sweeps are waiting too; they run as workers become free.", err=True)
+        click.echo(f"{others} jobs of earlier sweeps are pending too; they run when workers are free.", err=True)
 
 
 @main.command()
 @click.argument("spec")
-@click.option("--dry-run", is_flag=True, help="Check the spec and say what would be queued.")
-@click.option("--check", is_flag=True, help="Also build the first simulation, and estimate time, memory and disk.")
-@click.option("--no-reuse", is_flag=True, help="Run again what has finished before.")
+@click.option("--dry-run", is_flag=True, help="Only check the spec and show its jobs.")
 @click.option(
-    "--priority", type=click.IntRange(-1000, 1000), default=0, show_default=True, help="Higher ones start first."
+    "--check",
+    is_flag=True,
+    help="As --dry-run; also build the first simulation and estimate time, memory and disk space.",
+)
+@click.option("--no-reuse", is_flag=True, help="Run finished simulations again.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    default=0,
+    show_default=True,
+    help="Jobs of a higher priority start first.",
 )
 @format_option
 @click.pass_obj
 def submit(
     settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, priority: int, file_format: str | None
 ) -> None:  # fmt: skip
-    """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for workers that run elsewhere.
+    """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for running workers.
 
     \b
     Example:
@@ -152,9 +160,9 @@ def _estimate(settings: Settings, sweep_spec: SweepSpec) -> Estimate:
 @click.argument("sweep", required=False, shell_complete=complete_sweep)
 @click.pass_obj
 def watch(settings: Settings, sweep: str | None) -> None:
-    """Follow SWEEP (a gid, the beginning of one, or a name) until its last job has ended; without it, all that is left.
+    """Show the progress of SWEEP (a name, or the first characters of a gid) until its last job ends.
 
-    Ctrl-C ends the watching, not the jobs; watch again from any machine.
+    Without SWEEP, show all unfinished sweeps. Ctrl-C ends this command, not the jobs.
 
     \b
     Example:
@@ -168,7 +176,7 @@ def watch(settings: Settings, sweep: str | None) -> None:
         seen = live.follow(catalogue, found)
     except KeyboardInterrupt:
         again = f"tvb-batch watch {serialize.short(found.gid)}" if found else "tvb-batch watch"
-        click.echo(f"\nNo longer watching; the jobs go on. Again: {again}", err=True)
+        click.echo(f"\nStopped watching; the jobs continue. To watch again: {again}", err=True)
         sys.exit(1)
     serialize.print_end(catalogue, found, seen.counts, settings.storage, seen.all)
     sys.exit(1 if seen.counts[Status.ERROR] else 0)

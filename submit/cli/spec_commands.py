@@ -1,21 +1,14 @@
-"""What a spec may hold."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+"""Commands that explain specs and TVB classes."""
 
 import click
 
 from tvb_batch.submit.cli.group import main, print_json
 
-if TYPE_CHECKING:
-    pass
-
 
 @main.command()
 @click.argument("name", required=False, metavar="CLASS")
 def describe(name: str | None) -> None:
-    """Print the parameters of a TVB class: ranges, defaults, and TVB's own words. Without CLASS, list all classes.
+    """Print the parameters of a TVB class with ranges, defaults and TVB's description. Without CLASS, list all classes.
 
     \b
     Example:
@@ -27,10 +20,10 @@ def describe(name: str | None) -> None:
 
 
 @main.command()
-@click.option("--model", help="A model of TVB.  [default: Generic2dOscillator]")
-@click.option("--example", metavar="NAME", help="An example of this program: a spec, a script or the notebook.")
+@click.option("--model", help="A TVB model.  [default: Generic2dOscillator]")
+@click.option("--example", metavar="NAME", help="Print an example instead: a spec, a script or the notebook.")
 def new(model: str | None, example: str | None) -> None:
-    """Print a spec to begin with, all of the model's parameters explained, or an example.
+    """Print a first spec with all parameters of the model explained, or an example.
 
     \b
     Example:
@@ -40,7 +33,7 @@ def new(model: str | None, example: str | None) -> None:
     from tvb_batch.submit.present.class_reference import example_text, new_spec
 
     if model is not None and example is not None:
-        raise click.UsageError("--model and --example are two ways to begin; give one of them")
+        raise click.UsageError("--model and --example cannot be given together")
     if example is not None:
         click.echo(example_text(example), nl=False)
     else:
@@ -49,7 +42,7 @@ def new(model: str | None, example: str | None) -> None:
 
 @main.command()
 def schema() -> None:
-    """Print the JSON Schema of specs, with which an editor completes and checks them.
+    """Print the JSON Schema of specs, for completion and checks in an editor.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The catalogue in a browser."""
+"""The command that serves the web pages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from tvb_batch.submit.cli.group import catalogue_of, main
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine; 0.0.0.0 is all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0 takes a free one.")
-@click.option("--host-name", "host_names", multiple=True, help="A name by which browsers ask for it. May be repeated.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="Port; 0 for any free port."
+)
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    help="Another host name that browsers use for this server. May be repeated.",
+)
 @click.pass_obj
 def serve(settings: Settings, host: str, port: int, host_names: tuple[str, ...]) -> None:
     """Show sweeps and jobs in a browser: tables, maps, plots, downloads.
 
-    Prints the address with a token, without which nobody gets in; TVB_BATCH_WEB_TOKEN sets one. Needs the extra `web`.
-    Beyond this machine put a proxy with TLS in front.
+    Prints an address with a token; without the token you see nothing. TVB_BATCH_WEB_TOKEN sets your own token. Needs
+    the extra `web`. For access from other machines, use a proxy with TLS.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Workers and the database."""
+"""Commands for workers, checks, monitoring and the database."""
 
 from __future__ import annotations
 
@@ -24,16 +24,14 @@ if TYPE_CHECKING:
     "-c",
     type=click.IntRange(1, 1024),
     default=lambda: os.cpu_count() or 1,
-    help="Simulations at once; all cores by default.",
+    help="Number of processes. Default: one for each core.",
 )
-@click.option(
-    "--queue", type=click.Choice(["short", "long"]), help="Run jobs of this estimated cost only; all by default."
-)
+@click.option("--queue", type=click.Choice(["short", "long"]), help="Run only short or only long jobs. Default: both.")
 @click.pass_obj
 def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
-    """Start a Celery worker here, for as long as it is wanted; the same as `celery -A tvb_batch.worker worker`.
+    """Start a Celery worker that runs until stopped; the same as `celery -A tvb_batch.worker worker`.
 
-    Jobs of more than a million steps are long. A worker with --queue short stays free for the others.
+    Jobs of more than a million steps are long. A worker with --queue short is not blocked by them.
 
     \b
     Example:
@@ -54,7 +52,7 @@ def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
 @json_option
 @click.pass_obj
 def doctor(settings: Settings, as_json: bool) -> None:
-    """Look at storage, database, broker, clocks and workers, and say what to do; exits with 1 when something is wrong.
+    """Check storage, database, broker, clocks and workers, and say what to do. Exit code 1 if there is a problem.
 
     \b
     Example:
@@ -74,11 +72,13 @@ def doctor(settings: Settings, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="An address of this machine.")
-@click.option("--port", type=click.IntRange(0, 65535), default=9321, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9321, show_default=True, help="Port; 0 for any free port."
+)
 @click.pass_obj
 def metrics(settings: Settings, host: str, port: int) -> None:
-    """Serve jobs by state, messages and workers for Prometheus. Needs the extra `metrics`.
+    """Serve the number of jobs by status, messages and workers for Prometheus. Needs the extra `metrics`.
 
     \b
     Example:
@@ -95,14 +95,14 @@ def metrics(settings: Settings, host: str, port: int) -> None:
     try:
         server, thread = start_http_server(port, host, registry(catalogue_of(settings), settings))
     except OSError as exc:
-        raise SettingsError(f"{host}:{port}: cannot be served ({exc}); name another with --host and --port") from exc
-    click.echo(f"http://{host}:{server.server_port}/metrics\nCtrl-C ends it.")
+        raise SettingsError(f"{host}:{port}: cannot be used ({exc}); choose another with --host and --port") from exc
+    click.echo(f"http://{host}:{server.server_port}/metrics\nPress Ctrl-C to stop.")
     thread.join()
 
 
 @main.group()
 def db() -> None:
-    """The catalogue's database."""
+    """Manage the database of the catalogue."""
 
 
 @db.command()
@@ -111,7 +111,7 @@ def db() -> None:
 )
 @click.pass_obj
 def upgrade(settings: Settings, wait: float) -> None:
-    """Make the tables, or bring them to this program's revision. Run it once before workers start.
+    """Create or upgrade the tables of the database. Run it once before you start workers.
 
     \b
     Example:
@@ -131,4 +131,4 @@ def upgrade(settings: Settings, wait: float) -> None:
             if not exc.retryable or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
-    click.echo("The catalogue is at this program's revision.")
+    click.echo("The database is up to date.")

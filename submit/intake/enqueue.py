@@ -1,7 +1,4 @@
-"""From a SweepSpec to rows and messages: one transaction, commit, then send.
-
-Called by the command line. Checks first whatever could leave rows behind that nobody will run.
-"""
+"""Adds a SweepSpec to the catalogue in one transaction, then sends messages. Checks first what could fail later."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""Whether the files of a simulation fit each other and the rest of it: as many regions, vertices and sensors.
+"""Checks that the files of a simulation fit each other: numbers of regions, vertices and sensors.
 
-Called by `submit.intake.files`. TVB finds these out when it builds the simulator, or computes with the wrong numbers.
+TVB would find such errors only when it builds the simulator, or compute with wrong numbers.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _DATATYPES = frozenset({"connectivity", "surface", "region_mapping", "sensors", 
 
 
 def check_files(spec: SimulationSpec, looked: Looked) -> None:
-    """Return when all that a simulation reads can be read, and fits.
+    """Check that all files of a simulation can be read and fit.
 
     Raises
     ------
@@ -51,14 +51,14 @@ def check_files(spec: SimulationSpec, looked: Looked) -> None:
 
 
 def _needs_looking(spec: SimulationSpec) -> bool:
-    """Whether there is more than a connectivity of tvb-data."""
+    """Return whether a simulation has more files than a connectivity of tvb-data."""
     if spec.files() or spec.surface is not None or "from_file" not in spec.connectivity or len(spec.connectivity) > 2:
         return True
     return any(monitor["class"] in (*OF_SENSORS, "SpatialAverage") for monitor in spec.monitors)
 
 
 def _shapes(spec: SimulationSpec, looked: Looked) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The shape of every array that stands in a file of its own, by its place; each datatype is looked at too."""
+    """Return the shape of every array in a file of its own, by its place; check each datatype too."""
     for name, role in _ROLES.items():
         section = getattr(spec, name)
         if section is not None:
@@ -86,7 +86,7 @@ def _shapes_in(
 
 
 def _check_surface(cortex: dict[str, Any], regions: int | None, looked: Looked) -> int | None:
-    """How many nodes the simulation has, once its surface, mapping and local connectivity fit."""
+    """Check surface, mapping and local connectivity; return the number of nodes."""
     section, path = cortex["region_mapping_data"], "surface.region_mapping_data"
     surface = looked.datatype("surface", section["surface"], f"{path}.surface")
     mapping = looked.datatype("region_mapping", section, path)
@@ -142,7 +142,7 @@ def _check_sensors(
 
 
 def _check_reached(section: dict[str, Any], path: str, mapping: Any, connectivity: Contents) -> None:
-    """TVB's monitor fails where no region is subcortical and the mapping does not reach the last one."""
+    """Check that the mapping reaches the last region if no region is subcortical; else TVB's monitor fails."""
     import numpy as np
 
     regions, last = connectivity.arrays["weights"].shape[0], int(mapping.max())
@@ -156,7 +156,7 @@ def _check_reached(section: dict[str, Any], path: str, mapping: Any, connectivit
 
 
 def _check_sources(spec: SimulationSpec, kind: str, path: str, connectivity: Contents) -> None:
-    """Without a surface, TVB takes the regions' centres and orientations for the sources."""
+    """Check centres and orientations of the regions, TVB's sources without a surface."""
     import numpy as np
 
     if connectivity.arrays.get("cortical") is None:
@@ -193,7 +193,7 @@ def _check_mask(
 
 
 def _labels_tell(connectivity: Contents) -> bool:
-    """Whether TVB makes hemispheres of the labels: all begin, or all end, with L or R."""
+    """Return whether TVB can find the hemispheres from labels that all start, or all end, with L or R."""
     if not has(connectivity.arrays, "region_labels"):
         return False
     labels = [str(label).lower() for label in connectivity.arrays["region_labels"].ravel()]

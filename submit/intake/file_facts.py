@@ -1,6 +1,6 @@
-"""Looks into the files of a spec, each once, and tells what a worker would stumble over or leave out.
+"""Reads each file of a spec once and finds what a worker could not read or would leave out.
 
-Called by `submit.intake.files` and `submit.intake.file_consistency`. What it says names a file as the person wrote it.
+Messages name a file as the user wrote it.
 """
 
 import json
@@ -31,7 +31,7 @@ KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
 
 
 class Looked:
-    """What was found in files and arrays.
+    """The content of files and arrays.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Looked:
         self._notes: dict[str, list[str]] = {}
 
     def datatype(self, role: str, section: dict[str, Any], path: str) -> Contents | None:
-        """The arrays of a section, from its file and from what it says itself; None where they are not known.
+        """Return the arrays of a section, from its file and its own values; None if they are unknown.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Looked:
         return found if found.arrays else None
 
     def array(self, value: dict[str, Any], path: str) -> Any:
-        """The array of `{from_file: ...}`.
+        """Return the array of `{from_file: ...}`.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Looked:
         return found
 
     def warnings(self) -> list[str]:
-        """A line for each thing that was noted, with the files that have it."""
+        """Return a line for each warning, with the files that cause it."""
         lines = []
         for note, owners in self._notes.items():
             more = f" and {len(owners) - _FEW} more" if len(owners) > _FEW else ""
@@ -122,7 +122,7 @@ class Looked:
         return contents
 
     def _own(self, component: Component, section: dict[str, Any], path: str) -> dict[str, Any]:
-        """The arrays that the section gives itself."""
+        """Return the arrays that the section itself contains."""
         return {
             name: self._value(component.attributes[name], value, f"{path}.{name}")
             for name, value in section.items()
@@ -147,7 +147,7 @@ class Looked:
 
 
 def shown(section: dict[str, Any]) -> str:
-    """A file as the person wrote it; empty for arrays, those of a script too."""
+    """Return a file as the user wrote it; empty for arrays."""
     file = str(section.get("file_name") or section.get("from_file") or "")
     return "" if "file_name" not in section and KEPT.fullmatch(file) else file
 

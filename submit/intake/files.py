@@ -1,7 +1,4 @@
-"""The files that a spec names: found beside the spec, read as a worker will, and copied to where the workers are.
-
-Called by `submit.intake.spec_file`, `submit.api.submit` and `submit.intake.enqueue`.
-"""
+"""The files of a spec: located beside the spec, checked, and copied to the shared storage."""
 
 from pathlib import Path
 
@@ -19,7 +16,7 @@ _FEW = 5
 
 
 def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> SweepSpec:
-    """The same sweep with absolute paths, each of a file that is there and opens as what its name says.
+    """Return the sweep with absolute paths of existing files that have the format of their suffix.
 
     Parameters
     ----------
@@ -31,7 +28,6 @@ def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> 
     SpecError
         A file is missing or damaged.
     """
-
     faults: list[SpecError] = []
 
     def place(path: str, file: str) -> str:
@@ -51,7 +47,7 @@ def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> 
 
 
 def _check_whole(found: Path, path: str, file: str) -> None:
-    """Return when a file is there and opens; faults name it as it stands in the spec."""
+    """Check that a file exists and can be opened; errors name it as in the spec."""
     if found.is_dir():
         raise SpecError(path, f"{file}: a directory", "a file", "make a zip of the files in it")
     if not found.is_file():
@@ -60,13 +56,13 @@ def _check_whole(found: Path, path: str, file: str) -> None:
         check_file(found)
     except InputError as exc:
         fault = str(exc).removeprefix(str(InputError(f"{found}: "))).split("; expected")[0]
-        raise SpecError(path, f"{file}: {fault}", "a whole file of TVB's formats") from exc
+        raise SpecError(path, f"{file}: {fault}", "a complete file in one of TVB's formats") from exc
     except OSError as exc:
         raise SpecError(path, f"{file}: {exc.strerror}", "a file that can be read") from exc
 
 
 def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
-    """The same sweep, its files copied to the shared storage under the names of their content.
+    """Return the sweep with its files copied to the shared storage, named by their content.
 
     Raises
     ------
@@ -89,7 +85,7 @@ def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
 
 
 def look(spec: SweepSpec, storage: Storage | None = None) -> list[str]:
-    """Read every file of a sweep once; gives a line for each thing that TVB would leave out or run unmeant.
+    """Read every file of a sweep once; return a line for each warning.
 
     Parameters
     ----------

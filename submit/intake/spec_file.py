@@ -1,7 +1,4 @@
-"""From a YAML, TOML or JSON file to a SweepSpec; every fault is told with its file and line.
-
-Called by the command line. Reads plain data only: no tag of a YAML file makes an object.
-"""
+"""Loads a YAML, TOML or JSON file as a SweepSpec. Every error has its file and line. YAML tags make no objects."""
 
 import csv
 import json
@@ -30,7 +27,7 @@ Lines = Callable[[str], int | None]
 
 
 def load(file: str, tell: Callable[[str], None] = lambda _: None) -> SweepSpec:
-    """The validated sweep that `file` describes; `-` reads YAML from standard input.
+    """Return the validated sweep in `file`; `-` reads YAML from standard input.
 
     Files are named relative to the spec; the sweep holds their absolute paths.
 
@@ -74,7 +71,7 @@ def _read(file: str) -> tuple[str, str]:
         raise InputError(f"{file}: {exc.strerror}; expected a spec file (YAML, TOML or JSON)") from exc
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
-        raise SpecError("", "bytes that are no UTF-8", "a text file", source=f"{name}:{line}") from exc
+        raise SpecError("", "bytes that are not UTF-8", "a text file", source=f"{name}:{line}") from exc
 
 
 def _parse(name: str, text: str) -> tuple[Any, Lines]:
@@ -95,7 +92,7 @@ def _default_name(name: str) -> str:
 
 
 def _read_points(values: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """`list: points.csv` of a sweep, read."""
+    """Read `list: points.csv` of a sweep."""
     plan = values.get("sweep")
     if not isinstance(plan, Mapping) or not isinstance(plan.get("list"), str):
         return values
@@ -103,7 +100,7 @@ def _read_points(values: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """The points of a CSV file: a column for each parameter, a line for each point.
+    """Return the points of a CSV file: one column for each parameter, one line for each point.
 
     Raises
     ------
@@ -145,7 +142,7 @@ def _number(text: Any) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data, and numbers as people read them: `1e-3` is one, `1:40` (100 in YAML 1.1) and `010` (8) are texts."""
+    """Loads plain data. `1e-3` is a number; `1:40` and `010` are texts, not 100 and 8 as in YAML 1.1."""
 
 
 _OWN_FORMS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
@@ -187,7 +184,7 @@ def _yaml(name: str, text: str) -> tuple[Any, Lines]:
 
 
 def _index(node: yaml.Node, path: str, found: dict[str, int], count: list[int], name: str) -> None:
-    """Note the line of every path; refuse keys given twice, and aliases that multiply."""
+    """Record the line of every path; refuse repeated keys, and aliases that multiply."""
     count[0] += 1
     if count[0] > MOST_VALUES:
         raise SpecError(
@@ -242,7 +239,7 @@ def _toml(name: str, text: str) -> tuple[Any, Lines]:
 
 
 def _toml_line(text: str, path: str) -> int | None:
-    """The line on which the last word of `path` is given, below the table that holds it."""
+    """Return the line of the last word of `path`, below its table."""
     words = [word for word in re.split(r"[.\[\]]+", path) if word and not word.isdecimal()]
     start, found = 0, None
     lines = text.splitlines()
@@ -258,7 +255,7 @@ def _toml_line(text: str, path: str) -> int | None:
 
 
 def _nearest(found: Mapping[str, int], path: str) -> int | None:
-    """The line of `path`, or of what holds it."""
+    """Return the line of `path`, or of its parent."""
     while path:
         if path in found:
             return found[path]

@@ -1,1 +1,1 @@
-"""Running and keeping an installation: local workers, checks, removal."""
+"""Running and maintaining an installation: local workers, checks, removal."""

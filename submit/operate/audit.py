@@ -1,6 +1,6 @@
-"""Whether the catalogue and the data directory agree: every row's file, and with all of them every file's row.
+"""Compares the catalogue with the data directory: the file of every row and, with --all, the row of every file.
 
-Called by the command line's `verify`. Files are read by a worker's process; this one compares names.
+A worker process reads the files; this process compares names.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from tvb_batch.submit.present import serialize
 
 @dataclass
 class Audit:
-    """What was compared, and every disagreement."""
+    """The compared files and all differences."""
 
     files: int = 0
     #: One line each: which file or job, what is there, what was expected.
@@ -36,7 +36,7 @@ class Audit:
 
 
 def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = None) -> Audit:
-    """The files of a finished job or of a sweep's finished jobs, compared with their rows.
+    """Compare the files of a finished job, or of a sweep's finished jobs, with their rows.
 
     Parameters
     ----------
@@ -83,15 +83,17 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
 
 
 def _inputs_of(catalogue: Catalogue, found: Job | Sweep | None) -> set[str]:
-    """The input files that the specs of a job, of a sweep, or of all name."""
+    """Return the input files in the specs of a job, of a sweep, or of all."""
     if isinstance(found, Job):
         return {section["from_file"] for _, section in files_of([found.sweep.base, found.parameters])}
     return catalogue.input_names(found.gid if found is not None else None)
 
 
 def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: Settings) -> list[str]:
-    """The faults of the outputs, of what they refer to, and of inputs; adds how many files they are, and names that
-    lead elsewhere."""
+    """Return the faults of outputs, of their references and of inputs.
+
+    Sets the number of compared files and the notes in `result`, and adds a fault for each path outside the storage.
+    """
     # By the name of the row: it may be a link to another file, which has a name of its own.
     root = settings.storage.root
     wanted = {name: CompareFile(root / name, name) for output in outputs for name in output.refers_to}
@@ -114,7 +116,7 @@ def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: S
 
 
 def _users(outputs: list[Output]) -> dict[str, set[UUID]]:
-    """The jobs whose results a file is, or is referred to by."""
+    """Return the jobs with this file as a result, or with a result that refers to it."""
     users: dict[str, set[UUID]] = {}
     for output in outputs:
         for name in (*output.refers_to, output.path):
@@ -128,7 +130,7 @@ def _name(fault: str) -> str:
 
 
 def _time(storage: Storage) -> float:
-    """The storage's, or ours where it cannot be written: nothing is removed here."""
+    """Return the storage's time, or this host's time if the storage is not writable: nothing is removed here."""
     try:
         return storage_time(storage)
     except OutputError:

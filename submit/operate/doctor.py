@@ -1,7 +1,6 @@
-"""What may be wrong with an installation, looked at from this machine: `tvb-batch doctor`.
+"""Checks an installation from this machine, for `tvb-batch doctor`.
 
-Each check returns findings and never raises for a fault of the installation. Nothing is changed: what is written in the
-data directory is removed again.
+Each check returns findings and never raises for an error of the installation. Files that a check writes are removed.
 """
 
 import contextlib
@@ -42,7 +41,7 @@ _WELL_AGAIN = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One checked fact."""
 
     check: str
     is_fine: bool
@@ -53,7 +52,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """All checks, in the order in which one would mend things."""
+    """Run all checks, in the order in which problems should be solved."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [storage, database, broker, workers]
     # What others say of themselves, such as Redis, must not act on a terminal.
     return [replace(finding, found=one_line(finding.found)) for check in checks for finding in check(settings)]
@@ -63,7 +62,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def storage(settings: Settings) -> Iterator[Finding]:
-    """Rename, sync, locks and room in the data directory."""
+    """Check rename, sync, locks and free space in the data directory."""
     root = settings.storage.root
     try:
         check_writable(settings.storage)
@@ -72,7 +71,7 @@ def storage(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("storage", True, f"{root} can be written")
     with tempfile.TemporaryDirectory(dir=root, prefix=".doctor-") as directory:
-        yield _tried("rename", "a file replaces another at once", _rename, Path(directory), "use a POSIX file system")
+        yield _tried("rename", "rename replaces a file at once", _rename, Path(directory), "use a POSIX file system")
         yield _tried(
             "fsync", "files and directories are synced", _sync, Path(directory), "use a file system with fsync"
         )
@@ -81,7 +80,7 @@ def storage(settings: Settings) -> Iterator[Finding]:
             "mount NFS with locking (version 4, or lockd), or set HDF5_USE_FILE_LOCKING=FALSE for the workers",
         )  # fmt: skip
     free = shutil.disk_usage(root).free
-    advice = "" if free >= FREE else "remove what is no longer wanted, or name a larger place with TVB_BATCH_DATA_DIR"
+    advice = "" if free >= FREE else "remove files that you do not need, or set TVB_BATCH_DATA_DIR to a larger disk"
     yield Finding("space", free >= FREE, f"{free / 2**30:.1f} GiB free at {root}", advice)
 
 
@@ -123,7 +122,7 @@ def _lock(directory: Path) -> str | None:
         fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return "a lock does not keep others out"
+            return "a locked file can be locked again"
     return None
 
 
@@ -131,7 +130,7 @@ def _lock(directory: Path) -> str | None:
 
 
 def database(settings: Settings) -> Iterator[Finding]:
-    """Whether the catalogue answers at this program's revision, and its clock."""
+    """Check that the database answers and has the right revision; read its clock."""
     try:
         catalogue = Catalogue.open(settings.database)
     except CatalogueError as exc:
@@ -142,14 +141,14 @@ def database(settings: Settings) -> Iterator[Finding]:
         start = time.time()
         there = catalogue.clock().timestamp()
         end = time.time()
-        yield Finding("database", True, f"answers in {(end - start) * 1000:.0f} ms, at this program's revision")
+        yield Finding("database", True, f"answers in {(end - start) * 1000:.0f} ms, and has the right revision")
         yield _clock("clock of the database", there - (start + end) / 2)
     finally:
         catalogue.dispose()
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
-    """Whether Redis answers, keeps what it is given, and its clock."""
+    """Check that Redis answers and keeps messages; read its clock."""
     try:
         check_broker(settings)
         app = make_app(settings)
@@ -169,7 +168,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("messages", False, f"Redis refuses ({facts.refusal})", _WELL_AGAIN)
     if facts.memory > NEARLY_FULL:
         found = f"{facts.memory:.0%} of its maxmemory are in use"
-        yield Finding("room of the broker", False, found, "raise `maxmemory`, or remove what else is in this Redis")
+        yield Finding("memory of the broker", False, found, "raise `maxmemory`, or remove other data from this Redis")
 
 
 def _clock(check: str, ahead: float) -> Finding:
@@ -180,14 +179,14 @@ def _clock(check: str, ahead: float) -> Finding:
 
 
 def workers(settings: Settings) -> Iterator[Finding]:
-    """Whether any worker lives, and whether all run the same libraries."""
+    """Check that workers live and have the same libraries."""
     try:
         found = announced(make_app(settings))
     except BrokerError:
         return  # Said already.
     if not found:
-        advice = "start some with `tvb-batch worker`; one just started needs a moment to say so"
-        yield Finding("workers", False, "none has been heard of within a minute", advice)
+        advice = "start some with `tvb-batch worker`; a new worker needs a moment to report"
+        yield Finding("workers", False, "no worker has reported within a minute", advice)
         return
     yield Finding("workers", True, f"{len(found)} live: {', '.join(sorted(found))}")
     names = sorted({name for facts in found.values() for name in facts["versions"]})
@@ -210,5 +209,5 @@ def _own_version(found: dict[str, dict[str, dict[str, str]]]) -> Iterator[Findin
     except PackageNotFoundError:
         return
     others = sorted({facts["versions"].get("tvb-batch", "none") for facts in found.values()} - {own})
-    advice = "bring client and workers to one version, clients first" if others else ""
+    advice = "install the same version on all machines, clients first" if others else ""
     yield Finding("tvb-batch", not others, f"{own} here, workers have {', '.join(others) or 'the same'}", advice)

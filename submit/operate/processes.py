@@ -1,4 +1,4 @@
-"""Runs what only a worker's code can do (TVB, H5 files) for a command of the client, in a process of its own."""
+"""Runs code of the worker (TVB, H5 files) for a command of the client, in a separate process."""
 
 import signal
 import subprocess
@@ -13,14 +13,14 @@ from tvb_batch.submit.operate.local_workers import child_environment
 
 
 class WorkerProcessError(TvbBatchError):
-    """The process ended with a fault, whose words these are."""
+    """The process ended with an error; the message is its output."""
 
 
 def run_worker(
     settings: Settings, *requests: Request, may_fail: bool = False,
     on_line: Callable[[str], object] = lambda line: None,
 ) -> str:  # fmt: skip
-    """Return what the worker's program prints that answers the requests.
+    """Return what a program of the worker prints in answer to the requests.
 
     It runs in the working folder of the caller, but imports nothing from it.
 

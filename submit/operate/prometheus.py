@@ -1,7 +1,4 @@
-"""What Prometheus asks of a running installation: jobs by state, messages, workers. Called by `tvb-batch metrics`.
-
-Needs the extra `metrics`. Reads the catalogue and Redis at each question, and changes nothing.
-"""
+"""Serves jobs by status, messages and workers for Prometheus. Reads the catalogue and Redis at each request."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,13 +15,13 @@ from tvb_batch.models.settings import Settings
 
 
 class Installation(Collector):
-    """Everything, asked for at each look."""
+    """A Prometheus collector that reads everything at each request."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         self._catalogue, self._settings, self._app = catalogue, settings, make_app(settings)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges; those of Redis are left out while it is away, but the one that says so."""
+        """Yield the gauges; without Redis, only the one that says so and those of the catalogue."""
         jobs = GaugeMetricFamily("tvb_batch_jobs", "Jobs by state.", labels=["status"])
         for status in Status:
             jobs.add_metric([str(status)], self._catalogue.count(status=status))
@@ -56,7 +53,7 @@ class Installation(Collector):
 
 
 def registry(catalogue: Catalogue, settings: Settings) -> CollectorRegistry:
-    """What a server of metrics shows."""
+    """Return the registry for the metrics server."""
     found = CollectorRegistry()
     found.register(Installation(catalogue, settings))
     return found

@@ -1,6 +1,6 @@
-"""Jobs, sweeps and files that are removed for good: rows first, files after.
+"""Deletes jobs, sweeps and files: rows first, then files.
 
-Called by the command line. A crash between the two leaves files that no row names; `prune` removes them.
+After a crash in between, files without a row remain; `prune` removes them.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from tvb_batch.submit.operate.strays import ASIDE, before_rows, is_input, is_you
 
 
 def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[int, int]:
-    """Remove a job, or a sweep with all its jobs, and their files; gives how many files, and their bytes.
+    """Delete a job, or a sweep with all its jobs and files; return the number of files and bytes.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[
     OutputError
         A file cannot be removed; the rows are gone.
     """
-    with _told("no row names it any more; `tvb-batch prune` removes it, by whoever may"):
+    with _told("no row names it any more; a user with write permission can remove it with `tvb-batch prune`"):
         return _delete(catalogue, storage, found)
 
 
@@ -53,7 +53,7 @@ def _delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple
 
 
 def _directories(home: Path) -> list[Path]:
-    """Those of a sweep's jobs."""
+    """Return the directories of a sweep's jobs."""
     with contextlib.suppress(FileNotFoundError), os.scandir(home) as entries:
         return [home / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return []
@@ -71,7 +71,7 @@ def _remove_empty(directory: Path) -> None:
 
 
 def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> tuple[int, int]:
-    """Remove files that no row names and no unfinished job may need; gives how many, and their bytes.
+    """Remove files that no row names and no unfinished job may need; return the number of files and bytes.
 
     Jobs may finish and sweeps be submitted meanwhile: see `submit.operate.strays`.
 
@@ -101,8 +101,10 @@ def _prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool) -> tuple[in
 
 
 def _unused_input(path: Path, time: float) -> Path | None:
-    """Set an input aside; None when a submission has reserved it meanwhile. One that comes later finds nothing, and
-    keeps it anew."""
+    """Set an input aside; return None if a submission has reserved it meanwhile.
+
+    A later submission does not find the input and stores it again.
+    """
     aside = _set_aside(path)
     if aside is not None and is_young(aside, time):
         _restore(aside)
@@ -111,8 +113,10 @@ def _unused_input(path: Path, time: float) -> Path | None:
 
 
 def _unused_datatypes(catalogue: Catalogue, storage: Storage, paths: list[Path]) -> list[Path]:
-    """Set aside what results may refer to; nothing when a job has come meanwhile that may have met them. One that comes
-    later finds nothing, and writes them anew."""
+    """Set aside datatypes without references; return none if a new job may already use them.
+
+    A later job does not find them and writes them again.
+    """
     aside = [moved for path in paths if (moved := _set_aside(path))]
     busy = bool(aside) and bool(catalogue.unfinished())
     named = names_of(catalogue.output_rows()) if aside and not busy else set()
@@ -135,7 +139,7 @@ def _place(aside: Path) -> Path:
 
 
 def _restore(aside: Path) -> None:
-    """Put a file back, unless it was written anew: the new one has the date of who needs it."""
+    """Put a file back, unless a new one exists."""
     with contextlib.suppress(FileNotFoundError, FileExistsError):
         try:
             os.link(aside, _place(aside))
@@ -148,7 +152,7 @@ def _restore(aside: Path) -> None:
 
 
 def _restore_all(storage: Storage) -> None:
-    """Put back what a `prune` that was killed has set aside."""
+    """Put back files that a killed `prune` has set aside."""
     for folder in (storage.inputs, storage.root / "datatypes"):
         for aside in list(folder.rglob(f"*{ASIDE}")):
             _restore(aside)
@@ -156,7 +160,7 @@ def _restore_all(storage: Storage) -> None:
 
 @contextlib.contextmanager
 def _told(hint: str) -> Iterator[None]:
-    """What the storage refuses, in a line."""
+    """Return the message of a storage error in one line."""
     try:
         yield
     except OSError as exc:

@@ -1,8 +1,8 @@
-"""Files of the data directory that nobody needs. Called by `verify`, which names them, and `prune`, which removes them.
+"""Finds files of the data directory that are not needed. `verify` lists them, and `prune` removes them.
 
-The order of the reads decides: first the files, then the jobs that are not done, then what rows name. Each file found
-first then belongs to a row, or to a job that is not done, or to nobody; files that appear later are not looked at. An
-input is there before a row names it: inputs kept or reserved lately are spared, by the clock of the storage.
+The order of reads matters: first the files, then the unfinished jobs, then the rows. So each file belongs to a row, to
+an unfinished job, or to nobody; later files are not considered. Inputs exist before their rows, so recent inputs are
+spared, by the clock of the storage.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _OURS = re.compile(
 
 @dataclass(frozen=True)
 class Before:
-    """What was there before the rows were read."""
+    """The files that existed before the rows were read."""
 
     storage: Storage
     files: list[Path]
@@ -34,7 +34,7 @@ class Before:
     busy: frozenset[str]
 
     def strays(self, catalogue: Catalogue, outputs: Iterable[Output]) -> list[Path]:
-        """Files that no row names and no unfinished job may need.
+        """Return files that no row names and no unfinished job may need.
 
         Parameters
         ----------
@@ -51,7 +51,7 @@ class Before:
 
 
 def before_rows(catalogue: Catalogue, storage: Storage, time: float) -> Before:
-    """What is there; called before any row is read.
+    """Return the existing files; call it before any row is read.
 
     Parameters
     ----------
@@ -62,25 +62,26 @@ def before_rows(catalogue: Catalogue, storage: Storage, time: float) -> Before:
 
 
 def names_of(outputs: Iterable[Output]) -> set[str]:
-    """The files of results, and those they refer to."""
+    """Return the files of results and of the datatypes that they refer to."""
     named = {name for output in outputs for name in (output.path, *output.refers_to)}
     # A Connectivity for TVB 1 is made of the one for TVB 2, which stays for the next one.
     return named | {name.replace("datatypes/tvb1/", "datatypes/") for name in named}
 
 
 def is_input(storage: Storage, path: Path) -> bool:
+    """Return whether the path is in `inputs/`."""
     return path.is_relative_to(storage.inputs)
 
 
 def is_young(path: Path, time: float) -> bool:
-    """Whether a file was written or reserved lately; one that is gone is not."""
+    """Return whether a file was written or reserved recently; False if it is missing."""
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_mtime > time - YOUNG
     return False
 
 
 def _stored(storage: Storage) -> Iterator[Path]:
-    """The files of results, of what they refer to, and of inputs; a person's own files beside them are not ours."""
+    """Return the files of results, datatypes and inputs that tvb-batch has written."""
     for folder in ("outputs", "datatypes", "inputs"):
         found = sorted((storage.root / folder).rglob("*"))
         yield from (path for path in found if _OURS.match(storage.relative(path)) and path.is_file())

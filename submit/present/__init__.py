@@ -1,1 +1,1 @@
-"""What a person sees: lists, details, plots, live views."""
+"""Output for users: lists, details, plots, live views."""

@@ -1,7 +1,4 @@
-"""TVB's classes as a person reads them, a spec to begin with, and the JSON Schema of all specs. Called by `submit.cli`.
-
-Everything comes from `models.tvb.components`: nothing here imports TVB.
-"""
+"""Descriptions of TVB's classes, a first spec, and the JSON Schema of specs, all from `models.tvb.components`."""
 
 import json
 import re
@@ -46,7 +43,7 @@ _SECTIONS = {
 
 
 def describe_class(name: str) -> str:
-    """The parameters of a class, with their ranges, defaults and TVB's own words.
+    """Return the parameters of a class with ranges, defaults and TVB's description.
 
     Raises
     ------
@@ -64,13 +61,13 @@ def describe_class(name: str) -> str:
             raise reason
         every = [component for role in roles() for component in components(role)]
         raise NotFoundError(
-            f"{name}: no class of TVB; {did_you_mean(name, every) or '`tvb-batch describe` lists them'}"
+            f"{name}: not a TVB class; {did_you_mean(name, every) or '`tvb-batch describe` lists them'}"
         )
     return "\n\n".join(_describe(component) for component in found)
 
 
 def list_classes() -> str:
-    """All classes that a spec can name, by role."""
+    """Return all classes for specs, by role."""
     lines = []
     for role in roles():
         names = ", ".join(components(role))
@@ -88,7 +85,7 @@ def _describe(component: Component) -> str:
         lines += textwrap.wrap(attribute.doc or attribute.label, 100, initial_indent="    ", subsequent_indent="    ")
     if component.from_file:
         files = ", ".join(data_files(component.role))
-        lines += ["", "from_file", f"    Read all of it from a file of TVB's formats; in tvb-data: {files}"]
+        lines += ["", "from_file", f"    Read all of it from a file in one of TVB's formats; in tvb-data: {files}"]
     return "\n".join(lines)
 
 
@@ -114,7 +111,7 @@ def _range(attribute: Attribute) -> str:
 
 
 def new_spec(model: str) -> str:
-    """A spec of `model` as YAML with TVB's defaults and words, ready to be run and changed.
+    """Return a spec for `model` as YAML with TVB's defaults and descriptions.
 
     Raises
     ------
@@ -185,7 +182,7 @@ def _swept_line(component: Component) -> Iterator[str]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of spec files, for editors that complete and check them."""
+    """Return the JSON Schema of spec files, for editors."""
     properties: dict[str, Any] = {name: {**schema, "description": words} for name, (schema, words) in _TOP.items()}
     properties |= {name: _reference(role) for name, role in _SECTIONS.items()}
     properties["monitors"] = {"type": "array", "minItems": 1, "items": _reference("monitor")}

@@ -1,4 +1,4 @@
-"""Specs, what varies, costs and comparisons in words. Called by `submit.cli` and `submit.present.details`."""
+"""Describes specs, plans, estimates and comparisons in words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from tvb_batch.submit.present.formatting import duration, jobs_word, number, siz
 
 
 def describe_spec(spec: SweepSpec) -> str:
-    """What a submission would queue."""
+    """Describe what a submission would queue."""
     base = spec.base
     lines = [
         f"{spec.name}: {jobs_word(spec.size)}, {base.simulation_length:g} ms each",
@@ -22,7 +22,7 @@ def describe_spec(spec: SweepSpec) -> str:
 
 
 def describe_plan(plan: Mapping[str, Any]) -> list[str]:
-    """What varies, a line for each parameter."""
+    """Describe what varies, one line for each parameter."""
     lines = []
     for key, how in (("grid", ""), ("zip", " together")):
         for name, values in plan.get(key, {}).items():
@@ -34,14 +34,14 @@ def describe_plan(plan: Mapping[str, Any]) -> list[str]:
     if "list" in plan:
         lines.append(f"list: {len(plan['list'])} points of {', '.join(plan['list'][0])}")
     if "repeats" in plan:
-        lines.append(f"each {plan['repeats']} times, with seeds of their own")
+        lines.append(f"each {plan['repeats']} times, each with its own seed")
     if "where" in plan:
         lines.append(f"where {plan['where']}")
     return lines
 
 
 def describe_estimate(found: Estimate, jobs: int) -> str:
-    """What a sweep would cost, from what its first job does on this machine."""
+    """Describe the cost of a sweep, estimated from its first job on this machine."""
     seconds, memory, disk = found.seconds, found.memory_bytes, found.disk_bytes
     return (
         f"One job takes about {duration(seconds)} on a core of this machine, {size(memory)} of memory and "
@@ -50,12 +50,12 @@ def describe_estimate(found: Estimate, jobs: int) -> str:
 
 
 def describe_comparison(found: RerunResult) -> str:
-    """Whether a simulation that ran again gave the same data."""
+    """Describe whether a repeated simulation gave the same data."""
     if not found.different:
-        return f"The same, bit for bit: {found.samples:,} samples."
+        return f"Identical, bit for bit: {found.samples:,} samples."
     since = "" if found.first_ms is None else f", from {found.first_ms:g} ms on"
     lines = [
         f"Different: {found.different:,} of {found.samples:,} samples{since}, by at most {found.largest_difference:g}.",
-        *(found.circumstances or ["Nothing of what the file tells differs: version, machine and host are the same."]),
+        *(found.circumstances or ["Versions, machine and host are the same as in the file."]),
     ]
     return "\n  ".join(lines)

@@ -1,7 +1,4 @@
-"""One job or one sweep in full, for a person. Called by `submit.cli`.
-
-A job's page begins with what it alone has, and ends with how to run it again.
-"""
+"""Shows all details of one job or sweep in a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,17 +35,17 @@ from tvb_batch.submit.present.remarks import left_out
 
 #: What to do about faults whose message does not say it; by the class of the error.
 HINTS = {
-    "WorkerLost": "its worker was killed or ran out of memory: start fewer at once, or save less (a longer period)",
-    "MemoryError": "start fewer workers at once, or save less (a longer period, fewer variables_of_interest)",
-    "OutputError": "look at the free space and the permissions of the data directory",
-    "OSError": "look at the free space and the permissions of the data directory",
+    "WorkerLost": "the worker was killed or ran out of memory: start fewer workers, or record less (a longer period)",
+    "MemoryError": "start fewer workers, or record less (a longer period, fewer variables_of_interest)",
+    "OutputError": "check the free space and the permissions of the data directory",
+    "OSError": "check the free space and the permissions of the data directory",
     "InputError": "is the data directory mounted where the worker runs?",
     "ConfigureError": "`tvb-batch submit SPEC --check` finds this before a sweep is queued",
 }
 
 
 def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
-    """A job's page."""
+    """Print all details of a job."""
     outputs = catalogue.outputs([job.gid])
     head = Text.assemble(
         (f"job {job.gid}", "bold"), "  ", (job.status.word, COLOURS.get(job.status, "")),
@@ -57,28 +54,28 @@ def print_job(catalogue: Catalogue, job: Job, storage: Storage) -> None:
     spec = _spec(job)
     _print(
         head,
-        *_section("what it alone has", _pairs(own_parameters(job))),
+        *_section("swept parameters", _pairs(own_parameters(job))),
         *_section("times", _pairs(_times(job))),
         *_section("metrics", _metrics(catalogue, job, outputs)),
         *_section("files", _files(outputs, storage)),
-        *_section("own modules", _pairs({**entries(job.versions, OF_DATA), **entries(job.versions, OF_METRICS)})),
+        *_section("your modules", _pairs({**entries(job.versions, OF_DATA), **entries(job.versions, OF_METRICS)})),
         *_section("error", _error(job)),
-        *_section("starts that did not finish it", _attempts(catalogue.attempts(job.gid))),
-        *_section("again", _again(job, outputs, storage)),
-        *_section("what the whole sweep has", _pairs(_rest(spec, job), style="dim")),
+        *_section("failed attempts", _attempts(catalogue.attempts(job.gid))),
+        *_section("next", _again(job, outputs, storage)),
+        *_section("parameters of the sweep", _pairs(_rest(spec, job), style="dim")),
     )
 
 
 def print_sweep(catalogue: Catalogue, sweep: Sweep) -> None:
-    """A sweep's page."""
+    """Print all details of a sweep."""
     counts: Counts = catalogue.counts(sweep.gid)
     base = {name: number(value) for name, value in named(sweep.base)}
     sweep_id = short(sweep.gid)
     _print(
         Text(f"sweep {sweep.name}  {sweep.gid}", "bold"),
         Text(f"{jobs_word(sweep.size)}: {note(counts)}\ncreated {local_time(sweep.created_at)}"),
-        *_section("what varies", [Text(line) for line in describe_plan(catalogue.plan(sweep.gid))]),
-        *_section("what all jobs have", _pairs(base, style="dim")),
+        *_section("swept parameters", [Text(line) for line in describe_plan(catalogue.plan(sweep.gid))]),
+        *_section("parameters of all jobs", _pairs(base, style="dim")),
         *_section("next", [
             Text(f"tvb-batch list {sweep_id}"), Text(f"tvb-batch stats {sweep_id}"),
             Text(f"tvb-batch plot {sweep_id} -o {sweep.name}.png"),
@@ -88,7 +85,7 @@ def print_sweep(catalogue: Catalogue, sweep: Sweep) -> None:
 
 
 def own_parameters(job: Job) -> dict[str, str]:
-    """What differs from the sweep's base, and the base's value: `10 (base 5)`."""
+    """Return the swept parameters with their base values: `10 (base 5)`."""
     found = {name: f"{number(value)}{_of_base(job, name)}" for name, value in job.parameters.items()}
     found["seed"] = str(job.seed)
     return found | ({"repeat": str(job.repeat)} if job.repeat else {})
@@ -123,18 +120,18 @@ def _rest(spec: Mapping[str, Any], job: Job) -> dict[str, str]:
 def _times(job: Job) -> dict[str, str]:
     found = {"created": local_time(job.created_at), "started": local_time(job.started_at)}
     if job.source_id is not None:
-        return found | {"reused": "an equal job of an earlier sweep had finished; its files are shared"}
+        return found | {"reused": "shares the files of an equal finished job of an earlier sweep"}
     if job.started_at is not None:
-        found["waited"] = duration((job.started_at - job.created_at).total_seconds())
-        found["running for" if job.finished_at is None else "ran"] = duration(ran_for(job) or 0.0)
+        found["pending for"] = duration((job.started_at - job.created_at).total_seconds())
+        found["running for" if job.finished_at is None else "ran for"] = duration(ran_for(job) or 0.0)
     if job.status is Status.STARTED:
         found["progress"] = f"{job.progress:.0%}"
     if job.status is Status.PENDING and job.not_before is not None:
-        found["waits until"] = local_time(job.not_before)
+        found["pending until"] = local_time(job.not_before)
     attempt = str(job.attempt) if job.attempt else ""
     return found | {
         "ended": local_time(job.finished_at), "worker": job.worker or "", "attempt": attempt,
-        "engine": job.engine or "", "why not faster": job.engine_reason or "",
+        "engine": job.engine or "", "why this engine": job.engine_reason or "",
     }  # fmt: skip
 
 
@@ -143,13 +140,13 @@ def _metrics(catalogue: Catalogue, job: Job, outputs: Sequence[Output]) -> list[
     missing = {name: f"none: {reason}" for name, reason in catalogue.missing_metrics([job.gid])[job.gid].items()}
     lines = _pairs({**{name: f"{value:.6g}" for name, value in values.items()}, **missing})
     words = left_out(outputs)
-    return [*lines, Text(f"{words} left out at the beginning{_but_kuramoto(job, values)}", "dim")] if words else lines
+    return [*lines, Text(f"metrics leave out the first {words}{_but_kuramoto(job, values)}", "dim")] if words else lines
 
 
 def _but_kuramoto(job: Job, values: Mapping[str, float]) -> str:
-    """TVB's KuramotoIndex leaves nothing out."""
+    """Return a note that KuramotoIndex leaves out nothing, as in TVB; empty if that is not so."""
     is_given = {**job.sweep.base, **job.parameters}.get("transient") is not None
-    return "" if is_given or "KuramotoIndex" not in values else "; of KuramotoIndex nothing, as in TVB"
+    return "" if is_given or "KuramotoIndex" not in values else "; KuramotoIndex leaves out nothing, as in TVB"
 
 
 def _files(outputs: Sequence[Output], storage: Storage) -> list[Text]:
@@ -186,7 +183,7 @@ def _again(job: Job, outputs: Sequence[Output], storage: Storage) -> list[Text]:
         return []
     first = storage.absolute(outputs[0].path)
     return [
-        Text.assemble(f"tvb-batch rerun {first}", ("   runs it once more, and compares every bit", "dim")),
+        Text.assemble(f"tvb-batch rerun {first}", ("   runs it again and compares every bit", "dim")),
         Text.assemble(f"tvb-batch plot {short(job.gid)} -o {short(job.gid)}.png", ("   draws it", "dim")),
     ]
 

@@ -1,11 +1,11 @@
-"""Small tables for notebooks; every text is escaped."""
+"""Small HTML tables for notebooks; every text is escaped."""
 
 import html
 from collections.abc import Mapping
 
 
 def as_table(title: str, values: Mapping[str, str]) -> str:
-    """A caption and a row for each value that there is."""
+    """Return a table with a caption and a row for each non-empty value."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
         f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

@@ -1,4 +1,4 @@
-"""Lists as tables for a person, and as JSON or CSV for a program. Called by `submit.cli`."""
+"""Lists as tables for users, and as JSON or CSV for programs."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ class Listing:
     rows: Sequence[Mapping[str, Any]]
 
     def print(self, form: Form) -> None:
-        """To standard output."""
+        """Print to standard output."""
         if form == "json":
             print(json.dumps([dict(row) for row in self.rows], indent=2, default=_plain))
         elif form == "csv":
@@ -55,7 +55,7 @@ class Listing:
             Console(highlight=False).print(self.as_table())
 
     def as_csv(self) -> str:
-        """With a heading; objects as JSON."""
+        """Return CSV with a heading; objects as JSON."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
@@ -65,7 +65,7 @@ class Listing:
         return text.getvalue()
 
     def as_table(self) -> Table:
-        """For a terminal, numbers to the right."""
+        """Return a table for a terminal, numbers to the right."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in self.columns:
             is_number = any(isinstance(row.get(column), int | float) for row in self.rows)
@@ -107,7 +107,7 @@ def _cell(column: str, value: Any) -> Text:
 
 
 def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str], form: Form) -> Listing:
-    """Jobs with the columns that are asked for: fields, parameters, metrics.
+    """Return jobs with the chosen columns: fields, parameters, metrics.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str],
 
 
 def waiting_lines(jobs: Sequence[Job]) -> list[str]:
-    """One line for each class of fault after which some of these jobs wait again."""
+    """Return one line for each class of error after which some of these jobs are pending again."""
     found: dict[str | None, list[Job]] = {}
     for job in jobs:
         if job.status is Status.PENDING and job.error:
@@ -148,7 +148,7 @@ def waiting_lines(jobs: Sequence[Job]) -> list[str]:
 
 
 def missing_lines(catalogue: Catalogue, jobs: Sequence[Job], names: Sequence[str]) -> list[str]:
-    """One line for each reason why some of these jobs lack metrics of these names."""
+    """Return one line for each reason why some of these jobs lack metrics of these names."""
     missing = catalogue.missing_metrics([job.gid for job in jobs])
     return lacking_lines(count_lacking(missing.values(), names))
 
@@ -175,7 +175,7 @@ def _is_nan(catalogue: Catalogue, jobs: Sequence[Job]) -> set[int]:
 
 
 def value_of(job: Job, name: str, values: Mapping[str, Any], diverged: Container[int] = ()) -> Any:
-    """What a job has under a name: a field, or one of the values; None for nothing.
+    """Return the value of a job under a name: a field, or one of the values; None without a value.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def value_of(job: Job, name: str, values: Mapping[str, Any], diverged: Container
 
 
 def list_sweeps(summaries: Sequence[SweepSummary], form: Form) -> Listing:
-    """Sweeps and how far each one is."""
+    """Return sweeps with their progress."""
     if form == "json":
         return Listing((), [sweep_as_dict(summary) for summary in summaries])
     rows = []

@@ -1,6 +1,6 @@
-"""The live view of running sweeps. Called by `submit.cli` and `submit.api.results`.
+"""The live view of running sweeps.
 
-Reads the catalogue and shows it; changes nothing, so a view may end and another begin, anywhere.
+It only reads the catalogue, so a view can be stopped and started again, on any machine.
 """
 
 import time
@@ -30,7 +30,7 @@ MOST_RUNNING, MOST_FAILED = 10, 20
 
 @dataclass
 class _Pace:
-    """How fast jobs end, from what was seen lately."""
+    """The rate at which jobs end, from recent observations."""
 
     seen: deque[tuple[float, float]] = field(default_factory=deque)
 
@@ -43,12 +43,12 @@ class _Pace:
 
 
 def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> Counts:
-    """`follow`; gives how many jobs are in which state."""
+    """Call `follow`; return the number of jobs by status."""
     return follow(catalogue, sweep, on_tick=on_tick).counts
 
 
 def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> LiveState:
-    """Show progress until every job has ended, or waits in a paused sweep; gives how the sweeps stand then.
+    """Show progress until every job has ended or belongs to a paused sweep; return the last snapshot.
 
     A database that is away for a while is waited for, as workers do, and the reason is shown.
 
@@ -77,7 +77,7 @@ def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], s
 
 
 class _Eyes:
-    """What is followed, and which failures were told."""
+    """What is followed, and which failures were shown."""
 
     def __init__(self, catalogue: Catalogue, sweep: Sweep | None) -> None:
         self._catalogue, self._is_open = catalogue, sweep is None
@@ -86,7 +86,7 @@ class _Eyes:
         self._pace = _Pace()
 
     def look(self, view: View, trouble: str | None) -> tuple[LiveState, bool]:
-        """Show how the sweeps stand; gives it, and whether nothing of it will change by itself."""
+        """Show the state of the sweeps; return it, and whether all jobs have ended."""
         if self._is_open:
             found = self._catalogue.sweeps(unfinished=True)
             self._followed |= {one.sweep.gid: one.sweep for one in found}

@@ -1,7 +1,4 @@
-"""How running sweeps look: in a terminal, in a notebook, or as plain lines elsewhere.
-
-Called by `submit.present.live`.
-"""
+"""Views of running sweeps: in a terminal, in a notebook, or as plain lines."""
 
 import html
 import sys
@@ -41,7 +38,7 @@ PLAIN_EVERY = 5.0
 
 @dataclass(frozen=True)
 class LiveState:
-    """How sweeps stand at one moment."""
+    """The state of sweeps at one moment."""
 
     sweeps: Sequence[tuple[Sweep, Counts]]
     #: Some of the jobs that run, those that began first in front.
@@ -59,9 +56,9 @@ class LiveState:
 
     @property
     def obstacles(self) -> list[str]:
-        """Why it does not go on, one line for each reason."""
-        trouble = [f"the workers say: {without_breaks(self.trouble)}"] if self.trouble else []
-        unread = [f"not known how far the jobs are, asked again: {without_breaks(self.unread)}"] if self.unread else []
+        """Return why jobs do not continue, one line for each reason."""
+        trouble = [f"workers report: {without_breaks(self.trouble)}"] if self.trouble else []
+        unread = [f"progress unknown, trying again: {without_breaks(self.unread)}"] if self.unread else []
         return unread + [waiting_line(one) for one in self.waiting] + trouble
 
     @property
@@ -71,26 +68,26 @@ class LiveState:
 
     @property
     def counts(self) -> Counts:
-        """Of all sweeps together."""
+        """The number of jobs of all sweeps together, by status."""
         return {status: sum(counts[status] for _, counts in self.sweeps) for status in Status}
 
     @property
     def left(self) -> int:
-        """Jobs that have not ended."""
+        """The number of jobs that have not ended."""
         return self.counts[Status.PENDING] + self.counts[Status.STARTED]
 
     @property
     def done(self) -> float:
-        """Jobs that have ended, and the parts of those that run."""
+        """The number of ended jobs, plus the progress of running ones."""
         return sum(self.counts.values()) - self.left + sum(self.parts.values())
 
     @property
     def seconds_left(self) -> float | None:
-        """At this rate; None while that is unknown."""
+        """The remaining seconds at this rate; None if unknown."""
         return (sum(self.counts.values()) - self.done) / self.rate if self.rate else None
 
     def pace(self) -> str:
-        """`3.4 jobs/s, 2.5 min left`; nothing while that is unknown."""
+        """Return `3.4 jobs/s, 2.5 min left`; empty if unknown."""
         if not self.rate or self.seconds_left is None or not self.left:
             return ""
         rate = f"{self.rate:.1f} jobs/s" if self.rate >= 1 else f"{self.rate * 60:.1f} jobs/min"
@@ -98,15 +95,17 @@ class LiveState:
 
 
 class View(AbstractContextManager["View"], Protocol):
-    """Shows snapshots, one after the other, and failures as they happen."""
+    """Shows snapshots one after another, and failures when they happen."""
 
-    def show(self, seen: LiveState) -> None: ...
+    def show(self, seen: LiveState) -> None:
+        """Show the state in place of the previous one."""
 
-    def fail(self, job: Job) -> None: ...
+    def fail(self, job: Job) -> None:
+        """Show a job that has failed."""
 
 
 def view_of(console: Console) -> View:
-    """The view that suits where we are."""
+    """Return the view for this terminal, notebook or pipe."""
     if console.is_jupyter or "ipykernel" in sys.modules:
         return _Notebook()
     return _Terminal(console) if console.is_terminal else _Plain(console)
@@ -116,7 +115,7 @@ def view_of(console: Console) -> View:
 
 
 class _Terminal:
-    """Bars, running jobs and their workers, redrawn in place; failures above."""
+    """Bars and running jobs with their workers, redrawn in place; failures above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -137,7 +136,7 @@ class _Terminal:
 
 
 def render(seen: LiveState, width: int = 100, height: int = 40) -> RenderableType:
-    """What a terminal shows of a moment, no higher and no wider than it."""
+    """Return the content of the terminal, no higher and no wider than it."""
     bars = Table.grid(padding=(0, 2), expand=False)
     for sweep, counts in seen.sweeps[: max(1, height // 3)]:
         total = sum(counts.values())
@@ -184,7 +183,7 @@ def _failure(job: Job) -> Text:
 
 
 class _Plain:
-    """A line when something has changed, and not too many of them."""
+    """Prints a line after a change, but not too often."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._next = console, 0.0
@@ -210,7 +209,7 @@ class _Plain:
                 self._next = time.monotonic() + PLAIN_EVERY
 
     def _tell_obstacles(self, seen: LiveState) -> None:
-        """Each reason once, and again when it had gone."""
+        """Print each reason once, and again after it was gone."""
         unread = [seen.unread] if seen.unread else []
         kinds = unread + [one.kind for one in seen.waiting] + [seen.trouble or ""]
         for kind, line in zip(kinds, seen.obstacles, strict=False):
@@ -223,7 +222,7 @@ class _Plain:
 
 
 class _Notebook:
-    """One cell's output that is replaced; needs no widgets, and stays in the saved notebook as it was last."""
+    """Replaces the output of one cell; needs no widgets, and the last state stays in the saved notebook."""
 
     def __init__(self) -> None:
         self._failures: list[str] = []
@@ -249,7 +248,7 @@ class _Notebook:
 
 
 def as_html(seen: LiveState) -> str:
-    """What a notebook shows of a moment."""
+    """Return the content of a notebook cell."""
     lines = []
     for sweep, counts in seen.sweeps:
         total = sum(counts.values())

@@ -1,7 +1,6 @@
-"""A picture of one job: its time series, its spectrum, and its functional connectivity.
+"""Plots one job: time series, spectrum and functional connectivity. Imports matplotlib.
 
-Called by `submit.api.results`, which hands over an open series; importing it imports matplotlib. Long series are read
-chunk by chunk and shown by the least and the most of each pixel, so that no file is too large.
+Long series are read chunk by chunk and drawn with the minimum and maximum of each pixel, so files of any size work.
 """
 
 from collections.abc import Iterator
@@ -26,16 +25,19 @@ Array = NDArray[np.float64]
 
 
 class PlottedSeries(Protocol):
-    """What is drawn of a job: `submit.api.results.TimeSeries`."""
+    """The part of a `submit.api.results.TimeSeries` that a plot needs."""
 
     @property
-    def data(self) -> Any: ...
+    def data(self) -> Any:
+        """Return the samples, (time, state variables, nodes, modes); an array or an open dataset."""
+
     @property
-    def attributes(self) -> dict[str, Any]: ...
+    def attributes(self) -> dict[str, Any]:
+        """Return TVB's attributes of the file."""
 
 
 def draw_series(series: PlottedSeries, title: str, skipped: int = 0) -> Picture:
-    """Time series, spectrum and functional connectivity of the first state variable and mode.
+    """Plot time series, spectrum and functional connectivity of the first state variable and mode.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def draw_series(series: PlottedSeries, title: str, skipped: int = 0) -> Picture:
 
 
 def _chunks(series: PlottedSeries, first: int, step: int, length: int = 0) -> Iterator[tuple[int, Array]]:
-    """(samples, nodes) of the first state variable and mode, from sample `first` on, a part at a time."""
+    """Yield arrays (samples, nodes) of the first state variable and mode, from sample `first` on."""
     samples, _, nodes, _ = series.data.shape
     rows = length or max(1, CHUNK // (8 * nodes))
     for start in range(first, samples, rows):
@@ -138,7 +140,7 @@ def functional_connectivity(series: PlottedSeries, skipped: int = 0) -> tuple[Ar
 
 
 def _cut(skipped: int, period: float) -> str:
-    """What is left out, for a title."""
+    """Return what is left out, for a title."""
     return f"without the first {skipped * period:g} ms" if skipped else "of the whole series"
 
 

@@ -1,7 +1,4 @@
-"""A picture of one sweep: a metric as a line over one swept parameter, or as a heat map over two.
-
-Called by `submit.api.results`; importing it imports matplotlib.
-"""
+"""Plots one sweep: a metric as a line over one swept parameter, or as a heat map over two. Imports matplotlib."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +26,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Axis:
-    """A swept parameter as an axis: numbers where all are, or else places with names."""
+    """A swept parameter as an axis: numbers, or else positions with names."""
 
     name: str
     values: Sequence[Any]
@@ -52,7 +49,7 @@ class _Axis:
 
 
 def draw_sweep(points: Sequence[JobValue], metric: str, over: Sequence[str] | None, title: str) -> Picture:
-    """A metric over one swept parameter as a line, or over two as a heat map.
+    """Plot a metric over one swept parameter as a line, or over two as a heat map.
 
     Parameters
     ----------
@@ -67,7 +64,7 @@ def draw_sweep(points: Sequence[JobValue], metric: str, over: Sequence[str] | No
     chosen = list(over or axes_of)[:2]
     for name in chosen:
         if name not in axes_of:
-            hint = did_you_mean(name, axes_of) or "its jobs differ in nothing but the seed"
+            hint = did_you_mean(name, axes_of) or "its jobs differ only in the seed"
             raise NotFoundError(f"{name}: the sweep does not vary it; {hint}")
     picture = Picture(figsize=(8, 5.5), layout="constrained")
     axes = picture.subplots()

@@ -1,4 +1,4 @@
-"""Pictures that notebooks show by themselves and that are saved as files. Importing it imports matplotlib."""
+"""Pictures that notebooks show and that can be saved as files. Imports matplotlib."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ KINDS = (".png", ".svg", ".pdf", ".jpg")
 
 
 class Picture(Figure):
-    """A figure that a notebook shows by itself."""
+    """A figure that a notebook shows."""
 
     def _repr_png_(self) -> bytes:
         png = io.BytesIO()
@@ -21,7 +21,7 @@ class Picture(Figure):
 
 
 def save(picture: Picture, path: Path) -> None:
-    """Write the picture; its ending says how.
+    """Write the picture; the suffix chooses the format.
 
     Raises
     ------
@@ -29,8 +29,8 @@ def save(picture: Picture, path: Path) -> None:
         The ending is no format of pictures, or the file cannot be written.
     """
     if path.suffix.lower() not in KINDS:
-        raise OutputError(f"{path}: no kind of picture; expected one that ends in {', '.join(KINDS)}")
+        raise OutputError(f"{path}: not a picture format; expected a name that ends in {', '.join(KINDS)}")
     try:
         picture.savefig(path, dpi=150)
     except OSError as exc:
-        raise OutputError(f"{path}: cannot be written ({exc.strerror}); name another place") from exc
+        raise OutputError(f"{path}: cannot be written ({exc.strerror}); choose another path") from exc

@@ -1,4 +1,4 @@
-"""A bar for what takes a while and counts jobs: on a terminal, and nowhere else."""
+"""A progress bar that counts jobs, only in a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def jobs_bar() -> Iterator[Callable[[int, int], None]]:
-    """A function that takes how many jobs are done, and all."""
+    """Yield a function that takes the number of finished jobs and of all jobs."""
     console = Console(stderr=True)
     columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,7 +1,4 @@
-"""What a person should know of finished results: which hold NaN, and which metrics are missing, and why.
-
-Called where a sweep ends, and by the pages that show one. Reads the catalogue; changes nothing.
-"""
+"""Remarks about finished results: which contain NaN, which metrics are missing, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,7 +10,7 @@ from tvb_batch.submit.present.formatting import results_word, short
 
 
 def remarks(catalogue: Catalogue, sweep: Sweep) -> list[str]:
-    """One line for each fact: `3 of 40 results hold NaN ...`, `12 results lack KuramotoIndex: it needs ...`."""
+    """Return one line for each fact: `3 of 40 results hold NaN ...`, `12 results lack KuramotoIndex: it needs ...`."""
     found = []
     if diverged := catalogue.count(sweep=sweep.gid, where="is_nan"):
         results = results_word(catalogue.count(sweep=sweep.gid, status=Status.FINISHED))
@@ -23,7 +20,7 @@ def remarks(catalogue: Catalogue, sweep: Sweep) -> list[str]:
 
 
 def lacking_lines(found: Iterable[Lacking]) -> list[str]:
-    """One line for all metrics that the same number of results lack for the same reason."""
+    """Return one line for all metrics that the same number of results lack for the same reason."""
     names: dict[tuple[int, str, int], list[str]] = {}
     for one in found:
         names.setdefault((one.jobs, one.reason, one.others), []).append(one.name)
@@ -35,7 +32,7 @@ def lacking_lines(found: Iterable[Lacking]) -> list[str]:
 
 
 def count_lacking(missing: Iterable[Mapping[str, str]], names: Sequence[str]) -> list[Lacking]:
-    """Which of the metrics some results lack, of what `Catalogue.missing_metrics` tells of each."""
+    """Return which metrics some results lack, from the values of `Catalogue.missing_metrics`."""
     found = []
     each = list(missing)
     for name in names:
@@ -47,6 +44,6 @@ def count_lacking(missing: Iterable[Mapping[str, str]], names: Sequence[str]) ->
 
 
 def left_out(outputs: Sequence[Output]) -> str:
-    """What metrics leave out at the beginning of each monitor's series: `500 ms, 20000 ms`; empty where unknown."""
+    """Return what metrics leave out of each monitor's series: `500 ms, 20000 ms`; empty if unknown."""
     known = [f"{output.transient:g} ms" for output in outputs if output.transient is not None]
     return known[0] if len(set(known)) == 1 else ", ".join(known)

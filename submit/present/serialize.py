@@ -1,9 +1,4 @@
-"""How a sweep ended, and one job or sweep as data.
-
-Called by `submit.cli`, `submit.api.results` and `submit.present.listing`.
-
-Reads the catalogue and prints; changes nothing.
-"""
+"""The summary at the end of a sweep, and jobs and sweeps as JSON data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +21,7 @@ __all__ = [
 def print_end(
     catalogue: Catalogue, sweep: Sweep | None, counts: Counts, storage: Storage, followed: Sequence[Sweep] = ()
 ) -> None:
-    """What came of it, what should be known of the results, where the files are, and the next step.
+    """Print the results of a sweep, remarks, the place of the files, and the next commands.
 
     Parameters
     ----------
@@ -34,7 +29,7 @@ def print_end(
     """
     console = Console(highlight=False, markup=False)
     if sweep is None:
-        console.print(f"Nothing is waiting any more: {note(counts) or 'nothing ran'}.")
+        console.print(f"No pending jobs are left: {note(counts) or 'nothing ran'}.")
         for one in followed:
             for line in remarks(catalogue, one):
                 console.print(f"{one.name} ({short(one.gid)}): {line}", soft_wrap=True)
@@ -47,19 +42,19 @@ def print_end(
     if counts[Status.FINISHED]:
         directory = storage.job_directory(sweep.gid, sweep.gid).parent
         console.print(f"Files    {directory}", soft_wrap=True)
-        console.print(f"Look     tvb-batch list {short(sweep.gid)} · tvb-batch stats {short(sweep.gid)}")
-        console.print(f"Draw     tvb-batch plot {short(sweep.gid)} -o {sweep.name}.png", soft_wrap=True)
+        console.print(f"Inspect  tvb-batch list {short(sweep.gid)} · tvb-batch stats {short(sweep.gid)}")
+        console.print(f"Plot     tvb-batch plot {short(sweep.gid)} -o {sweep.name}.png", soft_wrap=True)
         console.print(f"To TVB   tvb-batch bundle {short(sweep.gid)} -o {sweep.name}.zip", soft_wrap=True)
     if counts[Status.ERROR]:
-        console.print(f"Failed   tvb-batch list {short(sweep.gid)} --status ERROR")
-        console.print(f"Again    tvb-batch retry {short(sweep.gid)}")
+        console.print(f"Failed   tvb-batch list {short(sweep.gid)} --status failed")
+        console.print(f"Retry    tvb-batch retry {short(sweep.gid)}")
 
 
 # ------------------------------------------------------------------------------------------------------- as data
 
 
 def job_as_dict(job: Job) -> dict[str, Any]:
-    """A job as JSON shows it."""
+    """Return a job as JSON data."""
     return {
         "gid": str(job.gid),
         "sweep": job.sweep.name,
@@ -84,7 +79,7 @@ def job_as_dict(job: Job) -> dict[str, Any]:
 
 
 def sweep_as_dict(summary: SweepSummary) -> dict[str, Any]:
-    """A sweep as JSON shows it."""
+    """Return a sweep as JSON data."""
     sweep = summary.sweep
     counts = {str(status): count for status, count in summary.counts.items()}
     return {
@@ -97,7 +92,7 @@ def sweep_as_dict(summary: SweepSummary) -> dict[str, Any]:
 
 
 def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[str, Any]:
-    """Everything the catalogue knows of one job or sweep."""
+    """Return everything that the catalogue knows about one job or sweep."""
     if isinstance(found, Sweep):
         counts = {str(status): count for status, count in sorted(catalogue.counts(found.gid).items())}
         return {
@@ -145,7 +140,7 @@ def details(catalogue: Catalogue, found: Job | Sweep, storage: Storage) -> dict[
 
 
 def _brief(value: Any) -> Any:
-    """A value as lists show it: an object, a file or many numbers as a label; `show --json` has all of them."""
+    """Return a value for lists: an object, a file or a long array as a label; `show --json` has the whole value."""
     return number(value) if isinstance(value, dict | list) else value
 
 

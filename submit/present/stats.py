@@ -1,4 +1,4 @@
-"""Numbers over a sweep's jobs, and over workers, as lists. Called by `submit.cli`."""
+"""Statistics over the jobs of a sweep, and over workers, as lists."""
 
 import statistics
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _SPREAD = ("jobs", "min", "mean", "max")
 
 
 def sweep_stats(catalogue: Catalogue, sweep: Sweep, form: Form) -> Listing:
-    """Duration and every metric over a sweep's finished jobs, and which of them have the least and the most of it.
+    """Return statistics of duration and metrics of finished jobs, with the jobs of the minimum and maximum.
 
     In a table these two are told by what was swept, in the order of the sweep; otherwise by their gids.
     """
@@ -47,7 +47,7 @@ def _row(catalogue: Catalogue, sweep: Sweep, name: str, spread: Spread, form: Fo
 
 
 def stats_by(catalogue: Catalogue, sweep: Sweep, parameter: str, metric: str) -> Listing:
-    """A metric over the jobs that share a value of a swept parameter, for each of its values.
+    """Return a metric for each value of a swept parameter, over the jobs with this value.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def stats_by(catalogue: Catalogue, sweep: Sweep, parameter: str, metric: str) ->
     points = points_of(catalogue, sweep, metric)
     swept = {name for point in points for name in point.parameters}
     if parameter not in swept:
-        hint = did_you_mean(parameter, swept) or "its jobs differ in nothing but the seed"
+        hint = did_you_mean(parameter, swept) or "its jobs differ only in the seed"
         raise NotFoundError(f"{parameter}: sweep {sweep.name} does not vary it; {hint}")
     groups: dict[str, list[JobValue]] = {}
     for point in sorted(points, key=lambda point: _rank(point.parameters.get(parameter))):
@@ -82,7 +82,7 @@ def _rank(value: Any) -> tuple[bool, float, str]:
 
 
 def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[JobValue]:
-    """Every job of a sweep with this metric.
+    """Return every job of a sweep with this metric.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def points_of(catalogue: Catalogue, sweep: Sweep, metric: str) -> list[JobValue]
 
 
 def default_metric(catalogue: Catalogue, sweep: UUID) -> str:
-    """KuramotoIndex where there is one, or else the first of TVB's metrics, or else the duration."""
+    """Return KuramotoIndex if available, else the first TVB metric, else the duration."""
     known = catalogue.spreads(sweep)
     wanted = ("KuramotoIndex", "GlobalVariance", *known)
     return next((name for name in wanted if name in known), "duration")
@@ -111,14 +111,14 @@ def default_metric(catalogue: Catalogue, sweep: UUID) -> str:
 
 
 def list_workers(catalogue: Catalogue, settings: Settings) -> tuple[Listing, str]:
-    """Worker processes and what each one does, and a remark where Redis does not tell who is connected."""
+    """Return worker processes and their jobs, and a remark if Redis does not answer."""
     lease = timedelta(seconds=settings.lease)
     rows = [_busy(row, settings) for row in catalogue.workers(lease)]
     remark = ""
     try:
         rows += [{"worker": name, "state": "connected"} for name in listening(make_app(settings))]
     except BrokerError:
-        remark = "No Redis answers at TVB_BATCH_BROKER_URL: workers that wait for a job are not listed."
+        remark = "Redis does not answer at TVB_BATCH_BROKER_URL: idle workers are not listed."
     columns = ("worker", "state", "job", "sweep", "progress", "seconds", "heard", "finished", "failed")
     return Listing(columns, rows), remark
 
@@ -126,7 +126,7 @@ def list_workers(catalogue: Catalogue, settings: Settings) -> tuple[Listing, str
 def _busy(row: WorkerRow, settings: Settings) -> Mapping[str, Any]:
     job = row.running[0] if row.running else None
     silent = row.heard is not None and datetime.now(UTC) - row.heard > timedelta(seconds=settings.lease / 2)
-    state = ("silent" if silent else "running") if job else "ended a job lately"
+    state = ("silent" if silent else "running") if job else "idle"
     return {
         "worker": row.name, "state": state, "job": short(job.gid) if job else None,
         "sweep": job.sweep.name if job else None, "progress": job.progress if job else None,

@@ -1,1 +1,1 @@
-"""The catalogue in a browser: `tvb-batch serve` runs `submit.web.app` on one machine that has the data directory."""
+"""The web pages: `tvb-batch serve` runs `submit.web.app` on a machine with the data directory."""

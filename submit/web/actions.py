@@ -1,4 +1,4 @@
-"""What a person does in the browser: log in, cancel, retry, make a bundle. Each is a posted form of our own."""
+"""Actions of the web pages: log in, cancel, retry, make a bundle. Each is a form that this server made."""
 
 import threading
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tvb_batch.submit.web import pages
 
 @dataclass(frozen=True)
 class Making:
-    """A bundle that is or was being made."""
+    """A bundle that is being made or was made."""
 
     sweep: UUID
     name: str
@@ -30,23 +30,23 @@ class Making:
 
 
 class Bundles:
-    """The bundles that this server was asked for; one at a time is made of a sweep."""
+    """The bundles of this server; for each sweep, one at a time is made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._making: dict[UUID, Making] = {}
 
     def all(self) -> list[Making]:
-        """In the order they were asked for."""
+        """Return the bundles in the order of requests."""
         with self._lock:
             return list(self._making.values())
 
     def of(self, sweep: UUID) -> list[Making]:
-        """Those of one sweep."""
+        """Return the bundles of one sweep."""
         return [making for making in self.all() if making.sweep == sweep]
 
     def start(self, catalogue: Catalogue, settings: Settings, sweep: Sweep) -> None:
-        """Begin, unless it is being made already."""
+        """Start a bundle, unless it is being made."""
         name = f"{sweep.name}-{short(sweep.gid)}"
         with self._lock:
             before = self._making.get(sweep.gid)
@@ -69,7 +69,7 @@ class Bundles:
 
 
 async def login(request: Request) -> Response:
-    """The form that asks for the token, and its answer."""
+    """Show the form for the token, or check its answer."""
     guard = request.app.state.guard
     if request.method == "GET":
         return pages.render(request, "login.html", {"fault": ""})
@@ -80,11 +80,11 @@ async def login(request: Request) -> Response:
 
 
 async def act(request: Request) -> Response:
-    """Do what a form asks for, and go back to the page of what it was asked of."""
+    """Do the action of a form, then return to its page."""
     form = await request.form(max_files=0, max_fields=8)
     if not request.app.state.guard.is_ours(request, str(form.get("csrf", ""))):
         return pages.render(
-            request, "message.html", {"message": "This form is not of this server; nothing was done."}, 403
+            request, "message.html", {"message": "This form does not belong to this server; nothing was done."}, 403
         )
     action, key = str(form.get("action", "")), str(form.get("key", ""))
     if action not in _ACTIONS:
@@ -97,11 +97,11 @@ def _do(request: Request, action: str, key: str) -> str:
     found = catalogue.find(key)
     if action == "bundle":
         if not isinstance(found, Sweep):
-            raise NotFoundError("bundles are made of sweeps here; of one job: `tvb-batch bundle`")
+            raise NotFoundError("here you can bundle a sweep; for one job use `tvb-batch bundle`")
         request.app.state.bundles.start(catalogue, settings, found)
         return "/bundles"
     if action in ("pause", "resume") and not isinstance(found, Sweep):
-        raise NotFoundError(f"{key}: a job is not paused; its sweep is")
+        raise NotFoundError(f"{key}: a job cannot be paused; pause its sweep")
     _ACTIONS[action](catalogue, {"sweep": found.gid} if isinstance(found, Sweep) else {"job": found.gid})
     return f"/{'sweeps' if isinstance(found, Sweep) else 'jobs'}/{found.gid}"
 

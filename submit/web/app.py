@@ -1,4 +1,4 @@
-"""The web application: routes, and who is let in. Made by `tvb-batch serve`; opens no port itself."""
+"""The web application: routes and access control. It opens no port itself."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def make_web(catalogue: Catalogue, settings: Settings, token: str, hosts: frozenset[str]) -> Starlette:
-    """The application.
+    """Return the application.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Charts as SVG: series, heat maps, lines and parallel coordinates. Called by the pages; knows nothing of files.
+"""Charts as SVG: time series, heat maps, lines and parallel coordinates.
 
-Colours of lines come from the style sheet, so that they suit light and dark; those of values are in the marks.
+The style sheet sets the colours of lines, for light and dark mode. The marks have the colours of values.
 """
 
 import math
@@ -26,7 +26,7 @@ _VIRIDIS = np.array(
 
 @dataclass(frozen=True)
 class Mark:
-    """A job's place in a sweep."""
+    """The position of a job in a sweep."""
 
     #: The page it leads to.
     href: str
@@ -39,7 +39,7 @@ class Mark:
 
 
 def colour(value: float, low: float, high: float) -> str:
-    """The colour of a value between `low` and `high`; grey for NaN."""
+    """Return the colour of a value between `low` and `high`; grey for NaN."""
     if not math.isfinite(value):
         return "#9a9a9a"
     share = 0.5 if high <= low else min(1.0, max(0.0, (value - low) / (high - low)))
@@ -50,7 +50,7 @@ def colour(value: float, low: float, high: float) -> str:
 
 
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
-    """Round numbers from `low` to `high`."""
+    """Return round numbers from `low` to `high`."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return [low] if math.isfinite(low) else []
     rough = (high - low) / wanted
@@ -64,7 +64,7 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 
 def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str, transient: float = 0.0) -> str:
-    """A time series, the extent of each pixel drawn as a stroke; a line for each node.
+    """Draw a time series, one line for each node, with the range of each pixel as a stroke.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str,
 
 
 def sweep_svg(marks: Sequence[Mark], axes: Sequence[str], coloured_by: str) -> str:
-    """The jobs of a sweep over what it varies: a curve for one axis, a map for two, parallel coordinates for more."""
+    """Draw jobs over swept parameters: a curve for one, a map for two, parallel coordinates for more."""
     draw: Callable[[Sequence[Mark], Sequence[str], str], str] = {1: _curve, 2: _map}.get(len(axes), _parallel)
     return draw(marks, axes, coloured_by)
 
@@ -235,7 +235,7 @@ def _legend(low: float, high: float, name: str) -> str:
 
 
 def _some(places: dict[float, int], most: int = 10) -> list[tuple[float, int]]:
-    """At most so many values of an axis, evenly."""
+    """Return an evenly spaced selection of the values of an axis."""
     step = math.ceil(len(places) / most)
     return [(value, at) for value, at in places.items() if at % step == 0]
 

@@ -1,4 +1,4 @@
-"""How long a connection may take to ask: whoever sends a request letter by letter would hold it for ever otherwise."""
+"""A time limit for requests, so that a client that sends slowly cannot hold a connection for ever."""
 
 import asyncio
 
@@ -11,16 +11,16 @@ MOST_CONNECTIONS = 200
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes connections whose request is not there in time; answers take as long as they take."""
+    """Closes connections whose request does not arrive in time; answers have no limit."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         self._deadline = self.loop.call_later(PATIENCE, self._look)
         self._asked = self.loop.time()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next one."""
+        """Start waiting for the next request."""
         self._asked = self.loop.time()
         super().on_response_complete()
 

@@ -1,6 +1,6 @@
-"""What a plot of a time series needs of its file: the least and the largest value for each pixel, and no more memory.
+"""Reads what a plot of a time series needs: the minimum and maximum of each pixel, in bounded memory.
 
-A window of more samples than `MOST_SAMPLES` is sampled: of every pixel's stretch its beginning is read.
+For a window of more samples than `MOST_SAMPLES`, only the first samples of each pixel are read.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ BLOCK = 20_000
 
 @dataclass(frozen=True)
 class Envelope:
-    """The least and the largest value of each node at each pixel."""
+    """The minimum and maximum of each node at each pixel."""
 
     #: (pixels,) ms; the first sample's time of each pixel's stretch.
     times: NDArray[np.float64]
@@ -35,7 +35,7 @@ def envelope(
     data: Any, time: Any, *, nodes: list[int], variable: int = 0, mode: int = 0,
     start: float | None = None, stop: float | None = None, pixels: int = 800,
 ) -> Envelope:  # fmt: skip
-    """The envelope of a window of a series.
+    """Return the envelope of a window of a series.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _times(time: Any, places: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _index(time: Any, wanted: float, *, after: bool = False) -> int:
-    """The first sample at or after (with `after`, only after) the time, found by halving."""
+    """Return the first sample at or after the time (with `after`, only after), by bisection."""
     low, high = 0, len(time)
     while low < high:
         middle = (low + high) // 2

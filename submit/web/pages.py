@@ -1,4 +1,4 @@
-"""The pages: each a question to the catalogue and a template. They change nothing."""
+"""The pages: each reads the catalogue and renders a template. They change nothing."""
 
 import math
 from collections.abc import Mapping
@@ -45,19 +45,19 @@ _TEMPLATES = Environment(
 
 
 def render(request: Request, template: str, values: Mapping[str, object], code: int = 200) -> HTMLResponse:
-    """A page of a template."""
+    """Render a template as a page."""
     known = {"csrf": request.app.state.guard.csrf(), "path": request.scope["path"], "Status": Status}
     return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **values), code)
 
 
 def catalogue_of(request: Request) -> Catalogue:
-    """The catalogue that the server shows."""
+    """Return the catalogue of the server."""
     catalogue: Catalogue = request.app.state.catalogue
     return catalogue
 
 
 def settings_of(request: Request) -> Settings:
-    """The settings that the server was started with."""
+    """Return the settings of the server."""
     settings: Settings = request.app.state.settings
     return settings
 
@@ -66,17 +66,17 @@ def settings_of(request: Request) -> Settings:
 
 
 def sweeps(request: Request) -> Response:
-    """All sweeps, newest first."""
+    """Show all sweeps, newest first."""
     return render(request, "sweeps.html", {"summaries": catalogue_of(request).sweeps()})
 
 
 def sweeps_table(request: Request) -> Response:
-    """The same table alone, asked for again and again."""
+    """Show only the table of sweeps, for updates."""
     return render(request, "_sweeps.html", {"summaries": catalogue_of(request).sweeps()})
 
 
 def sweep(request: Request) -> Response:
-    """One sweep: how far it is, what it varies, and its picture."""
+    """Show one sweep: progress, swept parameters, chart."""
     catalogue, found = catalogue_of(request), _sweep(request)
     first = catalogue.jobs(sweep=found.gid, limit=1)
     names = list(first[0].parameters) if first else []
@@ -95,20 +95,20 @@ def sweep(request: Request) -> Response:
 
 
 def sweep_progress(request: Request) -> Response:
-    """How far a sweep is, asked for again and again."""
+    """Show the progress of a sweep, for updates."""
     found = _sweep(request)
     values = {"sweep": found, "counts": catalogue_of(request).counts(found.gid)}
     return render(request, "_progress.html", values)
 
 
 def sweep_remarks(request: Request) -> Response:
-    """What to know of its results; all of them are counted, so the page does not wait for it."""
+    """Show remarks about the results; the page loads them later, because they count all results."""
     found = _sweep(request)
     return render(request, "_remarks.html", {"sweep": found, "remarks": remarks(catalogue_of(request), found)})
 
 
 def sweep_chart(request: Request) -> Response:
-    """The picture of a sweep over the parameters `x` and `y`, or all of them, coloured by a metric."""
+    """Show the chart of a sweep over the parameters `x` and `y`, or all, coloured by a metric."""
     catalogue, found = catalogue_of(request), _sweep(request)
     value = request.query_params.get("value") or next(iter(catalogue.metric_names(found.gid)), DURATION)
     step = max(1, -(-found.size // MOST_MARKS))
@@ -135,7 +135,7 @@ def sweep_chart(request: Request) -> Response:
 
 
 def jobs(request: Request) -> Response:
-    """The table of jobs: filtered, sorted and paged by the catalogue."""
+    """Show the table of jobs, filtered, sorted and paged by the catalogue."""
     catalogue, asked = catalogue_of(request), request.query_params
     values: dict[str, Any] = {name: asked.get(name, "") for name in ("sweep", "status", "where", "sort")}
     page = max(1, int(asked["page"])) if asked.get("page", "").isdigit() and len(asked["page"]) < 9 else 1
@@ -169,19 +169,19 @@ def jobs(request: Request) -> Response:
 
 
 def job(request: Request) -> Response:
-    """One job: parameters, provenance, files, the series."""
+    """Show one job: parameters, provenance, files, time series."""
     catalogue = catalogue_of(request)
     return render(request, "job.html", _job_values(request, catalogue.find_job(str(request.path_params["gid"]))))
 
 
 def job_series(request: Request) -> Response:
-    """The picture of a window of one of a job's series."""
+    """Show a window of one time series of a job."""
     found = catalogue_of(request).find_job(str(request.path_params["gid"]))
     return render(request, "_series.html", _series_values(request, found, request.query_params))
 
 
 def compare(request: Request) -> Response:
-    """Two jobs side by side; what differs is marked."""
+    """Show two jobs side by side with their differences."""
     catalogue = catalogue_of(request)
     keys = [request.query_params.get(name, "").strip() for name in ("a", "b")]
     if not all(keys):
@@ -233,7 +233,7 @@ def _job_values(request: Request, found: Job) -> dict[str, Any]:
 
 
 def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> dict[str, Any]:
-    """A window of one output as the template draws it; asked for with output, variable, nodes, start and stop."""
+    """Return a window of one output for the template, chosen by output, variable, nodes, start and stop."""
     outputs = catalogue_of(request).outputs([found.gid])
     at = _whole(asked.get("output"), 0)
     if not 0 <= at < len(outputs):
@@ -269,7 +269,7 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
 
 
 def workers(request: Request) -> Response:
-    """Who runs what."""
+    """Show workers and running jobs."""
     catalogue = catalogue_of(request)
     found = catalogue.workers(timedelta(seconds=settings_of(request).lease))
     running = [job for worker in found for job in worker.running][:200]
@@ -278,7 +278,7 @@ def workers(request: Request) -> Response:
 
 
 def output_file(request: Request) -> Response:
-    """One H5 file."""
+    """Send one H5 file."""
     output = catalogue_of(request).output(request.path_params["gid"])
     path = settings_of(request).storage.absolute(output.path)
     if not path.is_file():
@@ -287,7 +287,7 @@ def output_file(request: Request) -> Response:
 
 
 def bundles(request: Request) -> Response:
-    """The ZIPs that were made, and those that are being made."""
+    """Show finished and unfinished ZIPs."""
     directory = settings_of(request).storage.bundle("x").parent
     made = sorted(directory.glob("*.zip"), key=lambda path: -path.stat().st_mtime) if directory.is_dir() else []
     files = [(path.name, path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)) for path in made]
@@ -295,7 +295,7 @@ def bundles(request: Request) -> Response:
 
 
 def bundle_file(request: Request) -> Response:
-    """One ZIP."""
+    """Send one ZIP."""
     directory, name = settings_of(request).storage.bundle("x").parent, str(request.path_params["name"])
     known = {path.name: path for path in directory.glob("*.zip")} if directory.is_dir() else {}
     if name not in known or known[name].is_symlink():
@@ -307,7 +307,7 @@ def bundle_file(request: Request) -> Response:
 
 
 def _missing_names(missing: Mapping[UUID, Mapping[str, str]]) -> list[str]:
-    """The metrics of the first monitor that some jobs lack."""
+    """Return the metrics of the first monitor that some jobs lack."""
     return sorted({name for one in missing.values() for name in one if "." not in name})
 
 
@@ -329,7 +329,7 @@ def _whole(text: str | None, default: int) -> int:
 
 
 def _names(output: Output, settings: Settings, count: int) -> list[str]:
-    """What the nodes of a series are called in the datatypes it refers to."""
+    """Return the labels of the nodes of a series, from its datatypes."""
     for path in output.refers_to:
         names = node_labels(settings.storage.absolute(path))
         if len(names) == count:
@@ -338,7 +338,7 @@ def _names(output: Output, settings: Settings, count: int) -> list[str]:
 
 
 def _nodes(text: str, count: int) -> list[int]:
-    """The nodes that `0-3, 7` names, as many as a picture holds."""
+    """Return the nodes in `0-3, 7`, at most as many as a plot can show."""
     found: list[int] = []
     for part in text.replace(" ", "").split(",")[: 2 * MOST_NODES]:
         low, _, high = part.partition("-")
@@ -368,7 +368,7 @@ def _time(text: str | None, default: float) -> float:
 
 
 def _log(directory: Path, gid: UUID, most: int = 2**20) -> list[str]:
-    """What the workers of this machine said of a job, of the last MB of each of their logs."""
+    """Return the log lines of a job from the last MB of each worker log on this machine."""
     found: list[str] = []
     for path in sorted(directory.glob("*.log")) if directory.is_dir() else []:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Who may look and who may act: one token for a server, known to whoever started it.
+"""Access control: one token for a server.
 
-The token comes once in the address or in the form, and is a cookie from then on. What changes anything needs a form of
-our own besides, whose hidden field no other site can know.
+The token comes once in the address or in the login form, and then in a cookie. Changes also need a form of this server
+with a hidden field that other sites cannot know.
 """
 
 import hmac
@@ -37,26 +37,26 @@ Next = Callable[[Request], Awaitable[Response]]
 
 
 def new_token() -> str:
-    """A token that nobody guesses."""
+    """Return a random token."""
     return secrets.token_urlsafe(24)
 
 
 class Guard:
-    """Lets in who knows the token, and asked for the host that this server is."""
+    """Admits requests with the token and with a known host name."""
 
     def __init__(self, token: str, hosts: frozenset[str]) -> None:
         self._token, self._hosts = token, frozenset(map(str.lower, hosts))
 
     def csrf(self) -> str:
-        """What a form of ours carries."""
+        """Return the hidden field of a form."""
         return self._derived("form")
 
     def knows(self, given: str) -> bool:
-        """Whether `given` is the token."""
+        """Return whether `given` is the token."""
         return hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
 
     def is_ours(self, request: Request, given: str) -> bool:
-        """Whether a posted form is one of ours."""
+        """Return whether a posted form is from this server."""
         origin = request.headers.get("origin")
         # A proxy may speak https for us: the names are compared, whatever the scheme.
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
@@ -64,12 +64,12 @@ class Guard:
         return hmac.compare_digest(given.encode(errors="replace"), self.csrf().encode())
 
     def admit(self, response: Response, *, secure: bool) -> Response:
-        """Let the browser of this response in from now on."""
+        """Set the cookie that admits this browser."""
         response.set_cookie(COOKIE, self._derived("cookie"), httponly=True, samesite="strict", secure=secure, path="/")
         return response
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
-        """Refuse what does not belong, and add to each answer what the browser is to keep to."""
+        """Refuse requests without access, and add the security headers to each answer."""
         response = self._refusal(request) or await call_next(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -80,7 +80,7 @@ class Guard:
         path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
         found = _HOST.fullmatch(", ".join(request.headers.getlist("host")))
         if found is None:
-            return PlainTextResponse("The header Host names no host; expected one such as 127.0.0.1:8321.\n", 400)
+            return PlainTextResponse("The header Host is not a host name; expected for example 127.0.0.1:8321.\n", 400)
         host = found["name"].strip("[]").lower()
         if host not in self._hosts:
             return PlainTextResponse(

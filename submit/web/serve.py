@@ -1,4 +1,4 @@
-"""Runs the web application on one port, until it is told to stop."""
+"""Runs the web application on one port until stopped."""
 
 import socket
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ def serve(catalogue: Catalogue, settings: Settings, *, host: str, port: int, hos
         listener.bind((host, port))
     except (OSError, OverflowError) as exc:
         listener.close()
-        raise SettingsError(f"{host}:{port}: cannot be served ({exc}); name another with --host and --port") from exc
+        raise SettingsError(f"{host}:{port}: cannot be used ({exc}); choose another with --host and --port") from exc
     shown = host_names[0] if host_names else "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
     # A token of the operator's own is known to him, and is not printed.
     own = bool(settings.web_token.get_secret_value())
-    click.echo(f"{address}{'' if own else f'?token={token}'}\nCtrl-C ends it.")
+    click.echo(f"{address}{'' if own else f'?token={token}'}\nPress Ctrl-C to stop.")
     app = make_web(catalogue, settings, token, hosts)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -163,7 +163,7 @@ def test_a_row_names_no_file_but_results_datatypes_and_inputs(tmp_path, name: st
     storage.catalogue.write_text("secret")
     (storage.root / "outputs" / "link").symlink_to(storage.catalogue)
 
-    with pytest.raises(OutputError, match="no place of results"):
+    with pytest.raises(OutputError, match="not a directory for results"):
         storage.absolute(name)
 
 

@@ -343,7 +343,7 @@ def test_a_result_waits_for_a_database_that_is_away_for_longer_than_a_transactio
 
 
 def test_a_person_is_told_that_a_change_may_have_been_made(catalogue, monkeypatch) -> None:
-    with cut_sqlite(catalogue._engine, "disk I/O error"), pytest.raises(UnclearError, match="may have been done"):
+    with cut_sqlite(catalogue._engine, "disk I/O error"), pytest.raises(UnclearError, match="may have been made"):
         catalogue.add_sweep(SPEC)
 
     assert len(catalogue.sweeps()) == 1

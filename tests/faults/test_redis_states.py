@@ -118,7 +118,7 @@ STATES: dict[str, tuple[Callable[[Any], None], Callable[[Any], None], str | None
 @pytest.mark.parametrize("state", STATES)
 def test_a_worker_waits_for_a_redis_that_refuses_says_why_once_and_goes_on(here, admin, state: str) -> None:
     begin, end, word = STATES[state]
-    before = len(reasons(here)), len(list(here.events("redis_serves_again")))
+    before = len(reasons(here)), len(list(here.events("redis_recovered")))
 
     begin(admin)
     try:
@@ -144,7 +144,7 @@ def test_a_worker_waits_for_a_redis_that_refuses_says_why_once_and_goes_on(here,
         told = reasons(here)[before[0] :]
         # A Redis that becomes a replica says first that it does.
         assert len(told) == len(set(told)) <= 2
-        wait_until(lambda: len(list(here.events("redis_serves_again"))) == before[1] + 1, seconds=10)
+        wait_until(lambda: len(list(here.events("redis_recovered"))) == before[1] + 1, seconds=10)
 
 
 def test_a_redis_without_room_is_a_problem_and_jobs_wait(here, admin) -> None:
@@ -158,7 +158,7 @@ def test_a_redis_without_room_is_a_problem_and_jobs_wait(here, admin) -> None:
     here.wait(sweep)
 
     assert "maxmemory" in found["messages"]
-    assert "in use" in found["room of the broker"]
+    assert "in use" in found["memory of the broker"]
     assert here.workers[0].lives()
 
 
@@ -199,7 +199,7 @@ def test_a_redis_that_does_not_let_one_in_is_not_said_to_be_away(here, admin, ta
 def test_a_worker_that_may_not_hear_remote_commands_runs_jobs(here, admin) -> None:
     admin.execute_command("ACL", "SETUSER", "default", "resetchannels")
     try:
-        wait_until(lambda: list(here.events("no_remote_commands")), seconds=30)
+        wait_until(lambda: list(here.events("remote_commands_unavailable")), seconds=30)
         here.wait(here.submit(1, BRIEF))
     finally:
         admin.execute_command("ACL", "SETUSER", "default", "allchannels")

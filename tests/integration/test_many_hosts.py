@@ -85,7 +85,7 @@ def test_a_slurm_worker_gives_its_job_back_when_its_time_is_over(settings, catal
 
     found = catalogue.find_job(str(job.gid))
     assert (found.status, found.attempt) == (Status.PENDING, 0)
-    assert "job_given_back" in (tmp_path / "said").read_text()
+    assert "job_returned" in (tmp_path / "said").read_text()
     assert not left
 
 

@@ -108,7 +108,7 @@ def test_a_long_lived_worker_runs_what_is_edited_and_says_what_it_ran(folder, ow
     faster = series(own, catalogue, second)
     assert faster[-1, 0, 0, 0] / faster[0, 0, 0, 0] < 0.3 < data[-1, 0, 0, 0] / data[0, 0, 0, 0]
     assert second.versions["source decay_helper"] != first.versions["source decay_helper"]
-    assert notes == ["1 of the jobs finished before with other sources, and run again; what differs: decay_helper"]
+    assert notes == ["1 of the jobs finished before with other sources and run again; changed: decay_helper"]
 
     edit(folder / "decay_metrics.py", "return 1.0", "return 2.0")
     third = run("metric")
@@ -147,11 +147,11 @@ def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(fol
     assert [attempt(), attempt()] == [Status.PENDING, Status.ERROR]
     found = catalogue.find_job(str(job.gid))
     assert found.error_type == "SourceError"
-    assert f"decay_helper: {folder}/decay_helper.py on this host differs from what was submitted" in found.error
+    assert f"decay_helper: {folder}/decay_helper.py on this host differs from the submitted file" in found.error
     assert catalogue.outputs([job.gid]) == []
 
     catalogue.retry(sweep=added.gid, note=told.append)
-    assert told == ["waiting goes on with what is here now, which is not what was submitted: decay_helper"]
+    assert told == ["waiting continues with the modules of this machine, which were not submitted: decay_helper"]
     assert attempt() is Status.FINISHED, catalogue.find_job(str(job.gid)).error
 
 
@@ -211,7 +211,7 @@ def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue
     again = catalogue.add_sweep(sweep({"name": "again", **SPEC}), note=told.append)
 
     assert catalogue.counts(again.gid) == {Status.PENDING: 1}
-    assert "run again; what differs: decay_metrics" in told[0]
+    assert "run again; changed: decay_metrics" in told[0]
     assert told[1:] == (
         ["decay_metrics is not found here: name its folder in TVB_BATCH_MODULES_DIR"] if how[:3] == "not" else []
     )
@@ -260,7 +260,7 @@ def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch)
         submit(small(model=model.Decay()), name="one")
 
     (folder / "decay_helper.py").write_text(HELPER.replace("1.0", "9.0"))
-    with pytest.raises(SpecError, match=r"decay_helper: .*is not what this process has imported"):
+    with pytest.raises(SpecError, match=r"decay_helper: .*differs from the module that this process imported"):
         submit(small(model=model.Decay()), name="two")
 
 

@@ -174,10 +174,10 @@ def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
 
     assert process.wait(60) == 1
     assert processes_naming(str(tmp_path)) == []
-    # It is not said that its jobs were given back: a lease is over some time.
+    # It does not say that its jobs are pending again: their leases have not expired.
     assert [job.status for job in catalogue.jobs()] == [Status.STARTED]
-    assert "Ended at once" in (tmp_path / "said").read_text()
-    assert "Stopped" not in (tmp_path / "said").read_text()
+    assert "Stopped at once" in (tmp_path / "said").read_text()
+    assert "pending again" not in (tmp_path / "said").read_text()
     catalogue.dispose()
 
 

@@ -215,10 +215,10 @@ def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalo
     bundled = tvb_batch("bundle", "c", "--format", "tvb1", "-o", str(tmp_path / "c.zip"))
 
     assert bundled.exit_code == 0, bundled.output
-    assert tvb_batch("verify", str(tmp_path / "c.zip")).stdout == "No fault in 1 file.\n"
+    assert tvb_batch("verify", str(tmp_path / "c.zip")).stdout == "1 file OK\n"
     assert_refused(tvb_batch("bundle", "c", "-o", str(tmp_path / "d.zip")), "--format tvb1")
     wrong = tvb_batch("bundle", "c", "--format", "tvb1", "--as", "pse", "-o", str(tmp_path / "d.zip"))
-    assert (wrong.exit_code, "time series alone" in wrong.stderr) == (2, True)
+    assert (wrong.exit_code, "bundles only time series" in wrong.stderr) == (2, True)
     wrong = tvb_batch("bundle", "c", "--connectivity-gid", str(uuid4()), "-o", str(tmp_path / "d.zip"))
     assert (wrong.exit_code, "--format tvb1" in wrong.stderr) == (2, True)
     shutil.rmtree(settings.data_dir / "outputs")

@@ -126,7 +126,7 @@ KINDS = {
 
 
 def find_kind(instance: Any) -> Kind | None:
-    """The kind of a TVB object, or None when the GUI imports no such object."""
+    """The kind of a TVB object, or None when the GUI cannot import this object."""
     for cls in type(instance).__mro__:
         if cls.__module__.startswith("tvb.datatypes.") and cls.__name__ in KINDS:
             return KINDS[cls.__name__]
@@ -144,7 +144,7 @@ def kind_of(instance: Any) -> Kind:
     kind = find_kind(instance)
     if kind is None:
         raise InputError(
-            f"{type(instance).__name__}: the GUI imports no such object; expected one of {', '.join(KINDS)}"
+            f"{type(instance).__name__}: the GUI cannot import this object; expected one of {', '.join(KINDS)}"
         )
     return kind
 

@@ -106,7 +106,7 @@ def publish(unfinished: Path, final: Path) -> None:
         unfinished.replace(final)
         sync(final.parent)
     except OSError as exc:
-        raise output_error(exc, f"{final}: cannot be named ({exc.strerror})") from exc
+        raise output_error(exc, f"{final}: cannot be renamed ({exc.strerror})") from exc
 
 
 def sha256(path: Path) -> str:
@@ -132,7 +132,7 @@ def output_error(exc: BaseException, message: str) -> OutputError:
     if number not in STORAGE_FAULTS:
         return OutputError(message)
     return StorageError(
-        f"{message}: {os.strerror(number)}; the job goes on when there is room again, or the mount is back"
+        f"{message}: {os.strerror(number)}; the job continues when there is free space, or the storage is mounted again"
     )
 
 
@@ -143,7 +143,7 @@ def _reopened(path: Path, samples: Sequence[tuple[int, int]] = ()) -> Iterator[h
         try:
             file = open_h5(path, samples)
         except OSError as exc:
-            raise OutputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
+            raise OutputError(f"{path}: not a readable H5 file ({str(exc).splitlines()[0]})") from exc
         with file:
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as exc:

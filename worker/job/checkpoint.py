@@ -126,11 +126,11 @@ def _read_head(path: Path) -> dict[str, Any]:
             digest.update(block)
             left -= len(block)
         if left or file.read() != digest.digest():
-            raise ValueError("its checksum is another")
+            raise ValueError("its checksum is wrong")
     with np.load(path, allow_pickle=False) as content:
         head = json.loads(content[_HEAD].tobytes())
     if not isinstance(head, dict):
-        raise ValueError("it has no head")
+        raise ValueError("it has no header")
     return head
 
 

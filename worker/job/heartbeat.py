@@ -33,7 +33,7 @@ class StoppedError(TvbBatchError):
 def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
     """The fault of a job that has run for longer than it may."""
     return TimeLimitError(
-        f"time_limit: not done after {seconds:.0f} s ({progress:.0%}); expected at most {limit:g} s; "
+        f"time_limit: not finished after {seconds:.0f} s ({progress:.0%}); expected at most {limit:g} s; "
         "give it more time, or make it shorter"
     )
 
@@ -106,7 +106,7 @@ class Heartbeat:
             log.warning("heartbeat_failed", reason=str(exc))
             return False
         if canceled:
-            raise CanceledError("canceled while it ran")
+            raise CanceledError("canceled while running")
         return True
 
     def is_ours(self) -> bool:

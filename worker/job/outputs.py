@@ -270,7 +270,7 @@ def _compress(path: Path, compression: Compression) -> None:
     try:
         compress(path, compression)
     except OutputError as exc:
-        log.warning("not_compressed", reason=str(exc))
+        log.warning("compression_skipped", reason=str(exc))
 
 
 def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:

@@ -45,7 +45,7 @@ def estimate(spec: SimulationSpec) -> Estimate:
         except Exception as exc:
             # TVB's own faults have no common base, and say little without their class.
             reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
-            raise ConfigureError(f"spec: TVB cannot run a step of it ({reason}); look at the shapes") from exc
+            raise ConfigureError(f"spec: TVB cannot run a step ({reason}); check the shapes") from exc
     steps = reference.count_steps(simulator)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1024 if sys.platform == "linux" else 1

@@ -67,7 +67,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         file = open_h5(path)
     except OSError as exc:
-        raise InputError(f"{path}: no readable H5 file ({str(exc).splitlines()[0]})") from exc
+        raise InputError(f"{path}: not a readable H5 file ({str(exc).splitlines()[0]})") from exc
     needed = ("spec", "versions", "monitor")
     if PROVENANCE not in file or any(name not in file[PROVENANCE].attrs for name in needed) or "data" not in file:
         file.close()
@@ -80,7 +80,7 @@ def _restore(name: str, provenance: h5py.Group, storage: Storage, kept: Storage)
     content = provenance[name][()].tobytes() if name in provenance else Inputs(kept).path(name).read_bytes()
     target = storage.absolute(name)
     if hashlib.sha256(content).hexdigest() != target.name.split(".")[0]:
-        raise InputError(f"{name}: not the file that the simulation was fed with; its content has changed")
+        raise InputError(f"{name}: not the input file of the simulation; its content has changed")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
 

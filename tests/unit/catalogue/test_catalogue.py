@@ -291,7 +291,7 @@ def test_a_fault_that_may_pass_is_tried_again(catalogue, retryable: bool, attemp
     assert (found.finished_at is None) == (status == Status.PENDING)
 
 
-def test_a_job_given_back_counts_no_attempt_and_waits_for_a_message(catalogue) -> None:
+def test_a_returned_job_counts_no_attempt_and_waits_for_a_message(catalogue) -> None:
     job = first(catalogue, add(catalogue, 1))
     catalogue.mark_published([job.gid])
 
@@ -316,7 +316,7 @@ def test_expired_leases_wait_again_until_attempts_are_used_up(catalogue) -> None
 
     found = catalogue.find_job(str(job.gid))
     assert (found.status, found.attempt, found.error_type) == (Status.ERROR, 2, "WorkerLost")
-    assert "not heard of again" in found.error
+    assert "stopped reporting" in found.error
     assert catalogue.expire(max_attempts=2) == 0
 
 

@@ -30,10 +30,10 @@ def test_a_heap_without_end_is_a_fault_and_no_hang(path, length: int) -> None:
     # After a length of 15 the next one is read where there is nothing but zeros.
     damage(path, 8, length)
 
-    with pytest.raises(OSError, match="heap of texts is damaged"):
+    with pytest.raises(OSError, match="string heap is damaged"):
         open_h5(path)
-    assert faults(path) == [f"{path}: no readable H5 file (a heap of texts is damaged)"]
-    with pytest.raises(OutputError, match="heap of texts is damaged"):
+    assert faults(path) == [f"{path}: not a readable H5 file (a string heap is damaged)"]
+    with pytest.raises(OutputError, match="string heap is damaged"):
         verify_datatype(path, None)
 
 
@@ -42,7 +42,7 @@ def test_a_damaged_heap_is_found_where_parts_of_the_file_need_no_search(path) ->
     damage(path, 8, 0)
 
     for apart_from in ([(0, heap)], [(heap + 8, size)], [(heap + 8, size), (0, 8), (4, heap - 3)], [(size, 2 * size)]):
-        with pytest.raises(OSError, match="heap of texts is damaged"):
+        with pytest.raises(OSError, match="string heap is damaged"):
             open_h5(path, apart_from)
     open_h5(path, [(0, size)]).close()
 
@@ -56,7 +56,7 @@ def test_a_long_heap_is_walked_to_its_end(path) -> None:
     path.write_bytes(whole + heap + (64).to_bytes(8, "little") + bytes(48))
     open_h5(path).close()
     path.write_bytes(whole + heap + bytes(56))
-    with pytest.raises(OSError, match="heap of texts is damaged"):
+    with pytest.raises(OSError, match="string heap is damaged"):
         open_h5(path)
 
 

@@ -265,7 +265,7 @@ def test_a_truncated_file_is_one_fault_wherever_it_ends(tmp_path) -> None:
     for length in [0, 1, 8, 100, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:length])
         [fault] = faults(path)
-        assert fault.startswith(f"{path}: no readable H5 file (")
+        assert fault.startswith(f"{path}: not a readable H5 file (")
 
 
 def test_bytes_that_changed_never_raise(tmp_path) -> None:
@@ -364,7 +364,7 @@ def test_a_members_own_faults_are_named_by_the_zip_and_the_member(tmp_path, memb
     found = faults(packed(tmp_path / "b.zip", members))
 
     assert f"{tmp_path}/b.zip/{members[0].name}::TVB_subject: missing" in found
-    assert any(line.startswith(f"{tmp_path}/b.zip/{members[1].name}: no readable H5 file") for line in found)
+    assert any(line.startswith(f"{tmp_path}/b.zip/{members[1].name}: not a readable H5 file") for line in found)
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -386,7 +386,7 @@ def test_a_truncated_zip_is_one_fault(tmp_path, members) -> None:
     for length in (2, 100, len(whole) - 1):
         path.write_bytes(whole[:length])
         [fault] = faults(path)
-        assert fault.startswith(f"{path}: no readable ZIP (")
+        assert fault.startswith(f"{path}: not a readable ZIP (")
 
 
 def test_a_zip_of_a_version_yet_to_come_is_one_fault(tmp_path, members) -> None:
@@ -397,7 +397,7 @@ def test_a_zip_of_a_version_yet_to_come_is_one_fault(tmp_path, members) -> None:
     content[content.index(b"PK\1\2") + 6] = 255
     path.write_bytes(content)
 
-    assert faults(path) == [f"{path}: no readable ZIP (zip file version 25.5)"]
+    assert faults(path) == [f"{path}: not a readable ZIP (zip file version 25.5)"]
 
 
 def test_a_line_break_in_a_members_name_breaks_no_line(tmp_path) -> None:
@@ -427,7 +427,7 @@ def test_names_that_the_gui_ignores_or_confuses_are_named(tmp_path, members) -> 
 
     gid = UUID(members[0].stem.split("_")[1]).urn
     assert found == [
-        f"{path}/{members[0].name}: in twice, expected once",
+        f"{path}/{members[0].name}: occurs twice, expected once",
         f"{path}/x.hdf5: ignored by the GUI; expected a name that ends in .h5",
         f"{path}/again.h5::TVB_gid: {gid}, which {members[0].name} has, too",
     ]

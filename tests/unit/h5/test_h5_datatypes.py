@@ -291,8 +291,8 @@ def test_a_simulator_refers_to_all_that_its_parts_refer_to() -> None:
         (Sensors(labels=np.array(["a"]), locations=np.zeros((1, 3))), "sensors_type is not set"),
         (CorticalSurface(), "vertices is not set"),
         (LocalConnectivity(), "matrix is not set"),
-        (equations.Gaussian(), "Gaussian: the GUI imports no such object; expected one of Connectivity, "),
-        (SimpleNamespace(gid=uuid4()), "SimpleNamespace: the GUI imports no such object"),
+        (equations.Gaussian(), "Gaussian: the GUI cannot import this object; expected one of Connectivity, "),
+        (SimpleNamespace(gid=uuid4()), "SimpleNamespace: the GUI cannot import this object"),
     ],
     ids=range(9),
 )

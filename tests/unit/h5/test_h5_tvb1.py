@@ -308,7 +308,9 @@ def test_a_series_whose_data_tvb_1_cannot_show_is_refused(tmp_path) -> None:
 def test_what_tvb_1_does_not_get_is_refused(tmp_path) -> None:
     write(tmp_path / "x.h5", np.ones((3, 2, 5, 1)), datatype="TimeSeriesSurface", connectivity=None, surface=uuid4())
 
-    with pytest.raises(InputError, match="no TimeSeriesSurface from us; expected one of Connectivity, TimeSeries"):
+    with pytest.raises(
+        InputError, match="cannot convert TimeSeriesSurface to TVB 1; expected one of Connectivity, TimeSeries"
+    ):
         convert(tmp_path / "x.h5", tmp_path / "y.h5")
 
 
@@ -317,7 +319,7 @@ def test_a_source_that_cannot_be_opened_is_one_line(tmp_path, content) -> None:
     if content is not None:
         (tmp_path / "x.h5").write_bytes(content)
 
-    with pytest.raises(OutputError, match=r"x\.h5: no readable H5 file") as caught:
+    with pytest.raises(OutputError, match=r"x\.h5: not a readable H5 file") as caught:
         convert(tmp_path / "x.h5", tmp_path / "y.h5")
 
     assert "\n" not in str(caught.value)
@@ -525,8 +527,8 @@ def test_a_zip_for_a_known_connectivity_carries_none(tmp_path, connectivity) -> 
         (["x.h5"], None, OutputError, "not among the files"),
         (["x.h5", "x.h5"], UUID(int=1), OutputError, "twice"),
         ([], None, InputError, "nothing to put"),
-        (["bad.h5"], None, OutputError, "bad.h5: no readable"),
-        (["x.h5", "s.h5"], UUID(int=1), InputError, "no TimeSeriesSurface"),
+        (["bad.h5"], None, OutputError, "bad.h5: not a readable"),
+        (["x.h5", "s.h5"], UUID(int=1), InputError, "cannot convert TimeSeriesSurface to TVB 1"),
     ],
 )
 def test_a_zip_that_tvb_1_would_refuse_is_not_written(tmp_path, sources, known, error, words: str) -> None:
@@ -612,7 +614,7 @@ def test_what_is_converted_has_no_fault(files, bundle, tmp_path) -> None:
         (without("Connectivity_"), "TimeSeriesRegion_.*h5::TVB_Connectivity: .* is not in the ZIP"),
         (without(".h5"), "b.zip: no H5 file in it"),
         (lambda members: {n.removeprefix("Operation_1/"): c for n, c in members.items()}, "beside the folders"),
-        (in_operation(b"tvb_data", b"tvb data"), "Operation.xml::no readable XML"),
+        (in_operation(b"tvb_data", b"tvb data"), "Operation.xml::not readable XML"),
         (in_operation(b"<tvb_data", b'<!DOCTYPE a [<!ENTITY b "c">]><tvb_data'), "it declares entities"),
         (in_operation(b"2026-01-02,", b"2026-01-02 "), "create_date: '2026-01-02 03-04-05.000006', expected a date"),
         (in_operation(b'"classname"', b'"class"'), "fk_from_algo: .*expected JSON with module and classname"),
@@ -684,7 +686,7 @@ def test_what_is_truncated_is_one_fault(files, bundle, keep: int) -> None:
 
         [fault] = faults(path)
 
-        assert fault.startswith(f"{path}: no readable")
+        assert fault.startswith(f"{path}: not a readable")
 
 
 def test_what_is_not_there_is_one_fault(tmp_path) -> None:

@@ -179,7 +179,7 @@ def test_publishing_renames_and_the_sum_stays(series, tmp_path) -> None:
 def test_publishing_into_nowhere_is_one_line(series, tmp_path) -> None:
     path, _ = series
 
-    with pytest.raises(OutputError, match="cannot be named"):
+    with pytest.raises(OutputError, match="cannot be renamed"):
         publish(path, tmp_path / "gone" / "final.h5")
 
     assert path.exists()

@@ -213,7 +213,7 @@ def test_the_writer_tells_where_samples_are_and_nothing_else(tmp_path, planned, 
     with verified(path, head.gid, places) as found:
         np.testing.assert_array_equal(found.numbers[()], data)
     damage(path, 8, 0)
-    with pytest.raises(OutputError, match="heap of texts is damaged"), verified(path, head.gid, places):
+    with pytest.raises(OutputError, match="string heap is damaged"), verified(path, head.gid, places):
         pass
 
 

@@ -57,7 +57,7 @@ def test_swept_files_are_kept_too(folder, settings) -> None:
     ("changes", "path", "words"),
     [
         ({"connectivity": "./none.zip"}, "connectivity.from_file", "a file that is there"),
-        ({"connectivity": "./broken.zip"}, "connectivity.from_file", "no whole zip"),
+        ({"connectivity": "./broken.zip"}, "connectivity.from_file", "not a complete zip"),
         ({"connectivity": "./surface.zip"}, "connectivity.from_file", "no member 'weights'"),
         (
             {"connectivity": "./c66.zip", "model": {"class": "Generic2dOscillator", "a": [1.0] * 76}},
@@ -177,7 +177,7 @@ def test_files_that_are_missing_or_damaged_are_named_as_they_were_given(tmp_path
         looked(tmp_path, sweep={"connectivity": names})
 
     assert caught.value.path == "sweep.grid.connectivity[1].from_file"
-    assert caught.value.found.startswith("./b.zip: no whole zip")
+    assert caught.value.found.startswith("./b.zip: not a complete zip")
     assert caught.value.hint == "faulty too: ./c.zip; ./d.zip; './e.zip'"
     for name, words in (("c", "a directory"), ("d", "encrypted; make it without a password")):
         with pytest.raises(SpecError, match=rf"from_file: \./{name}\.zip: {words}"):

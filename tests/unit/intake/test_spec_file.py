@@ -218,7 +218,7 @@ def test_a_fault_in_json_is_told_with_its_line(write, old, new, path) -> None:
         ("a.yaml", "a: *b\n", "a.yaml:1: ", "undefined alias"),
         ("a.yaml", "? [a]\n: 1\n", "a.yaml:1: ", "unhashable key"),
         ("a.yaml", 'a: "\0"\n', "a.yaml: ", "unacceptable character"),
-        ("a.yaml", b"a: 1\nb: \xe9\n", "a.yaml:2: ", "no UTF-8"),
+        ("a.yaml", b"a: 1\nb: \xe9\n", "a.yaml:2: ", "not UTF-8"),
         ("a.yaml", "", "a.yaml: ", "no `model`"),
         ("a.yaml", "- 1\n", "a.yaml:1: ", "a list; expected a mapping"),
         ("a.yaml", YAML.replace("20", "2" * 5000), "a.yaml: ", "values that a spec can hold"),

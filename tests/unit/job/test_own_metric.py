@@ -65,5 +65,5 @@ def test_a_module_that_cannot_be_imported_stops_the_worker_with_the_reason(tmp_p
 
     logs = "".join(path.read_text() for path in (tmp_path / "data" / "logs").iterdir())
     assert done.returncode != 0
-    assert "no_module" in logs
+    assert "module_import_failed" in logs
     assert words in logs

@@ -200,7 +200,7 @@ def test_the_command_line_names_faults_and_ends_with_1(tvb_batch, settings, cata
     cut(path)
     damaged = [tvb_batch("verify", "a"), tvb_batch("verify", "--all")]
 
-    assert [result.stdout for result in whole] == [f"No fault in {count} files.\n" for count in (3, 3, 4)]
+    assert [result.stdout for result in whole] == [f"{count} files OK\n" for count in (3, 3, 4)]
     assert [result.exit_code for result in (*whole, *damaged)] == [0, 0, 0, 1, 1]
     for result in damaged:
         assert f"{settings.storage.relative(path)}: " in result.stdout

@@ -36,7 +36,7 @@ def test_without_a_worker_it_says_what_to_start(settings, catalogue) -> None:
     done = run_tvb_batch("doctor", settings=settings)
 
     assert done.returncode == 1
-    assert "PROBLEM workers: none" in done.stdout
+    assert "PROBLEM workers: no worker" in done.stdout
     assert "do: start some with `tvb-batch worker`" in done.stdout
 
 

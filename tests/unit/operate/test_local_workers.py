@@ -57,7 +57,7 @@ def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp
 def test_a_machine_without_room_for_a_socket_is_told_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(local, "LONGEST_SOCKET", 5)
 
-    with pytest.raises(BrokerError, match=r"TMPDIR .* expected a directory that can be written, with a short path"):
+    with pytest.raises(BrokerError, match=r"TMPDIR .* expected a writable directory, with a short path"):
         private_redis(load_settings(data_dir=tmp_path)).__enter__()
 
 
@@ -95,7 +95,7 @@ def test_what_keeps_a_worker_from_going_on_is_known_until_it_goes_on(tmp_path) -
     worker = subprocess.Popen(["sleep", "60"])
     local, found = Local(load_settings(data_dir=tmp_path), worker, log), []
 
-    for event in ("claim_postponed", "kernels_warm", "job_finished", "redis_refuses"):
+    for event in ("claim_postponed", "kernels_ready", "job_finished", "redis_refuses"):
         with log.open("a") as file:
             file.write(json.dumps({"event": event, "reason": f"because of {event}"}) + "\n")
         found.append(local.check())

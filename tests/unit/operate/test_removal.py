@@ -142,7 +142,7 @@ def _spec(name: str):
 def test_a_person_pauses_resumes_prioritizes_and_deletes(tvb_batch, settings, catalogue, made) -> None:
     assert "resume" in tvb_batch("pause", "a").stdout
     assert catalogue.paused([made.gid]) == {made.gid}
-    assert "goes on" in tvb_batch("resume", "a").stdout
+    assert "Resumed a." in tvb_batch("resume", "a").stdout
     assert "priority 7" in tvb_batch("priority", "a", "7").stdout
     assert catalogue.find_sweep("a").priority == 7
     assert "Would remove 0 files" in tvb_batch("prune", "--dry-run").stdout

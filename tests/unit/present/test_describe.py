@@ -21,7 +21,7 @@ def test_every_way_to_sweep_is_told() -> None:
         "model.v0: together 1 values, 2",
         "model.A: 5 lhs samples of 3 to 4",
         "list: 1 points of model.B",
-        "each 2 times, with seeds of their own",
+        "each 2 times, each with its own seed",
         "where model.A > 2",
     ]
 

@@ -33,17 +33,17 @@ def test_a_finished_job_begins_with_its_own_and_ends_with_the_rest(catalogue, se
 
     said = page(catalogue, settings, capsys, gids[0])
 
-    sections = ["what it alone has", "times", "metrics", "files", "again", "what the whole sweep has"]
+    sections = ["swept parameters", "times", "metrics", "files", "next", "parameters of the sweep"]
     assert [section for section in sections if section in said] == sections
     assert sorted(said.index(section) for section in sections) == [said.index(section) for section in sections]
-    own = said[said.index("what it alone has") : said.index("times")]
+    own = said[said.index("swept parameters") : said.index("times")]
     assert "coupling.a  0.02  (base 0.00390625)" in own
     [output] = catalogue.outputs([gids[0]])
     # On one line, to be copied.
     assert f"  {settings.storage.absolute(output.path)}\n" in said
     assert f"tvb-batch rerun {settings.storage.absolute(output.path)}" in said
-    assert "coupling.a" not in said[said.index("what the whole sweep has") :]
-    assert "model.tau" in said[said.index("what the whole sweep has") :]
+    assert "coupling.a" not in said[said.index("parameters of the sweep") :]
+    assert "model.tau" in said[said.index("parameters of the sweep") :]
 
 
 def test_a_failed_job_tells_the_error_a_hint_and_how_to_go_on(catalogue, settings, capsys, ran) -> None:
@@ -62,7 +62,7 @@ def test_a_waiting_job_has_nothing_to_tell_yet(catalogue, settings, capsys, ran)
     said = page(catalogue, settings, capsys, gids[2])
 
     assert "pending" in said
-    for section in ("files", "error", "again", "metrics"):
+    for section in ("files", "error", "next", "metrics"):
         assert f"\n{section}\n" not in said
 
 
@@ -71,7 +71,7 @@ def test_a_reused_job_says_so(catalogue, settings, capsys, ran) -> None:
 
     said = page(catalogue, settings, capsys, catalogue.jobs(sweep=again.gid)[0].gid)
 
-    assert "its files are shared" in said
+    assert "shares the files" in said
     assert "TimeSeriesRegion" in said
 
 

@@ -100,7 +100,7 @@ def test_a_database_that_is_away_is_waited_for_and_told(filled, capsys) -> None:
     assert live.watch(catalogue, found, on_tick=tick)[Status.CANCELED] == 1
     assert len(looks) == 3
     said = capsys.readouterr().err
-    assert said.count("not known how far the jobs are, asked again: database") == 1
+    assert said.count("progress unknown, trying again: database") == 1
     assert "no such table: job" in said
 
 
@@ -225,7 +225,7 @@ def test_why_jobs_wait_is_shown_once_and_again_when_it_had_gone(filled, capsys) 
     counts = []
     for waits in (True, False, True):
         show(waits=waits)
-        counts.append(capsys.readouterr().err.count("1 job waits again: no space [left]"))
+        counts.append(capsys.readouterr().err.count("1 job pending again: no space [left]"))
 
     assert counts == [1, 0, 1]
 
@@ -242,8 +242,8 @@ def test_a_terminal_a_notebook_and_a_list_show_why_jobs_wait(filled) -> None:
     shown, page = console.export_text(), live_views.as_html(seen)
     (line,) = waiting_lines(catalogue.jobs(sweep=found.gid))
     for words in (shown, line):
-        assert "1 job waits for " in words
+        assert "1 job pending again for " in words
         assert "no space <left>" in words
     assert "no space &lt;left&gt;" in page
-    assert "the workers say: database: disk is full" in shown
-    assert "the workers say: database: disk is full" in page
+    assert "workers report: database: disk is full" in shown
+    assert "workers report: database: disk is full" in page

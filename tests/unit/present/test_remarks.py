@@ -191,7 +191,7 @@ def test_a_list_tells_why_metrics_are_missing_in_every_form(ran) -> None:
 
     assert f"2 results lack KuramotoIndex: {KURAMOTO}" in table.stderr
     assert f"1 result lacks mean: {NOT_FINITE}" in table.stderr
-    assert filtered.stdout == "No jobs fit.\n"
+    assert filtered.stdout == "No jobs match.\n"
     assert "2 results lack dominant_frequency: " in filtered.stderr
     assert f"no job has a parameter, metric or field 'KuramotoIndex': {KURAMOTO}" in unknown.stderr
     assert every[0]["missing_metrics"] == {"KuramotoIndex": KURAMOTO, "dominant_frequency": SPECTRUM}
@@ -209,7 +209,7 @@ def test_the_page_of_a_job_tells_it_in_a_terminal_as_data_in_a_notebook_and_in_a
     one = Job(good, catalogue_, settings)
 
     assert f"KuramotoIndex         none: {KURAMOTO}" in said
-    assert "\n15 ms left out at the beginning\n" in said
+    assert "\nmetrics leave out the first 15 ms\n" in said
     assert (data["missing_metrics"]["KuramotoIndex"], data["outputs"][0]["transient"]) == (KURAMOTO, 15.0)
     assert one.missing_metrics == {"KuramotoIndex": KURAMOTO, "dominant_frequency": SPECTRUM}
     assert KURAMOTO in one._repr_html_()
@@ -234,8 +234,8 @@ def test_a_transient_that_is_given_is_left_out_of_kuramoto_too_and_the_page_says
     catalogue, _, settings = ran
     both = {"model": {"class": "Generic2dOscillator", "variables_of_interest": ["V", "W"]}}
     for changes, words in (
-        ({}, "15 ms left out at the beginning; of KuramotoIndex nothing, as in TVB"),
-        ({"transient": 4.0}, "4 ms left out at the beginning"),
+        ({}, "metrics leave out the first 15 ms; KuramotoIndex leaves out nothing, as in TVB"),
+        ({"transient": 4.0}, "metrics leave out the first 4 ms"),
     ):
         made = catalogue.add_sweep(sweep({**SHORT, **both, **changes}))
         [job] = catalogue.jobs(sweep=made.gid)

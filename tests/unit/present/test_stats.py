@@ -117,7 +117,7 @@ def test_workers_are_told_by_their_jobs(filled, settings) -> None:
     listing, remark = stats.list_workers(catalogue, settings)
 
     one, two = listing.rows
-    assert (one["worker"], one["state"], one["finished"], one["failed"]) == ("w1", "ended a job lately", 4, 0)
+    assert (one["worker"], one["state"], one["finished"], one["failed"]) == ("w1", "idle", 4, 0)
     assert (two["worker"], two["state"], two["sweep"], two["failed"]) == ("w2", "running", "s", 1)
     assert datetime.now(UTC) - two["heard"] < timedelta(seconds=10)
     assert remark == ""
@@ -144,7 +144,7 @@ def test_without_redis_workers_are_told_all_the_same(filled, settings) -> None:
     listing, remark = stats.list_workers(catalogue, away)
 
     assert len(listing.rows) == 2
-    assert "No Redis answers" in remark
+    assert "Redis does not answer" in remark
 
 
 @pytest.mark.slow
@@ -166,5 +166,5 @@ def test_a_sweep_that_only_repeats_says_so(catalogue) -> None:
     job = catalogue.jobs(sweep=found.gid)[0]
     catalogue.finish(catalogue.claim(job.gid, "w1", LEASE), [output], engine="reference", versions={})
 
-    with pytest.raises(NotFoundError, match="does not vary it; its jobs differ in nothing but the seed"):
+    with pytest.raises(NotFoundError, match="does not vary it; its jobs differ only in the seed"):
         stats.stats_by(catalogue, found, "seed", "KuramotoIndex")

@@ -159,7 +159,7 @@ def test_nothing_is_said_of_regions_in_a_file_until_they_are_counted() -> None:
 def test_a_rounded_period_is_told_with_the_one_in_force() -> None:
     told = list(time_warnings(0.5, [average(0.0, "Raw"), average(1.0), average(1.3)]))
 
-    assert told == ["monitors[2].period: 1.3 ms is no multiple of dt; TVB samples every 1.5 ms"]
+    assert told == ["monitors[2].period: 1.3 ms is not a multiple of dt; TVB samples every 1.5 ms"]
 
 
 def test_a_decimal_multiple_of_a_decimal_step_is_a_multiple() -> None:

@@ -107,7 +107,7 @@ def test_null_stays_apart_from_the_default() -> None:
         ("connectivity", 5, "x", "a mapping with a `class`"),
         ("connectivity", "connectivity_77.zip", "x", "did you mean"),
         ("connectivity", {"from_file": 5}, "x.from_file", "the name of a file of tvb-data"),
-        ("connectivity", {"from_file": "/etc/passwd"}, "x.from_file", "a file of TVB's formats"),
+        ("connectivity", {"from_file": "/etc/passwd"}, "x.from_file", "a file in one of TVB's formats"),
         ("connectivity", {"weights": [[1.0]]}, "x.centres", "or read all of Connectivity"),
         ("connectivity", {"from_file": "connectivity_76.zip", "weights": {"file": "x"}}, "x.weights", "from_file"),
         ("connectivity", {"from_file": "connectivity_76.zip", "idelays": [1]}, "x.idelays", "an unknown name"),
@@ -122,7 +122,7 @@ def test_null_stays_apart_from_the_default() -> None:
             "model",
             {"class": "JansenRit", "state_variable_range": {"z": [0, 1]}},
             "x.state_variable_range.z",
-            "known are",
+            "known: ",
         ),
         (
             "model",

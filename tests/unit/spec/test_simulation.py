@@ -211,7 +211,7 @@ def told(make: Any, values: Any) -> SimulationSpec | str:
         ({"monitors": ["Bold"]}, "monitors[0].period", "2000 ms; expected at most simulation_length, 20 ms"),
         ({"connectivity": "connectivity_77.zip"}, "connectivity", "did you mean 'connectivity_76.zip'"),
         ({"connectivity": {"from": "x"}}, "connectivity.from", "a parameter of Connectivity"),
-        ({"seed": -1}, "seed", "from 0 on"),
+        ({"seed": -1}, "seed", "of at least 0"),
         ({"seed": 2**32}, "seed", "below 4294967296"),
         ({"seed": 1.5}, "seed", "a whole number"),
         ({"subject": "a\0b"}, "subject", "without control characters"),
@@ -260,7 +260,7 @@ def test_values_outside_the_domain_and_rounded_periods_are_warnings() -> None:
 
     assert told == [
         "model.A: 1e+09 is outside TVB's declared range 2.6 to 9.75",
-        "monitors[0].period: 1.3 ms is no multiple of dt; TVB samples every 1.5 ms",
+        "monitors[0].period: 1.3 ms is not a multiple of dt; TVB samples every 1.5 ms",
     ]
 
 

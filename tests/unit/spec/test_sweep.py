@@ -207,7 +207,7 @@ def test_a_sweep_comes_back_from_its_own_json() -> None:
         ({"model.class": ["JansenRit", "Jansen"]}, "sweep.model.class[1]", "did you mean 'JansenRit'"),
         ({"model": [{"class": "JansenRit", "z": 1}]}, "sweep.model[0].z", "a parameter of JansenRit"),
         ({"monitors": ["Raw"]}, "sweep.monitors[0]", "a list of at least one monitor"),
-        ({"coupling.a": [1.0], "where": "coupling.a > 5"}, "sweep.where", "a condition that some point fits"),
+        ({"coupling.a": [1.0], "where": "coupling.a > 5"}, "sweep.where", "a condition that at least one point meets"),
         ({"coupling.a": [1.0], "where": "model.class > 5"}, "sweep.where", "not supported"),
         ({"integrator.dt": [0.1, 2.0]}, "sweep.integrator.dt[1]", "monitors[0].period = 1 ms"),
         (

@@ -74,10 +74,10 @@ def test_the_transient_of_bold_is_what_tvb_convolves_with() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (-1.0, "transient: -1.0; expected a number from 0.0 on"),
+        (-1.0, "transient: -1.0; expected a number of at least 0.0"),
         (
             20.0,
-            "transient: 20 ms; expected less than simulation_length, 20 ms; metrics are made of what comes after it",
+            "transient: 20 ms; expected less than simulation_length, 20 ms; metrics use the samples after it",
         ),
         (1e300, "expected less than simulation_length"),
         ("20", "transient: '20'; expected a number"),
@@ -121,7 +121,7 @@ def test_it_decides_no_number_of_the_data() -> None:
         ),
         (
             {"simulation_length": 21_000.0, "monitors": [{"class": "Bold", "period": 2000.0}]},
-            ["monitors[0] (Bold): 20000 ms are no longer than its haemodynamic transient, 20000 ms; its metrics hold part of it"],
+            ["monitors[0] (Bold): 20000 ms is not longer than its haemodynamic transient, 20000 ms; its metrics contain part of it"],
         ),
         ({"simulation_length": 22_000.0, "monitors": [{"class": "Bold", "period": 2000.0}]}, []),
         ({"monitors": [{"class": "Raw", "period": 1000.0}]}, []),

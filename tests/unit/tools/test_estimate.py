@@ -50,7 +50,7 @@ def test_files_are_read_where_they_are_and_not_kept(tmp_path) -> None:
         ),
         (
             {"coupling": "PreSigmoidal", "model": "Generic2dOscillator"},
-            "spec: TVB cannot run a step of it (IndexError",
+            "spec: TVB cannot run a step (IndexError",
         ),
     ],
 )

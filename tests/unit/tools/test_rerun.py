@@ -107,7 +107,11 @@ def test_other_files_are_refused_in_one_line(tmp_path, elsewhere) -> None:
     with h5py.File(tmp_path / "bare.h5", "w") as file:
         file["data"] = [1.0]
 
-    for name, words in (("text.h5", "no readable H5 file"), ("bare.h5", "no provenance"), ("gone.h5", "no readable")):
+    for name, words in (
+        ("text.h5", "not a readable H5 file"),
+        ("bare.h5", "no provenance"),
+        ("gone.h5", "not a readable"),
+    ):
         with pytest.raises(InputError, match=words) as caught:
             rerun(tmp_path / name, elsewhere)
         assert "\n" not in str(caught.value)

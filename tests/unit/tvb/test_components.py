@@ -69,7 +69,7 @@ def test_a_parameter_carries_tvbs_own_words() -> None:
 
 def test_the_nearest_name_is_meant() -> None:
     assert did_you_mean("jansenrit", components("model")) == "did you mean 'JansenRit'?"
-    assert did_you_mean("q", ["x", "y"]) == "known are x, y"
+    assert did_you_mean("q", ["x", "y"]) == "known: x, y"
     assert did_you_mean("q", []) == ""
 
 

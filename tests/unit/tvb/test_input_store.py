@@ -118,11 +118,11 @@ def test_a_missing_input_says_what_to_do(inputs) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.zip", b"", "no whole zip"),
-        ("a.zip", b"PK\x03\x04 broken", "no whole zip"),
-        ("a.npz", b"no zip at all", "no whole zip"),
-        ("a.h5", b"PK\x03\x04", "no HDF5 file"),
-        ("a.npy", b"1 2 3", "no NumPy array"),
+        ("a.zip", b"", "not a complete zip"),
+        ("a.zip", b"PK\x03\x04 broken", "not a complete zip"),
+        ("a.npz", b"no zip at all", "not a complete zip"),
+        ("a.h5", b"PK\x03\x04", "not an HDF5 file"),
+        ("a.npy", b"1 2 3", "not a NumPy array"),
         ("a.txt", b"", "an empty file"),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_zip_with_a_flipped_byte_is_told(tmp_path) -> None:
     content[len(content) // 2] ^= 255
     (tmp_path / "a.zip").write_bytes(content)
 
-    with pytest.raises(InputError, match=r"damaged|no whole zip"):
+    with pytest.raises(InputError, match=r"damaged|not a complete zip"):
         check_file(tmp_path / "a.zip")
 
 
@@ -356,9 +356,9 @@ def test_an_h5_file_that_names_other_files_is_refused(inputs, storage, tmp_path,
         configured(f"inputs/{kept.name}", inputs)
 
     for caught in (at_submission, in_worker):
-        assert "the file itself" in str(caught.value) or "expected a whole h5" in str(caught.value)
+        assert "the file itself" in str(caught.value) or "expected a complete h5" in str(caught.value)
         assert "\n" not in str(caught.value)
-    assert "no readable H5 file" in faults(hostile)[0]
+    assert "not a readable H5 file" in faults(hostile)[0]
 
 
 def test_a_link_in_an_h5_file_is_found_by_every_reader(tmp_path) -> None:
@@ -389,12 +389,12 @@ def npy(header: bytes, content: bytes) -> bytes:
         (
             "a.npy",
             npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }", b"0" * 80),
-            "of which 80",
+            "of which the file holds 80",
         ),
         ("a.npy", npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", b"cos\nsystem\n"), "Python objects"),
         ("a.npy", npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }", b"0" * 80), "NumPy array|80"),
         ("a.txt.bz2", bz2.compress(b"0" * 1_000_000), "when unpacked"),
-        ("a.txt.bz2", bz2.compress(b"1 2 3")[:-4], "no whole bz2"),
+        ("a.txt.bz2", bz2.compress(b"1 2 3")[:-4], "not a complete bz2"),
         ("a.mat", b"MATLAB 7.3 MAT-file, Platform".ljust(512) + b"\x89HDF\r\n\x1a\n", "save it with -v7"),
     ],
     ids=["huge npy", "pickle", "negative", "bz2 bomb", "cut bz2", "HDF5 in mat"],
@@ -460,7 +460,7 @@ def label_with_nul(file: h5py.File) -> None:
         (more_than_can_be_counted, "claim"),
         (large_chunk, "claim"),
         (labels_in_rows, "2 x 2 labels"),
-        (label_with_nul, "holds what is no letter"),
+        (label_with_nul, "holds a control character"),
     ],
 )
 def test_an_h5_file_that_no_worker_can_read_is_refused_at_submit(tmp_path, monkeypatch, how, words) -> None:

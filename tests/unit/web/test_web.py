@@ -76,9 +76,9 @@ def test_all_pages_show_what_the_catalogue_holds_and_run_nothing_of_it(browser, 
         f"/jobs/{jobs[0].gid}/series?start=5&stop=9&nodes=3,7-8": ["<svg", "5.5 to 8.5 ms"],
         f"/jobs/{broken.gid}": ["it broke", "job_failed"],
         f"/compare?a={jobs[0].gid}&b={jobs[1].gid}": ["model.tau", "differs"],
-        "/compare": ["side by side"],
+        "/compare": ["Compare two jobs"],
         "/workers": ["host:1"],
-        "/bundles": ["None yet"],
+        "/bundles": ["No bundles yet"],
     }
     for path, expected in words.items():
         answer = browser.get(path)

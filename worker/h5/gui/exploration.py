@@ -23,6 +23,7 @@ class Group:
     metrics: UUID = field(default_factory=uuid4)
 
     def attributes(self, point: BundlePoint, gid: UUID) -> dict[str, object]:
+        """Return the attributes of the operation at a point."""
         place = {name: float(point.swept[name]) for name in self.axes}
         return {"operation_group_gid": gid, "ranges": self.ranges, "range_values": place}
 

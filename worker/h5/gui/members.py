@@ -60,7 +60,7 @@ def in_order(members: Sequence[Member]) -> list[Member]:
     """
     by_gid = {member.gid: member for member in members}
     if len(by_gid) < len(members):
-        raise OutputError("a datatype is in twice; name each job once")
+        raise OutputError("a datatype occurs twice; give each job once")
     for member in members:
         for gid in member.references:
             if gid not in by_gid:
@@ -70,4 +70,4 @@ def in_order(members: Sequence[Member]) -> list[Member]:
         return [by_gid[gid] for gid in graph.static_order()]
     except CycleError as exc:
         paths = " > ".join(str(by_gid[gid].path) for gid in exc.args[1])
-        raise OutputError(f"{paths}: refer to each other in a circle; the GUI imports no such files") from exc
+        raise OutputError(f"{paths}: refer to each other in a circle; the GUI cannot import such files") from exc

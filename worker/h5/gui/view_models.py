@@ -125,11 +125,11 @@ def check_gui_classes(spec: SimulationSpec) -> None:
         if section["class"] not in GUI_CLASSES[role]:
             known = ", ".join(sorted(GUI_CLASSES[role]))
             raise SpecError(
-                f"{path}.class", repr(section["class"]), f"what the GUI has a view model of ({known})", hint
+                f"{path}.class", repr(section["class"]), f"a class with a view model in the GUI ({known})", hint
             )
     for path, own in (("model", spec.model), ("coupling", spec.coupling), ("stimulus", spec.stimulus)):
         if own is not None and "." in own["class"]:
-            raise SpecError(f"{path}.class", repr(own["class"]), "a class of TVB, which alone the GUI knows", hint)
+            raise SpecError(f"{path}.class", repr(own["class"]), "a TVB class; the GUI knows no others", hint)
 
 
 def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: float | None = None) -> ViewModel:

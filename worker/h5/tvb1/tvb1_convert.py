@@ -126,7 +126,7 @@ def read_source(path: Path) -> SourceFile:
         known = {FORMATS[name].written_by: name for name in MODULES}
         if written_by not in known:
             raise InputError(
-                f"{path}: TVB 1 gets no {written_by.rpartition('.')[2].removesuffix('H5')} from us; "
+                f"{path}: cannot convert {written_by.rpartition('.')[2].removesuffix('H5')} to TVB 1; "
                 f"expected one of {', '.join(MODULES)}"
             )
         connectivity = _gid(path, file, "connectivity") if known[written_by] == "TimeSeriesRegion" else None
@@ -256,7 +256,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         return open_h5(path)
     except DAMAGE as exc:
-        raise OutputError(f"{path}: no readable H5 file ({reason(exc)})") from exc
+        raise OutputError(f"{path}: not a readable H5 file ({reason(exc)})") from exc
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping:
         raise InputError("nothing to put into the ZIP; expected at least one time series")
     gids = {member.gid for member in members}
     if len(gids) < len(members):
-        raise OutputError("a datatype is in twice; name each job once")
+        raise OutputError("a datatype occurs twice; give each job once")
     for member in members:
         if connectivity is None and member.connectivity is not None and member.connectivity not in gids:
             raise OutputError(f"{member.path}: refers to {member.connectivity}, which is not among the files")

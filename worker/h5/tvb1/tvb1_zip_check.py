@@ -73,7 +73,7 @@ def _h5_faults(path: Path, name: str) -> Iterator[str]:
         with open_h5(path) as file:
             yield from (f"{name}::{fault}" for fault in tvb1_faults(file))
     except DAMAGE as exc:
-        yield f"{name}: no readable H5 file ({reason(exc)})"
+        yield f"{name}: not a readable H5 file ({reason(exc)})"
 
 
 def _zip_faults(path: Path, existing: set[str]) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _zip_faults(path: Path, existing: set[str]) -> Iterator[str]:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as directory:
             names = [name for name in archive.namelist() if not name.endswith("/")]
             for name in sorted({name for name in names if names.count(name) > 1}):
-                yield f"{path}/{name}: in twice, expected once"
+                yield f"{path}/{name}: occurs twice, expected once"
             yield from _folder_faults(path, archive, names)
             members: list[_Member] = []
             for name in (name for name in dict.fromkeys(names) if name.endswith(".h5")):
@@ -96,7 +96,7 @@ def _zip_faults(path: Path, existing: set[str]) -> Iterator[str]:
                 members.extend(_member(copy, name))
             yield from _relation_faults(path, members, existing)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as exc:
-        yield f"{path}: no readable ZIP ({exc})"
+        yield f"{path}: not a readable ZIP ({exc})"
 
 
 def _folder_faults(path: Path, archive: zipfile.ZipFile, names: list[str]) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _operation_faults(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
         with archive.open(name) as file:
             fields = _fields(file.read(_OPERATION_BYTES))
     except (ExpatError, zipfile.BadZipFile, zlib.error, EOFError) as exc:
-        yield f"no readable XML ({exc})"
+        yield f"not readable XML ({exc})"
         return
     for field in OPERATION_FIELDS:
         if field not in fields:

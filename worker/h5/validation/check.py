@@ -64,7 +64,7 @@ def _zip_faults(path: Path) -> Iterator[str]:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as directory:
             names = archive.namelist()
             for name in sorted({name for name in names if names.count(name) > 1}):
-                yield f"{path}/{name}: in twice, expected once"
+                yield f"{path}/{name}: occurs twice, expected once"
             for name in names:
                 if name.endswith(".hdf5"):
                     yield f"{path}/{name}: ignored by the GUI; expected a name that ends in .h5"
@@ -73,7 +73,7 @@ def _zip_faults(path: Path) -> Iterator[str]:
                 copy = Path(directory) / "member.h5"
                 yield from _member_faults(archive, name, copy, f"{path}/{name}", members)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as exc:
-        yield f"{path}: no readable ZIP ({reason(exc)})"
+        yield f"{path}: not a readable ZIP ({reason(exc)})"
         return
     if not any(name.endswith(".h5") for name in names):
         yield f"{path}: no H5 file in it, expected at least one"

@@ -23,7 +23,7 @@ def file_faults(path: Path, place: str) -> Iterator[str]:
     try:
         file = open_h5(path)
     except DAMAGE as exc:
-        yield f"{place}: no readable H5 file ({reason(exc)})"
+        yield f"{place}: not a readable H5 file ({reason(exc)})"
         return
     key = "attributes"
     with file:

@@ -38,7 +38,7 @@ class Rule:
 
 
 def of_json(*types: type) -> Callable[[object], bool]:
-    """Return a test for JSON of one of the types; a bool is no number."""
+    """Return a test for JSON of one of the types; a bool is not a number."""
     return lambda value: isinstance(value, str) and type(json.loads(value)) in types
 
 
@@ -76,7 +76,7 @@ GID = Rule("urn:uuid: and a gid in lower case", lambda value: isinstance(value, 
 DATE = Rule("a date such as 2026-01-31,23-59-59.000000", _is_date)
 #: TVB's texts for a boolean.
 FLAG = choice("bool:True", "bool:False")
-COUNT = Rule("an integer from 0 on", lambda value: isinstance(value, np.integer) and bool(value >= 0))
+COUNT = Rule("an integer of at least 0", lambda value: isinstance(value, np.integer) and bool(value >= 0))
 NUMBER = Rule("a finite floating-point number", _is_finite)
 POSITIVE = Rule(
     "a floating-point number above 0",
