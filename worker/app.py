@@ -1,4 +1,4 @@
-"""The Celery app of a worker. `worker.celery` shows it to Celery's command."""
+"""The Celery app of a worker. `worker.celery` shows it to the `celery` command."""
 
 import os
 import warnings
@@ -38,7 +38,7 @@ register(app, _settings)
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _check_pool(options: dict[str, Any], **_: Any) -> None:
-    """Jobs need processes of their own, which end without harm to others."""
+    """Exit if the chosen pool has no processes: a process must be able to end without harm to other jobs."""
     chosen = get_implementation(options.get("pool") or app.conf.worker_pool)
     if not issubclass(chosen, TaskPool):
         log.error("pool_not_supported", reason=f"--pool {chosen.__module__}: jobs need processes; leave --pool out")
@@ -47,6 +47,6 @@ def _check_pool(options: dict[str, Any], **_: Any) -> None:
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _name(sender: str, instance: Any, **_: Any) -> None:
-    """Workers of one host have names of their own, which `celery inspect` and Flower tell them apart by."""
+    """Give each worker of a host its own name, so that `celery inspect` and Flower can tell them apart."""
     if sender.startswith("celery@"):
         instance.hostname = f"tvb-batch-{os.getpid()}@{sender.partition('@')[2]}"

@@ -1,8 +1,8 @@
 """Where Celery finds the app: `celery -A tvb_batch.worker worker`.
 
-Celery puts the working folder first on Python's path while it imports an app, and takes it off afterwards. A `redis.py`
-or `numpy.py` of a person in that folder would take the place of the real one. So the folder is off the path while the
-app is imported, unless PYTHONPATH names it.
+Celery puts the working folder first on Python's path while it imports an app. A `redis.py` or `numpy.py` of a user in
+that folder would replace the real package. So this module takes the folder off the path during the import, unless
+PYTHONPATH names it.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 def _off_the_path() -> list[str]:
-    """Take the working folder off the path; return what was taken."""
+    """Take the working folder off Python's path; return the entries that were removed."""
     here = os.getcwd()  # noqa: PTH109 - as Celery writes it
     named = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]  # noqa: PTH100
     return [sys.path.pop(0)] if sys.path[0] in ("", here) and here not in named else []

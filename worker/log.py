@@ -1,6 +1,6 @@
-"""How a worker speaks: one line an event, for a person in a terminal and as JSON everywhere else.
+"""The log of a worker: one line for each event, as text in a terminal and as JSON everywhere else.
 
-Called once by `worker.app`, before the pool is forked, and by the programs that answer on standard output.
+`worker.app` configures it before the pool is forked. The programs that print answers to standard output use it too.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from tvb_batch.models.masking import masked
 
 
 def configure() -> None:
-    """Set structlog up for this process and the ones it forks."""
+    """Configure structlog for this process and for the processes that it forks."""
     is_terminal = sys.stderr.isatty()
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderers = [plain] if is_terminal else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -38,7 +38,7 @@ def configure() -> None:
 
 @contextlib.contextmanager
 def results_only() -> Iterator[TextIO]:
-    """Standard output for what a program answers; whatever else is printed meanwhile goes to standard error.
+    """Yield standard output for the answer of a program; redirect other output to standard error meanwhile.
 
     TVB logs to standard output.
     """

@@ -1,7 +1,6 @@
-"""Record in the catalogue how an attempt ended that has no result: given back, canceled, failed, or to wait.
+"""Records in the catalogue how an attempt ended without a result: returned, canceled, failed, or postponed.
 
-Called by `worker.tasks`. Never raises for a catalogue that does not answer: the lease runs out, and another worker gets
-the job.
+It never raises if the catalogue does not answer: the lease expires, and another worker gets the job.
 """
 
 import os
@@ -32,11 +31,11 @@ STORAGE_PAUSE = timedelta(seconds=60)
 
 
 def record_outcome(state: WorkerState, claim: Claim, exc: BaseException) -> bool:
-    """Write to the job's row why an attempt has ended without a result; return whether it is written.
+    """Write to the job's row why an attempt ended without a result; return whether it was written.
 
     Parameters
     ----------
-    exc : what ended the attempt
+    exc : the exception that ended the attempt
     """
     try:
         if isinstance(exc, LeaseLostError):
@@ -78,7 +77,7 @@ def _words(exc: BaseException) -> str:
 
 
 def end_stuck(state: WorkerState, claim: Claim, exc: TvbBatchError) -> NoReturn:
-    """End a job that is to end, and comes to the end of no chunk, and this process of the pool with it."""
+    """End a job that does not reach the end of a chunk: record why, remove its files and end this process."""
     log.warning("stuck_process_ended", reason=str(exc))
     there = present(state.settings.storage.job_directory(claim.sweep, claim.gid))
     if record_outcome(state, claim, exc) and not isinstance(exc, StoppedError):

@@ -1,7 +1,7 @@
-"""The processes that a worker runs jobs in: Celery's own pool, for tasks whose outcome is in a row.
+"""The pool of processes that run jobs: Celery's own pool, for tasks whose outcome is stored in a row.
 
-Named by `worker.app`. Celery's pool takes the words of its processes for the outcome of a task, waits for them at
-its end, and gives up where a process dies as it starts. Here a word that nobody reads is no loss.
+Celery's pool reads the outcome of a task from its processes, waits for it at the end, and gives up if a process dies
+during its start. This pool does not need these messages.
 """
 
 import os
@@ -11,10 +11,10 @@ from celery.concurrency import asynpool, prefork
 
 
 class _Process(asynpool.Worker):  # type: ignore[misc]
-    """What a process of the pool does."""
+    """A process of the pool."""
 
     def _ensure_messages_consumed(self, completed: int) -> bool:
-        """Leave at once: a worker that stops reads no more words of jobs whose start it has not heard of.
+        """Return at once. A stopping worker does not read messages about jobs whose start it has not seen.
 
         Billiard waits 30 s here for a parent that itself waits for this process to end.
         """
@@ -30,12 +30,12 @@ class _Process(asynpool.Worker):  # type: ignore[misc]
 
 
 class Pool(asynpool.AsynPool):  # type: ignore[misc]
-    """A pool that replaces a process that was killed, whenever that was."""
+    """A pool that replaces a killed process, even if it was killed during its start."""
 
     Worker = _Process
 
     def did_start_ok(self) -> bool:
-        """Whether the first processes started; asked once. One that ended by itself would do so again."""
+        """Return whether the first processes started; called once. A process that exited by itself would exit again."""
         codes = [process.exitcode for process in self._pool if process.exitcode is not None]
         if any(code >= 0 for code in codes):
             return False
@@ -43,14 +43,14 @@ class Pool(asynpool.AsynPool):  # type: ignore[misc]
         return True
 
     def on_job_process_lost(self, job: Any, pid: int, exitcode: int) -> None:
-        """A task whose process ended is over; the row tells what became of the job, and the log how the process ended.
+        """Mark the task of an ended process as done. The row has the job's state; the log tells how the process ended.
 
-        Celery logs the traceback of an exception of its own.
+        Celery's version also logs the traceback of an exception of its own.
         """
         job._set(None, (True, (False, None, 0.0)))
 
 
 class TaskPool(prefork.TaskPool):  # type: ignore[misc]
-    """What Celery calls a pool."""
+    """The pool as Celery's worker expects it."""
 
     Pool = Pool

@@ -1,6 +1,6 @@
-"""The frame of the worker's programs: read a request from standard input, answer it, give the exit code.
+"""Runs a program of the worker: reads a request from standard input, answers it and returns the exit code.
 
-The client starts these programs; `models.worker_protocol` has their requests and answers.
+The client starts these programs. Their requests and answers are in `models.worker_protocol`.
 """
 
 import sys

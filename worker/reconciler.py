@@ -1,7 +1,7 @@
-"""What the workers do on their own, one for all of them: give back jobs of dead workers, and keep the queue filled.
+"""Work that one worker does for all: it returns jobs of dead workers to the queue, and keeps the queue filled.
 
-Started by `worker.tasks` as a thread of each worker. Redis says whose turn it is to look, so that the looks of a
-thousand workers cost the database what those of one do; a worker that takes a turn and dies has only taken that one.
+Each worker runs it in a thread. Redis decides whose turn it is, so a thousand workers cost the database no more than
+one. If a worker takes a turn and dies, only this turn is lost.
 """
 
 import platform
@@ -35,7 +35,7 @@ ANNOUNCE_EVERY = 15.0
 
 
 def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> None:
-    """Look whenever it is this worker's turn, until told to stop."""
+    """Reconcile whenever it is this worker's turn, until `stop` is set."""
     reconciler = Reconciler(app, settings)
     while not stop.wait(RECONCILE_EVERY * random.uniform(0.5, 1.5)):  # noqa: S311 - jitter
         reconciler.ask()
@@ -43,7 +43,7 @@ def reconcile_until(stop: threading.Event, app: Celery, settings: Settings) -> N
 
 
 class Reconciler:
-    """One worker's part in it."""
+    """The part of one worker in the common work."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app, self._settings = app, settings
@@ -54,7 +54,7 @@ class Reconciler:
         self._fault: BrokerError | CatalogueError | None = None
 
     def ask(self) -> None:
-        """Look if it is this worker's turn; whatever is away is asked again the next time."""
+        """Reconcile if it is this worker's turn; log errors of the database or Redis, and retry at the next call."""
         try:
             # A database that was away when the worker was ready is back some time.
             self._catalogue = self._catalogue or Catalogue.open(self._settings.database)
@@ -77,7 +77,7 @@ class Reconciler:
         self._fault = None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         if self._catalogue is not None:
             self._catalogue.dispose()
 
@@ -112,5 +112,5 @@ class Reconciler:
 
 
 def _facts() -> dict[str, Any]:
-    """What a worker says of itself, the operator's modules as they are on its host now among it."""
+    """Return what this worker announces: its time and versions, including the current sources of the user's modules."""
     return {"versions": {**versions(), **Here().of_data(allowed())}, "time": time.time()}

@@ -1,8 +1,8 @@
-"""Questions that a worker answers to Celery's own tools: `celery -A tvb_batch.worker inspect ping`, Flower.
+"""Answers questions of Celery's own tools: `celery -A tvb_batch.worker inspect ping` and Flower.
 
-Whoever writes to Redis can send commands, and must not get control of the worker by that: it answers what changes
-nothing, and refuses the rest. A command is made anew from its name, whom it is for and where the answer goes; none of
-its arguments is kept.
+Everybody who can write to Redis can send commands, but must not control a worker. So a worker answers only commands
+that change nothing, and refuses all others. It builds each command anew from its name, its receivers and the address
+for the answer; the arguments of a command are dropped.
 """
 
 import base64
@@ -28,14 +28,14 @@ _LONGEST_BODY = 16_384
 
 
 def install() -> None:
-    """Commands that are not answered are refused, in this process."""
+    """Make this process refuse all commands that are not in `ANSWERED`."""
     for name in Panel.data:
         if name not in ANSWERED:
             Panel.data[name] = _refuse
     stats = Panel.data["stats"]
 
     def stats_without_broker(state: Any) -> Any:
-        """Celery's statistics; its address of the broker may hold a password."""
+        """Return Celery's statistics without the broker's address, which may hold a password."""
         return {name: value for name, value in stats(state).items() if name != "broker"}
 
     Panel.data["stats"] = stats_without_broker
@@ -46,27 +46,27 @@ def _refuse(_: Any, **__: Any) -> dict[str, str]:
 
 
 def is_command(queue: str) -> bool:
-    """Whether a queue is one that commands come by."""
+    """Return whether commands arrive in this queue."""
     return queue.endswith(f".{COMMANDS}") and not is_answer(queue)
 
 
 def is_answer(queue: str) -> bool:
-    """Whether a queue is one that answers go to."""
+    """Return whether answers are sent to this queue."""
     return queue.endswith(f".{ANSWERS}")
 
 
 def answers_of(asker: str) -> str:
-    """The queue of whoever asked."""
+    """Return the queue for answers to the sender of a command."""
     return f"{asker}.{ANSWERS}"
 
 
 def plain(message: object) -> dict[str, Any]:
-    """The message that asks what `message` asks: names and gids of it alone.
+    """Return a new message with the same command: only its name and gids are kept.
 
     Raises
     ------
     ValueError
-        It is no command, or none that Celery has; says why.
+        It is not a command, or Celery does not have it; the message says why.
     """
     try:
         body = message["body"]  # type: ignore[index]

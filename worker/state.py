@@ -1,6 +1,6 @@
-"""The state of one worker: what its parent process and the processes of its pool know and share.
+"""The state of one worker, shared by its parent process and the processes of its pool.
 
-Made by `worker.tasks` before the pool is forked; `worker.outcomes` reads it too.
+`worker.tasks` makes it before the pool is forked.
 """
 
 import multiprocessing
@@ -16,7 +16,7 @@ from tvb_batch.models.settings import Settings
 
 
 class WorkerState:
-    """What the parent process and its pool share. Made before the pool is forked."""
+    """The state that the parent process and its pool share. Make it before the pool is forked."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -32,33 +32,33 @@ class WorkerState:
 
     @property
     def catalogue(self) -> Catalogue:
-        """This process' own connection to the database."""
+        """Return the catalogue with this process's own connection to the database."""
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self.settings.database)
         return self._catalogue
 
     def must_stop(self) -> bool:
-        """Whether the worker, or this process of it alone, was told to stop."""
+        """Return whether the whole worker, or only this process, was told to stop."""
         return self.is_told or self.stopping.is_set()
 
     def give_back(self, job: UUID) -> None:
-        """Let a job have another message; without a database it gets one when this one counts as lost."""
+        """Allow a new message for a job. Without a database, the job gets one when its last message counts as lost."""
         with suppress(CatalogueError):
             self.catalogue.unpublish([job])
 
     def mark_storage(self) -> None:
-        """Remember the storage by a file in it; one that cannot be written yet is not remembered."""
+        """Create a marker file in the storage. A storage that is not writable yet gets no marker."""
         with suppress(OSError):
             self.settings.storage.marker.touch()
             self._is_marked = True
 
     def check_storage(self) -> None:
-        """Return when the storage is the one that this worker was started with.
+        """Check that the storage is the one that this worker was started with.
 
         Raises
         ------
         StorageError
-            It is not: results would fill the directory below a mount that is gone.
+            It is another one. Results would fill the directory below a missing mount.
         """
         if self._is_marked and not self.settings.storage.marker.exists():
             root = self.settings.storage.root
@@ -66,9 +66,10 @@ class WorkerState:
 
     @contextmanager
     def hearing_of_termination(self) -> Iterator[None]:
-        """Let SIGTERM reach the running job: systemd, Slurm and `kill` send it to every process of a worker.
+        """Pass SIGTERM to the running job. systemd, Slurm and `kill` send it to every process of a worker.
 
-        Celery's pool ends a process at once that receives it, which is right for one that waits for a job.
+        A process of Celery's pool ends at once when it gets this signal. That is right only for a process without a
+        job.
         """
 
         def heard(*_: object) -> None:
@@ -82,7 +83,7 @@ class WorkerState:
             signal.signal(signal.SIGTERM, former)
 
     def after_fork(self) -> None:
-        """Database connections must not cross a fork."""
+        """Drop the parent's database connections: they must not be used after a fork."""
         if self._catalogue is not None:
             self._catalogue.dispose()
             self._catalogue = None

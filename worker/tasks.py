@@ -1,6 +1,6 @@
-"""The task that Celery runs, and what a worker does on its own: start warm, stop well, keep the queue filled.
+"""The Celery task that runs a job, and the start and stop of a worker.
 
-The one broad `except` of the program is here; `worker.outcomes` turns the fault into a row.
+The only broad `except` of the program is here; `worker.outcomes` writes the error to the job's row.
 """
 
 import os
@@ -42,7 +42,7 @@ CLAIM_PAUSE = 1.0
 
 
 def register(app: Celery, settings: Settings) -> None:
-    """Give `app` its task and its signals."""
+    """Add the task and the signal handlers to `app`."""
     state = WorkerState(settings)
 
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
@@ -92,7 +92,7 @@ def register(app: Celery, settings: Settings) -> None:
 
 
 def warm_kernels(settings: Settings) -> None:
-    """Load what all kernels share, or compile it once for this host, before the pool is forked: no job pays for it."""
+    """Load the code that all kernels share, or compile it once for this host, before the pool is forked."""
     # What it needs of Numba takes a second to import, which only a worker has.
     from tvb_batch.worker.engines.warmup import warm
 
@@ -107,7 +107,7 @@ def warm_kernels(settings: Settings) -> None:
 
 
 def serve(state: WorkerState, gid: str) -> None:
-    """Run the job that a message names, and then whichever wait, for a second: Celery takes 5 ms for each message."""
+    """Run the job named in a message, then other pending jobs for one second. Celery needs 5 ms for each message."""
     until = time.monotonic() + SERVED_FOR
     perform(state, gid)
     # Who replaces processes after so many jobs wants each counted.
@@ -117,9 +117,11 @@ def serve(state: WorkerState, gid: str) -> None:
 
 
 def perform(state: WorkerState, gid: str | None) -> bool:
-    """Run the job that a message names, or any; whatever becomes of it, never raises for a fault of the job.
+    """Run the job with this gid, or any pending job if `gid` is None; never raise for an error of the job.
 
-    Gives whether there was one to run.
+    Returns
+    -------
+    Whether a job was run.
     """
     try:
         job = gid if gid is None else UUID(gid)

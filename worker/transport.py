@@ -1,8 +1,8 @@
-"""What a worker takes from Redis: a message that names a job, a question (`worker.remote_control`), and nothing else.
+"""Reads Redis messages for a worker: those that name a job and commands (`worker.remote_control`), nothing else.
 
-Kombu and Celery trust whoever writes to the queue: a text that is no JSON ends the whole worker, and headers may ask
-for callbacks, delays and time limits. So every message is looked at before either sees it. What names no job is dropped
-with a log line; what does is made anew from the job's gid alone.
+Kombu and Celery trust everybody who writes to the queue. A text that is not JSON ends the whole worker, and headers may
+ask for callbacks, delays and time limits. So every message is checked before they see it. A message without a job's gid
+is dropped with a log line. Any other message is built anew from the gid alone.
 """
 
 import base64
@@ -34,18 +34,18 @@ _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recu
 
 
 def install() -> None:
-    """Redis' messages come through here from now on, in this process."""
+    """Make Kombu use this transport for Redis in this process."""
     for name in ("redis", "rediss", "redis+socket"):
         transport.TRANSPORT_ALIASES[name] = "tvb_batch.worker.transport:Transport"
 
 
 def gid_of(message: object) -> str:
-    """The gid of the job that a raw message names.
+    """Return the gid of the job named in a raw message.
 
     Raises
     ------
     ValueError
-        It is no message of ours; says why.
+        It is not a message of this program; the message says why.
     """
     if not isinstance(message, dict) or not isinstance(message.get("headers"), dict):
         raise ValueError("not a Celery message")
@@ -65,7 +65,7 @@ def gid_of(message: object) -> str:
 
 
 def plain(gid: str, queue: str) -> dict[str, Any]:
-    """The message that starts a job: nothing in it comes from outside but the gid."""
+    """Return a new message that starts a job; only the gid comes from outside."""
     # Repeated messages are told apart by their own ids.
     tag = str(uuid4())
     body = json.dumps([[gid], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
@@ -82,26 +82,25 @@ def plain(gid: str, queue: str) -> dict[str, Any]:
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """A channel that outlives texts that are no JSON, and a Redis that answers and refuses.
+    """A channel that survives texts that are not JSON, and a Redis that refuses commands.
 
-    Redis refuses when its disk or memory is full, when it became a replica, when its rights were changed, or when
-    another program has put something else where the queue is. Kombu takes that for a fault of the program, which ends
-    the worker.
+    Redis refuses if its disk or memory is full, if it became a replica, if rights were changed, or if another program
+    uses the name of the queue. Kombu treats this as an error of the program and ends the worker.
     """
 
     #: Nothing is asked for before this time.
     _again_at = 0.0
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Note who reads remote commands. Queues of ours are named by their messages: nothing has to be in Redis."""
+        """Record the readers of remote commands. Job queues need no entry in Redis: their messages name them."""
         if self.typeof(exchange).type == "fanout":
             self._fanout_queues[queue] = (exchange, routing_key)
 
     def maybe_refresh_binding_expiry(self) -> None:
-        """Nothing of ours is there to be refreshed."""
+        """Do nothing: Redis has no entries for the queues of this program."""
 
     def _size(self, queue: str) -> int:
-        """Asked when a queue is declared, for a number that nobody reads."""
+        """Return 0. Kombu asks when it declares a queue, and does not use the number."""
         return 0
 
     def _brpop_start(self, *arguments: Any, **options: Any) -> None:
@@ -127,7 +126,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return found
 
     def _receive(self) -> Any:
-        """Remote commands; a worker that may not have them goes on without."""
+        """Read remote commands; continue without them if Redis does not allow them."""
         try:
             return super()._receive()
         except ResponseError as exc:
@@ -137,14 +136,14 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return True
 
     def _handle_message(self, client: Any, response: Any) -> Any:
-        """Of what others have published, the part that `remote_control.plain` reads; nothing when it is no JSON."""
+        """Keep only the part that `remote_control.plain` reads; raise ValueError for a text that is not JSON."""
         payload = super()._handle_message(client, response)
         if isinstance(payload["data"], bytes | str):
             payload["data"] = json.dumps({"body": json.loads(payload["data"])["body"]})
         return payload
 
     def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
-        """Where an answer to a remote command goes: Redis' own table may name any place."""
+        """Return the queue for an answer to a command. Redis has a table for it, but it may name any queue."""
         return (
             [remote_control.answers_of(routing_key)] if exchange == remote_control.ANSWERS else [default or routing_key]
         )
@@ -162,12 +161,12 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
-    """Redis, with a look at each message."""
+    """The Redis transport with a check of each message."""
 
     Channel = Channel
 
     def establish_connection(self) -> Any:
-        """A connection; whoever may not even say hello waits as if nobody answered."""
+        """Connect to Redis. If Redis refuses the first command, wait as if it did not answer."""
         try:
             return super().establish_connection()
         except ResponseError as exc:
@@ -187,7 +186,7 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 class _Trouble:
-    """Says when Redis begins to refuse, why, and when it is over; each once."""
+    """Logs once when Redis begins to refuse commands and why, and once when it recovers."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -195,12 +194,14 @@ class _Trouble:
 
     def begins(self, exc: Exception) -> None:
         # What is told may hold numbers that change.
+        """Log the refusal, if its reason is new."""
         kind = (type(exc), str(exc).split(" ")[0])
         if kind != self._said:
             log.warning("redis_refuses", reason=str(exc), doing="asks again every second")
         self._since, self._said = self._since or time.monotonic(), kind
 
     def is_over(self) -> None:
+        """Log that Redis answers again, after a refusal."""
         if self._since is not None:
             log.warning("redis_recovered", seconds=round(time.monotonic() - self._since, 1))
             self._since = self._said = None

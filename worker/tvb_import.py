@@ -1,10 +1,10 @@
-"""Import TVB once for a process, without its own logging. Called by workers before they fork, and by programs."""
+"""Imports TVB once for a process, without TVB's own logging. Workers call it before they fork."""
 
 import logging
 
 
 def import_tvb() -> None:
-    """Import TVB: 6 s and 240 MB, which processes that are forked later share."""
+    """Import TVB (6 s, 240 MB); processes that are forked later share the memory."""
     import tvb.simulator.lab  # noqa: F401
 
     # TVB brings a logging configuration of its own, which tells every step of every `configure`.

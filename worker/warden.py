@@ -1,6 +1,7 @@
-"""Ends processes of the pool that are caught in a call which holds the interpreter: nothing in them can.
+"""Ends processes of the pool that are stuck in a call which holds the interpreter. They cannot end themselves.
 
-A thread of the worker's first process. It goes on while the worker stops, which waits for its pool.
+It is a thread of the worker's first process. It keeps running while the worker stops, because the worker waits for its
+pool.
 """
 
 import os
@@ -28,11 +29,11 @@ LOOK_EVERY = 1.0
 
 
 class Warden:
-    """Looks after the pool, from `start` until the process ends.
+    """Watches the pool, from `start` until the process ends.
 
     Parameters
     ----------
-    is_stopping : whether the worker was told to stop
+    is_stopping : returns whether the worker was told to stop
     """
 
     def __init__(self, settings: Settings, is_stopping: Callable[[], bool]) -> None:
@@ -41,7 +42,7 @@ class Warden:
         self._silent: dict[int, tuple[int, float]] = {}
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start the thread."""
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -50,7 +51,7 @@ class Warden:
             self.look()
 
     def look(self) -> None:
-        """End what has been silent for long, and is to end."""
+        """End each process that has given no sign of life for `HARD_AFTER` seconds and whose job must end."""
         former, self._silent = self._silent, {}
         for process, count in SIGNS.read():
             last, seconds = former.get(process, (None, 0.0))
@@ -60,11 +61,11 @@ class Warden:
                 self._judge(process, seconds)
 
     def _judge(self, process: int, silent: float) -> None:
-        """End a silent process when the worker stops, when its job is canceled, over its time, or no longer its own.
+        """End a silent process if the worker stops, or if its job is canceled, over its time limit or lost.
 
         Parameters
         ----------
-        silent : since when, seconds; its job runs for so long at least
+        silent : seconds since the last sign of life; the job has run at least this long
         """
         catalogue: Catalogue | None = None
         try:
@@ -84,7 +85,7 @@ class Warden:
                 catalogue.dispose()
 
     def _overrun(self, held: Held | None, silent: float) -> TimeLimitError | None:
-        """Why a job's time is over; None while it is not, and for a job that is canceled, or to be given back."""
+        """Return the error of a job over its time limit; None within it, and for a job that is canceled or returned."""
         if held is None or held.is_canceled or self._is_stopping():
             return None
         # Not the spec itself: it may need the operator's modules, which this process does not import.
@@ -92,7 +93,7 @@ class Warden:
         return overrun(silent, held.progress, limit) if limit and silent >= limit + HARD_AFTER else None
 
     def _settle(self, catalogue: Catalogue, claim: Claim, over: TimeLimitError | None) -> None:
-        """ERROR when its time is over; otherwise the job is given back, as if it had never started, or CANCELED."""
+        """Set the job of an ended process to ERROR if it is over its time limit, otherwise to PENDING or CANCELED."""
         there = present(self._settings.storage.job_directory(claim.sweep, claim.gid))
         try:
             if over is None:
@@ -108,7 +109,7 @@ class Warden:
 
 
 def _end(process: int) -> bool:
-    """Kill a process of ours; gives whether it was one."""
+    """Kill a process of this worker; return False if it was not one."""
     with suppress(ChildProcessError, ProcessLookupError):
         # Its number may be another's by now.
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -1,1 +1,1 @@
-"""H5 files that TVB's web GUI reads, written with h5py and NumPy alone."""
+"""H5 files for TVB's web GUI, written with h5py and NumPy only."""

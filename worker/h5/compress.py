@@ -1,7 +1,7 @@
-"""Writes the series of a finished file again, compressed. Called by `worker.job.outputs`.
+"""Rewrites a finished file with compressed datasets.
 
-Not while the simulation runs: a compressed chunk that grows moves within the file, and a crash would damage what a
-checkpoint stands on.
+This is not done while the simulation runs: a compressed chunk that grows moves within the file, and a crash would
+damage the data that a checkpoint needs.
 """
 
 from pathlib import Path
@@ -23,12 +23,12 @@ FILTERS: dict[Compression, dict[str, Any]] = {
 
 
 def compress(path: Path, compression: Compression) -> None:
-    """Replace the file at `path` by one with equal content whose chunked datasets are compressed.
+    """Replace the file at `path` with one of equal content whose chunked datasets are compressed.
 
     Raises
     ------
     OutputError
-        The disk refused it, or the file is damaged; it is as before.
+        It cannot be written, or the file is damaged; the file is unchanged.
     """
     if compression == "none":
         return

@@ -1,7 +1,7 @@
-"""Writes what a simulation refers to: connectivity, surfaces, region mapping, sensors, projections, stimuli.
+"""Writes the datatypes of a simulation: connectivity, surfaces, region mapping, sensors, projections and stimuli.
 
-Called by `worker.job.run` with TVB's own objects; imports no TVB. A file is whole or absent. One that is there is
-compared with its seal before anything refers to it; a damaged one is replaced at once, whoever still reads it.
+It gets TVB's own objects and imports no TVB. A file is complete or absent. An existing file is compared with its seal
+before anything refers to it. A damaged file is replaced at once, even if another process reads it.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ log = structlog.get_logger()
 
 
 def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str) -> None:
-    """Write a TVB object under its final name, unless it is there already, and is what was written.
+    """Write a TVB object to its final path, unless the same file exists already.
 
     Parameters
     ----------
-    path : named `file_prefix(instance)`, underscore, the gid in hexadecimal and `.h5`, as the GUI wants it in a ZIP
-    instance : of a class of `worker.h5.kinds.KINDS`, or of one derived from it; configured when it is not yet
+    path : its name is `file_prefix(instance)`, underscore, the gid in hexadecimal and `.h5`, as the GUI expects it
+    instance : of a class in `worker.h5.kinds.KINDS` or of a subclass; it is configured if necessary
 
     Raises
     ------
     InputError
-        It is of another class, or lacks what the GUI needs.
+        It is of another class, or lacks an attribute that the GUI needs.
     OutputError
-        The disk refused it, or what is there is something else.
+        It cannot be written, or the existing file has other content.
     """
     kind = kind_of(instance)
     if is_right_once(path, lambda path: _is_right(path, instance.gid)):
@@ -61,12 +61,12 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
 
 
 def _is_right(path: Path, gid: UUID) -> bool:
-    """Whether the file that is there is what would be written.
+    """Return whether the existing file is the one that would be written.
 
     Raises
     ------
     OutputError
-        Its name does not say whose content it has, and it is another's, or damaged.
+        It is another file or damaged, and its name does not tell whose content it should have.
     """
     if gid.hex not in path.name:
         verify_datatype(path, gid)
@@ -78,22 +78,22 @@ def _is_right(path: Path, gid: UUID) -> bool:
 
 
 def file_prefix(instance: Any) -> str:
-    """How the names of files with such an object begin in the GUI: `Surface` for an EEGCap.
+    """Return the start of the GUI's file names for such an object, for example `Surface` for an EEGCap.
 
     Raises
     ------
     InputError
-        The GUI imports no objects of this class.
+        The GUI cannot import objects of this class.
     """
     return kind_of(instance).datatype
 
 
 def references(instance: Any) -> tuple[Any, ...]:
-    """The TVB objects that a TVB object refers to and `write_datatype` writes, each after those it refers to itself.
+    """Return the TVB objects that an object refers to and `write_datatype` writes, each after its own references.
 
     Parameters
     ----------
-    instance : a datatype, or anything else with traits such as a Simulator, whose parts are searched to any depth
+    instance : a datatype, or another object with traits such as a Simulator; its parts are searched to any depth
     """
     found: dict[UUID, Any] = {}
     _search(instance, found, set())

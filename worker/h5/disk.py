@@ -1,4 +1,4 @@
-"""What the disk is asked for: room before a file is filled, and an early beginning. Called by `worker.h5.writer`."""
+"""Requests to the disk: free space before a file is written, and an early start of writing."""
 
 import ctypes
 import errno
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 
 def _libc(name: str, *arguments: Any) -> Callable[..., int]:
-    """A function of the C library that Python has not; one that does nothing where the library has it neither."""
+    """Return a function of the C library that Python does not have; without effect if the library lacks it."""
     function: Any = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     if function is None:
         return lambda *_: 0
@@ -24,12 +24,12 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def check_room(directory: Path, size: int) -> None:
-    """Return when a file of so many bytes fits into the directory.
+    """Check that the file system of a directory has free space for so many bytes.
 
     Raises
     ------
     OSError
-        There is not so much room.
+        There is not enough free space.
     """
     free = os.statvfs(directory)
     if size > free.f_bavail * free.f_frsize:
@@ -37,12 +37,12 @@ def check_room(directory: Path, size: int) -> None:
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Claim the room of an open file before anything is computed for it, where the file system can do so.
+    """Allocate disk space for an open file, if the file system supports it.
 
     Raises
     ------
     OSError
-        There is not so much room.
+        There is not enough free space.
     """
     number = ctypes.get_errno() if size and _fallocate(descriptor, 0, 0, size) else 0
     if number not in (0, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
@@ -50,6 +50,8 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def start_sync(descriptor: int) -> None:
-    """Let the disk begin with what was written of an open file; a later `fsync`, which alone says whether that
-    succeeded, has less to wait for."""
+    """Start writing an open file to the disk, so that a later `fsync` waits less.
+
+    Only that `fsync` tells whether it succeeded.
+    """
     _sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)

@@ -1,7 +1,7 @@
-"""How the objects of each class of `tvb.datatypes` are written: a registry for `worker.h5.datatypes`; imports no TVB.
+"""How the objects of each class of `tvb.datatypes` are written: a registry. Imports no TVB.
 
-Equal to what tvb-framework 2.10 writes (`tvb.adapters.datatypes.h5`). It cannot write all that is written here; a
-comment says where it fails.
+It equals what tvb-framework 2.10 writes (`tvb.adapters.datatypes.h5`). tvb-framework cannot write everything that this
+module can; comments say where it fails.
 """
 
 import json
@@ -126,7 +126,7 @@ KINDS = {
 
 
 def find_kind(instance: Any) -> Kind | None:
-    """The kind of a TVB object, or None when the GUI cannot import this object."""
+    """Return the kind of a TVB object, or None if the GUI cannot import it."""
     for cls in type(instance).__mro__:
         if cls.__module__.startswith("tvb.datatypes.") and cls.__name__ in KINDS:
             return KINDS[cls.__name__]
@@ -134,12 +134,12 @@ def find_kind(instance: Any) -> Kind | None:
 
 
 def kind_of(instance: Any) -> Kind:
-    """The kind of a TVB object.
+    """Return the kind of a TVB object.
 
     Raises
     ------
     InputError
-        The GUI imports no such object.
+        The GUI cannot import this object.
     """
     kind = find_kind(instance)
     if kind is None:
@@ -150,7 +150,7 @@ def kind_of(instance: Any) -> Kind:
 
 
 def needed(instance: Any, name: str) -> Any:
-    """An attribute that the GUI cannot do without.
+    """Return an attribute that the GUI needs.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _write_arrays(file: h5py.File, instance: Any, names: tuple[str, ...]) -> Non
 
 
 def _equation(instance: Any, name: str) -> str:
-    """An equation as TVB writes it: the name of its class, and its parameters."""
+    """Return an equation as TVB writes it: the name of its class, and its parameters."""
     equation = getattr(instance, name)
     if equation is None:
         return _json(None)
@@ -186,5 +186,5 @@ def _equation(instance: Any, name: str) -> str:
 
 
 def _json(value: object) -> str:
-    """JSON of a value that may hold NumPy's numbers and arrays."""
+    """Return JSON of a value that may hold NumPy numbers and arrays."""
     return json.dumps(value, default=lambda array: array.tolist())

@@ -1,7 +1,7 @@
-"""What a datatype's file says of its own content, so that a flipped bit is found before HDF5 reads it, which may crash.
+"""A checksum in a datatype's file, so that a flipped bit is found before HDF5 reads the file, which may crash.
 
-A last line after all that HDF5 reads: `tvb-batch sha256` and the checksum of the file's name and of what is before the
-line. Whoever opens the file for writing cuts it off. Results have theirs in the catalogue's rows.
+It is a last line after all data that HDF5 reads: `tvb-batch sha256` and the checksum of the file's name and content. A
+program that opens the file for writing removes the line. The checksums of results are in the catalogue.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _BLOCK = 2**20
 
 
 def seal(unfinished: Path, final: Path) -> None:
-    """Note what a file holds, as the last thing that is written into it.
+    """Append the checksum, after everything else is written.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def seal(unfinished: Path, final: Path) -> None:
 
 
 def is_as_sealed(path: Path) -> bool | None:
-    """Whether a file is what was written under its name; None when it does not say.
+    """Return whether a file matches its name and checksum; None if it has no checksum.
 
     Raises
     ------
@@ -48,7 +48,7 @@ _RIGHT: dict[Path, tuple[int, ...]] = {}
 
 
 def is_right_once(path: Path, check: Callable[[Path], bool]) -> bool:
-    """What `check` says of a file, which is asked once a process as long as nobody touches the file; False without one.
+    """Return `check` of a file, cached in this process until the file changes; False if there is no file.
 
     All jobs of a sweep refer to the same files.
     """

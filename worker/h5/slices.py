@@ -1,7 +1,7 @@
-"""Cuts a surface into slices that a browser can draw. Called by `worker.h5.datatypes`.
+"""Cuts a surface into slices that a browser can draw.
 
-WebGL draws with 16-bit indices, so the GUI wants each slice's triangles to count from the slice's first vertex. What is
-made here was compared with `tvb.adapters.datatypes.h5.surface_h5.SurfaceH5.prepare_slices` of tvb-framework 2.10.
+WebGL draws with 16-bit indices, so the GUI needs triangles that count from the first vertex of their slice. The result
+was compared with `tvb.adapters.datatypes.h5.surface_h5.SurfaceH5.prepare_slices` of tvb-framework 2.10.
 """
 
 from typing import Any
@@ -18,22 +18,22 @@ OVERLAP = 15_000
 def slice_surface(
     triangles: NDArray[np.int64], vertices: int, right: int | None
 ) -> tuple[dict[int, dict[str, Any]], NDArray[np.int64]]:
-    """The slices as the GUI describes them, and the triangles of all slices one after the other.
+    """Return the slices as the GUI describes them, and the triangles of all slices in order.
 
     Parameters
     ----------
     triangles : (n, 3) int, indices of vertices
-    vertices : how many there are
-    right : how many of them, the last ones, belong to the right hemisphere; None when the surface is not in two halves
+    vertices : number of vertices
+    right : number of vertices of the right hemisphere, which are the last ones; None if the surface has no halves
 
     Returns
     -------
-    slices : by their number; which triangles, which vertices, and LEFT, RIGHT or NONE
-    triangles : (m, 3) int64, counted from each slice's first vertex; empty when the one slice is the whole surface
+    slices : by their number: its triangles, its vertices, and LEFT, RIGHT or NONE
+    triangles : (m, 3) int64, counted from each slice's first vertex; empty if one slice is the whole surface
 
     Notes
     -----
-    As in TVB a triangle goes to the first slice that holds its three vertices, and to none when there is no such slice.
+    As in TVB, a triangle belongs to the first slice with its three vertices, and to none if there is no such slice.
     """
     if right is None and vertices <= STEP + OVERLAP:
         whole = {"triangles": _range(0, len(triangles)), "vertices": _range(0, vertices), "hemisphere": "NONE"}
@@ -58,7 +58,7 @@ def slice_surface(
 
 
 def _parts(first: int, end: int, hemisphere: str) -> list[tuple[int, int, str]]:
-    """First vertex, end and hemisphere of each slice of these vertices."""
+    """Return (first vertex, end, hemisphere) of each slice."""
     count, rest = divmod(end - first, STEP)
     if rest > OVERLAP or (not count and rest):
         count += 1

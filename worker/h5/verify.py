@@ -1,6 +1,6 @@
-"""Reopens what was written and compares it with what it says; then gives it its final name.
+"""Opens a written file again, checks it against its own header, and gives it its final name.
 
-Called by `worker.job.run` and the writers. Reads in bounded memory.
+It reads in bounded memory.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ STORAGE_FAULTS = frozenset({
 
 @dataclass(frozen=True)
 class Verified:
-    """What a checked time series holds."""
+    """The facts of a checked time series."""
 
     #: (time, state variable, node, mode)
     shape: tuple[int, ...]
@@ -50,11 +50,11 @@ class Verified:
 
 @contextlib.contextmanager
 def verified(path: Path, gid: UUID, samples: Sequence[tuple[int, int]] = ()) -> Iterator[Verified]:
-    """What the time series at `path` holds, once everything in it was found to be right; open until the body is done.
+    """Check the time series at `path` and yield its facts; the file stays open until the block ends.
 
     Parameters
     ----------
-    samples : first byte and end of each part of the file into which its writer has put nothing but samples
+    samples : (first byte, end) of each part of the file that holds only samples
 
     Raises
     ------
@@ -69,18 +69,18 @@ def verified(path: Path, gid: UUID, samples: Sequence[tuple[int, int]] = ()) -> 
 
 
 def verify(path: Path, gid: UUID) -> Verified:
-    """The same of a file that nobody wants to read any further."""
+    """Check the time series at `path` and return its facts; see `verified`."""
     with verified(path, gid) as found:
         return found
 
 
 def verify_datatype(path: Path, gid: UUID) -> None:
-    """Return when the datatype at `path` has all that the GUI wants of its kind.
+    """Check that the datatype at `path` has everything that the GUI needs for its kind.
 
     Raises
     ------
     OutputError
-        It has not; the message names the file and the key.
+        Something is missing or wrong; the message names the file and the key.
     """
     with _reopened(path) as file:
         wanted = _check_attributes(path, file, gid, FORMATS)
@@ -94,12 +94,12 @@ def verify_datatype(path: Path, gid: UUID) -> None:
 
 
 def publish(unfinished: Path, final: Path) -> None:
-    """Give a finished file its name, so that a crash leaves the whole file or none.
+    """Rename a finished file to its final name; a crash leaves the complete file or none.
 
     Raises
     ------
     OutputError
-        The disk refused it.
+        It cannot be renamed.
     """
     try:
         sync(unfinished)
@@ -110,14 +110,14 @@ def publish(unfinished: Path, final: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The file's checksum, in hexadecimal."""
+    """Return the checksum of the file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
 def as_output_error(path: Path, key: str) -> Iterator[None]:
-    """Whatever h5py raises while it writes, as OutputError: OSError, or another where HDF5 noticed late."""
+    """Raise h5py's errors as OutputError: OSError, and others if HDF5 noticed the error late."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as exc:
@@ -126,7 +126,10 @@ def as_output_error(path: Path, key: str) -> Iterator[None]:
 
 
 def output_error(exc: BaseException, message: str) -> OutputError:
-    """StorageError when the cause is the storage's and not the file's; HDF5 tells the number in its text alone."""
+    """Return a StorageError if the storage is the cause, otherwise an OutputError.
+
+    HDF5 gives the error number only in its text.
+    """
     found = re.search(r"errno = (\d+)", str(exc))
     number = int(found[1]) if found else getattr(exc, "errno", None)
     if number not in STORAGE_FAULTS:
@@ -138,7 +141,7 @@ def output_error(exc: BaseException, message: str) -> OutputError:
 
 @contextlib.contextmanager
 def _reopened(path: Path, samples: Sequence[tuple[int, int]] = ()) -> Iterator[h5py.File]:
-    """The file as it is in the storage; whatever h5py raises where it is damaged inside, as OutputError."""
+    """Open the file as it is on the storage; raise h5py's errors of damaged files as OutputError."""
     try:
         try:
             file = open_h5(path, samples)
@@ -152,7 +155,7 @@ def _reopened(path: Path, samples: Sequence[tuple[int, int]] = ()) -> Iterator[h
 
 
 def _check_attributes(path: Path, file: h5py.File, gid: UUID, known: Collection[str]) -> Format:
-    """The format of the file's kind, one of `known`, once all attributes it wants are there."""
+    """Return the format of the file's kind, which must be in `known`, after checking its attributes."""
     names = names_of(file)
     _check_there(path, names, REQUIRED)
     for name, expected in (("Data_version", DATA_VERSION), ("gid", gid.urn)):
@@ -186,7 +189,7 @@ def _check_urn(path: Path, name: str, found: object) -> None:
 
 
 def _check_data(path: Path, file: h5py.File) -> tuple[h5py.Dataset | NDArray[Any], bool]:
-    """The numbers of the series, and whether one of them is NaN."""
+    """Check the numbers of the series; return whether there is a NaN."""
     data, time = (_dataset(path, file, name) for name in ("data", "time"))
     if len(data.shape) != 4 or 0 in data.shape:
         raise OutputError(f"{path}::data: shape {data.shape}, expected four dimensions and at least one sample")
@@ -207,7 +210,7 @@ def _check_data(path: Path, file: h5py.File) -> tuple[h5py.Dataset | NDArray[Any
 
 
 def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset, in half the time of h5py's own mapping."""
+    """Open a dataset, twice as fast as h5py's mapping."""
     try:
         return h5py.Dataset(h5py.h5d.open(file.id, name.encode()))
     except KeyError as exc:
@@ -215,7 +218,7 @@ def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def _numbers(dataset: h5py.Dataset) -> h5py.Dataset | NDArray[Any]:
-    """What a dataset holds, in memory where it is little: it is read half a dozen times, slowly in h5py's slices."""
+    """Return a dataset, or an array in memory if it is small: it is read six times, and h5py's slices are slow."""
     shape, dtype = dataset.shape, dataset.dtype
     if dtype.itemsize * math.prod(shape) > WHOLE:
         return dataset
@@ -232,12 +235,12 @@ def _check_statistics(path: Path, dataset: h5py.Dataset, numbers: h5py.Dataset |
 def statistics_faults(
     place: object, dataset: h5py.Dataset, numbers: h5py.Dataset | NDArray[Any] | None = None
 ) -> Iterator[str]:
-    """What the dataset's five statistics say and its content does not.
+    """Yield each of the dataset's five statistics that does not match its content.
 
     Parameters
     ----------
-    place : how its file is called
-    numbers : the content, where it is in memory already
+    place : the name of the file in messages
+    numbers : the content, if it is already in memory
     """
     key, numbers = f"{place}::{dataset.name[1:]}", dataset if numbers is None else numbers
     statistics = Statistics()
@@ -263,7 +266,7 @@ def _blocks(numbers: h5py.Dataset | NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def portions(numbers: h5py.Dataset | NDArray[Any]) -> Iterator[slice]:
-    """The rows of a dataset, `BLOCK` bytes at a time and in whole chunks of the file where they are smaller."""
+    """Yield the rows of a dataset, `BLOCK` bytes at a time, in whole chunks of the file if these are smaller."""
     rows = max(1, BLOCK // max(1, numbers.dtype.itemsize * math.prod(numbers.shape[1:])))
     chunks = getattr(numbers, "chunks", None)
     if chunks and chunks[0] < rows:
@@ -282,7 +285,7 @@ def _same(found: Any, value: Any) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Bring what was written of a file, or of a directory's names, to the disk."""
+    """Write the content of a file, or the names in a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,1 +1,1 @@
-"""One job, from its claim to its files."""
+"""One job, from its claim to its finished files."""

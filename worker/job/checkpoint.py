@@ -1,8 +1,8 @@
-"""What it takes to go on with a simulation somewhere else: saved, found again, and checked. Called by `worker.job.run`.
+"""Saves, finds and checks checkpoints, from which another process can continue a simulation.
 
-A checkpoint is one `.npz` file beside the unfinished files of its job: what the simulator remembers, how many samples
-of each file belong to it, and where these bits can be had again. Its last bytes are a checksum of the rest. Nothing in
-it is code. Whoever wrote it, even a worker that had lost the job, it leads to the same bits.
+A checkpoint is one `.npz` file beside the unfinished output files of its job. It holds the state of the simulator and,
+for each output file, its name, the number of samples and their checksum. Its last bytes are the sha256 of the rest. It
+holds no code. A checkpoint leads to the same bits whoever wrote it, even a worker that had lost the job.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _HEAD = "checkpoint"
 
 @dataclass(frozen=True)
 class SavedSeries:
-    """The part of an unfinished file that a checkpoint stands on."""
+    """The part of an unfinished file that a checkpoint needs."""
 
     #: The file's name in the job's directory.
     name: str
@@ -45,7 +45,7 @@ class SavedSeries:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a simulation stands."""
+    """The progress and the state of a simulation."""
 
     #: Steps done.
     step: int
@@ -57,7 +57,7 @@ class Checkpoint:
 
 
 def fingerprint(parameters_hash: str, versions: Mapping[str, str]) -> dict[str, str]:
-    """What must be the same for a simulation to go on with the same bits: the job, the program and the machine."""
+    """Return what must be equal to continue with the same bits: job, program versions and machine."""
     return {
         "format": str(FORMAT),
         "parameters_hash": parameters_hash,
@@ -68,12 +68,12 @@ def fingerprint(parameters_hash: str, versions: Mapping[str, str]) -> dict[str, 
 
 
 def save(path: Path, made_for: Mapping[str, str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all; an earlier one at `path` is replaced.
+    """Write a checkpoint atomically; it replaces an earlier one at `path`.
 
     Raises
     ------
     OutputError
-        The disk refused it; an earlier one is still there.
+        It cannot be written; an earlier checkpoint is unchanged.
     """
     arrays: dict[str, NDArray[Any]] = {}
     head = {
@@ -98,7 +98,7 @@ def save(path: Path, made_for: Mapping[str, str], checkpoint: Checkpoint) -> Non
 
 
 def find(directory: Path, made_for: Mapping[str, str]) -> Iterator[tuple[Path, Checkpoint]]:
-    """The checkpoints in a job's directory that can be gone on from, the furthest first; tells why others cannot."""
+    """Yield the usable checkpoints in a job's directory, the most advanced first; log why others are ignored."""
     found = []
     for path in directory.glob(f"{CHECKPOINT}*.npz"):
         try:
@@ -118,7 +118,7 @@ def find(directory: Path, made_for: Mapping[str, str]) -> Iterator[tuple[Path, C
 
 
 def _read_head(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, once its checksum was found right."""
+    """Return the header of a checkpoint after verifying its checksum."""
     with path.open("rb") as file:
         left = path.stat().st_size - _DIGEST_BYTES
         digest = hashlib.sha256()
@@ -150,14 +150,14 @@ def _difference(one: Mapping[str, str], other: Mapping[str, str]) -> str | None:
 
 
 def _features() -> list[str]:
-    """What the processor can do, as NumPy sees it: bits depend on it."""
+    """Return the SIMD extensions of the processor, as NumPy reports them: results depend on them in the last bits."""
     configuration: Any = np.show_config(mode="dicts")
     found = configuration["SIMD Extensions"]
     return sorted([*found.get("baseline", ()), *found.get("found", ())])
 
 
 def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """A value as JSON; arrays are put aside under a name."""
+    """Return a value as JSON; move its arrays to `arrays`, and refer to them by name."""
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
             raise ValueError("an array of objects cannot be saved")

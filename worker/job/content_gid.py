@@ -1,7 +1,4 @@
-"""Gids of what a simulation is fed with. Called by `worker.job.run`.
-
-They are derived from the content, so that all jobs on one connectivity refer to one datatype, whoever wrote it.
-"""
+"""Gids of datatypes, derived from their content: all jobs with equal connectivities refer to one datatype."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,11 +18,11 @@ _NOT_CONTENT = frozenset({"geodesic_distance_matrix", "speed"})
 
 
 def content_gid(instance: Any) -> UUID:
-    """The same gid for the same content, whatever file it came from.
+    """Return a gid that depends only on the content, not on the file it came from.
 
     Parameters
     ----------
-    instance : a configured TVB datatype; what it refers to has its own gid already
+    instance : a configured TVB datatype; the datatypes it refers to already have their gids
     """
     cls: Any = type(instance)
     digest = hashlib.sha256(cls.__name__.encode())

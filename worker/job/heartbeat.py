@@ -1,4 +1,4 @@
-"""Tells the catalogue that a job lives, and hears what it has to say; keeps time limits. Called by `worker.job.run`."""
+"""Extends the lease of a running job, receives its cancellation, and enforces its time limit."""
 
 import os
 import threading
@@ -27,11 +27,11 @@ ASK_EVERY = 5.0
 
 
 class StoppedError(TvbBatchError):
-    """This worker was told to stop; the job goes back to PENDING and nothing is held against it."""
+    """This worker was told to stop. The job returns to PENDING, and the attempt is not counted."""
 
 
 def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
-    """The fault of a job that has run for longer than it may."""
+    """Return the error for a job over its time limit."""
     return TimeLimitError(
         f"time_limit: not finished after {seconds:.0f} s ({progress:.0%}); expected at most {limit:g} s; "
         "give it more time, or make it shorter"
@@ -41,14 +41,14 @@ def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
 class Heartbeat:
     """Report one job to the catalogue, from its claim to its end.
 
-    `check` is called between two chunks, and raises what ends the job. Where no chunk ends for long, as while a large
+    Call `check` between two chunks; it raises if the job must end. If a chunk takes long, for example while a large
     file is checked, a thread of the process extends the lease.
 
     Parameters
     ----------
-    limit : most seconds of wall time, None for any
-    should_stop : True gives the job up
-    on_stuck : called by the thread with why the job is to end when no chunk has ended for long; ends the process
+    limit : maximum wall time, seconds; None for no limit
+    should_stop : returns True if the worker must stop
+    on_stuck : called by the thread with the reason if the job must end but no chunk ends; it ends the process
     """
 
     def __init__(
@@ -72,11 +72,15 @@ class Heartbeat:
         _WATCH.end(self)
 
     def seconds(self) -> float:
-        """Wall time of the job so far, with the earlier attempts that it goes on from."""
+        """Return the wall time of the job in seconds, including the earlier attempts that it continues."""
         return self.before + time.monotonic() - self._start
 
     def check(self, progress: float | None = None) -> None:
-        """Go on, or raise why not.
+        """Report the progress; raise if the job must end.
+
+        Parameters
+        ----------
+        progress : 0 to 1; None if it has not changed
 
         Raises
         ------
@@ -92,7 +96,7 @@ class Heartbeat:
             self.send()
 
     def send(self) -> bool:
-        """Tell the catalogue now; gives whether it has heard, and the job is this worker's for certain.
+        """Extend the lease now; return False if the catalogue does not answer.
 
         Raises
         ------
@@ -110,7 +114,7 @@ class Heartbeat:
         return True
 
     def is_ours(self) -> bool:
-        """Whether the job is still this worker's, as far as anybody can tell."""
+        """Extend the lease; return whether this worker certainly still has the job."""
         try:
             self._catalogue.heartbeat(self._claim, self._progress, timedelta(seconds=self._lease))
         except (LeaseLostError, CatalogueError):
@@ -122,7 +126,7 @@ class Heartbeat:
         return overrun(self.seconds(), self._progress, self._limit)
 
     def poll(self) -> None:
-        """What is to be done while no chunk ends; called by the thread."""
+        """Extend the lease and call `on_stuck` if needed. The thread calls this while a chunk runs."""
         wanted = self._why_to_end()
         if wanted is None or self._on_stuck is None:
             return
@@ -131,7 +135,7 @@ class Heartbeat:
             self._on_stuck(why)
 
     def _why_to_end(self) -> tuple[TvbBatchError, float] | None:
-        """Why the next `check` ends the job, and since when that is known; extends the lease on the way."""
+        """Return why the job must end and since when that is known, or None; extend the lease if it is time."""
         why: TvbBatchError | None = None
         if self._limit is not None and self.seconds() > self._limit:
             why = self._overrun()
@@ -148,20 +152,20 @@ class Heartbeat:
 
 
 class _Watch:
-    """The one thread that polls this process' jobs; a thread for each job costs more than the rest of a heartbeat."""
+    """The one thread that polls the jobs of this process. A thread for each job would cost more than the heartbeats."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Know of no job and no thread."""
+        """Reset to the state without jobs and thread, as after a fork."""
         self._heartbeats: set[Heartbeat] = set()
         self._thread: threading.Thread | None = None
         self._every = 1.0
         self._lock, self._is_sooner = threading.Lock(), threading.Event()
 
     def begin(self, heartbeat: Heartbeat, every: float) -> None:
-        """Look after it, at least every so many seconds."""
+        """Poll this heartbeat, at least every `every` seconds."""
         SIGNS.begin()
         with self._lock:
             self._heartbeats.add(heartbeat)
@@ -173,7 +177,7 @@ class _Watch:
             self._is_sooner.set()
 
     def end(self, heartbeat: Heartbeat) -> None:
-        """Do nothing for it after this."""
+        """Stop polling this heartbeat."""
         with self._lock:
             self._heartbeats.discard(heartbeat)
             if not self._heartbeats:

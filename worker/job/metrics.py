@@ -1,7 +1,7 @@
-"""One number a metric for a finished time series, in bounded memory however long it is.
+"""Computes metrics of a finished time series: one number each, in bounded memory for series of any length.
 
-Called once a finished job; imports no TVB. TVB's own four analyzers (`tvb.analyzers.metric_*`) are here under the names
-that its GUI gives their results, so that ours and the GUI's can be compared. Never writes.
+TVB's own four analyzers (`tvb.analyzers.metric_*`) are here under the names that TVB's GUI gives to their results, so
+that both can be compared. This module imports no TVB and writes nothing.
 """
 
 import math
@@ -40,7 +40,7 @@ NOTHING = Transient(0)
 
 @dataclass(eq=False)
 class Series:
-    """A time series as a metric sees it."""
+    """The time series that a metric reads."""
 
     #: In the open file; of a short series in memory.
     _data: h5py.Dataset | NDArray[Any]
@@ -54,16 +54,16 @@ class Series:
 
     @property
     def start(self) -> int:
-        """The first sample that counts, after the transient."""
+        """Return the index of the first sample after the transient."""
         return self.transient.samples
 
     def check_left(self, least: int, what: str) -> None:
-        """Return when at least so many samples are left after the transient.
+        """Check that at least `least` samples are left after the transient.
 
         Raises
         ------
         MissingMetricError
-            There are fewer.
+            Fewer samples are left.
         """
         left = max(0, self.shape[0] - self.start)
         if left < least:
@@ -72,7 +72,12 @@ class Series:
     def read(
         self, first: int, end: int, variables: int | None = None, nodes: slice = slice(None)
     ) -> NDArray[np.float64]:
-        """Samples `first` to `end`, in the shape of the data: all state variables, or the first few, of some nodes.
+        """Return samples `first` to `end`, shape (time, state variables, nodes, modes), float64.
+
+        Parameters
+        ----------
+        variables : read only the first state variables, this many; None for all
+        nodes : which nodes to read
 
         Raises
         ------
@@ -89,18 +94,18 @@ class Series:
         return found
 
     def chunks(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """Everything from sample `first` on, a few samples at a time, which the caller may write into."""
+        """Yield the samples from `first` on, (time, state variables, nodes, modes); the caller may change them."""
         for piece in self.pieces(first, variables):
             yield piece.copy() if isinstance(self._data, np.ndarray) else piece
 
     def pieces(self, first: int = 0, variables: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """The same, not to be written into."""
+        """Yield the same arrays as `chunks`, but the caller must not change them."""
         rows = self._rows()
         for start in range(first, self.shape[0], rows):
             yield self._read(start, start + rows)[:, :variables].astype(np.float64, copy=False)
 
     def _rows(self) -> int:
-        """How many samples are read at once, and with all their variables: HDF5 takes long to pick."""
+        """Return how many samples to read at once. All state variables are read: selections are slow in HDF5."""
         return max(1, CHUNK // (8 * math.prod(self.shape[1:])))
 
     def _read(self, first: int, end: int) -> NDArray[Any]:
@@ -111,7 +116,7 @@ class Series:
             raise OutputError(f"{data.file.filename}::data: cannot be read ({exc})") from exc
 
     def once(self, compute: "Callable[[Series], Any]") -> Any:
-        """What `compute` makes of the series; computed once for all metrics that ask."""
+        """Return `compute(self)`; it runs only once for all metrics that need it."""
         if compute not in self._known:
             self._known[compute] = compute(self)
         return self._known[compute]
@@ -119,7 +124,7 @@ class Series:
 
 @dataclass
 class Moments:
-    """Mean and squared deviations along the first axis, gathered a chunk at a time without losing digits.
+    """Mean and squared deviations along the first axis, accumulated chunk by chunk without loss of precision.
 
     Notes
     -----
@@ -132,13 +137,13 @@ class Moments:
     squares: Any = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Take one more chunk into account."""
+        """Add a chunk; its first axis is averaged."""
         mean = values.mean(axis=0)
         deviations = values - mean
         self.join(len(values), mean, np.einsum("i...,i...->...", deviations, deviations))
 
     def join(self, count: int, mean: Any, squares: Any) -> None:
-        """Take in what another chunk's moments are."""
+        """Add the moments of another chunk."""
         total = self.count + count
         shift = mean - self.mean
         self.squares = self.squares + squares + shift**2 * (self.count * count / total)
@@ -152,7 +157,7 @@ Metric = Callable[[Series], float]
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of all metrics of one series, each in one of the two."""
+    """The results of all metrics of one series. Each metric is in `values` or in `missing`."""
 
     #: By name; finite.
     values: dict[str, float] = field(default_factory=dict)
@@ -167,15 +172,16 @@ METRICS: dict[str, Metric] = {}
 
 
 def metric(name: str) -> Callable[[Metric], Metric]:
-    """Register a metric under a name, which the catalogue is asked by: letters, digits and _.
+    """Register a function as a metric under a name of letters, digits and _.
 
     Raises
     ------
     SettingsError
-        The name cannot be asked for, or is another metric's.
+        The name is not valid, or another metric has it.
     """
 
     def register(function: Metric) -> Metric:
+        """Return the function unchanged after registering it."""
         place = f"{function.__module__}.{function.__qualname__}"
         if not _NAME.fullmatch(name):
             raise SettingsError(f"{place}: metric {name!r}; expected at most 100 letters, digits and _, no digit first")
@@ -193,14 +199,14 @@ def metric(name: str) -> Callable[[Metric], Metric]:
 def compute(
     data: h5py.Dataset | NDArray[Any], sample_period: float, transient: Transient | None = None, *, is_nan: bool = False
 ) -> Measured:
-    """Every metric in `METRICS` of a time series, or the reason why it has none.
+    """Compute every metric in `METRICS` of a time series, or give the reason why it has no value.
 
     Parameters
     ----------
-    data : numbers by time, state variable, node and mode
+    data : (time, state variables, nodes, modes)
     sample_period : ms
-    transient : what is left out at the beginning; by default what `transient_of` leaves out
-    is_nan : whether NaN or infinity is known to be among the data
+    transient : the part at the start to leave out; by default `transient_of` decides
+    is_nan : whether the data are known to hold NaN or infinity
 
     Raises
     ------
@@ -240,16 +246,16 @@ def _reason(text: str) -> str:
 
 @dataclass(frozen=True)
 class _InTime:
-    """What each (state variable, node, mode) does over time."""
+    """Mean and variance over time of each (state variable, node, mode)."""
 
     mean: Any
     #: Of what is left of the samples without that mean.
     deviations: Moments
 
     def variance(self, axes: tuple[int, ...] | None = None, mean: Any = 0.0) -> Any:
-        """Of the deviations over time and along `axes` together (None: all), around their own middle.
+        """Return the variance over time and over `axes` together (None: all axes).
 
-        With `mean`, of the deviations raised by it.
+        With `mean`, it is the variance of the deviations plus `mean`.
         """
         left = self.deviations.mean + mean
         apart = left - left.mean(axis=axes, keepdims=True)
@@ -257,10 +263,10 @@ class _InTime:
 
 
 def _in_time(series: Series) -> _InTime:
-    """The series over time, read twice.
+    """Return the moments over time; reads the series twice.
 
-    The mean is summed sample after sample, as NumPy does along the first axis: it and all deviations from it are TVB's
-    own to the last bit. A series at rest, whose deviations are mere rounding, has TVB's variances too.
+    The mean is summed sample after sample, as NumPy does along the first axis. So the mean and all deviations equal
+    TVB's in every bit, and so does the variance of a constant series, which is only rounding.
     """
     total = np.zeros(series.shape[1:])
     for piece in series.pieces(series.start):
@@ -273,7 +279,7 @@ def _in_time(series: Series) -> _InTime:
 
 
 def _in_space(series: Series) -> Moments:
-    """Moments of the mean distance of the nodes from their mean, over time, state variables and modes."""
+    """Return the moments of the nodes' mean distance from their mean, over time, state variables and modes."""
     moments = Moments()
     for piece in series.pieces(series.start):
         apart = piece - piece.mean(axis=2, keepdims=True)
@@ -286,24 +292,24 @@ def _in_space(series: Series) -> Moments:
 
 @metric("GlobalVariance")
 def global_variance(series: Series) -> float:
-    """Variance of all points around the mean of their own series: TVB's `metric_variance_global`."""
+    """Return the variance of all points around the mean of their own series: TVB's `metric_variance_global`."""
     series.check_left(2, VARIANCE)
     return float(series.once(_in_time).variance())
 
 
 @metric("VarianceNodeVariance")
 def variance_of_node_variance(series: Series) -> float:
-    """How much the nodes differ in their variance: TVB's `metric_variance_of_node_variance`."""
+    """Return the variance over the nodes of their variance: TVB's `metric_variance_of_node_variance`."""
     series.check_left(2, VARIANCE)
     return float(series.once(_in_time).variance(axes=(0, 2)).var())
 
 
 @metric("KuramotoIndex")
 def kuramoto_index(series: Series) -> float:
-    """Mean phase coherence of the nodes, 0 to 1; the first two state variables are the plane.
+    """Return the mean phase coherence of the nodes, 0 to 1, in the plane of the first two state variables.
 
-    TVB's `metric_kuramoto_index`; it needs two state variables. As there, no transient is left out by default: only
-    one that is given.
+    It is TVB's `metric_kuramoto_index` and needs two state variables. As in TVB, no transient is left out unless it is
+    given.
     """
     samples, variables, nodes, _ = series.shape
     if variables < 2:
@@ -327,7 +333,7 @@ def kuramoto_index(series: Series) -> float:
 
 @metric("Metastability")
 def metastability(series: Series) -> float:
-    """How much the nodes' distance from their mean varies: the first result of TVB's `metric_proxy_metastability`."""
+    """Return the variation of the nodes' distance from their mean: first result of `metric_proxy_metastability`."""
     series.check_left(2, VARIANCE)
     distances = series.once(_in_space)
     return math.sqrt(distances.squares / distances.count)
@@ -335,7 +341,7 @@ def metastability(series: Series) -> float:
 
 @metric("Synchrony")
 def synchrony(series: Series) -> float:
-    """One over the nodes' mean distance from their mean: the second result of TVB's `metric_proxy_metastability`."""
+    """Return the inverse of the nodes' mean distance from their mean: second result of `metric_proxy_metastability`."""
     series.check_left(1, "it needs one")
     distances = series.once(_in_space)
     if distances.mean == 0.0:
@@ -348,7 +354,7 @@ def synchrony(series: Series) -> float:
 
 @metric("mean")
 def mean(series: Series) -> float:
-    """Mean of all points after the transient."""
+    """Return the mean of all points after the transient."""
     series.check_left(1, "it needs one")
     each = series.once(_in_time)
     return float((each.mean + each.deviations.mean).mean())
@@ -356,7 +362,7 @@ def mean(series: Series) -> float:
 
 @metric("std")
 def std(series: Series) -> float:
-    """Standard deviation of all points after the transient."""
+    """Return the standard deviation of all points after the transient."""
     series.check_left(2, VARIANCE)
     each = series.once(_in_time)
     return math.sqrt(each.variance(mean=each.mean))
@@ -364,12 +370,12 @@ def std(series: Series) -> float:
 
 @metric("dominant_frequency")
 def dominant_frequency(series: Series) -> float:
-    """Where the spectrum of the first state variable is highest, in Hz; nodes and modes are summed.
+    """Return the frequency in Hz with the most power in the first state variable, summed over nodes and modes.
 
     Notes
     -----
-    Hann windows of equal length, one after the other and each without its mean: one for the whole series unless that
-    exceeds `WINDOW`. The frequencies are multiples of one over the window's length.
+    The spectrum uses adjacent Hann windows of equal length without their means: one window for the whole series unless
+    that exceeds `WINDOW`. The frequencies are multiples of one over the window's length.
     """
     samples, _, nodes, modes = series.shape
     series.check_left(LEAST_SAMPLES, f"a spectrum needs {LEAST_SAMPLES}")
@@ -391,7 +397,7 @@ def dominant_frequency(series: Series) -> float:
 
 
 def _power(values: NDArray[np.float64], window: NDArray[np.float64]) -> Any:
-    """Sum of the spectra of the columns, a few columns at a time."""
+    """Return the sum of the power spectra of the columns, computed for a few columns at a time."""
     length, columns = values.shape
     step = max(1, CHUNK // (8 * length))
     total = np.zeros(length // 2 + 1)

@@ -1,7 +1,7 @@
-"""The files of one job on their way: opened, appended to, checked, named; and taken over from an earlier attempt.
+"""Writes, checks and publishes the output files of one job, and continues the files of an earlier attempt.
 
-Called by `worker.job.run`. A file's name comes from the claim's token: two workers never write to one file, whatever
-they believe of each other, and what an earlier attempt left is copied, never continued in place.
+The name of a file depends on the claim's token, so two workers never write to the same file. Data of an earlier attempt
+are copied; its file is never continued in place.
 """
 
 import json
@@ -47,7 +47,7 @@ MOST_EMBEDDED = 2**20
 
 @dataclass
 class _Output:
-    """One monitor's file on its way."""
+    """The file of one monitor, while it is being written."""
 
     gid: UUID
     monitor: str
@@ -65,7 +65,7 @@ class _Output:
 
 
 class Outputs:
-    """The files of one job."""
+    """The output files of one job."""
 
     def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
         self._storage, self._claim, self._simulator, self._format = storage, claim, simulator, spec.format
@@ -87,7 +87,7 @@ class Outputs:
             output.writer.append(sample.time, sample.data)
 
     def flush(self) -> tuple[SavedSeries | None, ...]:
-        """Bring all files to the disk; gives what a later attempt can take over of each."""
+        """Write all files to the disk; return for each what a later attempt can continue."""
         saved: list[SavedSeries | None] = []
         for output in self._outputs:
             if output.writer is None:
@@ -98,16 +98,16 @@ class Outputs:
         return tuple(saved)
 
     def take_over(self, series: Sequence[SavedSeries | None], between: Callable[[], object]) -> None:
-        """Begin with what an earlier attempt wrote.
+        """Start with the data of an earlier attempt.
 
         Parameters
         ----------
-        between : called now and then
+        between : called after each block
 
         Raises
         ------
         DamagedError
-            It is not there any more, or not what it was; nothing was taken.
+            The data are missing or have changed; nothing was copied.
         """
         try:
             for output, one in zip(self._outputs, series, strict=True):
@@ -119,7 +119,7 @@ class Outputs:
             raise
 
     def files_of(self, series: Sequence[SavedSeries | None]) -> set[Path]:
-        """Return the files that a checkpoint stands on."""
+        """Return the files that a checkpoint needs."""
         return {self._path_of(one) for one in series if one is not None}
 
     def _path_of(self, series: SavedSeries) -> Path:
@@ -129,7 +129,7 @@ class Outputs:
         return final if final.exists() and not path.exists() else path
 
     def unfinished(self) -> set[Path]:
-        """Where this job's files are being written."""
+        """Return the paths of the unfinished files."""
         return {output.unfinished for output in self._outputs}
 
     def publish(self, compression: Compression = "none") -> list[OutputRecord]:
@@ -137,14 +137,14 @@ class Outputs:
         return [self._publish(output, compression) for output in self._outputs]
 
     def keep(self) -> None:
-        """The row names these files now; everything else goes.
+        """Remove all other files of the job, after the row names these.
 
-        A zombie still writing there loses nothing but a file that no row would ever name.
+        A worker that has lost the job may still write there; it loses a file that no row would ever name.
         """
         remove(present(self.directory), keep={output.final for output in self._outputs})
 
     def abort(self, keep: Collection[Path] = ()) -> None:
-        """Let go of the files, and remove all but those of `keep`; what was published already is unfinished again."""
+        """Close and remove all files except those in `keep`; rename published files back to their unfinished names."""
         for output in self._outputs:
             unfinished = output.unfinished
             if output.writer is not None:
@@ -191,7 +191,7 @@ class Outputs:
         return TimeSeriesWriter(path, header, sample_shape, provenance, output.samples, self._inputs)
 
     def _write_references(self, series: MonitorSeries) -> tuple[str, ...]:
-        """The files of what the series refers to, what they refer to themselves first."""
+        """Write the datatypes that a series refers to, each after its own references; return their paths."""
         paths = []
         for datatype in (*series.datatypes, *series.companions):
             if self._format == "tvb1" and file_prefix(datatype) != "Connectivity":
@@ -234,15 +234,15 @@ class Outputs:
 
 
 def _left_out(output: _Output) -> float:
-    """What the metrics leave out, ms."""
+    """Return the length of the transient that the metrics leave out, ms."""
     return output.transient.samples * output.header.sample_period
 
 
 def present(directory: Path) -> list[Path]:
-    """The files of a job's directory.
+    """Return the files in a job's directory.
 
-    Looked for before the job is found to be this worker's, they are nobody else's: what another attempt writes later,
-    should this process be frozen just then, is not among them.
+    Call it before checking that the job is still this worker's. Then the list has no file of another worker: if this
+    process freezes after the check, files that another attempt writes later are not in it.
     """
     with suppress(OSError):
         return list(directory.iterdir())
@@ -250,14 +250,14 @@ def present(directory: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path], keep: Collection[Path] = ()) -> None:
-    """Remove files of a job, all but those of `keep`."""
+    """Remove files of a job, except those in `keep`."""
     for path in paths:
         if path not in keep:
             _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Remove what may be there; the fault that made us clean up is the one to tell."""
+    """Remove a file if it exists; ignore errors, because an earlier error matters more."""
     with suppress(OSError):
         # HDF5 does not let go of a file that it could not write: its room is given back all the same.
         if path.suffix == ".part":
@@ -266,7 +266,7 @@ def _remove(path: Path) -> None:
 
 
 def _compress(path: Path, compression: Compression) -> None:
-    """Compress a file whose content is whole; where that is impossible, a large result is better than none."""
+    """Compress a complete file; if that fails, keep it uncompressed."""
     try:
         compress(path, compression)
     except OutputError as exc:
@@ -274,13 +274,13 @@ def _compress(path: Path, compression: Compression) -> None:
 
 
 def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
-    """The small files that the simulation was fed with, so that a result can be run again from its file alone."""
+    """Return the small input files of the simulation by name, so that the result file is enough to repeat it."""
     paths = {name: inputs.path(name) for name in spec.files()}
     return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= MOST_EMBEDDED}
 
 
 def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, str]:
-    """What a file says of where it comes from; enough to run the job again from the file alone."""
+    """Return the origin of a file, as texts: enough to repeat the job from the file alone."""
     return {
         "spec": spec.canonical_json(),
         "parameters_hash": spec.parameters_hash(),

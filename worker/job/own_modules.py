@@ -1,7 +1,7 @@
-"""The operator's modules in a process of a worker: imported in the processes of the pool alone, and known by source.
+"""Imports the user's modules in the processes of the pool, and compares their sources with the submitted ones.
 
-The parent imports none of them, so that whatever they leave behind in a process ends with it: a process whose sources
-have changed is replaced by one that is as new. Called by `worker.tasks`, `worker.job.run` and `worker.tools.rerun`.
+The parent process imports none of them, so everything they change in a process ends with that process. A process whose
+sources have changed is replaced by a new one.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from tvb_batch.models.tvb.components import allowed
 
 
 def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
-    """Import the operator's modules, all of them by default; their metrics are registered then.
+    """Import the user's modules, by default all of them; this registers their metrics.
 
     Parameters
     ----------
-    cache : where functions that Numba is to cache are kept, for each state of the sources apart
+    cache : the directory for Numba's cached functions; each state of the sources has its own folder in it
 
     Raises
     ------
     SourceError
-        One of them cannot be imported; says why.
+        A module cannot be imported; the message says why.
     """
     for module in allowed() if modules is None else sorted(modules):
         if is_loaded(module):
@@ -46,7 +46,7 @@ def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
 
 
 def fault_of_import(cache: Path) -> str | None:
-    """Why one of the modules cannot be imported, or None; found out by a process that ends with it."""
+    """Return why a module cannot be imported, or None. A separate process tries it."""
     if not allowed():
         return None
     reading, writing = os.pipe()
@@ -68,19 +68,19 @@ def fault_of_import(cache: Path) -> str | None:
 
 
 def sources_of(spec: SimulationSpec) -> dict[str, str]:
-    """The digests of the sources of a simulation's own classes, and of the own metrics, as this process has them."""
+    """Return the digests of the sources of a simulation's own classes and of own metrics, as imported here."""
     if not allowed():
         return {}
     return {**loaded(modules_of(spec.canonical())), **loaded_metrics()}
 
 
 def check(submitted: Mapping[str, str]) -> None:
-    """Return when what a sweep was submitted with is what this process has imported.
+    """Check that this process imported the sources that a sweep was submitted with.
 
     Raises
     ------
     SourceError
-        It is not; names what differs.
+        They differ; the message names them.
     """
     tvb = submitted.get(TVB, tvb_version())
     if tvb != tvb_version():
@@ -96,9 +96,9 @@ def check(submitted: Mapping[str, str]) -> None:
 
 @contextmanager
 def _numba_cache(cache: Path, module: str) -> Iterator[None]:
-    """Let Numba keep what it compiles of a module's functions in a directory of this state of the sources.
+    """Make Numba keep the compiled functions of a module in a directory for this state of the sources.
 
-    Its own cache looks at the file of a function, and at no other that the function calls.
+    Numba's own cache checks only the file of a function, not the files of the functions that it calls.
     """
     numba = sys.modules.get("numba")
     if numba is None:

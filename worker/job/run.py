@@ -1,8 +1,7 @@
-"""One job from claim to finish, without Celery: claim, build, simulate, write, verify, finish.
+"""Runs one job without Celery: claim, build, simulate, write, verify, finish.
 
-Called by `worker.tasks`, and by tests in their own process. It lets every fault through: who called decides between
-retry and ERROR. A job that ends without finishing leaves no file behind but what a later attempt can go on from. A file
-that a row names is never removed: where nobody can tell whether one does, it stays.
+It raises every error; the caller decides between retry and ERROR. A job that does not finish leaves only files that a
+later attempt can continue. A file that a row names is never removed; if the database does not answer, the files stay.
 """
 
 import time
@@ -36,21 +35,21 @@ def run_job(
     catalogue: Catalogue, settings: Settings, claim: Claim, *, should_stop: Callable[[], bool] = lambda: False,
     on_stuck: Callable[[TvbBatchError], None] | None = None,
 ) -> list[OutputRecord]:  # fmt: skip
-    """Run a claimed job and finish its row; go on where an earlier attempt has left a checkpoint.
+    """Run a claimed job and finish its row; continue from the checkpoint of an earlier attempt, if there is one.
 
     Parameters
     ----------
-    should_stop : asked between two chunks; True gives the job up
-    on_stuck : called by another thread with why the job is to end, when no chunk of it ends
+    should_stop : called between two chunks; returns True if the worker must stop
+    on_stuck : called by another thread with the reason if the job must end but no chunk ends
 
     Raises
     ------
     CanceledError, StoppedError, LeaseLostError
-        The job was taken away between two chunks.
+        The job was canceled, stopped or lost between two chunks.
     SourceError
-        The operator's modules are not those that were submitted.
+        The user's modules are not the submitted ones.
     TvbBatchError
-        Another fault, in words for a person.
+        Another error, with a message for the user.
     """
     import_all(settings.cache_dir)
     check(claim.shared.sources)
@@ -92,7 +91,7 @@ def run_job(
 
 
 def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], bool]) -> None:
-    """Finish the job; a database that is away is waited for as long as the lease may last: the result is whole.
+    """Finish the job. If the database does not answer, retry while the lease may be valid: the result is complete.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], 
 
 
 def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", heartbeat: Heartbeat) -> None:
-    """Remove the files of a job that did not finish, but what a later attempt can go on from."""
+    """Remove the files of a job that did not finish, except those that a later attempt can continue."""
     there = present(outputs.directory)
     # A worker that was frozen may end by a fault before it hears that the job is another's.
     is_over = not may_go_on(exc) and heartbeat.is_ours()
@@ -120,12 +119,12 @@ def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", heartb
 
 
 def _is_finished(catalogue: Catalogue, claim: Claim, records: list[OutputRecord], exc: BaseException) -> bool:
-    """Whether rows name the files all the same after `finish` has failed.
+    """Return whether rows name the files although `finish` failed.
 
     Raises
     ------
     BaseException
-        The same fault: nobody can tell, so the files stay. `prune` removes them, should no row name them.
+        The same error, if the database does not answer. The files stay, and `prune` removes them if no row names them.
     """
     try:
         return catalogue.has_finished(claim, records)
@@ -135,17 +134,17 @@ def _is_finished(catalogue: Catalogue, claim: Claim, records: list[OutputRecord]
 
 
 def is_retryable(exc: BaseException) -> bool:
-    """Whether running the same job again may well succeed."""
+    """Return whether the same job may succeed if it runs again."""
     return exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
 
 
 def may_go_on(exc: BaseException) -> bool:
-    """Whether a later attempt may go on from this one's checkpoint."""
+    """Return whether a later attempt may continue from the checkpoint of this one."""
     return is_retryable(exc) or isinstance(exc, StoppedError | LeaseLostError) or not isinstance(exc, Exception)
 
 
 class _Progress:
-    """Where a job stands, here and in its checkpoint."""
+    """The progress of a job, here and in its checkpoint."""
 
     def __init__(
         self, catalogue: Catalogue, settings: Settings, claim: Claim, spec: SimulationSpec, simulator: Any,
@@ -161,7 +160,7 @@ class _Progress:
         self.kept: set[Path] = set()
 
     def begin(self) -> int:
-        """Go on from the furthest checkpoint that is whole, or start; gives the steps done."""
+        """Continue from the most advanced valid checkpoint, or start at 0; return the number of steps done."""
         if not self._outputs.directory.exists():
             return 0
         # Whoever lost the job already, or cannot tell, must not tidy up.
@@ -191,7 +190,7 @@ class _Progress:
         return True
 
     def at(self, step: int, total: int) -> None:
-        """Tell the catalogue, and save when it is time to, or when the job is given up."""
+        """Report the progress to the catalogue; save a checkpoint if it is time or if the worker stops."""
         try:
             self._heartbeat.check(step / total)
         except StoppedError:
@@ -201,7 +200,7 @@ class _Progress:
             self._try_to_save(step)
 
     def _try_to_save(self, step: int) -> None:
-        """Save, or say why that is impossible: a job that cannot be saved runs on all the same."""
+        """Save a checkpoint, or log why that is impossible; the job continues in both cases."""
         reason = simulator_state.unsaved(self._simulator)
         try:
             if reason is None:
@@ -229,7 +228,7 @@ class _Progress:
 
 
 def _check_finite(chunk: reference.Chunk, simulator: Any) -> None:
-    """Raise when there is a NaN or an infinity, in a sample or only in the state as yet."""
+    """Raise if a sample or the current state holds NaN or infinity."""
     hint = "a smaller integrator.dt or other parameters may help; without stop_on_nan the result is kept as it is"
     for index, samples in enumerate(chunk.samples):
         if samples is None or np.isfinite(samples.data).all():

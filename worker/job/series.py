@@ -1,6 +1,6 @@
-"""Which time series each monitor makes, and what that refers to. Called by `worker.job.run`.
+"""Decides which time series each monitor produces, and which datatypes the series refers to.
 
-The table follows what TVB's own monitors make (`Monitor.create_time_series`).
+The table follows TVB's own monitors (`Monitor.create_time_series`).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tvb_batch.worker.job.content_gid import content_gid
 
 @dataclass(frozen=True)
 class MonitorSeries:
-    """What the output of one monitor is."""
+    """The time series that one monitor produces."""
 
     #: TVB's class, such as TimeSeriesRegion.
     datatype: str
@@ -28,12 +28,12 @@ class MonitorSeries:
 
     @cached_property
     def datatypes(self) -> tuple[Any, ...]:
-        """What the series names and what that refers to, each after what it refers to itself."""
+        """Return all datatypes that the series refers to, directly or not, each after its own references."""
         return tuple(part for one in self.references.values() for part in (*references(one), one))
 
 
 def series_of(simulator: Any, monitor: Any) -> MonitorSeries:
-    """What `monitor` of a configured simulator makes."""
+    """Return the time series that `monitor` of a configured simulator produces."""
     name, cortex = type(monitor).__name__, simulator.surface
     if name == "GlobalAverage":
         datatype, references = "TimeSeries", {}

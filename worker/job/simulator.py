@@ -1,4 +1,4 @@
-"""From a SimulationSpec to a configured TVB Simulator. Called by `worker.job.run`; writes nothing."""
+"""Builds a configured TVB Simulator from a SimulationSpec. Writes nothing."""
 
 import json
 from collections import OrderedDict
@@ -17,21 +17,21 @@ _MOST = 4
 
 
 def build_simulator(spec: SimulationSpec, inputs: Inputs, kernels: Path | None = None) -> Any:
-    """A configured `tvb.simulator.simulator.Simulator` that differs from a script's in nothing.
+    """Return a configured `tvb.simulator.simulator.Simulator`, equal to one built in a script.
 
-    The spec's seed goes to the noise's `noise_seed`, and to NumPy's global generator, from which TVB draws the initial
-    conditions of a simulation without noise.
+    The spec's seed sets the noise's `noise_seed` and NumPy's global generator. TVB draws the initial conditions of a
+    simulation without noise from the latter.
 
     Parameters
     ----------
-    kernels : the directory of compiled kernels; with them it is configured in less time
+    kernels : the directory of compiled kernels, which make configuring faster
 
     Raises
     ------
     InputError
-        A file cannot be read, or two of them do not fit each other.
+        A file cannot be read, or two files do not match.
     ConfigureError
-        TVB refused a part of it.
+        TVB refused a part of the spec.
     """
     parts: dict[str, Any] = {}
     try:
@@ -46,7 +46,7 @@ def build_simulator(spec: SimulationSpec, inputs: Inputs, kernels: Path | None =
 
 
 def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels: Path | None) -> Any:
-    """The Simulator; notes in `parts` what it is made of, by the place in the spec."""
+    """Return the Simulator; add its parts to `parts`, by their place in the spec."""
     parts["connectivity"] = _connectivity(spec, inputs)
     simulator = assemble(spec, inputs, parts)
     if kernels is None:
@@ -59,7 +59,7 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
 
 
 def _connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
-    """The configured connectivity, of an earlier simulation where that has the same delays."""
+    """Return the configured connectivity, reused from an earlier simulation with the same delays."""
     key = json.dumps([spec.connectivity, spec.conduction_speed, spec.integrator["dt"]], sort_keys=True)
     if key not in _CONNECTIVITIES:
         connectivity = build_connectivity(spec, inputs)
@@ -71,7 +71,7 @@ def _connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
 
 
 def _place(exc: BaseException, parts: Mapping[str, Any]) -> str:
-    """Where in the spec the part is in whose code a fault was raised."""
+    """Return the place in the spec of the object whose code raised the error."""
     place, traceback = "spec", exc.__traceback__
     while traceback is not None:
         here = traceback.tb_frame.f_locals.get("self")

@@ -1,4 +1,4 @@
-"""The versions that decide what a simulation returns."""
+"""Versions and sources that can change the result of a simulation."""
 
 import platform
 from functools import cache
@@ -14,18 +14,18 @@ _LIBRARIES = ("tvb-data", "numpy", "scipy", "numba", "h5py")
 
 
 def versions(spec: SimulationSpec | None = None) -> dict[str, str]:
-    """The versions that decide what a simulation returns.
+    """Return the versions that can change the result of a simulation, by name.
 
     Parameters
     ----------
-    spec : a simulation whose own classes count too, by the digests of their sources; see `models.own_code.sources`
+    spec : a simulation with own classes; the digests of their sources are added (`models.own_code.sources`)
     """
     return {**_found(), **({} if spec is None else sources_of(spec))}
 
 
 @cache
 def _found() -> dict[str, str]:
-    """Looked up once a process, which has imported them: reading all metadata takes 10 ms."""
+    """Return the versions of the installed libraries; cached, because reading the metadata takes 10 ms."""
     found = {name: version(name) for name in _LIBRARIES}
     ours = {"tvb-batch": __version__, "python": platform.python_version()}
     return {**ours, "tvb-library": tvb_version(), **found}

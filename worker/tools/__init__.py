@@ -1,1 +1,1 @@
-"""What a command of the client asks a worker's code to do."""
+"""Programs of the worker that commands of the client start."""

@@ -1,6 +1,6 @@
-"""Builds the first simulation of a sweep, runs it for a moment, and estimates what all of it will cost.
+"""Estimates the cost of a sweep: builds its first simulation and runs it for a moment.
 
-`python -m tvb_batch.worker.tools.estimate` answers an `EstimateCost`; the command line's `submit --check` starts it.
+`python -m tvb_batch.worker.tools.estimate` answers an `EstimateCost`; `tvb-batch submit --check` starts it.
 """
 
 import resource
@@ -27,12 +27,12 @@ TRIAL = 2.0
 
 
 def estimate(spec: SimulationSpec) -> Estimate:
-    """What running `spec` costs; its files are read where they are.
+    """Estimate the cost of running `spec`. Input files are read from their current paths.
 
     Raises
     ------
     InputError, ConfigureError
-        It cannot be built or run; the words are TVB's.
+        The simulation cannot be built or run; the message is TVB's.
     """
     with tempfile.TemporaryDirectory() as directory:
         inputs = Inputs(Storage(Path(directory)))
@@ -53,7 +53,7 @@ def estimate(spec: SimulationSpec) -> Estimate:
 
 
 def _seconds_per_step(simulator: Any) -> float:
-    """The steady state's: the first chunk pays for what is made once."""
+    """Return the seconds for one step after the first chunk, which also pays for setup."""
     times = [time.perf_counter()]
     steps = [0]
     for chunk in reference.stream(simulator, 20):
@@ -81,7 +81,7 @@ def _disk(simulator: Any, steps: int) -> int:
 
 
 def answer(request: EstimateCost, results: TextIO) -> None:
-    """Estimate what the spec of a request costs."""
+    """Estimate the cost of the spec in a request."""
     import_tvb()
     print(estimate(simulation(request.spec)).to_json(), file=results)
 

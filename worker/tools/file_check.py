@@ -1,7 +1,7 @@
-"""Compares files with what the catalogue's rows say of them: there, as long, of the same sha256, and valid.
+"""Compares files with their rows in the catalogue: existence, size, sha256 and validity.
 
-`python -m tvb_batch.worker.tools.file_check` answers one `CompareFile` a line, and ends with 1 when there was a fault;
-the command line's `verify` starts it. Imports no TVB, and writes nothing.
+`python -m tvb_batch.worker.tools.file_check` answers one `CompareFile` per line and exits with 1 if there was a fault;
+`tvb-batch verify` starts it. It imports no TVB and writes nothing.
 """
 
 import sys
@@ -14,7 +14,7 @@ from tvb_batch.worker.h5.verify import sha256
 
 
 def record_faults(expected: CompareFile) -> Iterator[str]:
-    """Each fault of the file, `name: what was found, what was expected`; none when it is what the row says."""
+    """Yield each fault of the file as `name: what was found, what was expected`; nothing if the row is right."""
     path, name = expected.path, expected.name
     try:
         found = path.stat().st_size
@@ -43,7 +43,7 @@ def record_faults(expected: CompareFile) -> Iterator[str]:
 
 
 def main() -> int:
-    """Compare what standard input names; gives the exit code."""
+    """Compare the files named on standard input; return the exit code."""
     code = 0
     for line in sys.stdin:
         for fault in record_faults(CompareFile.from_json(line)):

@@ -1,7 +1,6 @@
-"""Runs a result's simulation again, from what its file says of itself, and compares the data bit for bit.
+"""Repeats the simulation of a result from the provenance in its file, and compares the data bit for bit.
 
-`python -m tvb_batch.worker.tools.rerun` answers a `Rerun`; the command line's `rerun` starts it.
-Writes nothing.
+`python -m tvb_batch.worker.tools.rerun` answers a `Rerun`; `tvb-batch rerun` starts it. It writes nothing.
 """
 
 import hashlib
@@ -34,12 +33,12 @@ from tvb_batch.worker.tvb_import import import_tvb
 
 
 def rerun(path: Path, settings: Settings) -> RerunResult:
-    """The file's data compared with that of the same simulation now.
+    """Run the simulation of a result file again and compare the data.
 
     Raises
     ------
     InputError
-        The file carries no provenance, or one of its inputs is neither in it nor in the data directory.
+        The file has no provenance, or an input is neither in it nor in the data directory.
     SourceError
         A module with one of its classes cannot be imported.
     """
@@ -76,7 +75,7 @@ def _opened(path: Path) -> h5py.File:
 
 
 def _restore(name: str, provenance: h5py.Group, storage: Storage, kept: Storage) -> None:
-    """Put an input where the simulation looks for it, once its content is what its name says."""
+    """Write an input where the simulation looks for it, after checking its content against its name."""
     content = provenance[name][()].tobytes() if name in provenance else Inputs(kept).path(name).read_bytes()
     target = storage.absolute(name)
     if hashlib.sha256(content).hexdigest() != target.name.split(".")[0]:
@@ -119,7 +118,7 @@ def _circumstances(provenance: h5py.Group, spec: SimulationSpec) -> tuple[str, .
 
 
 def answer(request: Rerun, results: TextIO) -> None:
-    """Run the simulation of the file again that a client names."""
+    """Repeat the simulation of the file in a request."""
     import_tvb()
     print(rerun(request.path, load_settings()).to_json(), file=results)
 

@@ -1,1 +1,1 @@
-"""ZIPs for the TVB web GUI: time series, simulations, explorations and projects, as it writes them itself."""
+"""ZIPs for TVB's web GUI: time series, simulations, explorations and projects, as the GUI exports them itself."""

@@ -1,7 +1,7 @@
-"""The ZIP on its way: gives gids and dates, and holds one file at a time beside it. Imports no TVB.
+"""A ZIP while it is written: assigns gids and dates, with one temporary file at a time. Imports no TVB.
 
-Within the ZIP the creation dates rise from file to file: the GUI imports by date, and fails with an unrelated message
-where a time series is as old as its connectivity.
+Each file in the ZIP gets a later creation date than the one before. The GUI imports in the order of dates, and fails
+with an unrelated message if a time series is as old as its connectivity.
 """
 
 import shutil
@@ -29,9 +29,9 @@ LINKED = {
 
 @dataclass(frozen=True)
 class Linking:
-    """How the gids of a ZIP come about.
+    """How the gids in a ZIP are chosen.
 
-    With gids of its own, a second import can break nothing that the first one brought.
+    With new gids, a second import cannot damage the data of the first one.
     """
 
     #: Keep the files' own gids.
@@ -54,21 +54,21 @@ class Archive:
         self.mappings: dict[UUID, UUID] = {}
 
     def gid_of(self, old: UUID) -> UUID:
-        """The gid in this ZIP of a datatype that several files refer to."""
+        """Return the gid in this ZIP of a datatype that several files refer to."""
         return self._gids.setdefault(old, old if self.linking.is_stable else uuid4())
 
     def date(self) -> datetime:
-        """A date after all that were given before."""
+        """Return a date after all dates given before."""
         self._date += timedelta(microseconds=1)
         return self._date
 
     def add_datatype(self, member: Member) -> None:
-        """Put a datatype at the root of the ZIP, once, unless the project holds it.
+        """Add a datatype at the top level of the ZIP, once, unless the project already has it.
 
         Raises
         ------
         OutputError
-            There are two of its kind, and one gid.
+            There are two datatypes of its kind, but one gid was given.
         """
         for name, datatype in LINKED.items():
             # Beside the cortex there may be an EEG cap, which no gid is given for.
@@ -92,11 +92,11 @@ class Archive:
         path.unlink()
 
     def add_text(self, name: str, text: str) -> None:
-        """Write a file of another kind into the ZIP."""
+        """Write a text file into the ZIP."""
         self._archive.writestr(name, text)
 
     def add_copy(self, member: Member, folder: str, gid: UUID, extra: Mapping[str, object]) -> None:
-        """Copy a file into the ZIP, with its new gid and those of what it refers to."""
+        """Copy a file into the ZIP with its new gid and new references."""
         # The member's own date, where it keeps the order.
         self._date = max(self._date, member.created - timedelta(microseconds=1))
         created = self.date()
@@ -125,12 +125,12 @@ class Archive:
 
 @contextmanager
 def open_archive(files: Sequence[Path], target: Path, linking: Linking) -> Iterator[Archive]:
-    """A ZIP for these files, which appears whole or not at all, and replaces what is there.
+    """Open a ZIP for these files; it appears complete or not at all, and replaces an existing file.
 
     Raises
     ------
     OutputError
-        A file is damaged, or the disk refused the ZIP.
+        A file is damaged, or the ZIP cannot be written.
     """
     unfinished = part(target)
     first = min(read_member(path).created for path in files) - timedelta(microseconds=1)

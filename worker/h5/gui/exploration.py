@@ -1,4 +1,4 @@
-"""What makes points an exploration that the GUI's viewers show. Imports no TVB."""
+"""Builds the exploration group that the GUI's viewers show. Imports no TVB."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MOST_POINTS = 512
 
 @dataclass(frozen=True)
 class Group:
-    """What all operations of an exploration say of it."""
+    """The data that all operations of an exploration share."""
 
     axes: dict[str, list[float]]
     ranges: list[str]
@@ -29,7 +29,7 @@ class Group:
 
 
 def group_of(points: Sequence[BundlePoint]) -> Group:
-    """The exploration that the points make, once it was found to be one that the GUI shows."""
+    """Return the exploration of the points, after checking that the GUI can show it."""
     names = list(points[0].swept)
     if not 1 <= len(names) <= 2:
         hint = "fix the others, one bundle for each of their values"

@@ -1,6 +1,6 @@
-"""The RegionMapping of connectivities that tvb-data knows: with it the GUI offers its Brain viewers.
+"""Adds the RegionMapping for a connectivity of tvb-data, which the GUI needs for its Brain viewers.
 
-Called while a bundle is written. Imports TVB only when a connectivity has as many regions as one of tvb-data's.
+Imports TVB only if a connectivity has as many regions as one of tvb-data's.
 """
 
 import tempfile
@@ -23,16 +23,16 @@ _KNOWN = {76: ("connectivity_76.zip", "cortex_16384.zip", "regionMapping_16k_76.
 
 
 def add_datatype(archive: Archive, member: Member) -> None:
-    """Put a datatype at the root of the ZIP; with a Connectivity comes its mapping."""
+    """Add a datatype at the top level of the ZIP; a Connectivity is added with its region mapping."""
     archive.add_datatype(member)
     if member.datatype == "Connectivity" and archive.linking.adds_mappings:
         add_mapping(archive, member)
 
 
 def add_mapping(archive: Archive, connectivity: Member) -> None:
-    """Put the surface and the region mapping of a connectivity that is in the ZIP already beside it, if they are known.
+    """Add the surface and region mapping for a connectivity in the ZIP, if they are known.
 
-    One that the project holds is named instead.
+    If the project already has a mapping, the ZIP refers to that one.
     """
     own = archive.gid_of(UUID(connectivity.gid))
     linked = archive.linking.links.get("region_mapping")
@@ -61,7 +61,7 @@ def add_mapping(archive: Archive, connectivity: Member) -> None:
 
 @cache
 def _load(names: tuple[str, str, str]) -> tuple[Any, Any, Any]:
-    """TVB's own connectivity, cortex and mapping; the mapping refers to both."""
+    """Return TVB's own connectivity, cortex and mapping; the mapping refers to both."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.datatypes.region_mapping import RegionMapping
     from tvb.datatypes.surfaces import CorticalSurface

@@ -1,4 +1,4 @@
-"""The files of a bundle, as they say themselves, in the order in which the GUI can import them. Imports no TVB."""
+"""Reads the headers of the files of a bundle, and sorts them in the order that the GUI imports. Imports no TVB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.ref
 
 @dataclass(frozen=True)
 class Member:
-    """One file of a bundle, as it says itself."""
+    """The header of one file of a bundle."""
 
     path: Path
     gid: str
@@ -28,17 +28,17 @@ class Member:
 
     @property
     def datatype(self) -> str:
-        """As the GUI begins the names of its files, such as Connectivity."""
+        """Return the start of the GUI's file name, such as Connectivity."""
         return self.path.stem.rpartition("_")[0]
 
 
 def read_member(path: Path) -> Member:
-    """What a file says of itself.
+    """Read the header of a file.
 
     Raises
     ------
     OutputError
-        It is no datatype's file.
+        It is not the file of a datatype.
     """
     try:
         with open_h5(path) as file:
@@ -51,12 +51,12 @@ def read_member(path: Path) -> Member:
 
 
 def in_order(members: Sequence[Member]) -> list[Member]:
-    """The members, each after what it refers to.
+    """Return the members in an order where each comes after its references.
 
     Raises
     ------
     OutputError
-        One is in twice, what one refers to is not among them, or they refer to each other in a circle.
+        A member occurs twice, a reference is missing, or references form a cycle.
     """
     by_gid = {member.gid: member for member in members}
     if len(by_gid) < len(members):

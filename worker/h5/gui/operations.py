@@ -1,4 +1,4 @@
-"""One folder of the ZIP for each operation of the GUI, and at its root what the operations refer to."""
+"""Writes one folder of the ZIP for each operation of the GUI, and the shared datatypes at the top level."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from tvb_batch.worker.job.simulator import build_simulator
 
 
 class SharedDatatypes:
-    """What the operations refer to, once each at the root of the ZIP."""
+    """The datatypes that operations refer to, each once at the top level of the ZIP."""
 
     def __init__(self, inputs: Inputs, archive: Archive) -> None:
         self._inputs, self._archive = inputs, archive
@@ -37,7 +37,7 @@ class SharedDatatypes:
         self._built: tuple[str, Any] = ("", None)
 
     def add(self, point: BundlePoint, spec: SimulationSpec) -> tuple[Any, list[Member]]:
-        """The point's simulator and outputs, when all that they refer to is in the ZIP."""
+        """Add the datatypes of a point to the ZIP; return its simulator and its outputs."""
         simulator = self._simulator(spec)
         members = {member.gid: member for member in map(read_member, dict.fromkeys(point.datatypes))}
         outputs = [read_member(path) for path in point.outputs]
@@ -55,7 +55,7 @@ class SharedDatatypes:
         return simulator, outputs
 
     def _simulator(self, spec: SimulationSpec) -> Any:
-        """The simulator of a point; its large parts are those of the point before, where the specs agree in them."""
+        """Return the simulator of a point; it shares large parts with the previous point if their specs agree."""
         large = [spec.connectivity, spec.surface, spec.stimulus, spec.monitors, spec.initial_conditions]
         key = to_json([*large, spec.integrator["dt"], spec.model["class"], spec.model.get("variables_of_interest")])
         if key != self._built[0]:
@@ -84,7 +84,7 @@ class Operation:
     def add_simulation(
         self, spec: SimulationSpec, simulator: Any, outputs: Sequence[Member], group: Mapping[str, object]
     ) -> list[UUID]:
-        """The record of a simulation and its series; gives the series' gids."""
+        """Write the record of a simulation and its series; return the gids of the series."""
         main, *others = simulation_record(spec, simulator, self._archive.gid_of)
         self._main = main.gid
         self._add_view_model(main, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})
@@ -97,7 +97,7 @@ class Operation:
         return gids
 
     def add_burst(self, name: str, ranges: tuple[str, ...], outputs: Sequence[Member]) -> None:
-        """The entry in the history; its times are those that the series know."""
+        """Write the entry of the Simulation History, with the times from the series."""
         assert self._main is not None, "the simulation comes first"
         dates = [output.created for output in outputs]
         finished = max(
@@ -108,7 +108,7 @@ class Operation:
         self._archive.add(file_name, lambda file: write_burst(file, burst))
 
     def add_metrics(self, point: BundlePoint, series: UUID, group: Mapping[str, object]) -> None:
-        """The metrics of a point, and the record of the operation that made them."""
+        """Write the metrics of a point and the record of the operation that computed them."""
         record = metrics_record(point.metrics, series, point.start_point)
         self._add_view_model(record, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})
         gid, subject = uuid4(), str(point.spec.get("subject", ""))
@@ -126,5 +126,5 @@ class Operation:
 
 
 def _gui_name(name: str) -> str:
-    """A name as the GUI takes one: letters, digits, space, point, dash and underscore, all ASCII."""
+    """Return a name that the GUI accepts: ASCII letters, digits, space, point, dash and underscore."""
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-") else "_" for letter in name)

@@ -1,4 +1,4 @@
-"""The swept parameters of a bundle as the GUI names and writes them. Imports no TVB."""
+"""Names and writes the swept parameters of a bundle as the GUI does. Imports no TVB."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _PREFIXES = {
 
 
 def range_json(name: str, values: Iterable[float]) -> str:
-    """One axis of a group: `["coupling.a", {"lo": ..., "step": ..., "hi": ...}]`, or null where no steps are equal.
+    """Return one axis: `["coupling.a", {"lo": ..., "step": ..., "hi": ...}]`, with null for unequal steps.
 
     Notes
     -----
@@ -41,9 +41,9 @@ def _steps(values: list[float]) -> dict[str, float] | None:
 
 
 def gui_parameter(spec: SimulationSpec, name: str) -> str | None:
-    """The GUI's own name of a parameter that it can sweep itself, or None.
+    """Return the GUI's name of a parameter that the GUI can sweep, or None.
 
-    Only these may stand in a BurstConfiguration: with any other the Simulation History fails to load the simulation.
+    A BurstConfiguration may name only these. With any other, the Simulation History cannot load the simulation.
     """
     if name == "conduction_speed":
         return name
@@ -67,7 +67,7 @@ def gui_parameter(spec: SimulationSpec, name: str) -> str | None:
 
 
 def burst_ranges(spec: SimulationSpec, axes: dict[str, list[float]]) -> tuple[str, ...]:
-    """What a BurstConfiguration says of the axes; nothing where the GUI could not have swept them itself."""
+    """Return the axes for a BurstConfiguration; nothing if the GUI could not sweep them."""
     named = [(gui_parameter(spec, name), _steps(sorted(set(values)))) for name, values in axes.items()]
     if any(name is None or steps is None for name, steps in named):
         return ()

@@ -1,8 +1,7 @@
-"""The records that the GUI keeps of a simulation: view models, burst configuration and metrics, with h5py alone.
+"""Writes the GUI's records of a simulation: view models, burst configuration and metrics, with h5py only.
 
-Called by `worker.h5.gui.operations` with TVB's own objects. What is in a view model's file is what TVB declares of the
-object's class, in the encoding of tvb-framework 2.10 (`tvb.core.neotraits._h5core.ViewModelH5`), of which nothing is
-imported.
+The file of a view model holds the attributes that TVB declares for the object's class, in the encoding of tvb-framework
+2.10 (`tvb.core.neotraits._h5core.ViewModelH5`). Nothing of tvb-framework is imported.
 """
 
 import json
@@ -65,22 +64,22 @@ class ViewModel:
 
     @property
     def file_name(self) -> str:
-        """The GUI finds the file by the gid at the end of its name."""
+        """Return the file name; the GUI finds the file by the gid at its end."""
         return f"{self.type.rpartition('.')[2]}_{self.gid.hex}.h5"
 
 
 def simulation_record(spec: SimulationSpec, simulator: Any, gid_of: Callable[[UUID], UUID]) -> list[ViewModel]:
-    """The view models of a simulation, the SimulatorAdapterModel first.
+    """Return the view models of a simulation, the SimulatorAdapterModel first.
 
     Parameters
     ----------
-    simulator : a TVB Simulator of `spec`; monitors and datatypes configured, model, coupling and integrator as built
-    gid_of : the gid in the bundle of a datatype, by the gid it has now
+    simulator : a TVB Simulator of `spec`; monitors and datatypes are configured, model, coupling and integrator are not
+    gid_of : returns the gid in the bundle for the current gid of a datatype
 
     Raises
     ------
     SpecError
-        The GUI has no view model of a class in it.
+        The GUI has no view model for a class in it.
     """
     check_gui_classes(spec)
     describe = _Describer(gid_of)
@@ -111,12 +110,12 @@ def simulation_record(spec: SimulationSpec, simulator: Any, gid_of: Callable[[UU
 
 
 def check_gui_classes(spec: SimulationSpec) -> None:
-    """Return when the GUI has a view model of every part of the simulation.
+    """Check that the GUI has a view model for every part of the simulation.
 
     Raises
     ------
     SpecError
-        It has none: of the observer monitors TVB lacks in its GUI, or of a class that is not TVB's.
+        It has none: for the observer monitors that TVB's GUI lacks, or for a class that is not TVB's.
     """
     hint = "bundle the job as data: its series are imported without a record of the simulation"
     sections = [("integrator", "integrator", spec.integrator)]
@@ -133,11 +132,11 @@ def check_gui_classes(spec: SimulationSpec) -> None:
 
 
 def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: float | None = None) -> ViewModel:
-    """The view model of the operation that made the metrics of a time series.
+    """Return the view model of the operation that computed the metrics of a time series.
 
     Parameters
     ----------
-    start_point : what they leave out at the beginning, ms; the GUI's default where it is not known
+    start_point : the part at the start that the metrics leave out, ms; the GUI's default if it is not known
     """
     algorithms = sorted({_ALGORITHMS[name] for name in metrics if name in _ALGORITHMS})
     attributes: dict[str, Any] = {"algorithms": algorithms, "time_series": series, "is_metric_operation": True}
@@ -151,7 +150,7 @@ def write_view_model(file: h5py.File, model: ViewModel, created: datetime, extra
 
     Parameters
     ----------
-    extra : attributes beside the model's own, such as the group that the operation is in
+    extra : attributes beside the model's own, such as the group of the operation
     """
     # Each class has a file class of its own but view models: those have one together, and say their type.
     values = common("TimeSeries", model.gid, created, subject="", state="")
@@ -186,7 +185,7 @@ class Burst:
 
 
 def write_burst(file: h5py.File, burst: Burst) -> None:
-    """Write a BurstConfiguration; it has none of the attributes that datatypes have in common."""
+    """Write a BurstConfiguration; it has none of the attributes that datatypes share."""
     values: dict[str, object] = {
         "Data_version": DATA_VERSION,
         "written_by": "tvb.core.entities.file.simulator.burst_configuration_h5.BurstConfigurationH5",
@@ -203,25 +202,25 @@ def write_burst(file: h5py.File, burst: Burst) -> None:
 
 
 class _Describer:
-    """Gathers the view models of TVB's objects, and gives the gid of each."""
+    """Collects the view models of TVB's objects and returns the gid of each."""
 
     def __init__(self, gid_of: Callable[[UUID], UUID]) -> None:
         self._gid_of = gid_of
         self.found: list[ViewModel] = []
 
     def plain(self, instance: Any) -> UUID:
-        """Of a class that the GUI takes as it is."""
+        """Describe an object of a class that the GUI uses unchanged."""
         cls = type(instance)
         return self._add(instance, f"{cls.__module__}.{cls.__name__}", self.plain)
 
     def wrapped(self, instance: Any) -> UUID:
-        """Of a class that the GUI has a class of its own for, as has what belongs to it: an integrator's noise."""
+        """Describe an object for which the GUI has its own class, as it has for the parts: an integrator's noise."""
         name = type(instance).__name__
         kind = "NoiseViewModel" if name in ("Additive", "Multiplicative") else "ViewModel"
         return self._add(instance, f"{_VIEW_MODELS}.{name}{kind}", self.wrapped, {"is_metric_operation": False})
 
     def monitor(self, monitor: Any) -> UUID:
-        """Of a monitor, with the variables it watched where all were meant; its own noise is TVB's."""
+        """Describe a monitor; add the variables that it records if the spec says all. Its noise is TVB's class."""
         name = type(monitor).__name__
         gid = self._add(monitor, f"{_VIEW_MODELS}.{name}ViewModel", self.plain, {"is_metric_operation": False})
         model = self.found.pop()
@@ -256,7 +255,7 @@ class _Describer:
 
 
 def _declared(instance: Any) -> Iterator[tuple[str, Any]]:
-    """The declared attributes that are set, but the gid and the state of a random generator."""
+    """Return the declared attributes that are set, except the gid and the state of a random generator."""
     for name in type(instance).declarative_attrs:
         try:
             value = getattr(instance, name)

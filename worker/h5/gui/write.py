@@ -1,7 +1,7 @@
-"""Writes the ZIP that a client asks for. Called where the storage is mounted.
+"""Writes the ZIP that a client asks for. It runs where the storage is mounted.
 
-`python -m tvb_batch.worker.h5.gui.write` answers a `WriteBundle`; for each point that is written it prints a line, so
-that whoever waits sees how far it is.
+`python -m tvb_batch.worker.h5.gui.write` answers a `WriteBundle`. It prints a line for each point that is written, to
+show the progress.
 """
 
 import sys
@@ -50,17 +50,17 @@ OnProgress = Callable[[], object]
 def write_data(
     files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, on_progress: OnProgress = lambda: None
 ) -> Path:  # fmt: skip
-    """Write the files into one ZIP in a flat folder, what is referred to first; gives `target`.
+    """Write the files into one ZIP in a flat folder, each after its references; return `target`.
 
     Parameters
     ----------
-    target : appears whole or not at all, and is replaced when it is there
+    target : appears complete or not at all, and replaces an existing file
     on_progress : called after each file
 
     Raises
     ------
     OutputError
-        A file is damaged or in twice, a datatype that one refers to is not among them, or the disk refused the ZIP.
+        A file is damaged or occurs twice, a datatype is missing, or the ZIP cannot be written.
     """
     members = in_order([read_member(path) for path in files])
     with open_archive(files, target, linking) as archive:
@@ -74,22 +74,22 @@ def write_simulations(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
-    """Write a ZIP that puts each simulation into the Simulation History, with its parameters and series.
+    """Write a ZIP that adds each simulation to the Simulation History, with its parameters and series.
 
     Parameters
     ----------
-    inputs : where the files are that the specs name
-    target : appears whole or not at all, and is replaced when it is there
+    inputs : the storage of the files that the specs name
+    target : appears complete or not at all, and replaces an existing file
     on_progress : called after each point
 
     Raises
     ------
     SpecError
-        There is nothing to write, or a simulation has a part that the GUI has no view model of.
+        There is nothing to write, or the GUI has no view model for a part of a simulation.
     InputError
         A file that a spec names cannot be read.
     OutputError
-        A file is damaged, refers to what is not there, or the disk refused the ZIP.
+        A file is damaged, refers to a missing datatype, or the ZIP cannot be written.
     """
     with _opened(points, target, linking) as (archive, specs):
         _add_simulations(archive, points, specs, inputs, on_progress)
@@ -100,19 +100,19 @@ def write_pse(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
-    """Write a ZIP that the GUI takes as one parameter space exploration, with the viewers of its metrics.
+    """Write a ZIP that the GUI imports as one parameter space exploration, with its metrics.
 
     Parameters
     ----------
-    points : one or two swept parameters, the same and the same metrics in each
-    name : what the Simulation History calls it
+    points : one or two swept parameters, and the same parameters and metrics in each point
+    name : the name in the Simulation History
 
     Raises
     ------
     SpecError
-        The points make no exploration that the GUI can show, or see `write_simulations`.
+        The GUI cannot show the points as an exploration, or see `write_simulations`.
     InputError, OutputError
-        As `write_simulations`.
+        As in `write_simulations`.
     """
     with _opened(points, target, linking) as (archive, specs):
         _add_exploration(archive, points, specs, inputs, name, on_progress)
@@ -123,12 +123,12 @@ def write_project(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
     on_progress: OnProgress = lambda: None,
 ) -> Path:  # fmt: skip
-    """Write a ZIP that the GUI imports as a project of its own: an exploration where the points make one.
+    """Write a ZIP that the GUI imports as a new project, with an exploration if the points form one.
 
     Raises
     ------
     SpecError, InputError, OutputError
-        As `write_simulations`.
+        As in `write_simulations`.
     """
     with _opened(points, target, linking) as (archive, specs):
         archive.add_text("Project.xml", project_xml(name))
@@ -140,7 +140,7 @@ def write_project(
 
 
 def project_xml(name: str) -> str:
-    """The record of a project that has this name."""
+    """Return the record of a project with this name."""
     words = {"name": escape(name), "description": "Made by tvb-batch", "gid": uuid4(), "version": PROJECT_VERSION}
     return _PROJECT.format(**words)
 
@@ -196,12 +196,13 @@ def _add_exploration(
 
 
 def answer(request: WriteBundle, results: TextIO) -> None:
-    """Write the ZIP that a client asks for, with a line of `results` for each point or file that is written."""
+    """Write the ZIP that a client asks for; print a line to `results` for each point or file that is written."""
     import_tvb()
     linking = Linking(request.stable_gids, dict(request.links))
     target, points, inputs = request.target, request.points, Inputs(load_settings().storage)
 
     def on_progress() -> None:
+        """Print how many points or files are written."""
         print("written", file=results, flush=True)
 
     match request.kind:

@@ -1,7 +1,7 @@
-"""Turns tvb2 files into format tvb1, for installations of TVB 1.4 to 1.5.x.
+"""Converts tvb2 files to format tvb1, for TVB 1.4 to 1.5.x.
 
-Streams: one block of a series is in memory. What is written appears whole or not at all, and is checked before. TVB 1
-knows no urn, no Unicode and fewer datatypes: see `worker.h5.tvb1.tvb1_format`. The ZIP is `worker.h5.tvb1.tvb1_zip`.
+One block of a series is in memory at a time. A file appears complete or not at all, and is checked first. TVB 1 has no
+urn, no Unicode and fewer datatypes: see `worker.h5.tvb1.tvb1_format`. `worker.h5.tvb1.tvb1_zip` writes the ZIP.
 """
 
 import contextlib
@@ -43,21 +43,21 @@ from tvb_batch.worker.program import run_program
 def convert(
     source: Path, target: Path, *, connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None
 ) -> Path:
-    """Write the file `source` as tvb1; gives `target`. One that is tvb1 already gets the references asked for.
+    """Write the file `source` as tvb1; return `target`. A source in tvb1 gets new references.
 
     Parameters
     ----------
-    connectivity_gid : of a Connectivity that the TVB 1 project holds, for a TimeSeriesRegion; by default the one that
-        `source` names, which is imported first then
-    region_mapping_gid : of a RegionMapping that the project holds, for a TimeSeriesRegion; by default none is named,
-        since TVB 1 refuses one that it does not hold
+    connectivity_gid : for a TimeSeriesRegion, a Connectivity in the TVB 1 project; by default the one that `source`
+        names, which must then be imported first
+    region_mapping_gid : for a TimeSeriesRegion, a RegionMapping in the project; by default none, because TVB 1 refuses
+        one that is not in the project
 
     Raises
     ------
     InputError
-        TVB 1 has no such datatype, or we do not write it.
+        TVB 1 has no such datatype, or this program does not write it.
     OutputError
-        The source is damaged, or the disk refused the target.
+        The source is damaged, or the target cannot be written.
     """
     _convert(linked(read_source(source), connectivity_gid, region_mapping_gid), target)
     return target
@@ -81,12 +81,12 @@ def _convert(found: SourceFile, target: Path, *, is_sealed: bool = False) -> Non
 
 
 def as_tvb1(unfinished: Path) -> Path:
-    """Write the series of a job, still under its unfinished name, as tvb1 beside it; gives the new, unfinished file.
+    """Write the unfinished series of a job as tvb1 beside it; return the path of the new, unfinished file.
 
     Raises
     ------
     OutputError
-        The source is damaged, or the disk refused the target.
+        The source is damaged, or the target cannot be written.
     """
     target = part(unfinished)
     write_source(read_source(unfinished), target)
@@ -94,12 +94,12 @@ def as_tvb1(unfinished: Path) -> Path:
 
 
 def write_connectivity(source: Path, target: Path) -> Path:
-    """Write the tvb2 file of a Connectivity as tvb1, unless it is there and right; gives `target`.
+    """Write the tvb2 file of a Connectivity as tvb1, unless it exists and is right; return `target`.
 
     Raises
     ------
     OutputError
-        The source is damaged, or the disk refused the target.
+        The source is damaged, or the target cannot be written.
     """
     if not is_right_once(target, lambda path: bool(is_as_sealed(path))):
         _convert(read_source(source), target, is_sealed=True)
@@ -110,12 +110,12 @@ def write_connectivity(source: Path, target: Path) -> Path:
 
 
 def read_source(path: Path) -> SourceFile:
-    """What the file at `path` is, tvb2 or tvb1.
+    """Read the header of the file at `path`, tvb2 or tvb1.
 
     Raises
     ------
     InputError
-        TVB 1 has no such datatype, or we do not write it.
+        TVB 1 has no such datatype, or this program does not write it.
     OutputError
         It is damaged.
     """
@@ -138,12 +138,12 @@ def read_source(path: Path) -> SourceFile:
 
 
 def write_source(source: SourceFile, target: Path) -> None:
-    """Write the tvb1 file of one source under a name that is not its last, and check it.
+    """Write the tvb1 file of one source under an unfinished name, and check it.
 
     Raises
     ------
     OutputError
-        The source is damaged, or the disk refused the target.
+        The source is damaged, or the target cannot be written.
     """
     if source.is_tvb1:
         write_again(source, target)
@@ -234,7 +234,7 @@ def _write_connectivity(source: SourceFile, file: h5py.File, new: h5py.File) -> 
 
 
 def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
-    """Copy a dataset of numbers a block at a time, with its statistics."""
+    """Copy a dataset of numbers block by block, and add its statistics."""
     copy = new.create_dataset(
         dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape, chunks=dataset.chunks,
     )  # fmt: skip
@@ -261,7 +261,7 @@ def _opened(path: Path) -> h5py.File:
 
 @contextlib.contextmanager
 def _reading(path: Path, key: str) -> Iterator[None]:
-    """Whatever h5py raises of damage, as OutputError."""
+    """Raise h5py's errors of damaged files as OutputError."""
     try:
         yield
     except DAMAGE as exc:

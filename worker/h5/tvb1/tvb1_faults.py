@@ -1,8 +1,6 @@
-"""What of a tvb1 file TVB 1.4 to 1.5.x would stumble over: every fault, named by its key.
+"""Finds every fault of a tvb1 file that would stop TVB 1.4 to 1.5.x, named by its key.
 
-Called by `worker.h5.tvb1.tvb1_convert`.
-
-Needs neither TVB 1 nor tvb-framework, and reads in bounded memory.
+It needs neither TVB 1 nor tvb-framework, and reads in bounded memory.
 """
 
 import json
@@ -73,7 +71,7 @@ _RULES = {
 
 
 def tvb1_faults(file: h5py.File) -> Iterator[str]:
-    """Each fault of an open tvb1 file as `key: what is wrong`."""
+    """Yield each fault of an open tvb1 file as `key: what is wrong`."""
     found = _attribute_fault(file, "TVB_Type", _RULES["Type"])
     if found:
         yield found
@@ -133,7 +131,7 @@ def _count_fault(file: h5py.File, name: str, count: int) -> Iterator[str]:
 
 
 def _attribute_fault(place: h5py.HLObject, name: str, rule: Rule) -> str:
-    """Return what is wrong with the attribute `name` of a file or dataset; "" when nothing is."""
+    """Return what is wrong with the attribute `name` of a file or dataset; "" if nothing is."""
     if name not in place.attrs:
         return f"{name}: missing"
     identifier = place.attrs.get_id(name)
@@ -162,7 +160,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 
 
 def _statistics_faults(dataset: h5py.Dataset) -> Iterator[str]:
-    """What is wrong with what a dataset says of itself; it is read a block at a time."""
+    """Yield what is wrong with the statistics of a dataset, which is read block by block."""
     key = dataset.name[1:]
     statistics = Statistics()
     try:
@@ -197,5 +195,5 @@ def _text_fault(dtype: np.dtype[Any]) -> str:
 
 
 def text_of(value: Any) -> str:
-    """An attribute as text, of whichever of the two kinds it was written."""
+    """Return an attribute as text, whether it was written as bytes or as text."""
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

@@ -1,7 +1,6 @@
 """Format tvb1, data version 4: what TVB 1.4 to 1.5.x reads, and how it writes values. Data, and one encoder.
 
-Measured by importing files that lack one thing each into TVB 1.5.8. Read by `worker.h5.tvb1.tvb1_convert` and
-`worker.h5.validation.check`.
+Measured by importing files that each lack one thing into TVB 1.5.8.
 """
 
 import json
@@ -76,9 +75,9 @@ OPERATION_FIELDS = (
 
 
 def encode(value: object) -> Any:
-    """A value as TVB 1 writes it into an attribute: ASCII, `bool:True`, a gid with dashes, or a date with its prefix.
+    """Return a value as TVB 1 writes it into an attribute: ASCII, `bool:True`, a gid with dashes, or a date.
 
-    Numbers, lists and dicts of a datatype are texts of JSON there: `as_json`.
+    Numbers, lists and dicts of a datatype are JSON texts in TVB 1: `as_json`.
     """
     if isinstance(value, bool):
         return f"bool:{value}"
@@ -92,12 +91,12 @@ def encode(value: object) -> Any:
 
 
 def as_json(value: object) -> str:
-    """JSON in ASCII."""
+    """Return JSON in ASCII."""
     return json.dumps(value)
 
 
 def write_attributes(file: h5py.File, values: Mapping[str, object]) -> None:
-    """Write `TVB_<name>` for each value; None is left out. h5py's own kind of text, UTF-8, breaks TVB 1."""
+    """Write `TVB_<name>` for each value that is not None. TVB 1 cannot read h5py's default, UTF-8 text."""
     for name, value in values.items():
         if value is None:
             continue

@@ -1,7 +1,4 @@
-"""What goes into a tvb1 file, and tvb1 files that are written once more: with other references, or another date.
-
-Called by `worker.h5.tvb1.tvb1_convert`, which turns tvb2 files into such.
-"""
+"""Sources of tvb1 files, and copies of tvb1 files with other references or another date."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -20,7 +17,7 @@ from tvb_batch.worker.h5.verify import as_output_error
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file and what of it decides where it goes."""
+    """A file, and the header fields that decide where it goes."""
 
     path: Path
     datatype: str
@@ -32,7 +29,7 @@ class SourceFile:
 
 
 def linked(source: SourceFile, connectivity: UUID | None, region_mapping: UUID | None) -> SourceFile:
-    """The source with the references that its tvb1 file gets; only a TimeSeriesRegion has any."""
+    """Return the source with the references for its tvb1 file; only a TimeSeriesRegion has references."""
     if source.datatype != "TimeSeriesRegion":
         return source
     return replace(
@@ -43,7 +40,7 @@ def linked(source: SourceFile, connectivity: UUID | None, region_mapping: UUID |
 
 
 def read_tvb1(path: Path, file: h5py.File) -> SourceFile:
-    """What the open tvb1 file is.
+    """Read the header of an open tvb1 file.
 
     Raises
     ------
@@ -65,12 +62,12 @@ def read_tvb1(path: Path, file: h5py.File) -> SourceFile:
 
 
 def write_again(source: SourceFile, target: Path) -> None:
-    """Write the tvb1 file once more, with the references and the date of `source`.
+    """Write the tvb1 file again, with the references and the date of `source`.
 
     Raises
     ------
     OutputError
-        The disk refused it.
+        It cannot be written.
     """
     with as_output_error(target, ""):
         shutil.copyfile(source.path, target)

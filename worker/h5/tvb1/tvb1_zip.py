@@ -1,8 +1,7 @@
-"""The ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and `Operation.xml` in one folder.
+"""Writes the ZIP that TVB 1.4 to 1.5.x imports into an empty project: converted files and one `Operation.xml`.
 
-`python -m tvb_batch.worker.h5.tvb1.tvb1_zip` answers a `WriteTvb1Bundle`.
-
-Streams: one converted file lies beside the ZIP while it is written. The ZIP appears whole or not at all.
+`python -m tvb_batch.worker.h5.tvb1.tvb1_zip` answers a `WriteTvb1Bundle`. One converted file at a time is beside the
+ZIP. The ZIP appears complete or not at all.
 """
 
 import contextlib
@@ -37,20 +36,20 @@ def convert_bundle(
     connectivity_gid: UUID | None = None,
     region_mapping_gid: UUID | None = None,
 ) -> Path:
-    """Write tvb2 or tvb1 files as the ZIP that TVB 1 imports into an empty project; gives `target`.
+    """Write tvb2 or tvb1 files as the ZIP that TVB 1 imports into an empty project; return `target`.
 
     Parameters
     ----------
-    sources : in any order; every Connectivity that a series names, unless `connectivity_gid` is given: then none is
-        put into the ZIP
+    sources : in any order, with every Connectivity that a series names; with `connectivity_gid`, no Connectivity is put
+        into the ZIP
     connectivity_gid, region_mapping_gid : as for `convert`
 
     Raises
     ------
     InputError
-        A datatype that TVB 1 has not, or nothing at all, is to be put into the ZIP.
+        There is nothing to write, or TVB 1 does not have a datatype.
     OutputError
-        A source is damaged or in twice, a Connectivity is missing, or the disk refused the ZIP.
+        A source is damaged or occurs twice, a Connectivity is missing, or the ZIP cannot be written.
     """
     members = _dated(_members(sources, connectivity_gid, region_mapping_gid))
     unfinished = part(target)
@@ -78,7 +77,7 @@ def convert_bundle(
 
 
 def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping: UUID | None) -> list[SourceFile]:
-    """What goes into the ZIP, connectivities first."""
+    """Return the members of the ZIP, connectivities first."""
     members = [linked(read_source(path), connectivity, region_mapping) for path in sources]
     if connectivity is not None:
         members = [member for member in members if member.datatype != "Connectivity"]
@@ -94,7 +93,7 @@ def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping:
 
 
 def _dated(members: Sequence[SourceFile]) -> list[SourceFile]:
-    """The members with dates that rise strictly: TVB 1 imports by date."""
+    """Return the members with strictly increasing dates: TVB 1 imports in the order of dates."""
     dated: list[SourceFile] = []
     for member in members:
         earliest = dated[-1].created + timedelta(microseconds=1) if dated else member.created
@@ -103,7 +102,7 @@ def _dated(members: Sequence[SourceFile]) -> list[SourceFile]:
 
 
 def _operation(name: str, members: Sequence[SourceFile]) -> bytes:
-    """`Operation.xml`: the import as an operation of TVB 1's own importer."""
+    """Return `Operation.xml`: the import as an operation of TVB 1's own importer."""
     date = members[0].created.strftime(OPERATION_DATE_FORMAT)
     values = {
         "gid": str(uuid4()),

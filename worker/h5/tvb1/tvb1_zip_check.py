@@ -1,6 +1,7 @@
-"""Every fault of what TVB 1.4 to 1.5.x is to import, single files and ZIPs, named by file and key; without TVB 1.
+"""Finds every fault in files and ZIPs for TVB 1.4 to 1.5.x, named by file and key, without TVB 1.
 
-Never writes, but for a member's copy in a temporary directory: memory is bounded, and reading it whole checks its CRC.
+It writes only copies of members into a temporary directory. Memory is bounded, and reading a member completely checks
+its CRC.
 """
 
 import json
@@ -29,7 +30,7 @@ _OPERATION_BYTES = 2**20
 
 @dataclass(frozen=True)
 class _Member:
-    """What a file in a ZIP is to the others."""
+    """A file in a ZIP, as the other files see it."""
 
     name: str
     gid: str
@@ -39,7 +40,7 @@ class _Member:
 
 
 def is_tvb1(path: Path) -> bool:
-    """Whether a file or ZIP means to be of format tvb1; false for one that cannot be read."""
+    """Return whether a file or ZIP is of format tvb1; False if it cannot be read."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -52,11 +53,11 @@ def is_tvb1(path: Path) -> bool:
 
 
 def faults(path: Path, *, existing: Collection[UUID] = ()) -> list[str]:
-    """Every fault of the tvb1 file or ZIP at `path`, as `file::key: what is there, what was expected`.
+    """Yield each fault of the tvb1 file or ZIP at `path`, as `file::key: what is there, what was expected`.
 
     Parameters
     ----------
-    existing : gids of datatypes that the TVB 1 project holds; the members of a ZIP may refer to them
+    existing : gids of datatypes in the TVB 1 project, which the members of a ZIP may refer to
     """
     try:
         with path.open("rb") as file:
@@ -100,7 +101,7 @@ def _zip_faults(path: Path, existing: set[str]) -> Iterator[str]:
 
 
 def _folder_faults(path: Path, archive: zipfile.ZipFile, names: list[str]) -> Iterator[str]:
-    """TVB 1 takes a folder for an operation where it finds `Operation.xml`, and sees nothing of any other."""
+    """Yield faults of the folders: TVB 1 reads only folders with an `Operation.xml`."""
     folders = {str(PurePosixPath(name).parent) for name in names if name.endswith(".h5")}
     if not folders:
         yield f"{path}: no H5 file in it"
@@ -138,7 +139,7 @@ def _operation_faults(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
 
 
 def _fields(text: bytes) -> dict[str, str]:
-    """The text of each element below the root; entities beyond XML's own are not expanded."""
+    """Return the text of each element below the root; only XML's own entities are expanded."""
     found: dict[str, str] = {}
     open_elements: list[str] = []
 
@@ -170,7 +171,7 @@ def _is_date(text: str) -> bool:
 
 
 def _member(path: Path, name: str) -> Iterator[_Member]:
-    """What can be told of a member; nothing of one whose own faults said enough."""
+    """Return a member's header, or None if its own faults were already reported."""
     try:
         with open_h5(path) as file:
             present = [key for key in ("TVB_Gid", "TVB_Create_date", *_REFERENCES) if key in file.attrs]
@@ -202,7 +203,7 @@ def _relation_faults(path: Path, members: list[_Member], existing: set[str]) -> 
 
 
 def _date_faults(path: Path, earlier: _Member, later: _Member) -> Iterator[str]:
-    """TVB 1 imports by date: what is referred to has to be the older one."""
+    """Yield faults of the dates: TVB 1 imports by date, so a reference must be older."""
     undated = [member.name for member in (earlier, later) if member.created is None]
     yield from (f"{path}/{name}::TVB_Create_date: no date, which decides the order of import" for name in undated)
     if earlier.created is not None and later.created is not None and later.created <= earlier.created:

@@ -1,1 +1,1 @@
-"""Names every fault of files and ZIP files before the GUI sees them."""
+"""Finds every fault of files and ZIPs before they are imported into the GUI."""

@@ -1,8 +1,8 @@
-"""Names every fault of what the GUI is to import, files and ZIPs, without tvb-framework; imports no TVB.
+"""Finds every fault in files and ZIPs for the GUI, without tvb-framework and TVB.
 
-`python -m tvb_batch.worker.h5.validation.check` answers a `CheckFiles`, and ends with 1 when there was a fault. A job's
-own file goes through `worker.h5.verify`, which stops at the first fault; here, each value's encoding is looked at
-as well, and what a ZIP's members are to each other. Never writes, but for a member's copy in a temporary directory.
+`python -m tvb_batch.worker.h5.validation.check` answers a `CheckFiles` and exits with 1 if there was a fault.
+`worker.h5.verify` checks a job's own file and stops at the first fault; this module also checks the encoding of each
+value, and the references between the members of a ZIP. It writes only copies of members into a temporary directory.
 """
 
 import shutil
@@ -26,7 +26,7 @@ from tvb_batch.worker.h5.validation.rules import DATE, GID
 
 @dataclass(frozen=True)
 class _Member:
-    """What a file in a ZIP is to the others."""
+    """A file in a ZIP, as the other files see it."""
 
     name: str
     gid: str
@@ -40,9 +40,9 @@ class _Member:
 
 
 def faults(path: Path) -> list[str]:
-    """Every fault of an H5 file or a ZIP of such, as `file::key: what is there, what was expected`; empty without one.
+    """Return each fault of an H5 file or ZIP as `file::key: what is there, what was expected`.
 
-    A damaged file is a fault, not an error; so is one that cannot be opened. Format tvb1 has rules of its own.
+    A damaged or unreadable file is a fault too, not an exception. Format tvb1 has its own rules.
     """
     return [one_line(fault) for fault in _faults(path)]
 
@@ -83,7 +83,7 @@ def _zip_faults(path: Path) -> Iterator[str]:
 def _member_faults(
     archive: zipfile.ZipFile, name: str, copy: Path, place: str, members: list[_Member]
 ) -> Iterator[str]:
-    """One member's own faults; what it is to the others is added to `members`."""
+    """Yield the faults of one member; add its header to `members`."""
     try:
         # Read to its end, so that its checksum is compared.
         with archive.open(name) as source, copy.open("wb") as target:
@@ -132,7 +132,7 @@ def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Check the files that standard input names, one fault a line; return the exit code."""
+    """Check the files named on standard input, print one fault per line, and return the exit code."""
     found = [fault for path in CheckFiles.from_json(sys.stdin.read()).paths for fault in faults(path)]
     for fault in found:
         print(fault)

@@ -1,6 +1,6 @@
-"""Whether a file's attributes and datasets agree with each other: a registry for `check`; imports no TVB.
+"""Checks whether the attributes and datasets of a file agree: a registry for `check`. Imports no TVB.
 
-Called with files in which nothing is missing and each part is of the right type and shape.
+The files have all parts, and each part has the right type and shape.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""Names every fault of one H5 file: what is missing, wrongly written, of another shape, or untrue. Called by
-`worker.h5.validation.check`; imports no TVB.
-"""
+"""Finds every fault of one H5 file: missing parts, wrong encodings and shapes, and contradictions. Imports no TVB."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError
 
 
 def file_faults(path: Path, place: str) -> Iterator[str]:
-    """Every fault of the file at `path`, which is called `place` in the messages."""
+    """Yield each fault of the file at `path`; messages call it `place`."""
     try:
         file = open_h5(path)
     except DAMAGE as exc:
@@ -42,12 +40,12 @@ def file_faults(path: Path, place: str) -> Iterator[str]:
 
 
 def reason(exc: Exception) -> str:
-    """The first line of what went wrong."""
+    """Return the first line of an exception's message."""
     return (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
 def kind_in(attributes: Mapping[str, object]) -> tuple[str, Format | None]:
-    """Which datatype or record a file holds, and its format; empty and None when its class is none that we know."""
+    """Return the datatype or record of a file and its format; ("", None) for an unknown class."""
     written_by = str(attributes.get("TVB_written_by"))
     known = {**FORMATS, **RECORDS}
     return next(((name, wanted) for name, wanted in known.items() if wanted.written_by == written_by), ("", None))
@@ -105,7 +103,7 @@ def _datasets(file: h5py.File, attributes: Mapping[str, object], place: str) -> 
 
 
 def _shape_fault(dataset: h5py.Dataset, array: ArrayRule, lengths: dict[str, int]) -> str:
-    """What is wrong with a dataset's type or shape; a length seen for the first time is noted in `lengths`."""
+    """Return what is wrong with a dataset's type or shape; add new lengths to `lengths`."""
     kind = dataset.dtype.kind
     described = h5py.check_string_dtype(dataset.dtype)
     if kind not in array.kinds or (kind == "O" and (described is None or described.length is not None)):
@@ -155,5 +153,5 @@ def _content(file: h5py.File, attributes: Mapping[str, object], place: str) -> I
 
 
 def _lengths(attributes: Mapping[str, object]) -> dict[str, int]:
-    """What the attributes say of the datasets' lengths."""
+    """Return the lengths of datasets that the attributes state."""
     return {name.removeprefix("TVB_"): int(n) for name, n in attributes.items() if isinstance(n, np.integer)}

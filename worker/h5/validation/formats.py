@@ -1,6 +1,6 @@
-"""What the GUI wants of each datatype's file: names of attributes, datasets and references. Data only.
+"""What the GUI needs in the file of each datatype: names of attributes, datasets and references. Data only.
 
-Measured by importing files that lack one thing each into tvb-framework 2.10.
+Measured by importing files that each lack one thing into tvb-framework 2.10.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ REQUIRED_TIME_SERIES = (
 
 @dataclass(frozen=True)
 class Format:
-    """What the GUI wants of a datatype's file beside `REQUIRED`."""
+    """What the GUI needs in a datatype's file besides `REQUIRED`."""
 
     #: The class of tvb-framework that reads the file.
     written_by: str

@@ -1,7 +1,7 @@
-"""What an attribute or dataset holds: the type of a rule for both formats, and the rules of tvb2. Data.
+"""Rules for the values of attributes and datasets: the type of a rule, and the rules of tvb2. Data.
 
-Read by `worker.h5.validation.file_faults`; what must be there is in `worker.h5.validation.formats`. The rules of tvb1
-are in `worker.h5.tvb1.tvb1_faults`.
+`worker.h5.validation.formats` says which attributes and datasets must exist. The rules of tvb1 are in
+`worker.h5.tvb1.tvb1_faults`.
 """
 
 import json
@@ -20,7 +20,7 @@ from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 
 @dataclass(frozen=True)
 class Rule:
-    """What an attribute holds."""
+    """The rule for an attribute."""
 
     #: In words, as a fault says it after "expected".
     expected: str
@@ -43,7 +43,7 @@ def of_json(*types: type) -> Callable[[object], bool]:
 
 
 def choice(*values: str) -> Rule:
-    """Return the rule for one of some texts."""
+    """Return the rule for one of several texts."""
     return Rule(f"one of {', '.join(map(repr, values))}", lambda value: isinstance(value, str) and value in values)
 
 
@@ -151,7 +151,7 @@ RECORDS = {
 
 @dataclass(frozen=True)
 class ArrayRule:
-    """What a dataset holds."""
+    """The rule for a dataset."""
 
     #: Letters of `numpy.dtype.kind`; O for texts.
     kinds: str
