@@ -10,7 +10,7 @@ from tvb_batch.models.masking import masked
 class TvbBatchError(Exception):
     """Base class of errors with a message for a user."""
 
-    #: True when running the same job again may well succeed.
+    #: True if the same job may succeed when it runs again.
     retryable = False
 
     def __init__(self, message: str = "") -> None:
@@ -56,7 +56,7 @@ class InputError(TvbBatchError):
 class SourceError(TvbBatchError):
     """A user module cannot be imported on this host, or differs from the submitted one."""
 
-    #: Another host may have the right one, and so may this one once it was brought up to date.
+    #: Another host may have the right source, and this one after an update.
     retryable = True
 
 
@@ -67,7 +67,7 @@ class ConfigureError(TvbBatchError):
 class OutputError(TvbBatchError):
     """A result file could not be written, or differs from what was written."""
 
-    #: A full or vanished disk may be back at the next attempt.
+    #: A full or missing disk may be available at the next attempt.
     retryable = True
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-#: Linux' own name for a start of the host.
+#: Linux: the id of the current start of the host.
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

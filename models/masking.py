@@ -8,11 +8,11 @@ _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<who>[^/?#@\s]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^/?#@:\[\]\s]*)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^?#@\s]*)?(?:\?(?P<query>[^#\s]*))?"
 )
-#: Parameters of a query that hold no secret.
+#: Query parameters without secrets.
 _PLAIN = frozenset({"dbname", "host", "hostaddr", "port"})
-#: Of a URL that is none; it is not shown.
+#: Replaces an invalid URL, which is not shown.
 NO_URL = "(not shown: it may hold a password; in one write %2F for /, %3A for :, %40 for @, %23 for #); expected one"
-#: Shorter ones are parts of ordinary words, and no library prints them.
+#: Shorter passwords also occur in ordinary words, and no library prints them.
 _LEAST = 4
 
 _SECRETS: set[str] = set()

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tvb_batch.models.errors import OutputError
 
-#: How the names of checkpoints begin.
+#: Prefix of the names of checkpoints.
 CHECKPOINT = "checkpoint_"
 
 
@@ -102,7 +102,7 @@ class Storage:
         """
         try:
             path = (self.root / relative).resolve()
-        except (OSError, RuntimeError, ValueError) as exc:  # Links that lead to each other, or no name of a file.
+        except (OSError, RuntimeError, ValueError) as exc:  # A cycle of links, or an invalid file name.
             raise OutputError(f"{relative}: not a usable file name ({exc})") from exc
         if not path.is_relative_to(self.root.resolve()):
             raise OutputError(f"{relative}: leaves the data directory {self.root}")

@@ -30,24 +30,24 @@ from tvb_batch.models.masking import NO_URL, is_url, remember, without_password
 from tvb_batch.models.settings import Settings
 
 QUEUE = "tvb-batch"
-#: By the name of a sweep's queue in the catalogue. Workers take both unless told otherwise.
+#: By the name of a sweep's queue in the catalogue. Workers serve both by default.
 QUEUES = {"short": QUEUE, "long": f"{QUEUE}.long"}
 RUN_JOB = "tvb_batch.run_job"
 
-#: Messages kept in Redis at once. 1,000 jobs of 10 ms keep four workers busy for longer than a reconciler's round.
+#: Maximum number of messages in Redis. 1,000 jobs of 10 ms keep four workers busy until the reconciler's next turn.
 WINDOW = 1000
 #: A PENDING row whose message is older than this while the queue is empty has lost its message: a worker that takes
 #: a message claims its row within milliseconds.
 LOST_AFTER = timedelta(seconds=10)
-#: A process that fills the queue and is not heard of again lets another do so after this. Seconds.
+#: If a process that fills the queue dies, another one may fill it after this time. Seconds.
 FILLER_LEASE = 10.0
-#: A worker that has not announced itself for so long is not counted. Seconds.
+#: A worker that has not announced itself for this time is not counted. Seconds.
 ANNOUNCED_FOR = 60
 
-#: Keys in Redis: of the process that fills the queues, and of the look that a worker has taken.
+#: Keys in Redis: the lock for filling the queues, and the turn of a worker.
 _FILLER, _LOOK = f"{QUEUE}.filler", f"{QUEUE}.look"
 
-#: How the name of a worker's connection begins.
+#: Prefix of the name of a worker's connection.
 _WORKER = "tvb-batch-worker@"
 
 
@@ -66,7 +66,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
     _check_url(settings.broker)
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
     if urlsplit(settings.broker).scheme == "rediss":
-        # The server must prove who it is: an unchecked certificate hides nothing from whoever stands between.
+        # Verify the server's certificate: without this, TLS does not protect against a man in the middle.
         checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
         ca_file = settings.broker_ca_file
         app.conf.broker_use_ssl = {**checked, "ssl_ca_certs": str(ca_file)} if ca_file else checked
@@ -74,7 +74,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
         # JSON only: a message can never carry code.
         task_serializer="json",
         accept_content=["json"],
-        # The row holds the outcome; a result backend would be a second truth.
+        # The row holds the outcome; a result backend would store it twice.
         task_ignore_result=True,
         result_backend=None,
         task_store_errors_even_if_ignored=False,
@@ -83,32 +83,32 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
         # Acknowledged before the job starts. Late acknowledgement makes Redis deliver a long simulation again after
         # `visibility_timeout`; a job whose worker died is found by its lease instead.
         task_acks_late=False,
-        # One message a process, and none in advance: a message held back by a busy worker would starve a free one.
+        # One message per process, no prefetch: a message prefetched by a busy worker would not reach an idle one.
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        # A worker waits for Redis for as long as it takes, at start and later.
+        # A worker waits for Redis without limit, at its start and later.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Running jobs go on while Redis is away: they do not need it.
+        # Running jobs continue without Redis.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
-            # A Redis that vanished without a word is noticed in seconds.
+            # A lost connection to Redis is noticed within seconds.
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 30,
-            # By which Redis tells who is connected; see `listening`.
+            # Names the connection for Redis; see `listening`.
             "client_name": client_name,
-            # No copy of each message is kept in Redis until it is acknowledged: its row is.
+            # Redis keeps no copy of unacknowledged messages: the rows are enough.
             "ack_emulation": False,
         },
-        # Task events are for tools that we replace by rows, and so is remote control (`worker.app`).
+        # No task events: rows replace them. Remote control is set in `worker.app`.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        # A process that leaks, or was blown up by one large job, is replaced. Celery counts in KB.
+        # Replace a process that uses too much memory. Celery counts in KB.
         worker_max_tasks_per_child=settings.max_tasks_per_child or None,
         worker_max_memory_per_child=settings.max_memory_per_child // 1024 or None,
-        # Our own structured logging; Celery would replace the root logger's handlers.
+        # This program configures logging; Celery would replace the root logger's handlers.
         worker_hijack_root_logger=False,
         enable_utc=True,
         timezone="UTC",
@@ -116,7 +116,7 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
     return app
 
 
-#: A number for the database, where there is one, or the path of a socket.
+#: The number of a database, or the path of a socket.
 _REDIS = re.compile(r"rediss?://[^/?]+(?:/\d*)?(?:\?|$)|redis\+socket://(?:[^/?@]*@)?/")
 
 
@@ -259,9 +259,9 @@ def announced(app: Celery) -> dict[str, dict[str, Any]]:
     return found
 
 
-#: A host and the number of a process.
+#: Host and process id.
 _NAME = re.compile(r"[\w.:@-]{1,255}", re.ASCII)
-#: Letters of one worker's facts.
+#: Maximum length of one worker's facts, in characters.
 _MOST_FACTS = 64 * 1024
 
 
@@ -316,7 +316,7 @@ def _filling(app: Celery) -> Iterator[bool]:
         yield is_ours
     finally:
         if is_ours:
-            # Should Redis be gone: the key expires by itself.
+            # Without Redis, the key expires by itself.
             with suppress(BrokerError), _client(app) as client:
                 if client.get(_FILLER) == token.encode():
                     client.delete(_FILLER)
@@ -329,7 +329,7 @@ def _taken(client: Any, key: str, value: str, seconds: float) -> bool:
         return True
     left = client.pttl(key)
     if left == -1 or left > milliseconds:
-        # Redis' clock was set back, or it is somebody else's key: it would be there for long.
+        # The key would stay too long: Redis' clock was set back, or another program has set it.
         client.delete(key)
     return False
 
@@ -342,8 +342,8 @@ def _top_up(catalogue: Catalogue, app: Celery, queue: str, window: int) -> int:
     if not gids and queued == 0:
         lost = catalogue.unpublished(window, older_than=LOST_AFTER, queue=queue)
         gids = catalogue.mark_published(lost, older_than=LOST_AFTER)
-    # Marked first, sent second: of two that fill the queue, as when one was given up for dead, each sends other jobs.
-    # A crash between the two is as if Redis had lost the messages.
+    # Mark first, send second: if two processes fill the queue, each sends other jobs.
+    # After a crash between the two, the messages count as lost.
     try:
         if gids:
             send(app, gids, QUEUES[queue])
@@ -358,13 +358,13 @@ def _top_up(catalogue: Catalogue, app: Celery, queue: str, window: int) -> int:
 class BrokerFacts:
     """Facts about Redis."""
 
-    #: How far its clock is ahead of ours. Seconds.
+    #: How far its clock is ahead of this host's. Seconds.
     clock_ahead: float
-    #: What it does when its memory is full; None where its user may not ask.
+    #: Its eviction policy; None if the user may not ask.
     policy: str | None
-    #: Which part of the memory that it may have is in use, 0 to 1; 0 where that has no bound.
+    #: Used part of its memory limit, 0 to 1; 0 without a limit.
     memory: float
-    #: Why messages cannot be put into it and taken out of it again; None when they can.
+    #: Why messages cannot be sent and received; None if they can.
     refusal: str | None
 
 

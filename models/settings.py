@@ -20,39 +20,40 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TVB_BATCH_", frozen=True, extra="forbid")
 
-    #: Results, inputs, bundles, and in embedded mode the catalogue and Redis' files.
+    #: The directory for results, inputs and bundles, and in embedded mode for the catalogue and Redis' files.
     data_dir: Path = Field(default_factory=lambda: Path.home() / "tvb-batch")
     #: SQLAlchemy URL; empty means SQLite in the data directory.
     database_url: SecretStr = SecretStr("")
-    #: redis://, rediss:// or redis+socket:// URL of the broker.
+    #: URL of the broker: redis://, rediss:// or redis+socket://.
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    #: Certificates that a rediss:// broker's own is checked against; the system's when not named.
+    #: Certificates for checking a rediss:// broker; by default the system's.
     broker_ca_file: Path | None = None
-    #: A worker that has not been heard of for so long has lost its job. Seconds.
+    #: A worker without a heartbeat for this time loses its job. Seconds.
     lease: float = Field(default=120.0, gt=0)
-    #: How many times a job is started without getting any further before it ends in ERROR.
+    #: Number of attempts without progress after which a job ends in ERROR.
     max_attempts: int = Field(default=3, ge=1)
-    #: How often a running job saves what it takes to go on from there. Seconds; 0 for after every chunk.
+    #: Seconds between two checkpoints of a running job; 0 for one after every chunk.
     checkpoint_interval: float = Field(default=300.0, ge=0)
-    #: Most seconds of a job whose spec names no `time_limit`; 0 for no limit.
+    #: Maximum seconds for a job without its own `time_limit`; 0 for no limit.
     time_limit: float = Field(default=0.0, ge=0)
-    #: A process of the pool is replaced after so many jobs; 0 for never.
+    #: A process of the pool is replaced after this number of jobs; 0 for never.
     max_tasks_per_child: int = Field(default=0, ge=0)
-    #: A process of the pool that has grown beyond this is replaced after its job. Bytes; 0 for never.
+    #: A process of the pool that uses more memory is replaced after its job. Bytes; 0 for never.
     max_memory_per_child: int = Field(default=0, ge=0)
-    #: Upper bound of monitor output held in memory between two writes. Bytes.
+    #: Maximum size of monitor output in memory between two writes. Bytes.
     chunk_bytes: int = Field(default=32 * 2**20, ge=1)
-    #: How the series of finished files are compressed.
+    #: Compression of finished result files.
     compression: Compression = "none"
 
-    #: Compiled kernels of this host. Holds code that workers run: not for a directory that others can write.
+    #: The directory for compiled kernels of this host. Workers run this code, so others must not be able to write to
+    #: it.
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "tvb-batch")
-    #: Modules whose models, couplings, monitors ... specs may name besides TVB's own, separated by commas.
+    #: Modules with the user's own models, couplings, monitors and metrics, separated by commas.
     modules: str = Field(default="", pattern=r"^[\w., ]*$")
-    #: The folder where these modules are, when they are not installed and PYTHONPATH does not name it.
+    #: The folder of these modules, if they are neither installed nor on PYTHONPATH.
     modules_dir: Path | None = None
 
-    #: Who knows it may use `tvb-batch serve`; empty means a new one at each start, which is printed.
+    #: Token for the web pages; empty for a new one at each start, which is printed.
     web_token: SecretStr = SecretStr("")
 
     @field_validator("data_dir", "cache_dir", "broker_ca_file", "modules_dir")
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
         try:
             str(value).encode()
         except UnicodeEncodeError:
-            # Neither a URL nor the catalogue can hold it.
+            # Neither a URL nor the catalogue can hold such a name.
             raise ValueError("a path that is not UTF-8; rename it, or use a symbolic link") from None
         return None if value is None else value.expanduser().absolute()
 
@@ -86,7 +87,7 @@ class Settings(BaseSettings):
 
 def _sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, whatever characters its path has."""
-    # SQLAlchemy takes 0.1 s to import, which nobody pays who only asks for a setting.
+    # Importing SQLAlchemy takes 0.1 s, so import it only if it is needed.
     from sqlalchemy.engine import URL
 
     return URL.create("sqlite", database=str(path)).render_as_string()

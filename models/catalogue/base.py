@@ -31,23 +31,24 @@ from tvb_batch.models.host_clock import boot_id, since_boot
 
 T = TypeVar("T")
 
-#: The job whose files and metrics a job has. As a number: SQLite compares an untyped expression without its index.
+#: The job that owns the files and metrics of a job: its source or itself. Cast to a number, so that SQLite uses an
+#: index.
 OWNER = sql_cast(func.coalesce(Job.source_id, Job.id), Integer)
 
-#: For statements without a session.
+#: Used by statements without a session.
 JOB = cast("Table", Job.__table__)
 
 #: Rows of one bulk INSERT.
 BATCH = 2000
 
-#: No transaction is repeated for that long.
+#: Receipts older than this are deleted: no transaction is repeated for so long.
 RECEIPTS_KEPT = timedelta(days=1)
 
 _LEAVE_RECEIPT = text("INSERT INTO receipt (gid, made_at) VALUES (:gid, :made_at) ON CONFLICT DO NOTHING").bindparams(
     bindparam("gid", type_=Receipt.gid.type), bindparam("made_at", type_=Receipt.made_at.type)
 )
 _FORGET_RECEIPTS = delete(Receipt).where(
-    # Nobody waits for another who forgets the same ones.
+    # Skip locked rows: another process is deleting them.
     Receipt.gid.in_(
         select(Receipt.gid).where(Receipt.made_at < bindparam("before")).limit(100).with_for_update(skip_locked=True)
     )
@@ -61,7 +62,7 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._is_sqlite = engine.dialect.name == "sqlite"
-        #: The host's start that `_boot_zero` is of.
+        #: The start of the host that `_boot_zero` belongs to.
         self._boot, self._boot_zero = "", datetime.min
 
     @classmethod
@@ -135,7 +136,7 @@ class Database:
         """
         sent: list[T] = []
         if self._is_sqlite:
-            # It may take a transaction of its own.
+            # This may need its own transaction.
             self._zero()
 
         def transaction() -> T:
@@ -153,7 +154,7 @@ class Database:
 
         def transaction() -> T:
             with self._writing() as session:
-                # Should the server still be at the COMMIT of an earlier try, the equal key waits for it.
+                # If the server is still committing an earlier try, this insert of the same key waits for it.
                 if not session.execute(_LEAVE_RECEIPT, {"gid": receipt, "made_at": now()}).rowcount:  # type: ignore[attr-defined]
                     return sent[-1]
                 sent.clear()
@@ -174,7 +175,7 @@ class Database:
 
     def _read(self, work: Callable[[Session], T]) -> T:
         def transaction() -> T:
-            # Ended by a COMMIT: after a ROLLBACK the driver prepares all statements anew, which costs much.
+            # End with COMMIT: after a ROLLBACK the driver prepares all statements again, which is slow.
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
 
@@ -194,7 +195,7 @@ def _zero_of(session: Session) -> datetime:
     """Return the row of the current start of the host; the first process creates it."""
     known = session.get(Boot, boot_id())
     if known is None:
-        # Who held a lease before the host started is gone: all leases of that time are over.
+        # All leases from before the start of the host have expired: their processes are gone.
         last = [
             one
             for status, column in (

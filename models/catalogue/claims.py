@@ -25,10 +25,10 @@ from tvb_batch.models.catalogue.tables import Attempt, Job, Output
 from tvb_batch.models.errors import LeaseLostError
 from tvb_batch.models.spec.simulation import SimulationSpec, simulation
 
-#: Sweeps whose base a worker process remembers.
+#: Number of sweeps whose base a worker process caches.
 MOST_SWEEPS = 64
 
-#: What a row forgets when its job waits again.
+#: Columns that are cleared when a job becomes pending again.
 UNCLAIMED: dict[str, Any] = {
     "status": Status.PENDING,
     "claim_token": None,
@@ -45,11 +45,11 @@ UNCLAIMED: dict[str, Any] = {
 class Shared:
     """What all jobs of a sweep have in common, and keep as long as it is there."""
 
-    #: How many they are.
+    #: Number of jobs.
     size: int
     #: A canonical SimulationSpec.
     base: Mapping[str, Any]
-    #: The operator's modules as they were where it was submitted, by `models.own_code.sources`.
+    #: Sources of the user's modules at submission, see `models.own_code.sources`.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -63,7 +63,7 @@ class Claim:
     """The right of one worker to run one job once."""
 
     gid: UUID
-    #: Of its row.
+    #: The id of its row.
     id: int
     sweep: UUID
     token: UUID
@@ -73,7 +73,7 @@ class Claim:
     saved_attempt: int
     number: int
     shared: Shared
-    #: What this job has of its own, as `SimulationSpec.with_parameters` takes it.
+    #: The parameters of this job, for `SimulationSpec.with_parameters`.
     parameters: Mapping[str, Any]
 
     @cached_property
@@ -93,9 +93,9 @@ class Held:
     """The job that a process is running."""
 
     claim: Claim
-    #: A person wants the job canceled.
+    #: Whether a user has canceled the job.
     is_canceled: bool
-    #: Part of the job that was done when it last said so, 0 to 1.
+    #: Progress at the last heartbeat, 0 to 1.
     progress: float
 
 
@@ -113,11 +113,11 @@ class OutputRecord:
     shape: tuple[int, ...]
     is_nan: bool
     refers_to: tuple[str, ...] = ()
-    #: What its metrics leave out at the beginning, ms.
+    #: The part at the start that its metrics leave out, ms.
     transient: float = 0.0
     #: Metrics of its series, by name.
     metrics: Mapping[str, float] = field(default_factory=dict)
-    #: Why it has not the others, by name.
+    #: The reasons for missing metrics, by name.
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -164,7 +164,7 @@ class Claims(Database):
     def _shared_by(self, connection: Connection, sweep: UUID) -> Shared:
         if sweep not in self._known:
             size, base, submitted = connection.execute(SHARED, {"wanted": sweep}).one()
-            # A worker serves a few sweeps at a time.
+            # A worker runs jobs of few sweeps at a time.
             if len(self._known) == MOST_SWEEPS:
                 self._known.clear()
             self._known[sweep] = Shared(size, base, submitted or {})
@@ -318,7 +318,8 @@ def _is_finished(connection: Connection, claim: Claim, outputs: Sequence[OutputR
     job = connection.execute(held).one_or_none()
     if not outputs:
         return job is not None and (job.status, job.attempt) == (Status.FINISHED, claim.attempt)
-    # By their gids, which come from the claim's token: a deleted job's outputs may be another job's by now.
+    # Find outputs by their gids, which derive from the claim's token: the outputs of a deleted job may belong to
+    # another job.
     gids = [output.gid for output in outputs]
     return connection.scalar(select(func.count()).select_from(Output).where(Output.gid.in_(gids))) == len(gids)
 

@@ -34,7 +34,7 @@ class Control(Database):
 
     def cancel(self, *, sweep: UUID | None = None, job: UUID | None = None) -> int:
         """Cancel pending jobs at once and running jobs at their next chunk; return the number of both."""
-        # One statement for both: a job that starts or is given back meanwhile is met in one state or the other.
+        # One statement for both states, so that a job that changes between them meanwhile is not missed.
         is_waiting = Job.status == Status.PENDING
         asked = update(Job).where(
             target_of(sweep, job), or_(is_waiting, and_(Job.status == Status.STARTED, Job.cancel_requested.is_(False)))
@@ -81,7 +81,7 @@ class Control(Database):
             if not then:
                 continue
             now = submitted(base, plan)
-            # Where the modules are not, nothing can be said of them.
+            # Without the modules, their sources cannot be compared.
             if now.keys() >= then.keys() - {TVB} and now != then:
                 self._change(update(Sweep).where(Sweep.id == key).values(sources=now))
                 edited = ", ".join(differences(then, now))
@@ -100,7 +100,7 @@ class Control(Database):
         hopeless = f"{gone}, {max_attempts} times; check its memory, then `tvb-batch retry`"
 
         def work(session: Session) -> int:
-            # Of several workers that see the same dead jobs one takes each.
+            # If several workers find the same dead job, one of them takes it.
             locked = select(Job.id).where(dead).limit(BATCH).with_for_update(skip_locked=True)
             which = and_(Job.id.in_(session.scalars(locked).all()), dead)
             session.execute(note_attempts(which, "lost", gone, moment))
@@ -127,7 +127,7 @@ class Control(Database):
     def resume(self, sweep: UUID) -> None:
         """Start the pending jobs of a paused sweep again."""
         started = update(Sweep).where(Sweep.gid == sweep).values(is_paused=False)
-        # Their messages were dropped meanwhile.
+        # Their messages were dropped while the sweep was paused.
         wanted = update(Job).where(target_of(sweep, None), Job.status == Status.PENDING).values(published_at=None)
 
         def work(session: Session) -> None:
@@ -196,9 +196,9 @@ def _hand_over(session: Session, is_doomed: Callable[[Any], ColumnElement[bool]]
     ]
     others = and_(Job.source_id.in_(doomed), ~is_doomed(Job), Job.id != heir_of(Job.source_id))
     statements += [
-        # The heirs keep their source until all others have found them by it.
+        # The new owners keep `source_id` until all other jobs have found them through it.
         update(Job).where(others).values(source_id=heir_of(Job.source_id)),
-        # Heirs, and doomed jobs that share with each other, name nobody any more.
+        # New owners, and deleted jobs that share with each other, have no source now.
         update(Job).where(Job.source_id.in_(doomed)).values(source_id=None),
     ]
     for statement in statements:

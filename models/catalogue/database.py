@@ -25,7 +25,7 @@ T = TypeVar("T")
 #: that has it costs one query, not the quarter second that importing Alembic takes.
 HEAD = "0003"
 
-#: SQLite waits so long for another writer. Seconds.
+#: How long SQLite waits for another writer. Seconds.
 BUSY_TIMEOUT = 30.0
 #: How long a connection to PostgreSQL is waited for, and a server that does not answer any more: its host is gone, or
 #: the network. Seconds, but the last, which is milliseconds.
@@ -54,7 +54,7 @@ def connect(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(url)
-        # No ping goes before each transaction: `transact` begins one again whose connection turns out to be cut.
+        # No ping before a transaction: `transact` repeats it if the connection was closed.
         return create_engine(url, connect_args={name: PATIENCE[name] for name in PATIENCE.keys() - parsed.query.keys()})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as exc:
         is_driver = isinstance(exc, ModuleNotFoundError)
@@ -69,12 +69,12 @@ class DatabaseUrlError(CatalogueError):
 
 
 def _sqlite(url: str) -> Engine:
-    # Transactions are begun by hand: the driver's own begin is too late for a guarded UPDATE under contention.
+    # Begin transactions explicitly: the driver begins too late for a conditional UPDATE under contention.
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
 
     @event.listens_for(engine, "do_connect")
     def _make_file(*_: Any) -> None:
-        # SQLite would make it for its owner alone to write; so the umask decides, as of every other file here.
+        # SQLite would create it writable for its owner only. The umask decides, as for all other files.
         if engine.url.database:
             with suppress(OSError):
                 Path(engine.url.database).touch(exist_ok=False)
@@ -83,7 +83,8 @@ def _sqlite(url: str) -> Engine:
     def _pragmas(connection: Any, _: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        # Readers never wait for the writer; a crash of this program loses nothing, and NORMAL syncs at checkpoints.
+        # With WAL, readers never wait for the writer. A crash of this program loses nothing; NORMAL syncs at
+        # checkpoints.
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -91,7 +92,7 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        # A deferred transaction that reads first cannot become a writer while another writes: it fails at once.
+        # A deferred transaction that reads first fails at once if it then writes while another one writes.
         mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {mode}")
 
@@ -120,9 +121,9 @@ def transact(engine: Engine, work: Callable[[], T]) -> T:
     raise AssertionError("not reached")
 
 
-#: SQLSTATE of a foreign key whose row somebody has just deleted: the next look does not find it.
+#: SQLSTATE of a foreign key violation: the row was just deleted, and a repetition does not find it.
 _NAMED_ROW_IS_GONE = "23503"
-#: SQLSTATE of a server that only reads: it was the first one before a failover, or is not yet.
+#: SQLSTATE of a read-only server: during a failover it is no longer, or not yet, the primary.
 _IS_STANDBY = "25006"
 
 
@@ -158,7 +159,7 @@ def driver_errors(connection: Connection, statement: str) -> Iterator[None]:
         raise DBAPIError.instance(statement, None, exc, kind, connection_invalidated=is_cut, dialect=dialect) from exc
 
 
-#: What to do, by what the database says.
+#: What to do, by the message of the database.
 _ADVICE = {
     "is full": "free some disk space",
     "too many c": "raise its max_connections, or start fewer processes",
@@ -208,7 +209,7 @@ def upgrade(engine: Engine) -> None:
     try:
         command.upgrade(alembic_config(engine), HEAD)
     except DBAPIError:
-        # Another process made the tables between our look and our write; or they are made, and the answer was lost.
+        # Another process created the tables meanwhile, or this one did and the answer was lost.
         if _current(engine) != HEAD:
             raise
 

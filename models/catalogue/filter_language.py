@@ -20,9 +20,9 @@ from tvb_batch.models.tvb.components import nearest
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 Value = int | float | str | bool | datetime
 
-#: Longest filter, and deepest nesting.
+#: Maximum length of a filter, and maximum depth.
 MOST_LETTERS, MOST_DEPTH = 2000, 50
-#: Larger whole numbers fit no column.
+#: Larger integers do not fit into a column.
 _MOST = 2**63 - 1
 
 
@@ -36,7 +36,7 @@ class FieldType(StrEnum):
     STATUS = "status"
 
 
-#: What every job has besides its parameters and metrics. A gid fits by its beginning too, a sweep by name or gid.
+#: Fields of every job besides parameters and metrics. The start of a gid matches too; a sweep matches by name or gid.
 FIELDS: dict[str, FieldType] = {
     "status": FieldType.STATUS, "sweep": FieldType.TEXT, "gid": FieldType.TEXT, "number": FieldType.NUMBER,
     "repeat": FieldType.NUMBER, "seed": FieldType.NUMBER, "attempt": FieldType.NUMBER, "progress": FieldType.NUMBER,
@@ -155,7 +155,7 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-#: Names to sort by; each takes a table of its own, and a database joins few.
+#: Maximum number of names to sort by: each joins another table.
 MOST_KEYS = 16
 
 
@@ -185,10 +185,10 @@ def sort_keys(text: str) -> list[tuple[str, bool]]:
 
 # ------------------------------------------------------------------------------------------------------ the parser
 
-#: NUL and lone halves of a letter.
+#: NUL and lone surrogates.
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
-#: Of a field, a parameter or a metric.
+#: The name of a field, a parameter or a metric.
 NAME = re.compile(r"[A-Za-z_]\w*(?:\[\d{1,9}\])*(?:\.\w+(?:\[\d{1,9}\])*)*", re.ASCII)
 _OPERATOR = re.compile(r"==|!=|<>|<=|>=|=|<|>")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -344,7 +344,7 @@ def _number(text: str) -> int | float:
 
 def _time(text: str) -> datetime:
     try:
-        # A time without a zone is the reader's own.
+        # A time without a zone is in the user's time zone.
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{_one_line(text[:40])!r} is not a time; expected for example 2026-01-31T12:00") from None

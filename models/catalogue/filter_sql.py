@@ -45,17 +45,17 @@ from tvb_batch.models.catalogue.tables import Job, JobMetric, JobParameter, Outp
 Condition = ColumnElement[bool]
 Table = type[JobParameter] | type[SweepParameter] | type[JobMetric]
 
-#: Where the value of a name may be.
+#: The tables that may hold the value of a name.
 TABLES: tuple[Table, ...] = (JobParameter, SweepParameter, JobMetric)
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], Condition]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
-#: A comparison with more rows than this has many.
+#: A comparison with more matching rows than this counts as large.
 FEW = 20_000
 
-#: Letters of a text that rows keep.
+#: Characters of a text that rows store.
 TEXT_LETTERS = 500
 
 
@@ -69,7 +69,7 @@ class _Seconds(FunctionElement[float]):
 @compiles(_Seconds, "sqlite")
 def _sqlite_seconds(element: _Seconds, compiler: Any, **options: Any) -> str:
     end, start = (compiler.process(clause, **options) for clause in element.clauses)
-    # SQLite's days have a resolution of a millisecond; rounding takes the arithmetic's own tail away.
+    # SQLite's days have a resolution of a millisecond; rounding removes the error of the arithmetic.
     return f"round((julianday({end}) - julianday({start})) * 86400.0, 3)"
 
 
@@ -83,7 +83,7 @@ def tables_of(session: Session, names: Iterable[str]) -> dict[str, tuple[Table, 
     """Return the tables in which each name that is not a field has values."""
 
     def has(table: Table, name: str) -> bool:
-        # In an index's order: SQLite would look for a rare name row by row.
+        # Use the order of an index: SQLite would search a rare name row by row.
         return session.scalar(select(true()).where(table.name == name).order_by(table.number).limit(1)) is not None
 
     return {name: tuple(table for table in TABLES if has(table, name)) for name in names if name not in FIELDS}
@@ -153,7 +153,7 @@ def along_index(
     number = table.number.desc() if is_down else table.number.asc()
     rows = select(Job.id).join(table, _owner(table, table)).where(table.name == name, table.number.is_not(None))
     if sweep is not None:
-        # SQLite would find the jobs by the sweep's own index, and have to sort them.
+        # Otherwise SQLite would use the sweep's index and sort the jobs.
         own = Job.sweep_id + 0 if is_sqlite(session) else Job.sweep_id
         rows = rows.where(own == select(Sweep.id).where(Sweep.gid == sweep).scalar_subquery())
     return in_order(rows, rest, tables, number)

@@ -33,12 +33,12 @@ class SweepSummary:
 class Waiting:
     """Jobs that are pending again after an error of one class."""
 
-    #: The class.
+    #: The class of the error.
     kind: str
     jobs: int
-    #: What one of them met, in words for a person.
+    #: The message of one of the errors.
     error: str
-    #: The first of them is not started before; None for any time.
+    #: None of the jobs starts before; None if they can start now.
     not_before: datetime | None
 
 
@@ -52,7 +52,7 @@ def _waiting_again(hint: str) -> Any:
 
 
 _MOMENT = Job.not_before.type
-#: By whether it is for SQLite, which would read all waiting jobs of a sweep otherwise.
+#: For SQLite (True) and others (False). SQLite would read all pending jobs of a sweep otherwise.
 _WAITING_AGAIN = {False: _waiting_again(""), True: _waiting_again("INDEXED BY ix_job_waiting_again")}
 
 
@@ -108,10 +108,10 @@ class Queries(Database):
             if keys and fits.are_many(session, limit + offset):
                 ordered = along_index(session, keys, tables, sweep)
                 ids = [] if ordered is None else list(session.scalars(ordered.limit(limit).offset(offset)))
-                # Jobs without a value come after these.
+                # Then the jobs without a value.
                 if ids and len(ids) == limit:
                     return _in_turn(session, ids)
-            # Sorted without the rest of the rows, which is large.
+            # Sort without the other columns, which are large.
             ordered = in_order(fits.narrow(session, select(Job.id)), keys, tables)
             return _in_turn(session, list(session.scalars(ordered.limit(limit).offset(offset))))
 

@@ -31,9 +31,9 @@ class ReusableJobs:
         check_unchanged(self._base | swept)
         self._metrics = self._here.of_metrics()
         self._known: dict[frozenset[str], dict[str, str]] = {}
-        #: What workers must have.
+        #: The sources that workers must have.
         self.submitted = submitted(base, spec.plan, self._here)
-        #: How many jobs had finished with other sources, by what differs.
+        #: Number of jobs that finished with other sources, by the source that differs.
         self.other: Counter[str] = Counter()
         self._spec = spec if swept else None
 
@@ -43,7 +43,7 @@ class ReusableJobs:
         for job in jobs:
             versions = job.versions or {}
             if versions.get(TVB) != tvb_version():
-                # Of another release no word is lost.
+                # Jobs of another tvb-library release are not reported.
                 differing = [TVB] if CHANGED in f"{versions.get(TVB)}{tvb_version()}" else []
                 continue
             differing = [

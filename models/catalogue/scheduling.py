@@ -21,9 +21,9 @@ from tvb_batch.models.catalogue.statements import RUNNING, SWEEP_OF, UNPUBLISH
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 
-#: For how long a worker process believes that it knows which sweeps have waiting jobs. Seconds.
+#: How long a worker process caches which sweeps have pending jobs. Seconds.
 KNOWN_FOR = 1.0
-#: How often it looks for the first job of a sweep from the sweep's start on. Seconds.
+#: How often it searches the first pending job from the start of the sweep. Seconds.
 FROM_START_EVERY = 5.0
 
 
@@ -43,10 +43,10 @@ class Scheduling(Claims):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._active: tuple[float, list[_Active]] = (-KNOWN_FOR, [])
-        #: By a sweep's row, the number of the last job of it that this process claimed; since when.
+        #: By sweep id: the number of the last job that this process claimed; cleared every `FROM_START_EVERY` seconds.
         self._lowest: dict[int, int] = {}
         self._from_start_at = -FROM_START_EVERY
-        #: When this process last started a job of a sweep, by `time.monotonic`.
+        #: By sweep gid: when this process last started a job of it, by `time.monotonic`.
         self._served_at: dict[UUID, float] = {}
 
     def unpublished(self, limit: int, *, older_than: timedelta | None = None, queue: str = "short") -> list[UUID]:
@@ -84,7 +84,7 @@ class Scheduling(Claims):
 
         def work(session: Session) -> set[UUID]:
             is_free = and_(Job.gid.in_(gids), Job.status == Status.PENDING, _wants_message(moment, older_than))
-            # In the order of ids: of two that mark the same rows, one waits for the other.
+            # In the order of ids: of two processes that mark the same rows, one waits for the other.
             free = set(session.scalars(select(Job.gid).where(is_free).order_by(Job.id).with_for_update()))
             marked = update(Job).where(Job.gid.in_(free)).values(published_at=moment)
             session.execute(marked, execution_options={"synchronize_session": False})
@@ -119,7 +119,7 @@ class Scheduling(Claims):
         if claim is not None:
             self._served_at[claim.sweep] = time.monotonic()
         if claim is not None and hint is not None and hint != claim.gid:
-            # The message is spent on another job: this one needs a new one.
+            # The message was used for another job, so this job needs a new one.
             self._write(lambda connection: connection.execute(UNPUBLISH, {"wanted": hint}))
         return claim
 
@@ -188,7 +188,7 @@ def _wants_message(moment: datetime, older_than: timedelta | None) -> ColumnElem
 
 def _active(session: Session) -> list[_Active]:
     waiting = select(Job.number).where(Job.sweep_id == Sweep.id, Job.status == Status.PENDING)
-    # The last one: before the first are the index entries of jobs that were claimed, see `_take_first`.
+    # Remember the last one: the index entries of claimed jobs are before the first, see `_take_first`.
     last = waiting.order_by(Job.number.desc()).limit(1).scalar_subquery()
     query = select(Sweep.id, Sweep.gid, Sweep.priority, Sweep.queue).where(
         Sweep.is_paused.is_(False), last.is_not(None)

@@ -44,33 +44,33 @@ def _is(status: Status, table: Any = JOB.c) -> ColumnElement[bool]:
     return cast("ColumnElement[bool]", table.status == literal_column(f"'{status}'"))
 
 
-#: Who holds a running job.
+#: Matches the running job of a claim.
 _HELD = (JOB.c.id == bindparam("held"), JOB.c.claim_token == bindparam("token"), JOB.c.status == Status.STARTED)
 
-#: What a claim tells of its row.
+#: The columns that a claim returns.
 _TOLD = (
     *(JOB.c.id, JOB.c.gid, JOB.c.number, JOB.c.attempt, JOB.c.saved_attempt, JOB.c.seed, JOB.c.parameters),
     select(_SWEEP.c.gid).where(_SWEEP.c.id == JOB.c.sweep_id).correlate(JOB).scalar_subquery().label("sweep"),
 )
-#: The same of a job that was just claimed, where `take` cannot tell it.
+#: Reads these columns after a claim, if `take` cannot return them.
 CLAIMED = select(*_TOLD).where(_is(Status.STARTED), JOB.c.claim_token == bindparam("token"))
-#: The same of the job that a process runs.
+#: Reads these columns of the job that a process runs.
 HELD_BY = select(*_TOLD, JOB.c.claim_token, JOB.c.cancel_requested, JOB.c.progress).where(
     _is(Status.STARTED), JOB.c.worker == bindparam("worker")
 )
-#: What the jobs of a sweep share.
+#: Reads what the jobs of a sweep share.
 SHARED = select(_SWEEP.c.size, _SWEEP.c.base, _SWEEP.c.sources).where(_SWEEP.c.gid == bindparam("wanted"))
-#: Whether a person wants a running job canceled.
+#: Reads whether a user has canceled a running job.
 CANCEL_REQUESTED = select(JOB.c.cancel_requested).where(JOB.c.id == bindparam("held"))
 
 ADD_OUTPUTS = insert(_OUTPUT)
 ADD_METRICS = insert(_METRIC)
 
-#: The sweep of a job.
+#: Reads the sweep of a job.
 SWEEP_OF = select(JOB.c.sweep_id).where(JOB.c.gid == bindparam("wanted"))
-#: How many jobs of each sweep run.
+#: Counts the running jobs of each sweep.
 RUNNING = select(JOB.c.sweep_id, func.count()).where(_is(Status.STARTED)).group_by(JOB.c.sweep_id)
-#: A waiting job wants a message.
+#: Marks a pending job as without message.
 UNPUBLISH = (
     update(JOB).where(JOB.c.gid == bindparam("wanted"), JOB.c.status == Status.PENDING).values(published_at=None)
 )
@@ -80,13 +80,13 @@ UNPUBLISH = (
 class Statements:
     """The statements that use the clock."""
 
-    #: A job that is named, PENDING to STARTED; tells of its row where the database has RETURNING.
+    #: A named job, PENDING to STARTED; returns columns if the database has RETURNING.
     take: Any
-    #: The same of the first job of a sweep that may start, and that nobody else is taking.
+    #: The first job of a sweep that may start and that no other process is claiming, PENDING to STARTED.
     take_first: Any
-    #: STARTED to STARTED, with a later lease.
+    #: STARTED to STARTED, with a longer lease.
     hold: Any
-    #: STARTED to FINISHED; on a server with the rows of its files and metrics.
+    #: STARTED to FINISHED; on PostgreSQL it also adds the rows of files and metrics.
     finish: Any
 
 
@@ -132,7 +132,7 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
 def _first(due: ColumnElement[Any]) -> Any:
     """Return the first pending job of a sweep; locked, if others could take it meanwhile."""
     job = JOB.alias("waiting")
-    # Asked once, not of each job: joined to the sweeps PostgreSQL expects one row, and so sorts all waiting jobs.
+    # A subquery: with a join, PostgreSQL expects one row and sorts all pending jobs.
     started = select(_SWEEP.c.id).where(_SWEEP.c.id == bindparam("sweep"), _SWEEP.c.is_paused.is_(False))
     place = (
         job.c.sweep_id == started.scalar_subquery(),
@@ -140,7 +140,7 @@ def _first(due: ColumnElement[Any]) -> Any:
         job.c.number >= bindparam("lowest"),
     )
     waiting = select(job.c.id).where(*place, is_due(due, job.c)).order_by(job.c.number)
-    # The limit is written out too: of an unknown one PostgreSQL expects many rows, and plans anew each time.
+    # The limit is a literal: with a parameter PostgreSQL expects many rows and plans every time.
     return waiting.limit(literal_column("1")).with_for_update(skip_locked=True, of=job).scalar_subquery()
 
 

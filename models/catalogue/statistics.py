@@ -37,7 +37,7 @@ class JobValue:
     number: int
     status: Status
     parameters: Mapping[str, Any]
-    #: Of a metric or field; None where the job has none.
+    #: The value of a metric or field; None if the job has none.
     value: float | None
 
 
@@ -47,9 +47,9 @@ class Lacking:
 
     name: str
     jobs: int
-    #: Of most of them.
+    #: The most common reason.
     reason: str
-    #: How many other reasons there are.
+    #: Number of other reasons.
     others: int = 0
 
 
@@ -59,7 +59,7 @@ class WorkerRow:
 
     #: host:pid
     name: str
-    #: Jobs that it runs now, one in all but name.
+    #: Running jobs; normally one.
     running: Sequence[Job]
     #: When it last extended a lease or ended a job.
     heard: datetime | None
@@ -110,7 +110,7 @@ class Statistics(Database):
 
     def lacking(self, sweep: UUID) -> list[Lacking]:
         """Return the metrics without a value in some finished jobs of a sweep, with the reasons, sorted by name."""
-        # Reasons repeat: they are counted by the database as they are stored, and few are read.
+        # Reasons repeat, so the database counts equal texts and few rows are read.
         text = sql_cast(Output.missing, Text)
         query = select(text, func.count()).join(Job, Output.job_id == OWNER)
         query = query.where(target_of(sweep, None), Output.missing.is_not(None)).group_by(text)

@@ -97,7 +97,7 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], reusa
     hashes = [row["parameters_hash"] for row in rows]
     is_finished = and_(Job.status == Status.FINISHED, Job.source_id.is_(None))
     finished: dict[str, list[Job]] = {}
-    # Whoever deletes a source waits, and gives its files to these jobs; what somebody is deleting is waited for.
+    # Lock the sources: a later deletion waits and gives the files to these jobs; an earlier one is waited for.
     found = select(Job).where(Job.parameters_hash.in_(hashes), is_finished)
     for job in session.scalars(found.with_for_update(read=True, key_share=True, of=Job)):
         finished.setdefault(job.parameters_hash, []).append(job)
@@ -124,7 +124,7 @@ def _besides_data(base: Mapping[str, Any], parameters: Mapping[str, Any]) -> dic
 
 
 def _insert_jobs(session: Session, batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> None:
-    # With their ids known beforehand the statement stays that of one row, which drivers parse once.
+    # With known ids the statement is that of one row, which drivers parse once.
     ids = _next_ids(session, len(batch))
     _insert(session, JOB, [{"id": job_id, **row} for job_id, (row, _) in zip(ids, batch, strict=True)])
     rows = [

@@ -94,7 +94,7 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        # In the order of every list, newest sweep first: a page reads no rows but its own.
+        # In the order of lists, newest sweep first: a page reads only its own rows.
         Index("ix_job_sweep_id_number_id", text("sweep_id DESC"), "number", "id"),
         Index(None, "sweep_id", "status"),
         Index("ix_job_status_sweep_id_number_id", "status", text("sweep_id DESC"), "number", "id"),
@@ -106,7 +106,7 @@ class Job(Base):
             sqlite_where=text("source_id IS NOT NULL"),
             postgresql_where=text("source_id IS NOT NULL"),
         ),
-        # A claim looks for the first waiting job here: a job leaves the index for good as it starts.
+        # A claim finds the first pending job here; a started job leaves the index.
         Index(
             "ix_job_waiting",
             "sweep_id",
@@ -114,7 +114,7 @@ class Job(Base):
             sqlite_where=text("status = 'PENDING'"),
             postgresql_where=text("status = 'PENDING'"),
         ),
-        # Jobs that wait again after a fault: few, and asked for by every view of a running sweep.
+        # Jobs pending again after an error: few, and every view of a running sweep reads them.
         Index(
             "ix_job_waiting_again",
             "sweep_id",
@@ -122,7 +122,7 @@ class Job(Base):
             sqlite_where=text("status = 'PENDING' AND error IS NOT NULL"),
             postgresql_where=text("status = 'PENDING' AND error IS NOT NULL"),
         ),
-        # Whose files and metrics are the job's.
+        # The job that owns the files and metrics.
         Index("ix_job_owner_sweep_id", text("CAST(coalesce(source_id, id) AS INTEGER)"), "sweep_id"),
     )
 
@@ -158,7 +158,7 @@ class Job(Base):
         ForeignKey("job.id"), comment="the equal job of an earlier sweep whose files this one shares"
     )
 
-    # Read once for all jobs of a query, not with every row.
+    # Read once for all jobs of a query.
     sweep: Mapped[Sweep] = relationship(back_populates="jobs", lazy="selectin")
 
 

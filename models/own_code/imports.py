@@ -20,7 +20,7 @@ from typing import Any
 from tvb_batch.models.errors import SourceError, SpecError
 from tvb_batch.models.own_code.sources import OF_DATA, OF_METRICS, Closure, closure, differences, digest
 
-#: What tells one state of a file from another without reading it.
+#: Identifies the state of a file without reading it.
 _Stamp = tuple[int, int, int, int] | None
 
 
@@ -31,15 +31,15 @@ class _Known:
     path: Path
     stamp: _Stamp
     digest: str
-    #: Of the module that was imported from it; another one after `importlib.reload`.
+    #: The spec of the module imported from it; `importlib.reload` makes a new one.
     spec: object
 
 
 #: By the name of the module or file; see `sources.Closure`.
 _KNOWN: dict[str, _Known] = {}
-#: By the modules that were imported here.
+#: By the modules imported in this process.
 _CLOSURES: dict[str, Closure] = {}
-#: A web server looks at several at once.
+#: A web server uses several threads.
 _LOCK = threading.RLock()
 
 
@@ -56,7 +56,7 @@ def load(module: str) -> ModuleType:
         if module in _CLOSURES and found is not None and _spec_of(module) is _KNOWN[module].spec:
             return found
         whole = closure(module)
-        # Remembered first: what changes while it is imported is noticed.
+        # Record the state first, so that a change during the import is noticed.
         for name, path in whole.files.items():
             if name not in _KNOWN or _spec_of(name) is not _KNOWN[name].spec:
                 _KNOWN[name] = _Known(path, _stamp(path), digest(path), None)
@@ -168,7 +168,7 @@ def _stamp(path: Path) -> _Stamp:
         found = path.stat()
     except OSError:
         return None
-    # An editor or a copy may keep time and size; the time of the last change to the file itself it cannot set.
+    # An editor or a copy may keep time and size, but it cannot set the time of the inode's last change.
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 

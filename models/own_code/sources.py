@@ -21,26 +21,26 @@ from typing import Any
 
 from tvb_batch.models.tvb.components import allowed
 
-#: How an entry of a job's `versions` begins that tells a source of its classes, or of its metrics.
+#: Prefixes of the entries in a job's `versions` for sources of classes and of metrics.
 OF_DATA, OF_METRICS = "source ", "metrics "
 TVB = "tvb-library"
-#: What stands in the version of a tvb-library that is not as it was released.
+#: Marks the version of a tvb-library that differs from its release.
 CHANGED = "+changed."
-#: The digest of a module that is not there.
+#: The digest of a missing module.
 MISSING = "not found"
 
-#: What a module imports that brings metrics of its own.
+#: Modules with metrics import one of these.
 _METRICS = frozenset({"tvb_batch", "tvb_batch.worker.job.metrics"})
-#: This program's package; its version stands for them.
+#: This program's package; its version is recorded instead of its sources.
 _OURS = Path(__file__).parent.parent.parent
-#: TVB's packages that a simulation runs through.
+#: TVB's packages that a simulation executes.
 _OF_TVB = ("basic", "datatypes", "simulator")
-#: Installed packages that nearly every model imports: not worth a search.
+#: Installed packages that nearly every model imports; they are not searched.
 _KNOWN = frozenset({"tvb", "numpy", "scipy", "numba"}) | sys.stdlib_module_names
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-#: Characters of the longest text that is taken for a file's name, and how many directories are combined with it.
+#: Maximum length of a text that may be a file name, and maximum number of directories to combine it with.
 _LONGEST, _MOST_DIRECTORIES = 200, 20
-#: Texts that lead to a directory one after the other.
+#: Maximum number of texts that form the path of a directory.
 _DEEPEST = 3
 _DIGITS = 16
 
@@ -49,9 +49,9 @@ _DIGITS = 16
 class Closure:
     """A module and all its imports of the user's own code."""
 
-    #: By the module's name; a file that is no module by the name of the module that reads it, `module:file`.
+    #: By module name; other files by `module:file`, where `module` reads the file.
     files: Mapping[str, Path]
-    #: Whether one of them may register a metric.
+    #: Whether a module in it may register a metric.
     has_metrics: bool
 
 
@@ -67,7 +67,7 @@ def closure(module: str) -> Closure:
         if name in imported:
             continue
         imported.add(name)
-        # A package is executed before what is in it.
+        # A package is executed before its modules.
         todo += [name.rpartition(".")[0]] if "." in name else []
         if name != module and name.partition(".")[0] in _KNOWN - tops:
             continue
@@ -146,7 +146,7 @@ def submitted(base: Mapping[str, Any], plan: Mapping[str, Any], here: Here | Non
     here = here or Here()
     found = {**here.of_data(modules_of(base) | modules_of(plan)), **here.of_metrics()}
     found = {name: text for name, text in found.items() if text != MISSING}
-    # Of two releases of TVB each may be meant; of a source that was edited only this one.
+    # Releases of TVB may differ; an edited source must be the same.
     return found | ({TVB: tvb_version()} if CHANGED in tvb_version() else {})
 
 
@@ -200,7 +200,7 @@ class _Search:
 
     def __init__(self) -> None:
         self._found: dict[str, ModuleSpec | None] = {}
-        #: Directories that a source names: it may put them into `sys.path` before it imports.
+        #: Directories that a source names; it may add them to `sys.path` before an import.
         self.also: list[Path] = []
 
     def find(self, name: str) -> ModuleSpec | None:
@@ -261,7 +261,7 @@ def _tree(path: Path) -> ast.Module | None:
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # Whoever imports it is told.
+        return None  # The import itself reports the error.
 
 
 def _imports(tree: ast.Module, name: str, spec: ModuleSpec, search: _Search) -> Iterator[str]:
@@ -325,22 +325,22 @@ class _Named:
     def __init__(self, tree: ast.Module, name: str, source: Path) -> None:
         self._source = source
         self._texts = sorted(_texts(tree))
-        #: Where the source is, and what is above it in its package.
+        #: The directory of the source, and its parents in the package.
         self._places = source.parents[: 1 + name.count(".") + (source.name == "__init__.py")]
-        #: By the names that lead there, joined: `data/v1` for two texts.
+        #: By the joined texts of the path: `data/v1` for two texts.
         self.directories: dict[str, Path] = {}
         for place in self._places:
             self._walk(place)
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield each file, found by the texts that name it."""
-        # `with_suffix(".json")` says the end alone.
+        # `with_suffix(".json")` names only the suffix.
         own = [self._source.stem + text for text in self._texts if text.startswith(".")]
         for called, directory in self.directories.items():
             before = called.partition(":/")[2]
             for text in [*self._texts, *(own if directory == self._source.parent else ())]:
                 for path in _matching(directory, text):
-                    # Of a pattern each file by its own name.
+                    # For a pattern, each file by its own name.
                     told = path.name if "*" in text else text if path == Path(text) else text.lstrip("/")
                     if path != self._source:
                         yield f"{before}/{told}" if before and path != Path(text) else told, path

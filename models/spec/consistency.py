@@ -11,23 +11,23 @@ from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
 from tvb_batch.models.tvb.components import connectivities, find
 
-#: Raw monitors follow `dt`, whatever their period says.
+#: Raw monitors sample at every `dt` and ignore their period.
 _SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
-#: Monitors whose `variables_of_interest` count something else than the model's, or nothing.
+#: Monitors whose `variables_of_interest` do not index the model's.
 _OTHER_VARIABLES = frozenset({"Raw", "AfferentCoupling", "AfferentCouplingTemporalAverage"})
 
-#: Monitors that keep the nodes of the simulation: regions, or the vertices of a surface.
+#: Monitors that record all nodes of the simulation: regions, or vertices of a surface.
 OF_NODES = frozenset(
     {"Raw", "RawVoi", "SubSample", "TemporalAverage", "Bold", "AfferentCoupling", "AfferentCouplingTemporalAverage"}
 )
-#: Monitors with sensors, and the series each makes.
+#: Monitors with sensors, and the datatype of their series.
 OF_SENSORS = {"EEG": "TimeSeriesEEG", "MEG": "TimeSeriesMEG", "iEEG": "TimeSeriesSEEG"}
 
-#: Above it, a float no longer counts steps.
+#: Above this number, a float cannot count steps.
 _MOST_STEPS = 2**53
 
 Section = Mapping[str, Any]
-#: Of arrays, by their place in the spec.
+#: Shapes of arrays, by their place in the spec.
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -140,7 +140,7 @@ def check_shapes(
     # A parameter of a surface simulation may have one value for each region, or for each node.
     own = regions if spec.surface is None else None
     nodes = regions if spec.surface is None else nodes
-    # Some parameters are tables of their own, such as Zerlaut's polynomials: those are as long as their default.
+    # Some parameters are tables, such as Zerlaut's polynomials, and must be as long as their default.
     for name, attribute in component.attributes.items():
         if attribute.type == "array" and attribute.dtype != "i" and len(attribute.default or ()) == 1:
             _check_length(f"model.{name}", spec.model[name], {1: "one value"}, own, shapes)

@@ -13,15 +13,15 @@ from typing import Any
 
 from tvb_batch.models.errors import TvbBatchError
 
-#: What is evaluated: from the parameters' values to a number, a text or a truth.
+#: A compiled condition: a function from the values of parameters to a number, a text or a boolean.
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
-#: Longest condition, and deepest nesting.
+#: Maximum length of a condition, and maximum depth.
 MOST_LETTERS, MOST_DEPTH = 2000, 50
 
 _CLASS, _STAND_IN = re.compile(r"\.class\b"), ".__class"
 
-#: Largest whole number; more digits only cost time.
+#: Maximum integer; more digits only cost time.
 MOST_WHOLE = 10**30
 
 
@@ -63,7 +63,7 @@ class Expression:
     """A parsed condition."""
 
     text: str
-    #: The parameters it speaks of.
+    #: The names of its parameters.
     names: frozenset[str]
     evaluate: Evaluate
 
@@ -79,7 +79,7 @@ class Expression:
         if not isinstance(text, str) or len(text) > MOST_LETTERS:
             raise ExpressionError(f"condition {str(text)[:40]!r}: expected a text of at most {MOST_LETTERS} letters")
         try:
-            # `class` is a word of Python's: `model.class` would be none of its expressions.
+            # `class` is a keyword of Python, so `model.class` cannot be parsed as it is.
             tree = ast.parse(_CLASS.sub(_STAND_IN, text.strip()), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError) as exc:
             reason = getattr(exc, "msg", "it cannot be read")

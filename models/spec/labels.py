@@ -8,11 +8,11 @@ from typing import Any
 from tvb_batch.models.spec.sections import without_file_names
 from tvb_batch.models.tvb.components import components, roles
 
-#: Longer lists are told by their length and a hash.
+#: Longer lists are shown as their length and a hash.
 _FEW = 6
-#: Letters of a hash.
+#: Characters of a hash.
 _HASH = 6
-#: The longest file name that is shown whole.
+#: Longer file names are shortened.
 _MOST = 60
 
 
@@ -41,7 +41,7 @@ def file_label(section: Mapping[str, Any]) -> str:
         return ""
     name = str(section.get("file_name") or section["from_file"])
     if name.startswith("inputs/") and "file_name" not in section:
-        # An array that was kept by its content, and never had a name.
+        # An array stored by its content; it never had a name.
         return f"array {name[7 : 7 + _HASH]}"
     return name.removeprefix("./")
 

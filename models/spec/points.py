@@ -15,10 +15,10 @@ from tvb_batch.models.spec.expressions import Expression, ExpressionError
 from tvb_batch.models.spec.parameter_names import get, one_name, parameters
 from tvb_batch.models.tvb.components import did_you_mean, finite
 
-#: Larger sweeps are refused: nobody means them.
+#: Larger sweeps are refused as mistakes.
 MOST_JOBS = 1_000_000
 
-#: How samples are drawn.
+#: The ways to draw samples.
 SAMPLERS = ("random", "sobol", "lhs")
 _KEYS = ("grid", "zip", "list", *SAMPLERS, "samples", "repeats", "where", "common_random_numbers")
 
@@ -117,7 +117,7 @@ class _Names:
         try:
             name = one_name(str(given), self._base)
         except SpecError as exc:
-            # A swept class brings parameters that the base does not have.
+            # A swept class may have parameters that the base does not have.
             section = str(given).rpartition(".")[0]
             if not ({f"{section}.class", section} & {*self.taken}):
                 raise SpecError(place, exc.found, exc.expected, exc.hint) from exc
@@ -243,7 +243,7 @@ def _samples(sampler: str, ranges: Mapping[str, Sequence[float]], count: int, se
         from scipy.stats import qmc
 
         kind = {"sobol": qmc.Sobol, "lhs": qmc.LatinHypercube}[sampler](len(low), rng=np.random.default_rng(seed))
-        # All powers of two at once, cut: a longer sequence begins with the shorter one.
+        # Draw a power of two and cut it: a longer sequence starts with the shorter one.
         unit = kind.random(2 ** (count - 1).bit_length() if sampler == "sobol" else count)[:count]
     values = (low + unit * (high - low)).tolist()
     return [dict(zip(ranges, row, strict=True)) for row in values]

@@ -14,11 +14,11 @@ from tvb_batch.models.errors import InputError
 WORDS = 624
 _LENGTH = WORDS + 4
 _M = 397
-#: Keys that are looked through at a time.
+#: Number of keys searched at a time.
 _MANY = 1000
 _UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 _MAG = np.uint32(0x9908B0DF)
-#: Of `init_genrand`, which makes the first key of a whole number, and its inverse modulo 2**32.
+#: Factor of `init_genrand`, which makes the first key from an integer, and its inverse modulo 2**32.
 _FACTOR = 1812433253
 _INVERSE = pow(_FACTOR, -1, 2**32)
 
@@ -100,7 +100,7 @@ def rewound(stream: Any, words: int) -> Words:
     while used < 0:
         key, used = _untwisted(key), used + WORDS
     if not used:
-        # Where all words of the key before have been used, the next draw makes this one.
+        # If all words of the previous key are used, the next draw makes this key.
         key, used = _untwisted(key), WORDS
         if (seed := _seed_of_key(key)) is not None:
             key = as_array(np.random.RandomState(seed))[:WORDS]

@@ -31,16 +31,16 @@ _TYPES = {
     "component": "a mapping with a `class`",
     "parts": "a list of mappings with a `class`",
 }
-#: Files of TVB's formats, and of ours; a worker reads nothing else.
+#: Suffixes of files in TVB's formats and in this program's; a worker reads no others.
 SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
-#: Of a file's name as a person gave it; no path is longer.
+#: Maximum length of a file name as the user gave it.
 _MOST_LETTERS = 4096
-#: The class that a section means when it names none and several would fit.
+#: The default class of a section if several are possible.
 _USUAL = {"surface": "CorticalSurface"}
-#: Datatypes may leave these out: the simulation's own connectivity, surface and sensors are meant.
+#: Datatypes may leave these out; then they use the simulation's own connectivity, surface and sensors.
 _IMPLIED = frozenset({"connectivity", "surface", "sensors", "projection", "region_mapping"})
 
-#: What numexpr computes, without attributes, indices, strings or calls of anything else.
+#: What numexpr computes, without attributes, indices, strings and other calls.
 _FORMULA = re.compile(
     r"(?:\s|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|\*\*|[-+*/%(),<>]|[<>=!]="
     r"|\b(?:var|pi|where|sin|cos|tan|exp|log|log10|sqrt|abs|tanh|sinh|cosh|arctan)\b)+"
@@ -79,20 +79,20 @@ def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) 
             raise _unknown(component, str(name), path)
     for name, attribute in component.attributes.items():
         if is_read and name not in section:
-            continue  # What the file says counts, not the default.
+            continue  # The file decides, not the default.
         value = section.get(name, attribute.default)
         if value is not None:
             completed[name] = checked(attribute, value, f"{path}.{name}")
         elif _is_needed(role, attribute):
             raise _missing(component, attribute, path)
         elif attribute.default is not None:
-            # Said on purpose: the spec must stay apart from one that takes the default.
+            # An explicit null: the spec differs from one with the default.
             completed[name] = None
     return completed
 
 
 def _is_needed(role: str, attribute: Attribute) -> bool:
-    # TVB's own readers leave a required truth (zero_based_triangles) unset.
+    # TVB's own readers do not set a required boolean (zero_based_triangles).
     is_implied = attribute.role in _IMPLIED and not (role == "monitor" and attribute.role == "sensors")
     return attribute.required and attribute.type != "bool" and not is_implied
 

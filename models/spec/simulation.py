@@ -38,16 +38,16 @@ from tvb_batch.models.spec.sections import checked, complete, domain_warnings, f
 from tvb_batch.models.spec.titles import check_title
 from tvb_batch.models.tvb.components import Attribute, find
 
-#: What is written into the files, and how, but decides no number in them.
+#: Annotation and format of the files; they change no data.
 ANNOTATION = frozenset({"subject", "title", "operation_tag", "user_tags", "format"})
 
-#: What decides the metrics of a series, but no number in it.
+#: Changes the metrics of a series, but not its data.
 MEASURING = frozenset({"transient"})
 
-#: What is no part of the hash: all engines give the same bits, and what ends a job early decides no number.
+#: Not part of the hash: all engines give the same bits, and limits of a job change no data.
 NOT_DECISIVE = ANNOTATION | MEASURING | {"engine", "stop_on_nan", "time_limit"}
 
-#: What pydantic says, in the words of a spec.
+#: Pydantic's messages in the words of a spec.
 _EXPECTED = {
     "float_type": "a number",
     "finite_number": "a finite number",
@@ -99,7 +99,7 @@ class SimulationSpec(BaseModel):
     surface: Section | None = None
     stimulus: Section | None = None
     integrator: Section
-    #: (time, state variable, node, mode), or `{from_file: ...}`; drawn from the seed when None.
+    #: (time, state variable, node, mode), or `{from_file: ...}`; if None, drawn from the seed.
     initial_conditions: list[Any] | dict[str, str] | None = None
     monitors: tuple[Section, ...] = Field(min_length=1)
     #: ms
@@ -112,19 +112,19 @@ class SimulationSpec(BaseModel):
     #: `{from_file: ...}`, where the stream of random numbers goes on from that a script's own run would go on from:
     #: the noise's, or NumPy's global one where there is no noise. The seed's stream when None.
     random_state: dict[str, str] | None = None
-    #: `reference` asks for TVB's own loop; by default a faster one is taken where it gives the same bits.
+    #: `reference` runs TVB's own loop; by default a faster engine runs if it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"
-    #: What the results are written as: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. No part of the hash.
+    #: Format of the results: `tvb2` for TVB 2.x, `tvb1` for TVB 1.4 to 1.5.x. Not part of the hash.
     format: Literal["tvb2", "tvb1"] = "tvb2"
-    #: End in ERROR at the first NaN or infinity; by default the simulation runs on, and its files say `is_nan`.
+    #: End in ERROR at the first NaN or infinity; by default the simulation continues, and its files say `is_nan`.
     stop_on_nan: bool = Field(default=False, strict=True)
-    #: Most seconds that the job may take, all its attempts together; None for the worker's own limit.
+    #: Maximum seconds for the job, all attempts together; None for the worker's limit.
     time_limit: Positive | None = None
-    #: Annotation of the files, no part of the hash. The subject is TVB's own default.
+    #: Annotation of the files, not part of the hash. The default subject is TVB's.
     subject: Text = "John Doe"
-    #: May name parameters in braces: `a = {coupling.a}`.
+    #: May contain parameters in braces: `a = {coupling.a}`.
     title: Text = ""
-    #: What the GUI shows of the operation that made the files.
+    #: The tag that the GUI shows for the operation of the files.
     operation_tag: Text = ""
     user_tags: tuple[Text, ...] = Field(default=(), max_length=5)
 
@@ -242,7 +242,7 @@ class SimulationSpec(BaseModel):
                 else:
                     return None
         except SpecError:
-            # The other one says which of several faults comes first.
+            # The complete check decides which of several faults is reported.
             return None
         made = SimulationSpec.model_construct(**fields)
         changed = {name.partition(".")[0] for name in values}
@@ -251,12 +251,12 @@ class SimulationSpec(BaseModel):
 
     def _with_any(self, values: Mapping[str, Any]) -> "SimulationSpec":
         changed = self.canonical()
-        # A class or a section comes first: what else is changed may be a parameter of it.
+        # A class or a section first: other changes may be parameters of it.
         wholes = {name: value for name, value in values.items() if name.endswith("class") or _is_whole(value)}
         for name, value in wholes.items():
             assign(changed, name, value)
         if wholes and len(wholes) < len(values):
-            # Its defaults are filled in; what does not fit together yet may do so with the rest.
+            # Fill in defaults; parts that do not fit together yet may fit after the other changes.
             for role in ("connectivity", "model", "coupling", "integrator"):
                 changed[role] = complete_part(role, changed[role], role)
             changed["monitors"] = [

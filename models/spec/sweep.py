@@ -38,7 +38,7 @@ class Point:
     number: int
     #: Swept parameters by name.
     parameters: dict[str, Any]
-    #: 0, or which of the plan's repeats.
+    #: The number of the repeat, from 0.
     repeat: int
     seed: int
 
@@ -50,7 +50,7 @@ class SweepSpec(BaseModel):
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[\w.+-][\w .+-]*$")
     base: SimulationSpec
-    #: As `models.spec.points.normalize` returns it. Empty: the base alone.
+    #: As returned by `models.spec.points.normalize`. Empty for the base alone.
     plan: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("plan", mode="before")
@@ -147,7 +147,7 @@ class SweepSpec(BaseModel):
             return
         seen: set[tuple[int, ...]] = set()
         for point in self._points():
-            # Points share the values of the plan.
+            # Points share the objects of the plan, so equal ids mean equal values.
             key = tuple(id(point[name]) if name in point else 0 for name in others)
             if key not in seen:
                 seen.add(key)
@@ -178,7 +178,7 @@ class SweepSpec(BaseModel):
             try:
                 found += spec_warnings(self.base.with_parameters({name: value}))
             except SpecError:
-                continue  # It fits together with other parameters only.
+                continue  # This value is valid only together with other parameters.
         return list(dict.fromkeys(found))
 
     def _points(self) -> Iterator[dict[str, Any]]:

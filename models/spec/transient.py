@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: What TVB's analyzers leave out, ms: `TimeseriesMetricsAdapterModel.start_point`.
+#: The part that TVB's analyzers leave out, ms: `TimeseriesMetricsAdapterModel.start_point`.
 START_POINT = 500.0
-#: TVB divides a shorter series into so many parts, and takes the last: `TimeseriesMetricsAdapterModel.segment`.
+#: TVB divides a shorter series into this number of parts and uses the last: `TimeseriesMetricsAdapterModel.segment`.
 SEGMENTS = 4
-#: The default rule leaves at least so many samples: one has no variance.
+#: The default rule leaves at least this number of samples: one sample has no variance.
 LEAST_LEFT = 2
 
 
@@ -17,7 +17,7 @@ class Transient:
     """The part that is left out of one series."""
 
     samples: int
-    #: Whether `transient:` was given; otherwise the default rule of `transient_of` decided.
+    #: Whether the spec gives `transient`; otherwise the default rule of `transient_of` applies.
     is_given: bool = False
 
 
