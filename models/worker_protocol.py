@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-#: How a line of an answer begins that is no fault.
+#: Prefix of a line that is a note and not a fault.
 NOTE = "note: "
 
 #: `data` is the time series alone; `simulations` puts each job into the GUI's Simulation History; `pse` makes a
@@ -56,7 +56,7 @@ class Message:
 class Request(Message):
     """A message to a program of the worker."""
 
-    #: The program that answers it.
+    #: The module of the program that answers it.
     module: ClassVar[WorkerModule]
 
 
@@ -64,18 +64,18 @@ class Request(Message):
 class BundlePoint:
     """One finished simulation, as a bundle holds it."""
 
-    #: As `SimulationSpec.canonical` gives it.
+    #: As returned by `SimulationSpec.canonical`.
     spec: Mapping[str, Any]
     #: Files of its time series, in the order of the monitors; the metrics are those of the first.
     outputs: tuple[Path, ...]
-    #: Files of what the time series refer to.
+    #: Files of the datatypes that the time series refer to.
     datatypes: tuple[Path, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
-    #: What the metrics leave out at the beginning, ms; None where it is not known.
+    #: The part at the start that the metrics leave out, ms; None if it is not known.
     start_point: float | None = None
     #: Its place in the sweep, by the name of the parameter, such as `coupling.a`.
     swept: Mapping[str, float] = field(default_factory=dict)
-    #: What the Simulation History calls it.
+    #: Its name in the Simulation History.
     name: str = "simulation"
 
 
@@ -86,13 +86,13 @@ class WriteBundle(Request):
     module = WorkerModule.WRITE_BUNDLE
 
     kind: BundleKind
-    #: What the GUI calls the exploration or the project.
+    #: The name of the exploration or project in the GUI.
     name: str
     target: Path
-    #: What is written: files where the kind is `data`, points where it is another.
+    #: Files for the kind `data`, points for all other kinds.
     files: tuple[Path, ...] = ()
     points: tuple[BundlePoint, ...] = ()
-    #: Gids of datatypes that the GUI's project holds already, by role: connectivity, region_mapping, surface, sensors.
+    #: Gids of datatypes already in the GUI's project, by role: connectivity, region_mapping, surface, sensors.
     links: Mapping[str, UUID] = field(default_factory=dict)
     #: Keep the gids of the files; otherwise the ZIP has new ones.
     stable_gids: bool = False
@@ -106,7 +106,7 @@ class WriteTvb1Bundle(Request):
 
     files: tuple[Path, ...]
     target: Path
-    #: Of the datatypes that the TVB 1 project holds.
+    #: The gid of the datatype in the TVB 1 project.
     connectivity_gid: UUID | None = None
     region_mapping_gid: UUID | None = None
 
@@ -119,7 +119,7 @@ class ConvertToTvb1(Request):
 
     source: Path
     target: Path
-    #: Of the datatypes that the TVB 1 project holds.
+    #: The gid of the datatype in the TVB 1 project.
     connectivity_gid: UUID | None = None
     region_mapping_gid: UUID | None = None
 
@@ -140,11 +140,11 @@ class CompareFile(Request):
     module = WorkerModule.COMPARE_FILES
 
     path: Path
-    #: What a fault calls it.
+    #: The name of the file in messages.
     name: str
     bytes: int | None = None
     sha256: str | None = None
-    #: A file that specs name, of any format; others are H5 files that the GUI imports.
+    #: Whether it is an input of specs, in any format; other files are H5 files for the GUI.
     is_input: bool = False
 
 
@@ -154,7 +154,7 @@ class EstimateCost(Request):
 
     module = WorkerModule.ESTIMATE
 
-    #: As `SimulationSpec.canonical` gives it.
+    #: As returned by `SimulationSpec.canonical`.
     spec: Mapping[str, Any]
 
 
@@ -163,7 +163,7 @@ class Estimate(Message):
     """What one job costs on this machine."""
 
     seconds: float
-    #: Peak of the whole process, TVB included.
+    #: Peak of the whole process, including TVB.
     memory_bytes: int
     disk_bytes: int
 
@@ -182,12 +182,12 @@ class RerunResult(Message):
     """How the new data compares with the file's."""
 
     samples: int = 0
-    #: How many of them differ in a bit; NaN is equal to NaN.
+    #: Number of samples that differ in a bit; NaN equals NaN.
     different: int = 0
-    #: Where the first difference is. ms
+    #: Time of the first difference, ms.
     first_ms: float | None = None
     largest_difference: float = 0.0
-    #: What differs between then and now, as `name: then, now`.
+    #: Versions and machines that differ, as `name: then, now`.
     circumstances: tuple[str, ...] = ()
 
 

@@ -77,7 +77,7 @@ class Expression:
             It is none: parameters, numbers and texts, compared; `and`, `or`, `not`, + - * / %, abs, min and max.
         """
         if not isinstance(text, str) or len(text) > MOST_LETTERS:
-            raise ExpressionError(f"condition {str(text)[:40]!r}: expected a text of at most {MOST_LETTERS} letters")
+            raise ExpressionError(f"condition {str(text)[:40]!r}: expected a text of at most {MOST_LETTERS} characters")
         try:
             # `class` is a keyword of Python, so `model.class` cannot be parsed as it is.
             tree = ast.parse(_CLASS.sub(_STAND_IN, text.strip()), mode="eval").body

@@ -122,7 +122,7 @@ def check_file(role: str, name: Any, path: str) -> str:
 def _file_name(value: Any, path: str) -> str:
     """Return the user's name for a file."""
     if not isinstance(value, str) or not value or len(value) > _MOST_LETTERS or not value.isprintable():
-        raise SpecError(path, repr(value)[:80], f"a name of at most {_MOST_LETTERS} letters")
+        raise SpecError(path, repr(value)[:80], f"a name of at most {_MOST_LETTERS} characters")
     return value
 
 

@@ -146,7 +146,7 @@ def _projection(given: Contents) -> list[str]:
     gain, name = given.arrays["projection_data"], given.name("projection_data")
     if not isinstance(gain, np.ndarray) or gain.ndim != 2 or gain.dtype.kind not in "fiu":
         raise UnreadableError(f"{name}: {_kind_of(gain)}", "a matrix of sensors x sources")
-    return []  # TVB takes NaN for 0, and tvb-data's own projections hold some.
+    return []  # TVB treats NaN as 0, and tvb-data's own projections contain NaN.
 
 
 def _local_connectivity(given: Contents) -> list[str]:

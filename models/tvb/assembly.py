@@ -11,7 +11,7 @@ from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.readers import read_array
 from tvb_batch.models.tvb.traits import build, fill_references
 
-#: What a simulation is made of, by its place in the spec.
+#: The parts of a simulation, by their place in the spec.
 Parts = dict[str, Any]
 
 
@@ -75,7 +75,7 @@ def _seed(spec: SimulationSpec, inputs: Inputs, noise: Any) -> None:
     """Seed the noise's stream as in the spec; without noise, NumPy's global one, which TVB uses."""
     if noise is not None:
         noise.noise_seed = spec.seed
-        # The stream was seeded when the noise was made.
+        # The stream was seeded when the noise object was created.
         noise.reset_random_stream()
     if spec.random_state is not None:
         stream = np.random.mtrand._rand if noise is None else noise.random_stream
@@ -93,7 +93,7 @@ def _fill(simulator: Any) -> None:
             fill_references(part, own)
     if cortex is not None:
         _check_mapping(cortex.region_mapping_data, simulator.connectivity)
-        # Its counts are what `coupling_strength` is compared with, and what the file of the surface tells.
+        # `coupling_strength` is compared with its numbers, and the file of the surface contains them.
         cortex.surface.configure()
 
 

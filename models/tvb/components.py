@@ -30,9 +30,9 @@ class Attribute:
     doc: str
     #: For arrays: f(loat), i(nt), b(ool) or U(nicode).
     dtype: str = "f"
-    #: For components and parts: what they are for.
+    #: For components and parts: their role.
     role: str = ""
-    #: The only values that fit; for components the only classes, for ranges the only names.
+    #: The allowed values; for components the allowed classes, for ranges the allowed names.
     choices: tuple[str, ...] = ()
     #: TVB's declared range, which TVB itself does not enforce.
     domain: tuple[float, float] | None = None
@@ -133,7 +133,7 @@ def _own_component(role: str, name: str, path: str) -> Component:
     try:
         cls = getattr(load(module), class_name)
     except (Exception, SystemExit) as exc:
-        # A person's own module may raise anything, and a script may end its program.
+        # A user's module may raise any exception, and a script may exit.
         reason = f"{type(exc).__name__}: {exc}"
         raise SpecError(f"{path}.class", repr(name), "a class that can be imported", reason) from exc
     if not isinstance(cls, type) or role_of(cls) != role:

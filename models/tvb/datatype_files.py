@@ -25,9 +25,9 @@ from tvb_batch.models.tvb.readers import h5_values
 class Contents:
     """The arrays of a datatype."""
 
-    #: By attribute; empty where TVB makes it empty, absent where it leaves it unset.
+    #: By attribute; empty if TVB makes it empty, absent if TVB does not set it.
     arrays: dict[str, Any]
-    #: What a person knows the arrays by: the member of a zip, or the attribute.
+    #: Names of the arrays for messages: the member of a zip, or the attribute.
     names: dict[str, str] = field(default_factory=dict)
     #: One sentence for each thing that TVB leaves out or changes.
     notes: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def read_contents(component: Component, path: Path) -> Contents:
             return Contents(h5_values(component, path))
         if suffix == ".npz":
             if "matrix" not in component.attributes:
-                raise zipfile.BadZipFile  # One of NumPy's, which has other members than TVB's.
+                raise zipfile.BadZipFile  # A NumPy file, which has other members than TVB's zips.
             return Contents({"matrix": _sparse(path)})
         found = _READERS[component.role](component, path)
     except UnreadableError:
@@ -79,7 +79,7 @@ def _open(path: Path) -> zipfile.ZipFile:
 
 # ---------------------------------------------------------------------------------------------------- connectivities
 
-#: Members that may be missing, by attribute: the word that TVB looks for, and the type it makes.
+#: Optional members, by attribute: the word that TVB searches, and the type of the array.
 _OPTIONAL: dict[str, tuple[str, type]] = {
     "orientations": ("average_orientations", float), "cortical": ("cortical", bool),
     "hemispheres": ("hemispheres", bool), "areas": ("areas", float),
@@ -109,7 +109,7 @@ def _connectivity(component: Component, path: Path) -> Contents:
         words |= {"weights": "weights", "centres": word, "region_labels": word, "tract_lengths": "tract_lengths"}
         names = {attribute: members.taken[word] for attribute, word in words.items() if word in members.taken}
         notes += [*_too_wide(members, word), *_left_out(members)]
-    # What TVB sets to None, it leaves unset.
+    # TVB does not set attributes that are None.
     arrays = {attribute: array for attribute, array in arrays.items() if array is not None}
     for attribute, array in arrays.items():
         _check_type(component, attribute, array, names.get(attribute, attribute))
@@ -165,12 +165,12 @@ def _word(item: bytes) -> str:
 #: Columns of the centres: label x y z.
 _CENTRES = 4
 _NUMBER = re.compile(rb"[-+.\d][-+.\deE]*")
-#: Members that say something to people only.
+#: Members for people only.
 _FOR_PEOPLE = re.compile(r"(info|read_?me|licen[cs]e|changelog|citation)\b.*", re.IGNORECASE)
-#: What operating systems put into zips.
+#: Members that operating systems add to zips.
 _OF_SYSTEM = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
 _WORDS = ("weights", "centres", "tract_lengths", "average_orientations", "cortical", "hemispheres", "areas")
-#: How the members of public pipelines begin, and what TVB looks for instead.
+#: Start of member names of public pipelines, and the name that TVB searches.
 _NEAR = {
     "weight": "weights", "centre": "centres", "center": "centres", "tract": "tract_lengths", "length": "tract_lengths",
     "orientation": "average_orientations", "average_orientation": "average_orientations", "normal":
@@ -351,5 +351,5 @@ def _check_type(component: Component, attribute: str, array: Any, name: str) -> 
         raise UnreadableError(f"{name}: a {type(array).__name__}", "an array")
     if not np.can_cast(array.dtype, target, "safe"):
         if array.dtype.kind == "U":
-            raise UnreadableError(f"{name}: a label of {array.dtype.itemsize // 4} letters", "at most 128")
+            raise UnreadableError(f"{name}: a label of {array.dtype.itemsize // 4} characters", "at most 128")
         raise UnreadableError(f"{name}: numbers of type {array.dtype}", f"{np.dtype(target)}, as TVB declares it")

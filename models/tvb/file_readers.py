@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-#: What a text begins with that says how its letters are written, and the name of the form.
+#: Byte order marks at the start of a text, and the names of the encodings.
 _MARKS = (
     (codecs.BOM_UTF8, "a byte order mark"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
 )  # fmt: skip
@@ -44,7 +44,7 @@ class Members:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self.names = archive.namelist()
-        #: Those that were read, or tried, by the word that they were found by.
+        #: Members that were read or tried, by the word that found them.
         self.taken: dict[str, str] = {}
 
     def find(self, word: str) -> str | None:
@@ -180,7 +180,7 @@ def without_marks(path: Path) -> io.BytesIO | None:
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
         for member in old.infolist():
             content = old.read(member)
-            # With its own date, and so the same bytes each time.
+            # With a fixed date, so that the bytes are always the same.
             entry = zipfile.ZipInfo(member.filename, member.date_time)
             entry.compress_type = zipfile.ZIP_DEFLATED
             new.writestr(entry, without_mark(content) if member.filename in marked else content)

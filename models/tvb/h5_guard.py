@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import h5py
 
-#: Where HDF5 keeps texts: signature, version and three bytes that are zero.
+#: A heap, in which HDF5 stores texts: signature, version and three zero bytes.
 _HEAP = b"GCOL\1\0\0\0"
-#: Bytes of a heap's head, and of each object's.
+#: Size of a heap's header and of an object's header. Bytes.
 _HEAD = 16
-#: Bytes of most heaps.
+#: Size of most heaps. Bytes.
 _COMMON = 4096
-#: Bytes looked through at once.
+#: Size of a block to search. Bytes.
 _BLOCK = 2**18
 
 
 #: Filters that HDF5 and h5py bring: deflate, shuffle, fletcher32, szip, nbit, scale-offset, lzf. HDF5 looks for any
 #: other one among its plugins, which are code.
 _FILTERS = frozenset({1, 2, 3, 4, 5, 6, 32000})
-#: Compression makes no file smaller than this part of its content: deflate reaches 1 in 1032.
+#: The best possible compression: deflate reaches 1 in 1032.
 _MOST_COMPRESSED = 2000
-#: Objects in one file; results have a handful.
+#: Maximum number of objects in one file; results have about ten.
 _MOST_OBJECTS = 10_000
 
 
@@ -50,10 +50,10 @@ def open_h5(
     """
     import h5py
 
-    # Who reads here reads once, from front to back: a cache of chunks would be one more copy.
+    # The file is read once, in order, so a cache of chunks would only be another copy.
     file = h5py.File(path, "r", rdcc_nbytes=0)
     try:
-        # The layout is another one with numbers of another size, which nobody writes.
+        # Files with other sizes of numbers have another layout; no program writes them.
         if file.id.get_create_plist().get_sizes() == (8, 8):
             descriptor = os.open(path, os.O_RDONLY)
             try:
@@ -87,7 +87,7 @@ def check_contained(file: h5py.File, most_bytes: float = math.inf) -> None:
         for name in group:
             key = f"{place}/{name.decode(errors='replace')}"
             seen += 1
-            if seen > _MOST_OBJECTS:  # Or groups that hold each other.
+            if seen > _MOST_OBJECTS:  # Too many objects, or a cycle of groups.
                 raise OSError(f"more than {_MOST_OBJECTS} objects")
             if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 raise OSError(f"{key} is a link to another place; expected data that is in the file itself")
@@ -112,7 +112,7 @@ def _contained_bytes(dataset: h5py.h5d.DatasetID, key: str) -> int:
     foreign = {layout.get_filter(index)[0] for index in range(layout.get_nfilters())} - _FILTERS
     if foreign:
         raise OSError(f"{key} is compressed by filter {min(foreign)}; expected gzip, lzf or none")
-    # A chunk is unpacked whole, whatever of it belongs to the dataset.
+    # A chunk is unpacked completely, even if only a part belongs to the dataset.
     chunk = math.prod(layout.get_chunk()) if layout.get_layout() == h5py.h5d.CHUNKED else 0
     # HDF5's own count of the elements overflows.
     return max(math.prod(dataset.shape or ()), chunk) * int(dataset.get_type().get_size())
@@ -128,7 +128,7 @@ def _heaps(descriptor: int, apart_from: Sequence[tuple[int, int]]) -> Iterator[i
             while place >= 0:
                 yield start + place
                 place = block.find(_HEAP, place + 1)
-            # One may lie across the end of the block.
+            # A heap may cross the end of the block.
             start += max(1, len(block) - len(_HEAP) + 1)
         start = max(start, end)
 
@@ -142,7 +142,7 @@ def _is_endless(descriptor: int, start: int) -> bool:
         if len(head) < _HEAD:
             head = os.pread(descriptor, _HEAD, place)
         length = int.from_bytes(head[8:], "little")
-        # Objects are numbered from 1; 0 is the free room, whose length holds its head.
+        # Objects are numbered from 1; 0 is the free space, whose length includes its header.
         step = _HEAD + -(-length // 8) * 8 if head[:2] != b"\0\0" else length
         if not step:
             return True

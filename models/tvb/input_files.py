@@ -12,10 +12,10 @@ from typing import IO, Literal
 from tvb_batch.models.errors import InputError
 from tvb_batch.models.tvb.h5_guard import open_h5
 
-#: A file whose content is larger when it is unpacked is no dataset. Bytes.
+#: Maximum size of an unpacked file. Bytes.
 MOST_UNPACKED = 4 * 2**30
 _BLOCK = 2**20
-#: Of a ZIP member's `flag_bits`.
+#: The bit for encryption in a ZIP member's `flag_bits`.
 _ENCRYPTED = 1
 
 
@@ -133,7 +133,7 @@ def _unpacked(file: IO[bytes], length: int, size: int) -> int:
             length -= len(block)
             size += len(unpack.decompress(block, MOST_UNPACKED))
     except zlib.error:
-        return size  # TVB says so when it reads it.
+        return size  # TVB reports the error when it reads the file.
     return size
 
 

@@ -20,7 +20,7 @@ from tvb_batch.models.tvb.input_files import check_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: An input that was kept or asked for since may be of a submission that has not written its rows yet. Seconds.
+#: A younger input may belong to a submission that has not written its rows yet. Seconds.
 YOUNG = 3600.0
 _BLOCK = 2**20
 
@@ -45,7 +45,7 @@ class Inputs:
             raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again") from exc
         if not path.is_relative_to(self._storage.inputs.resolve()):
             raise InputError(f"{from_file}: outside the storage's inputs; submit the spec again")
-        # By the name that was given: it may be a link to another file, which has a name of its own.
+        # Use the given name: the file may be a link to a file with another name.
         path = self._storage.root / from_file
         if not path.is_file():
             raise InputError(f"{path}: no such file; submit the spec again where the data directory is mounted")
@@ -116,7 +116,7 @@ class Inputs:
         return self._storage.relative(kept)
 
 
-#: Files that this process has compared with their names, by what changes when anybody writes to them.
+#: Files that this process has verified, by their state.
 _COMPARED: dict[Path, tuple[int, ...]] = {}
 
 
@@ -156,11 +156,11 @@ def _is_made_young(kept: Path) -> bool:
     comes later and finds nothing.
     """
     try:
-        os.utime(kept)  # By the storage's own clock.
+        os.utime(kept)  # Sets the time of the storage's clock.
     except FileNotFoundError:
         return False
     except PermissionError:
-        # Another user's, in a directory that both may write: a copy of our own takes its place.
+        # It belongs to another user: replace it with a copy of this user.
         with contextlib.suppress(FileNotFoundError), kept.open("rb") as file:
             _write_whole(file, kept)
             return True
@@ -171,7 +171,7 @@ def _is_made_young(kept: Path) -> bool:
 
 
 def _write_whole(content: IO[bytes], target: Path) -> None:
-    # Not a temporary file of Python's: that is for its owner alone, and a group may share the data directory.
+    # Not Python's temporary file, which only its owner can read: a group may share the data directory.
     part = target.with_name(f".{target.name}.{uuid4().hex}")
     with part.open("xb") as copy:
         while block := content.read(_BLOCK):

@@ -13,13 +13,13 @@ NOT_PARAMETERS = {
     "number_of_vertices", "number_of_triangles", "edge_mean_length", "edge_min_length", "edge_max_length",
     "parent_connectivity", "saved_selection", "brain_skull", "skull_skin", "skin_air",
 }  # fmt: skip
-#: Bases that declare no abstract method, and a monitor that only prints.
+#: Base classes without abstract methods, and a monitor that only prints.
 _NOT_CONCRETE = {
     "Coupling", "SparseCoupling", "Projection", "ProgressLogger", "Model", "Equation", "TemporalApplicableEquation",
     "FiniteSupportEquation", "SpatialApplicableEquation", "HRFKernelEquation", "Surface", "Sensors", "ProjectionMatrix",
     "SpatialPattern", "SpatioTemporalPattern", "SpatialPatternVolume", "RegionVolumeMapping",
 }  # fmt: skip
-#: What a model may have set that TVB declares nowhere: indices of state variables.
+#: Attributes of a model that TVB does not declare: indices of state variables.
 _INDICES = {
     "stvar": "The state variables that a stimulus enters; those of the coupling by default.",
     "cvar": "The state variables that couple the nodes.",
@@ -85,7 +85,7 @@ def describe_class(cls: Any) -> dict[str, Any]:
         described["state_variables"] = list(cls.state_variables)
         attributes |= _model_attributes(cls)
     if hasattr(cls, "from_file"):
-        # Classes of one file of TVB's own formats; what is read from it need not be given.
+        # Classes that can be read from one file of TVB's formats; their arrays need not be given.
         described["from_file"] = role_of(cls) not in ("monitor", "cortex")
     if (parts := _parts(cls)) is not None:
         attributes[parts] = {
@@ -193,4 +193,4 @@ def _plain(value: Any) -> Any:
 
 def _first_paragraph(doc: str | None) -> str:
     text = " ".join(inspect.cleandoc(doc or "").split("\n\n")[0].split())[:400]
-    return "" if text.startswith("Traited class [") else text  # TVB's generated text says nothing
+    return "" if text.startswith("Traited class [") else text  # TVB's generated text has no information

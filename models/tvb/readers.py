@@ -77,7 +77,7 @@ def _shipped(cls: Any, from_file: str, what: str) -> Any:
         return _reading(from_file, what, lambda: cls.from_file(from_file))
     if (cls, from_file) not in _READ:
         _READ[cls, from_file] = _reading(from_file, what, lambda: cls.from_file(from_file))
-    # Array by array in its own order in memory, on which a last bit can depend.
+    # Copy each array with its memory order, on which the last bit can depend.
     instance = copy.deepcopy(_READ[cls, from_file])
     instance.gid = uuid4()
     return instance
@@ -143,11 +143,11 @@ def _texts(dataset: Any) -> Any:
         texts = dataset.asstr()[start : start + _TEXTS]
         longest, count = max([longest, *map(len, texts)]), count + len(texts)
         if longest * count > _MOST_LETTERS:
-            raise ValueError(f"{count} labels of up to {longest} letters")
+            raise ValueError(f"{count} labels of up to {longest} characters")
     return dataset.asstr()[()].astype(str)
 
 
-#: Read at once, and most letters of all labels: 16,000 sensors have names of 1,000.
+#: Rows read at once, and maximum characters of all labels: 16,000 sensors can have names of 1,000.
 _TEXTS = 100
 _MOST_LETTERS = 2**24
 

@@ -14,7 +14,7 @@ from tvb_batch.models.tvb.components import Attribute, Component, find
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.readers import read_array, read_datatype, read_sparse
 
-#: Larger arrays are kept as files; those of a spec are for people to read.
+#: Larger arrays are stored as files, so that people can read a spec.
 MOST_INLINE = 1000
 
 
@@ -34,7 +34,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
     """
     component = find(role, section["class"], role)
     cls = getattr(importlib.import_module(component.module), component.name.rpartition(".")[2])
-    # TVB's own defaults are left to TVB: some are arrays of whole numbers where it makes floats of what is given.
+    # Do not pass TVB's defaults: some are integer arrays, but TVB converts given values to float.
     values = {
         name: _to_trait(component.attributes[name], value, inputs)
         for name, value in section.items()
@@ -43,7 +43,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
     parts = [part for name in [*values] if component.attributes[name].type == "parts" for part in values.pop(name)]
     undeclared = {name: values.pop(name) for name in [*values] if _is_undeclared(cls, component, name)}
     if parts:
-        # Its constructor takes nothing else.
+        # Its constructor takes no other arguments.
         instance = cls(*parts)
         for name, value in values.items():
             setattr(instance, name, value)
@@ -53,11 +53,11 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
             setattr(instance, name, value)
     else:
         instance = cls(**values)
-    # TVB declares these final, or not at all, and reads them from the instance nevertheless.
+    # TVB declares these final or not at all, but reads them from the instance.
     vars(instance).update(undeclared)
     _own_defaults(component, instance, section)
     if role == "noise":
-        instance.reset_random_stream()  # It was seeded when the noise was made.
+        instance.reset_random_stream()  # It was seeded when the noise object was created.
     return instance
 
 
@@ -240,5 +240,5 @@ def _kept(attribute: Attribute, inputs: Inputs | None) -> Inputs:
 def _choice(attribute: Attribute, value: str) -> Any:
     from tvb.simulator.monitors import DefaultMasks
 
-    # The one enumeration of TVB's simulator classes: SpatialAverage.default_mask.
+    # The only enumeration in TVB's simulator classes: SpatialAverage.default_mask.
     return DefaultMasks[value]

@@ -21,7 +21,7 @@ from tvb_batch.submit.api.noise_stream import Seeds, begin_alike, has_run, is_co
 from tvb_batch.submit.api.patched_classes import refuse_patches
 from tvb_batch.submit.api.twin_check import is_object, refuse_differences
 
-#: A monitor of TVB's that records nothing.
+#: A TVB monitor that records nothing.
 _PRINTS = "ProgressLogger"
 #: Monitors whose period TVB sets to dt when it configures them.
 _WITHOUT_PERIOD = ("Raw", "RawVoi", "AfferentCoupling")
@@ -48,7 +48,7 @@ def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = Non
     with _unchanged_global_stream():
         spec, twin = _with_start(simulator, values, inputs, seeds or Seeds())
         pairs = [(f"monitors[{index}]", one, twin.monitors[place]) for place, (index, one) in enumerate(monitors)]
-        # TVB complains of a noise that is configured twice.
+        # TVB refuses to configure a noise twice.
         refuse_differences([("", simulator, twin), *pairs], lambda: is_configured(twin) or twin.configure())
     _warn(simulator, spec, seeds or Seeds())
     return spec
@@ -95,7 +95,7 @@ def _check_kind(simulator: Any) -> None:
 
 def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, Any]:
     """Return the parts of the spec without random numbers."""
-    connectivity = getattr(simulator, "connectivity", None)  # TVB raises AttributeError where there is none.
+    connectivity = getattr(simulator, "connectivity", None)  # TVB raises AttributeError if there is none.
     if connectivity is None:
         raise SpecError("connectivity", "nothing", "a Connectivity", "set simulator.connectivity")
     cortex = simulator.surface
@@ -113,7 +113,7 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
         values["conduction_speed"] = float(connectivity.speed.item())
     if cortex is not None:
         values["surface"] = describe("cortex", cortex, inputs, (connectivity,))
-        # Only there is the surface said; everything else refers to it.
+        # Only this section names the surface; all others refer to it.
         mapping = values["surface"]["region_mapping_data"]
         mapping["surface"] = describe("surface", cortex.region_mapping_data.surface, inputs)
         _leave_out_surface(values["surface"], cortex)
@@ -121,7 +121,7 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
         values["stimulus"] = describe("stimulus", simulator.stimulus, inputs, own)
     if simulator.initial_conditions is not None:
         values["initial_conditions"] = {"from_file": inputs.keep_array(simulator.initial_conditions)}
-    # The stream decides, not this: `submit.api.noise_stream`.
+    # The stream decides, see `submit.api.noise_stream`.
     values["integrator"].get("noise", {}).pop("noise_seed", None)
     return values
 
@@ -230,11 +230,11 @@ def _leave_out_surface(section: dict[str, Any], cortex: Any) -> None:
 def _model(model: Any, inputs: Inputs) -> dict[str, Any]:
     section = describe("model", model, inputs)
     for name, value in section.items():
-        # A configured model has one value for each node as a column.
+        # In a configured model, one value for each node is a column.
         if _is_column(value):
             section[name] = [row[0] for row in value]
     if section.get("stvar") == section.get("cvar"):
-        section.pop("stvar", None)  # What TVB takes when nothing was set.
+        section.pop("stvar", None)  # This is TVB's default.
     return section
 
 
@@ -245,13 +245,13 @@ def _is_column(value: Any) -> bool:
 def _integrator(simulator: Any, inputs: Inputs) -> dict[str, Any]:
     section = describe("integrator", simulator.integrator, inputs)
     if simulator.model.state_variable_boundaries is not None:
-        # TVB puts the model's there when it configures the simulator.
+        # TVB sets it to the model's when it configures the simulator.
         section.pop("bounded_state_variable_indices", None)
         section.pop("state_variable_boundaries", None)
     if "noise" in section:
         nsig = simulator.integrator.noise.nsig
         if nsig.ndim == 3 and nsig.shape[2] == 1:
-            # A configured noise has a value for (state variable, node, mode); TVB takes them back without the ones.
+            # A configured noise has shape (state variable, node, mode); TVB accepts it without the axes of length 1.
             shape = [length for length in nsig.shape[:2] if length > 1] or [1]
             section["noise"]["nsig"] = nsig.reshape(shape).tolist()
     return section
@@ -265,5 +265,5 @@ def _monitor(monitor: Any, inputs: Inputs, own: tuple[Any, ...]) -> dict[str, An
     if section["class"] in _WITHOUT_PERIOD:
         section.pop("period", None)
     if getattr(monitor, "is_default_special_mask", False):
-        section.pop("spatial_mask", None)  # TVB made it of `default_mask`.
+        section.pop("spatial_mask", None)  # TVB computed it from `default_mask`.
     return section

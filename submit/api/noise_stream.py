@@ -17,7 +17,7 @@ from tvb_batch.models.spec.random_streams import as_array, descends, is_twister,
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.api.twin_check import is_equal
 
-#: How far back the beginning of a stream is looked for, in twists of 624 words, each of which takes 30 us.
+#: How far back to search the start of a stream, in twists of 624 words; each takes 30 us.
 _MOST = 1_000
 
 Start = dict[str, Any]
@@ -27,9 +27,9 @@ Start = dict[str, Any]
 class Seeds:
     """The seed options of a submission."""
 
-    #: What `submit` was given as `seed`.
+    #: The `seed` given to `submit`.
     given: int | None = None
-    #: Whether each job has a seed of its own, derived from the spec's.
+    #: Whether each job has its own seed, derived from the spec's.
     are_own: bool = False
 
 
@@ -63,7 +63,7 @@ def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
     elif seeds.are_own or not is_twister(np.random.mtrand._rand):
         yield {}
     else:
-        # A copy: what is tried between two of these seeds the global one.
+        # A copy, because the following attempts seed the global stream.
         stream = np.random.RandomState(0)
         stream.set_state(np.random.mtrand._rand.get_state())
         yield from _of_global(simulator, stream, inputs)
@@ -125,7 +125,7 @@ def _words(simulator: Any, noise: Any = None) -> int:
     times, variables, _, modes = simulator.good_history_shape
     is_drawn = given is None or len(given) < times
     drawn = 2 * times * variables * simulator.number_of_nodes * modes if is_drawn else 0
-    # A pair of normal numbers takes 5.1 words on average, and coloured noise begins with one for each state.
+    # A pair of normal numbers takes 5.1 words on average; coloured noise starts with one number for each state.
     steps = simulator.current_step + 1
     return drawn if noise is None else drawn + 3 * steps * variables * simulator.number_of_nodes * modes + 10_000
 

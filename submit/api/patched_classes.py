@@ -14,11 +14,11 @@ from typing import Any
 
 from tvb_batch.models.errors import SpecError
 
-#: Where the loop is that runs every simulation.
+#: The module of the loop that runs every simulation.
 _LOOP = ("tvb.simulator.simulator", "tvb.simulator.history", "tvb.simulator.backend.ref", "tvb.simulator.common")
-#: What TVB's metaclass, or Python itself, adds to each class.
+#: Names that TVB's metaclass or Python adds to each class.
 _ADDED = {"declarative_attrs", "declarative_props", "_own_declarative_attrs", "_own_declarative_props", "_abc_impl"}
-#: A class's or a module's own names, each with its value where the source spells it out.
+#: Names of a class or module, with their values if they are literals in the source.
 Names = dict[str, Any]
 _COMPUTED = object()
 
@@ -82,7 +82,7 @@ def _is_foreign(function: types.FunctionType, module: str) -> bool:
     own = getattr(sys.modules[module], "__file__", None)
     if module.startswith("tvb."):
         return function.__code__.co_filename != own and _is_written_elsewhere(function)
-    # The decorators of an own module may come from anywhere.
+    # Decorators of a user's module may come from any module.
     return function.__module__ == "__main__" and module != "__main__"
 
 
@@ -122,7 +122,7 @@ def _names(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
                 names = [item.id for item in ast.walk(target) if isinstance(item, ast.Name)]
                 yield from ((name, value if isinstance(target, ast.Name) else _COMPUTED) for name in names)
         elif not isinstance(node, ast.Expr):
-            # Whatever a loop or a condition makes of it.
+            # Set in a loop or a condition: any value is allowed.
             yield from ((item.id, _COMPUTED) for item in ast.walk(node) if isinstance(item, ast.Name))
 
 

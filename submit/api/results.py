@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tvb_batch.submit.present.plots import Picture
 
-#: Jobs read at once.
+#: Number of jobs read at once.
 _PAGE = 1000
 
 __all__ = ["Job", "Sweep", "TimeSeries", "node_labels"]

@@ -25,7 +25,7 @@ class TimeSeries:
     def __init__(self, path: Path, refers_to: Sequence[Path] = ()) -> None:
         #: The H5 file.
         self.path = path
-        #: Files of the datatypes that it refers to, such as its connectivity.
+        #: Files of datatypes that it refers to, such as its connectivity.
         self.refers_to = refers_to
         self._file: h5py.File | None = None
 
@@ -56,7 +56,7 @@ class TimeSeries:
         found = {name.removeprefix("TVB_"): value for name, value in self._open().attrs.items()}
         texts = ["labels_ordering", "labels_dimensions"]
         if "Type" in found:
-            # Format tvb1 capitalizes the names, and has more of the values as JSON.
+            # Format tvb1 has capitalized names and stores more values as JSON.
             found = {name[0].lower() + name[1:]: value for name, value in found.items()}
             texts += ["title", "sample_period", "sample_period_unit", "sample_rate", "start_time"]
         return found | {name: json.loads(found[name]) for name in texts if name in found}

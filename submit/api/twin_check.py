@@ -14,11 +14,12 @@ import numpy as np
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.tvb.introspect import NOT_PARAMETERS
 
-#: What TVB notes about an object, and never computes with.
+#: Attributes that TVB sets but never computes with.
 _NOTES = NOT_PARAMETERS | {"title", "tags", "log"}
-#: Of a simulator: TVB 2.10 reads its speed from the connectivity; `submit.api.from_simulator` looks after the monitors.
+#: Attributes of a simulator. TVB 2.10 reads the speed from the connectivity; `submit.api.from_simulator` handles
+#: monitors.
 _ELSEWHERE = {"conduction_speed", "monitors"}
-#: What TVB makes anew whenever it configures or runs a simulator, so that it does not matter what was there before.
+#: Attributes that TVB computes again when it configures or runs a simulator; earlier values have no effect.
 _OF_A_RUN = {
     "Simulator": _ELSEWHERE | {
         "calls", "current_step", "current_state", "history", "_runtime", "_storage_requirement",
@@ -28,7 +29,7 @@ _OF_A_RUN = {
     "Coupling": {"_cached_lri", "_cached_nzr"},
     "Integrator": {"_ode", "dX"},
     "Monitor": {"_stock", "_interim_stock"},
-    # Of its vertices and triangles, when somebody asks for it.
+    # Computed from vertices and triangles when needed.
     "Surface": {
         "_vertex_neighbours", "_vertex_triangles", "_triangle_centres", "_triangle_angles", "_triangle_areas", "_edges",
         "_number_of_edges", "_edge_lengths", "_edge_triangles",
@@ -38,10 +39,10 @@ _OF_A_RUN = {
     "Noise": {"noise_seed", "dt", "_h", "_eta", "_E", "_sqrt_1_E2", "_dt_sqrt_lambda"},
 }  # fmt: skip
 
-#: In the names of methods that prepare an object for a run.
+#: Parts of the names of methods that prepare an object for a run.
 _PREPARING = ("__init__", "config", "update_derived_parameters")
 
-#: An attribute's path, its object, its name, and what the original has.
+#: The path of an attribute, its object, its name, and its value in the original.
 Difference = tuple[str, Any, str, Any]
 _ABSENT = object()
 
@@ -65,7 +66,7 @@ def refuse_differences(pairs: Sequence[tuple[str, Any, Any]], configure: Callabl
     try:
         configure()
     except Exception:
-        left = found  # TVB refuses the simulator as it is: the reason may well be what was found.
+        left = found  # TVB refuses the simulator as it is; the found attributes may be the reason.
     else:
         left = {path: difference for path, difference in _by_path(pairs).items() if path in found}
     for difference in left.values():
@@ -93,7 +94,7 @@ def _differences(path: str, one: Any, other: Any) -> Iterator[Difference]:
                 continue
             value, made = _get(one, name), _get(other, name)
             if (value is None or value is _ABSENT) and name in type(one).declarative_attrs:
-                continue  # A reference that the simulation's own parts fill.
+                continue  # A reference that TVB fills from the simulation.
             below = f"{path}.{name}" if path else name
             if is_object(value) and is_object(made):
                 yield from walk(below, value, made)

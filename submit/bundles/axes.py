@@ -11,7 +11,7 @@ from tvb_batch.models.errors import SpecError
 from tvb_batch.models.tvb.components import did_you_mean
 from tvb_batch.submit.present.formatting import number
 
-#: The GUI's Discrete viewer takes no more.
+#: Maximum number of points in the GUI's Discrete viewer.
 MOST_POINTS = 512
 
 
@@ -21,7 +21,7 @@ class Exploration:
 
     axes: tuple[str, ...]
     jobs: Sequence[Job]
-    #: What else they have in common, in words; empty for the only one.
+    #: The values of the other parameters, in words; empty if there is only one exploration.
     label: str = ""
 
 

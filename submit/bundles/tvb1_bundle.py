@@ -37,7 +37,7 @@ def make_tvb1_bundle(
     outputs = catalogue.outputs(jobs)
     if not outputs:
         raise NotFoundError("nothing to bundle: none of these jobs is finished; `tvb-batch list` shows their status")
-    # Of what a series refers to, TVB 1 gets the Connectivity, which is there once for each of the formats.
+    # TVB 1 gets only the Connectivity of a series; its file exists in both formats.
     references = {PurePosixPath(path).name: path for output in outputs for path in output.refers_to}
     names = [path for name, path in references.items() if name.startswith("Connectivity_")]
     names += [output.path for output in outputs]

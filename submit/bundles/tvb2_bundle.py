@@ -22,17 +22,17 @@ from tvb_batch.submit.operate.processes import run_worker
 class Wanted:
     """The options of a bundle."""
 
-    #: None takes what suits the jobs.
+    #: None chooses by the jobs.
     kind: BundleKind | None = None
-    #: A filter of jobs, as `list --where` takes it.
+    #: A filter of jobs, as in `list --where`.
     where: str | None = None
-    #: Of an exploration: one or two swept numbers.
+    #: For an exploration: one or two swept parameters.
     axes: tuple[str, ...] = ()
-    #: Of an exploration: values of other swept parameters.
+    #: For an exploration: values of other swept parameters.
     at: Mapping[str, str] = field(default_factory=dict)
-    #: Gids of what the GUI's project holds already: connectivity, region_mapping, surface, sensors.
+    #: Gids of datatypes already in the GUI's project: connectivity, region_mapping, surface, sensors.
     links: Mapping[str, UUID] = field(default_factory=dict)
-    #: Keep the gids of the files; by default each ZIP has its own, so that a second import cannot break the first.
+    #: Keep the gids of the files. By default each ZIP has new ones, so that a second import cannot damage the first.
     stable_gids: bool = False
 
 
@@ -43,7 +43,7 @@ class Bundle:
     path: Path
     kind: BundleKind
     jobs: int
-    #: Which part of what was asked for; empty for the only one.
+    #: Which part of the request; empty if there is only one.
     label: str = ""
 
 
@@ -125,7 +125,7 @@ def _finished(catalogue: Catalogue, found: Sequence[Job | Sweep], where: str | N
         if isinstance(one, Sweep):
             jobs += catalogue.jobs(sweep=one.gid, status=Status.FINISHED, where=where, limit=one.size)
         elif one.status == Status.FINISHED:
-            # Without a filter the job itself; with one, if it is among those that fit.
+            # Without a filter, the job itself; with one, the job if it matches.
             fitting = catalogue.jobs(sweep=one.sweep.gid, where=where, limit=one.sweep.size) if where else [one]
             jobs += [job for job in fitting if job.gid == one.gid]
     if not jobs:

@@ -141,7 +141,7 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
         faults = run_worker(settings, request, may_fail=True).splitlines()
     if others or everything:
         catalogue = catalogue_of(settings)
-        targets: list[str | None] = [*others] or [None]  # None stands for all there is.
+        targets: list[str | None] = [*others] or [None]  # None stands for everything.
         for target in targets:
             result = audit(catalogue, settings, catalogue.find(target) if target else None)
             faults, repairs, count = faults + result.faults, repairs + result.repairs, count + result.files

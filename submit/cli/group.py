@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tvb_batch.models.spec.sweep import SweepSpec
 
 
-#: The commands by what a person wants; `--help` has a heading for each.
+#: The commands by purpose; `--help` has a heading for each.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "submit", "watch"),
     "Inspect": ("list", "sweeps", "show", "stats", "plot", "workers", "serve"),
@@ -86,7 +86,7 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
     Exit codes: 0 success, 1 a job failed or a file has a fault, 2 wrong usage or a wrong spec.
     """
-    # The group's callback runs inside `_Group.invoke`, so a wrong setting is one line too.
+    # The group's callback runs inside `_Group.invoke`, so a wrong setting gives one line too.
     ctx.obj = load_settings(data_dir=data_dir)
 
 

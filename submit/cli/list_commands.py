@@ -13,7 +13,7 @@ from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, json_option
 if TYPE_CHECKING:
     from tvb_batch.submit.present.listing import Form
 
-#: What an empty list says.
+#: The advice in an empty list.
 FIRST_RUN = "tvb-batch new --example sweep > sweep.yaml, then tvb-batch run sweep.yaml"
 
 
@@ -87,7 +87,7 @@ def list_(
         why = f": {reason}" if (reason := catalogue.why_missing(name)) else ""
         click.echo(f"Warning: no job has a parameter, metric or field {name!r}{why}", err=True)
     if filters["sweep"] and wanted:
-        # A result without the metric fits no comparison with it.
+        # A result without the metric matches no comparison with it.
         lacking = [one for one in catalogue.lacking(filters["sweep"]) if one.name in wanted.names]
         for line in lacking_lines(lacking):
             click.echo(line, err=True)

@@ -58,7 +58,7 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
     if not total:
         click.echo("No pending jobs.")
         return
-    # A closed terminal or a batch system's end is a Ctrl-C too: running jobs are given back.
+    # A closed terminal and a signal of a batch system count as Ctrl-C: running jobs return to the queue.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with local_workers(settings, min(workers, total)) as local:

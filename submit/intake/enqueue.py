@@ -33,7 +33,7 @@ def enqueue(
     """
     kept, inputs = keep(spec, storage), Inputs(storage)
     sweep = catalogue.add_sweep(kept, reuse=reuse, priority=priority, note=note)
-    # Until a row names them `prune` spares inputs for a while; a very large sweep may have taken longer.
+    # `prune` spares recent inputs without rows; a very large sweep may take longer, so renew their times.
     if not all(inputs.reserve(file) for file in kept.files()):
         keep(spec, storage)
     try:

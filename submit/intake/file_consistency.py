@@ -14,11 +14,11 @@ from tvb_batch.models.tvb.components import find
 from tvb_batch.models.tvb.datatype_files import Contents
 from tvb_batch.submit.intake.file_facts import Looked, shown
 
-#: Sections, by the field of the spec that holds them.
+#: Sections by field of the spec.
 _ROLES = {
     "model": "model", "coupling": "coupling", "integrator": "integrator", "surface": "cortex", "stimulus": "stimulus",
 }  # fmt: skip
-#: Roles whose arrays are looked at together.
+#: Roles whose arrays are compared.
 _DATATYPES = frozenset({"connectivity", "surface", "region_mapping", "sensors", "projection", "local_connectivity"})
 
 
@@ -105,7 +105,7 @@ def _check_surface(cortex: dict[str, Any], regions: int | None, looked: Looked) 
     local = cortex.get("local_connectivity")
     if isinstance(local, dict):
         _check_local(local, len(indices), looked)
-    # Each region without vertices is a node of its own.
+    # Each region without vertices is an additional node.
     return None if regions is None else len(indices) + regions - len({*indices.tolist()})
 
 

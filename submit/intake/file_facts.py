@@ -16,17 +16,17 @@ from tvb_batch.models.tvb.components import Attribute, Component, data_files, fi
 from tvb_batch.models.tvb.datatype_files import Contents, read_contents
 from tvb_batch.models.tvb.file_readers import UnreadableError, read_array_file
 
-#: Where tvb-data has the files of a role.
+#: The directories of tvb-data by role.
 _FOLDERS = {
     "connectivity": "connectivity", "surface": "surfaceData", "region_mapping": "regionMapping", "sensors": "sensors",
     "projection": "projectionMatrix", "local_connectivity": "local_connectivity",
 }  # fmt: skip
-#: Files named in a warning that many share.
+#: Maximum number of files named in a shared warning.
 _FEW = 3
-#: Warnings printed of one spec.
+#: Maximum number of warnings for one spec.
 _MOST = 12
 
-#: A file that was kept already, as `models.tvb.input_store` names it.
+#: The name of a file that is already in `models.tvb.input_store`.
 KEPT = re.compile(r"inputs/[0-9a-f]{64}\.\w+(\.\w+)?")
 
 
@@ -42,7 +42,7 @@ class Looked:
         self._storage = storage
         self._datatypes: dict[str, Contents | UnreadableError] = {}
         self._arrays: dict[str, Any] = {}
-        #: Who has what is worth a warning.
+        #: The files by warning.
         self._notes: dict[str, list[str]] = {}
 
     def datatype(self, role: str, section: dict[str, Any], path: str) -> Contents | None:
@@ -112,7 +112,7 @@ class Looked:
             try:
                 notes = [*contents.notes, *check_arrays(role, contents)]
             except UnreadableError as exc:
-                # That TVB takes a member for another one may be why.
+                # The reason may be that TVB takes another member.
                 raise UnreadableError(exc.found, exc.expected, exc.hint or "; ".join(contents.notes[:2])) from exc
             for note in notes if own or not is_shipped else ():
                 owners = self._notes.setdefault(note, [])
@@ -139,7 +139,7 @@ class Looked:
         if attribute.type == "sparse":
             found = read_contents(find("local_connectivity", "LocalConnectivity", path), place)
             return found.arrays["matrix"]
-        # Whether NaN matters is the datatype's own rule.
+        # The rules of the datatype decide about NaN.
         return read_array_file(place)
 
     def _place(self, file: str) -> Path:

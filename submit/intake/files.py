@@ -11,7 +11,7 @@ from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.intake.file_consistency import check_files
 from tvb_batch.submit.intake.file_facts import KEPT, Looked
 
-#: Files named besides the first that has a fault.
+#: Maximum number of faulty files named besides the first.
 _FEW = 5
 
 
@@ -76,7 +76,7 @@ def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
     def place(_: str, file: str) -> str:
         if Path(file).is_absolute():
             return inputs.keep(Path(file))
-        # It is kept already, and named relative to the storage.
+        # It is already stored, and its name is relative to the storage.
         if not inputs.reserve(file):
             raise InputError(f"{file}: no such file in {storage.root} any more; make the spec again")
         return file
@@ -102,7 +102,7 @@ def look(spec: SweepSpec, storage: Storage | None = None) -> list[str]:
     for point, simulation in spec.distinct():
         fault = _fault(simulation, looked)
         if fault is not None:
-            # What the base has too is no matter of the point.
+            # Faults of the base are not reported for a point.
             faults.append(fault if str(fault) == str(of_base) else spec.at_point(fault, point))
     if faults:
         raise _first(faults)
@@ -130,5 +130,5 @@ def _first(faults: list[SpecError]) -> SpecError:
 def _home(given: str) -> Path:
     try:
         return Path(given).expanduser()
-    except RuntimeError:  # There is no such user.
+    except RuntimeError:  # No such user.
         return Path(given)

@@ -15,14 +15,14 @@ from tvb_batch.models.errors import InputError, SpecError
 from tvb_batch.models.spec.sweep import SweepSpec, sweep
 from tvb_batch.submit.intake.files import locate, look
 
-#: A larger file is no spec.
+#: Maximum size of a spec file. Bytes.
 MOST_BYTES = 2**20
-#: A larger table of points is none. Bytes.
+#: Maximum size of a table of points. Bytes.
 MOST_TABLE = 64 * 2**20
-#: More values than this come of aliases that refer to aliases.
+#: Maximum number of values; more come from aliases of aliases.
 MOST_VALUES = 200_000
 
-#: Line of each dotted path, from 1.
+#: Line number of each dotted path, from 1.
 Lines = Callable[[str], int | None]
 
 
@@ -61,7 +61,7 @@ def _read(file: str) -> tuple[str, str]:
         if file == "-":
             name, content = "<stdin>", sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            # Never more than the limit: the file may be a device or a pipe without an end.
+            # Read no more than the limit: the file may be an endless device or pipe.
             with Path(file).open("rb") as stream:
                 name, content = file, stream.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
@@ -83,7 +83,7 @@ def _parse(name: str, text: str) -> tuple[Any, Lines]:
     except ValueError as exc:
         if isinstance(exc, SpecError):
             raise
-        # Whatever a parser cannot make a value of, such as a whole number of 5000 digits.
+        # Values that a parser cannot convert, such as an integer of 5000 digits.
         raise SpecError("", str(exc).split(";")[0], "values that a spec can hold", source=name) from exc
 
 
@@ -107,7 +107,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     SpecError
         It has no columns, or a line has more or fewer fields than there are columns.
     """
-    # A device or a pipe may have no end.
+    # A device or a pipe may be endless.
     if path.exists() and not path.is_file():
         raise SpecError("sweep.list", f"{path.name}: no regular file", "a CSV file with a column for each parameter")
     if path.exists() and (size := path.stat().st_size) > MOST_TABLE:
@@ -213,7 +213,7 @@ def _json(name: str, text: str) -> tuple[Any, Lines]:
     except json.JSONDecodeError as exc:
         raise SpecError("", exc.msg[0].lower() + exc.msg[1:], "JSON", source=f"{name}:{exc.lineno}") from exc
     try:
-        _, lines = _yaml(name, text.replace("\t", " "))  # JSON is YAML, but for tabs: this knows the lines.
+        _, lines = _yaml(name, text.replace("\t", " "))  # Without tabs, JSON is YAML; this parser gives lines.
     except SpecError:
         return value, lambda path: None
     return value, lines
@@ -260,6 +260,6 @@ def _nearest(found: Mapping[str, int], path: str) -> int | None:
         if path in found:
             return found[path]
         shorter = re.sub(r"(\.?[^.\[\]]+|\[\d+\])$", "", path)
-        # A key may hold anything, brackets and points too.
+        # A key may hold any characters, including brackets and points.
         path = shorter if len(shorter) < len(path) else path[:-1]
     return found.get("")

@@ -27,11 +27,11 @@ class Audit:
     """The compared files and all differences."""
 
     files: int = 0
-    #: One line each: which file or job, what is there, what was expected.
+    #: One line each: file or job, what is there, what was expected.
     faults: list[str] = field(default_factory=list)
-    #: What to do about them, one line each.
+    #: What to do, one line each.
     repairs: list[str] = field(default_factory=list)
-    #: What could not be compared, one line each.
+    #: Comparisons that were not possible, one line each.
     notes: list[str] = field(default_factory=list)
 
 
@@ -54,7 +54,7 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     inputs = _inputs_of(catalogue, found)
     faults = _compare(result, outputs, inputs, settings)
     if faults:
-        # What a person has deleted meanwhile is no fault.
+        # A job deleted meanwhile is not a fault.
         named = names_of(catalogue.output_rows(**target)) | _inputs_of(catalogue, found)
         result.faults += [fault for fault in faults if _name(fault) in named]
     users = _users(outputs)
@@ -94,7 +94,7 @@ def _compare(result: Audit, outputs: list[Output], inputs: set[str], settings: S
 
     Sets the number of compared files and the notes in `result`, and adds a fault for each path outside the storage.
     """
-    # By the name of the row: it may be a link to another file, which has a name of its own.
+    # Use the name in the row: the file may be a link to a file with another name.
     root = settings.storage.root
     wanted = {name: CompareFile(root / name, name) for output in outputs for name in output.refers_to}
     wanted |= {one.path: CompareFile(root / one.path, one.path, one.bytes, one.sha256) for one in outputs}
@@ -120,7 +120,7 @@ def _users(outputs: list[Output]) -> dict[str, set[UUID]]:
     users: dict[str, set[UUID]] = {}
     for output in outputs:
         for name in (*output.refers_to, output.path):
-            with contextlib.suppress(ValueError):  # Nobody's, and a fault already.
+            with contextlib.suppress(ValueError):  # Not a job's path; already reported as a fault.
                 users.setdefault(name, set()).add(UUID(PurePosixPath(output.path).parent.name))
     return users
 

@@ -22,7 +22,7 @@ from tvb_batch.models.paths import check_writable
 from tvb_batch.models.queue import announced, broker_facts, check_broker, make_app, waiting
 from tvb_batch.models.settings import Settings
 
-#: A clock that is off by more makes logs and durations hard to read. Seconds.
+#: A larger clock difference makes logs and durations hard to read. Seconds.
 CLOCK = 2.0
 #: Less free space is a problem. Bytes.
 FREE = 2**30
@@ -30,7 +30,7 @@ FREE = 2**30
 SLOW_SYNC = 1.0
 
 
-#: A Redis whose memory is full to this part soon takes no more messages.
+#: If Redis uses more than this part of its memory, it will soon refuse messages.
 NEARLY_FULL = 0.9
 
 _WELL_AGAIN = (
@@ -47,14 +47,14 @@ class Finding:
     is_fine: bool
     #: What was found.
     found: str
-    #: What to do about it; empty when it is fine.
+    #: What to do; empty if everything is right.
     advice: str = ""
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks, in the order in which problems should be solved."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [storage, database, broker, workers]
-    # What others say of themselves, such as Redis, must not act on a terminal.
+    # Texts from outside, such as Redis', must not control the terminal.
     return [replace(finding, found=one_line(finding.found)) for check in checks for finding in check(settings)]
 
 
@@ -183,7 +183,7 @@ def workers(settings: Settings) -> Iterator[Finding]:
     try:
         found = announced(make_app(settings))
     except BrokerError:
-        return  # Said already.
+        return  # Already reported.
     if not found:
         advice = "start some with `tvb-batch worker`; a new worker needs a moment to report"
         yield Finding("workers", False, "no worker has reported within a minute", advice)

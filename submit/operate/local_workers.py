@@ -25,21 +25,21 @@ from tvb_batch.models.errors import BrokerError, TvbBatchError
 from tvb_batch.models.queue import QUEUES, check_broker
 from tvb_batch.models.settings import Settings, load_settings
 
-#: A socket's path has at most so many bytes, on macOS too.
+#: Maximum length of a socket's path, also on macOS. Bytes.
 LONGEST_SOCKET = 103
-#: What Redis' configuration and a URL both take as it is.
+#: Characters that need no escape in Redis' configuration and in a URL.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+", re.ASCII)
 
-#: Longest wait for Redis to answer after its start. Seconds.
+#: Maximum wait for Redis to answer after its start. Seconds.
 REDIS_START = 10.0
-#: What a worker logs when it cannot go on, and when it can; of the end of its log. Bytes.
+#: Log events of a worker that cannot continue, and that can again; size of the log's end that is read. Bytes.
 TROUBLES = frozenset(
     {"claim_postponed", "heartbeat_failed", "outcome_not_recorded", "reconcile_postponed", "redis_refuses"}
 )
 OVER = frozenset({"job_finished", "reconcile_resumed", "redis_recovered"})
 LAST_WORDS = 16_384
 
-#: Longest wait for a worker to give its jobs back and leave. Seconds.
+#: Maximum wait for a worker to return its jobs and exit. Seconds.
 WORKER_STOP = 30.0
 
 _CONFIGURATION = """
@@ -139,7 +139,7 @@ def private_redis(settings: Settings) -> Iterator[Settings]:
         There is no Redis server, it does not start, or there is no place for its socket.
     """
     with _socket_directory() as directory:
-        # The configuration goes in through standard input: nothing of it shows in the list of processes.
+        # Pass the configuration through standard input, so that the list of processes does not show it.
         process = subprocess.Popen(
             [redis_server(), "-"],
             stdin=subprocess.PIPE,
@@ -189,7 +189,7 @@ def local_workers(settings: Settings, workers: int) -> Iterator[Local]:
             stdout=output,
             stderr=output,
             preexec_fn=_die_with_parent,
-            # Ctrl-C in the terminal reaches this command alone, which then stops the worker in order.
+            # Ctrl-C in the terminal reaches only this command, which then stops the worker properly.
             start_new_session=True,
         )
         try:
@@ -210,7 +210,7 @@ def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
         options += ["--queues", QUEUES[queue]]
     return [
         sys.executable,
-        "-P",  # The working folder is a person's own: a `redis.py` there is not Redis' client.
+        "-P",  # Ignore the user's working folder: it may have a `redis.py`.
         "-m",
         "celery",
         "-A",
@@ -272,7 +272,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except KeyboardInterrupt as exc:
         raise KilledError from exc
     finally:
-        # The session is the worker's own: whatever of it is left goes with it.
+        # The worker has its own session: end all remaining processes in it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -58,7 +58,7 @@ def run_worker(
         said.seek(0)
         faults = said.read().strip().splitlines()
     if code and not (may_fail and code == 1):
-        if code < 0:  # HDF5 crashes at some damaged files.
+        if code < 0:  # HDF5 crashes on some damaged files.
             how = signal.Signals(-code).name
             raise WorkerProcessError(f"{module} was ended by {how}; one of the files may be damaged inside")
         raise WorkerProcessError(faults[-1] if faults else f"{module} ended with code {code}")

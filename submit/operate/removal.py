@@ -41,7 +41,7 @@ def _delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple
         directories = [home / found.gid.hex]
     shared = {storage.root / name for name in catalogue.paths_in(UUID(home.name))}
     count, size = _unlink(path for directory in directories for path in _files(directory) if path not in shared)
-    # A job that shared the files of one that is gone has them where they were made.
+    # A job that shared the files of a deleted job uses them at their old path.
     elsewhere = [path for name in named if (path := storage.root / name).parent.parent != home]
     elsewhere = [path for path in elsewhere if storage.is_output(path)]
     more, more_size = _unlink(elsewhere)
@@ -127,7 +127,7 @@ def _unused_datatypes(catalogue: Catalogue, storage: Storage, paths: list[Path])
 
 
 def _set_aside(path: Path) -> Path | None:
-    # Under a name of its own: another `prune` may put the file back, and set it aside again.
+    # Use a unique name: another `prune` may put the file back and set it aside again.
     aside = path.with_name(f"{path.name}.{uuid4().hex}{ASIDE}")
     with contextlib.suppress(FileNotFoundError):
         return path.rename(aside)
@@ -145,7 +145,7 @@ def _restore(aside: Path) -> None:
             os.link(aside, _place(aside))
         except (FileNotFoundError, FileExistsError):
             raise
-        except OSError:  # A storage without hard links.
+        except OSError:  # The storage has no hard links.
             if not _place(aside).exists():
                 aside.rename(_place(aside))
     aside.unlink(missing_ok=True)

@@ -16,9 +16,9 @@ from tvb_batch.models.catalogue.tables import Output
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.tvb.input_store import YOUNG
 
-#: How the names of files end that are about to be removed.
+#: Suffix of files that are about to be removed.
 ASIDE = ".aside"
-#: How names of files begin that this program makes.
+#: Prefixes of the names of this program's files.
 _OURS = re.compile(
     r"outputs/[0-9a-f]{32}/[0-9a-f]{32}/|datatypes/(tvb1/)?\w+_[0-9a-f]{32}\.|inputs/\.?[0-9a-f]{64}(\.|$)"
 )
@@ -30,7 +30,7 @@ class Before:
 
     storage: Storage
     files: list[Path]
-    #: Jobs that are not done, by their gids in hexadecimal.
+    #: Gids of unfinished jobs, in hexadecimal.
     busy: frozenset[str]
 
     def strays(self, catalogue: Catalogue, outputs: Iterable[Output]) -> list[Path]:
@@ -45,7 +45,7 @@ class Before:
 
     def _is_needed(self, path: Path, named: set[str]) -> bool:
         name = self.storage.relative(path)
-        # What a job refers to is written before its row says so.
+        # A job writes its datatypes before its row names them.
         is_awaited = bool(self.busy) and name.startswith("datatypes/")
         return name in named or path.parent.name in self.busy or is_awaited or not path.exists()
 
@@ -64,7 +64,7 @@ def before_rows(catalogue: Catalogue, storage: Storage, time: float) -> Before:
 def names_of(outputs: Iterable[Output]) -> set[str]:
     """Return the files of results and of the datatypes that they refer to."""
     named = {name for output in outputs for name in (output.path, *output.refers_to)}
-    # A Connectivity for TVB 1 is made of the one for TVB 2, which stays for the next one.
+    # A Connectivity for TVB 1 is converted from the one for TVB 2, which stays for later jobs.
     return named | {name.replace("datatypes/tvb1/", "datatypes/") for name in named}
 
 

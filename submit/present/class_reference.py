@@ -12,7 +12,7 @@ from tvb_batch.models.errors import NotFoundError, SpecError
 from tvb_batch.models.spec.sections import complete
 from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, did_you_mean, find, roles
 
-#: What a spec may have beside its sections: JSON Schema of each, and a sentence.
+#: Fields of a spec besides sections: their JSON Schema and description.
 _TOP: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"type": "string"}, "The sweep's name; the file's by default."),
     "conduction_speed": (
@@ -95,7 +95,7 @@ def _default(attribute: Attribute) -> str:
         return "(none)" if attribute.required else "null"
     if attribute.type == "array" and isinstance(value, list) and len(value) == 1:
         value = value[0]
-    # YAML 1.1 takes 1e-09 for a text.
+    # YAML 1.1 reads 1e-09 as text.
     return (
         re.sub(r"\b(\d+)e(?=[-+]?\d)", r"\1.0e", json.dumps(value)) if isinstance(value, float) else json.dumps(value)
     )
@@ -209,7 +209,7 @@ def _role_schema(role: str) -> dict[str, Any]:
     names: list[dict[str, Any]] = [{"enum": [component.name for component in found]}]
     if any(component.from_file for component in found):
         names = [{"type": "string", "description": "a file"}]
-    # A class of an allowed module is named with its module.
+    # The name of a user's class includes its module.
     own = {"type": "object", "properties": {"class": {"type": "string", "pattern": r"\."}}, "required": ["class"]}
     return {"anyOf": [*names, *map(_class_schema, found), own]}
 

@@ -33,7 +33,7 @@ from tvb_batch.submit.present.formatting import (
 )
 from tvb_batch.submit.present.remarks import left_out
 
-#: What to do about faults whose message does not say it; by the class of the error.
+#: Advice by class of the error, for messages without advice.
 HINTS = {
     "WorkerLost": "the worker was killed or ran out of memory: start fewer workers, or record less (a longer period)",
     "MemoryError": "start fewer workers, or record less (a longer period, fewer variables_of_interest)",
@@ -104,7 +104,7 @@ def _spec(job: Job) -> dict[str, Any]:
     try:
         return simulation(job.sweep.base).with_parameters({**job.parameters, "seed": job.seed}).canonical()
     except SpecError:
-        # A class of its own is not here, or was edited since.
+        # A user's class is missing here or was edited.
         return dict(job.sweep.base)
 
 
@@ -205,5 +205,5 @@ def _section(title: str, lines: Sequence[RenderableType]) -> list[RenderableType
 
 def _print(*parts: RenderableType) -> None:
     console = Console(highlight=False)
-    # Paths stay whole, to be copied.
+    # Paths are not shortened, so that they can be copied.
     console.print(Group(*(part for part in parts if not isinstance(part, str))), soft_wrap=True)

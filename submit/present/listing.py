@@ -34,7 +34,7 @@ from tvb_batch.submit.present.serialize import job_as_dict, sweep_as_dict
 
 Form = Literal["table", "json", "csv"]
 
-#: Of a list of jobs, when no others are asked for.
+#: Default columns of a list of jobs.
 JOB_COLUMNS = ("gid", "sweep", "status", "progress", "duration", "parameters")
 
 

@@ -18,13 +18,13 @@ from tvb_batch.models.errors import CatalogueError
 from tvb_batch.submit.present.formatting import Counts
 from tvb_batch.submit.present.live_views import LiveState, View, view_of
 
-#: How often the live view asks the catalogue. Seconds.
+#: How often the live view reads the catalogue. Seconds.
 TICK = 0.5
-#: At most this part of the time is spent on asking.
+#: Maximum part of the time that is spent on reading.
 SHARE = 0.2
-#: The rate is taken over the last so many seconds.
+#: The rate is measured over this time. Seconds.
 PACE = 60.0
-#: Running jobs and failures that are shown one by one.
+#: Maximum number of running jobs and of failures to show.
 MOST_RUNNING, MOST_FAILED = 10, 20
 
 

@@ -30,9 +30,9 @@ from tvb_batch.submit.present.formatting import (
     without_breaks,
 )
 
-#: Reasons of waiting that a terminal shows.
+#: Maximum number of reasons for pending jobs in a terminal.
 MOST_OBSTACLES = 3
-#: Without a terminal, a line at most every so many seconds.
+#: Without a terminal, time between two lines. Seconds.
 PLAIN_EVERY = 5.0
 
 
@@ -41,17 +41,17 @@ class LiveState:
     """The state of sweeps at one moment."""
 
     sweeps: Sequence[tuple[Sweep, Counts]]
-    #: Some of the jobs that run, those that began first in front.
+    #: Some of the running jobs, the oldest first.
     running: Sequence[Job]
-    #: Parts of jobs that are done, by the sweep's gid.
+    #: Progress of running jobs, by the sweep's gid.
     parts: Mapping[UUID, float]
-    #: Jobs a second, ended and running ones together; None while that is unknown.
+    #: Jobs per second, ended and running ones together; None if unknown.
     rate: float | None = None
-    #: Why some wait that were started before.
+    #: Why jobs are pending again.
     waiting: Sequence[Waiting] = ()
-    #: What keeps the workers from going on, as they say it; None for nothing.
+    #: What the workers report as a problem; None if there is none.
     trouble: str | None = None
-    #: Why this is an earlier moment: the catalogue cannot be read; None when it can.
+    #: Why the catalogue cannot be read, so that this is an earlier state; None if it can.
     unread: str | None = None
 
     @property

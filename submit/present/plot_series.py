@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from tvb_batch.submit.present.plots import Picture
 
-#: Nodes whose lines are drawn, and nodes of a connectivity's matrix; of more, some are taken evenly.
+#: Maximum number of nodes with a line, and of nodes in the matrix; of more nodes, an evenly spaced part.
 MOST_LINES, MOST_NODES = 76, 400
-#: Columns of pixels of a time series.
+#: Number of pixel columns of a time series.
 PIXELS = 1500
 #: Bytes read at once.
 CHUNK = 16 * 2**20
-#: Samples of the longest window whose spectrum is taken.
+#: Maximum window of a spectrum. Samples.
 WINDOW = 2**14
 
 Array = NDArray[np.float64]
@@ -126,7 +126,7 @@ def functional_connectivity(series: PlottedSeries, skipped: int = 0) -> tuple[Ar
     step = -(-series.data.shape[2] // MOST_NODES)
     count, mean, products = 0, np.zeros(0), np.zeros((0, 0))
     for _, part in _chunks(series, skipped, step):
-        # Chan, Golub and LeVeque (1983): moments of parts are joined without losing digits.
+        # Chan, Golub and LeVeque (1983): moments of parts are joined without loss of precision.
         middle = part.mean(axis=0)
         apart = part - middle
         if not count:

@@ -14,11 +14,11 @@ from tvb_batch.models.tvb.components import did_you_mean
 from tvb_batch.submit.present.formatting import number
 from tvb_batch.submit.present.plots import Picture
 
-#: Of the points of a grid so many must be there for a heat map; otherwise dots are drawn.
+#: Minimum part of a grid for a heat map; otherwise dots are drawn.
 FILLED = 0.5
-#: So many values of an axis are written at its ticks.
+#: Maximum number of tick labels of an axis.
 MOST_TICKS = 12
-#: So many letters of its names stand side by side below a plot.
+#: Maximum characters of tick labels side by side below a plot.
 LETTERS = 80
 
 Array = NDArray[np.float64]

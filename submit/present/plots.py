@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from tvb_batch.models.errors import OutputError
 
-#: Endings of pictures.
+#: Suffixes of pictures.
 KINDS = (".png", ".svg", ".pdf", ".jpg")
 
 

@@ -28,13 +28,13 @@ _VIRIDIS = np.array(
 class Mark:
     """The position of a job in a sweep."""
 
-    #: The page it leads to.
+    #: The page that a click opens.
     href: str
-    #: What it is called when it is pointed at.
+    #: Its tooltip.
     label: str
     #: Its swept values, in the order of the axes.
     place: tuple[float, ...]
-    #: What colours it; NaN where there is none.
+    #: The value for the colour; NaN if there is none.
     value: float
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-#: Seconds from the beginning of a connection, or the end of an answer, to the end of the next request.
+#: Maximum time from the start of a connection, or the end of an answer, to the end of the next request. Seconds.
 PATIENCE = 20.0
-#: Connections at once; further ones are told to come back (503).
+#: Maximum number of connections; others get 503.
 MOST_CONNECTIONS = 200
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Samples of the window that are read at most; the widest look at a week of simulation stays a look.
+#: Maximum number of samples read from a window, so that even a week of simulation is shown fast.
 MOST_SAMPLES = 200_000
 #: Samples read at once.
 BLOCK = 20_000
@@ -20,13 +20,13 @@ BLOCK = 20_000
 class Envelope:
     """The minimum and maximum of each node at each pixel."""
 
-    #: (pixels,) ms; the first sample's time of each pixel's stretch.
+    #: (pixels,) ms; the time of the first sample of each pixel.
     times: NDArray[np.float64]
     #: (pixels, nodes)
     low: NDArray[np.float64]
     #: (pixels, nodes)
     high: NDArray[np.float64]
-    #: How many samples of the window were read, and how many there are.
+    #: Number of samples read, and in the window.
     read: int
     samples: int
 
@@ -51,14 +51,14 @@ def envelope(
     most = max(1, MOST_SAMPLES // (len(edges) - 1))
     low = np.full((len(edges) - 1, len(nodes)), np.nan)
     high, read = low.copy(), 0
-    # h5py selects a slice faster than a list of numbers.
+    # h5py selects a slice faster than a list of indices.
     span = slice(min(nodes), max(nodes) + 1)
     columns = [node - span.start for node in nodes]
     block, block_start = np.empty((0, len(nodes))), first
     for pixel, (begin, end) in enumerate(pairwise(edges.tolist())):
         end = min(end, begin + most)
         if not block_start <= begin < end <= block_start + len(block):
-            # Whole stretches lie side by side and are read together; of sampled ones each is read alone.
+            # Complete intervals are adjacent and read together; partly read intervals are read one by one.
             until = end if most < edges[pixel + 1] - begin else max(end, min(begin + BLOCK, last))
             block, block_start = data[begin:until, variable, span, mode][:, columns], begin
         part = block[begin - block_start : end - block_start]
@@ -73,7 +73,7 @@ def envelope(
 
 
 def _times(time: Any, places: NDArray[Any]) -> NDArray[np.float64]:
-    # Monitors sample at equal steps: two values tell all, and a long series' times are never read whole.
+    # Monitors sample at equal steps, so two values are enough, and the times are never read completely.
     begin, end, count = float(time[0]), float(time[len(time) - 1]), max(1, len(time) - 1)
     times: NDArray[np.float64] = begin + (end - begin) * places / count
     return times

@@ -29,13 +29,13 @@ from tvb_batch.submit.present.serialize import job_as_dict
 from tvb_batch.submit.web.charts import Mark, series_svg, sweep_svg
 from tvb_batch.submit.web.decimation import envelope
 
-#: What colours a map besides the metrics. Seconds.
+#: The colour of a map besides metrics. Seconds.
 DURATION = "duration"
-#: Jobs in a map; of more, every so manyth.
+#: Maximum number of jobs in a map; of more, a sample.
 MOST_MARKS = 1500
 #: Jobs on a page of the table.
 PAGE = 50
-#: Nodes of a series shown at first, and at most.
+#: Number of nodes of a series shown first, and at most.
 NODES, MOST_NODES = 4, 16
 
 _TEMPLATES = Environment(
@@ -191,7 +191,7 @@ def compare(request: Request) -> Response:
     for heading in ("parameters", "measured", "provenance"):
         names = dict.fromkeys(name for side in sides for name in side[heading])
         rows += [(name, *(side[heading].get(name, "") for side in sides)) for name in names]
-    # What differs comes first.
+    # Differences first.
     rows = sorted(dict.fromkeys(rows), key=lambda row: row[1] == row[2])
     return render(request, "compare.html", {"sides": sides, "keys": keys, "rows": rows})
 
@@ -199,15 +199,15 @@ def compare(request: Request) -> Response:
 def _job_values(request: Request, found: Job) -> dict[str, Any]:
     catalogue, settings = catalogue_of(request), settings_of(request)
     if changed():
-        # This server has no objects of the operator's modules, and outlives what they were.
+        # This server does not use objects of the user's modules: it runs longer than they stay unchanged.
         forget()
     own = {**found.parameters, "seed": found.seed}
     try:
         everything = simulation(found.sweep.base).with_parameters(own).parameters()
     except SpecError:
-        # A class of its own is not here, or was edited since.
+        # A user's class is missing here or was edited.
         everything = {**dict(parameters(found.sweep.base)), **own}
-    # Those of the first monitor have their names alone, too.
+    # Metrics of the first monitor are also named without the monitor.
     known, metrics = job_as_dict(found), catalogue.metrics([found.gid])[found.gid]
     outputs, missing = catalogue.outputs([found.gid]), catalogue.missing_metrics([found.gid])[found.gid]
     measured = {name: f"{value:.6g}" for name, value in sorted(short_metrics(metrics).items())}

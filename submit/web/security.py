@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 COOKIE = "tvb_batch"
-#: Of a form, bytes; ours are far shorter.
+#: Maximum size of a form. Bytes.
 MOST_BODY = 64 * 1024
-#: Of an address with its parameters, letters.
+#: Maximum length of an address with its parameters. Characters.
 MOST_QUERY = 8 * 1024
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
@@ -58,7 +58,7 @@ class Guard:
     def is_ours(self, request: Request, given: str) -> bool:
         """Return whether a posted form is from this server."""
         origin = request.headers.get("origin")
-        # A proxy may speak https for us: the names are compared, whatever the scheme.
+        # A proxy may add https, so compare only the names.
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             return False
         return hmac.compare_digest(given.encode(errors="replace"), self.csrf().encode())
@@ -76,7 +76,7 @@ class Guard:
         return response
 
     def _refusal(self, request: Request) -> Response | None:
-        # Never `request.url`: it is put together from the header Host, which is whatever somebody sent.
+        # Never use `request.url`: it contains the header Host, which a client can forge.
         path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
         found = _HOST.fullmatch(", ".join(request.headers.getlist("host")))
         if found is None:

@@ -42,7 +42,7 @@ def serve(catalogue: Catalogue, settings: Settings, *, host: str, port: int, hos
         raise SettingsError(f"{host}:{port}: cannot be used ({exc}); choose another with --host and --port") from exc
     shown = host_names[0] if host_names else "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}/"
-    # A token of the operator's own is known to him, and is not printed.
+    # The operator knows a token from the settings, so it is not printed.
     own = bool(settings.web_token.get_secret_value())
     click.echo(f"{address}{'' if own else f'?token={token}'}\nPress Ctrl-C to stop.")
     app = make_web(catalogue, settings, token, hosts)

@@ -183,7 +183,7 @@ def test_what_tvb_reads_is_read_alike_and_what_it_leaves_out_is_said(tmp_path, c
         ({"centres.txt": centres(["A", "B", "C"])}, "centres.txt: 3 x 3"),
         ({"centres.txt": table(np.ones((4, 3)))}, "centres.txt: invalid column index 3"),
         ({"centres.txt": centres(["Left A", "B", "C", "D"])}, "could not convert string 'A'"),
-        ({"centres.txt": centres(["A" * 129, "B", "C", "D"])}, "a label of 129 letters"),
+        ({"centres.txt": centres(["A" * 129, "B", "C", "D"])}, "a label of 129 characters"),
         ({"centres.txt": None, "centres.npy": npy(np.ones((4, 3)))}, "centres.npy: 12 values"),
         ({"tract_lengths.txt": "", "centres.txt": centres().replace(" 1 2 ", " nan 2 ")}, "centres.txt: NaN"),
         ({"hemispheres.txt": column(1, 0)}, "hemispheres.txt: 2 values"),
