@@ -25,13 +25,13 @@ remote_control.install()
 _settings = load_settings()
 app = make_app(_settings, client_name=worker_client_name())
 app.conf.worker_pool = "tvb_batch.worker.pool:TaskPool"
-# On a busy host a new process may take long to say that it is there; Celery kills it after 4 s.
+# On a busy host a new process may need longer than Celery's 4 s to report.
 app.conf.worker_proc_alive_timeout = 60.0
-# Of late acknowledgement, which is off; said at each connection that is lost.
+# Celery warns about late acknowledgement, which is off, at each lost connection.
 warnings.simplefilter("ignore", CPendingDeprecationWarning)
 # `worker.remote_control` says which commands are answered.
 app.conf.worker_enable_remote_control = True
-# Whatever else Redis refuses is waited for, as for a Redis that is gone.
+# Wait for a Redis that refuses commands, as for one that does not answer.
 app.conf.broker_channel_error_retry = True
 register(app, _settings)
 

@@ -20,7 +20,7 @@ _taken = _off_the_path()
 
 from tvb_batch.worker.app import app  # noqa: E402
 
-# Celery removes the first entry of this name: without this one, the same folder in TVB_BATCH_MODULES_DIR would go.
+# Celery removes the first entry with this name; without this one it would remove TVB_BATCH_MODULES_DIR, if equal.
 sys.path[:0] = _taken
 
 __all__ = ["app"]

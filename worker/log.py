@@ -26,11 +26,11 @@ def configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
-            # Whatever a library has put into its message.
+            # A library may have put a password into its message.
             lambda _, __, line: masked(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # A line is one write: those of two processes never mix.
+        # Write each line at once, so that lines of two processes do not mix.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -26,7 +26,7 @@ from tvb_batch.worker.state import WorkerState
 
 log = structlog.get_logger()
 
-#: How long a job waits for a storage that is full, read-only or gone.
+#: How long a job waits for a full, read-only or missing storage.
 STORAGE_PAUSE = timedelta(seconds=60)
 
 
@@ -51,24 +51,24 @@ def record_outcome(state: WorkerState, claim: Claim, exc: BaseException) -> bool
         log.warning("lease_lost", reason=str(exc))
         return False
     except CatalogueError as away:
-        # Nobody can be told; the job is given to another worker when its lease has run out.
+        # The row cannot be written; another worker gets the job when the lease expires.
         log.warning("outcome_not_recorded", reason=str(away), fault=str(exc))
         return False
     return True
 
 
 def _fail(state: WorkerState, claim: Claim, exc: BaseException) -> None:
-    # TVB's own exceptions say little without their class: `KeyError: 'x'`, `Exception: Got shape ...`.
+    # TVB's exceptions need the name of their class: `KeyError: 'x'`, `Exception: Got shape ...`.
     message = str(exc) if isinstance(exc, TvbBatchError) else one_line(masked(_words(exc)))
     if isinstance(exc, StorageError):
-        # Nothing is held against the job; the worker has others, and asks again when somebody has made room.
+        # The attempt is not counted. The worker runs other jobs, and this one is tried again after the pause.
         state.catalogue.wait(claim, type(exc).__name__, message, STORAGE_PAUSE)
         log.error("storage_fault", reason=message, again_in=STORAGE_PAUSE.total_seconds())
         return
     status = state.catalogue.fail(
         claim, type(exc).__name__, message, retryable=is_retryable(exc), max_attempts=state.settings.max_attempts
     )
-    # The traceback of a fault of our own tells nothing that its message does not.
+    # This program's own errors need no traceback: the message is enough.
     log.error("job_failed", status=str(status), reason=message, exc_info=not isinstance(exc, TvbBatchError))
 
 

@@ -25,7 +25,7 @@ class _Process(asynpool.Worker):  # type: ignore[misc]
             exitcode = 1 if exc else 0
         if self.on_exit is not None:
             self.on_exit(pid, exitcode)
-        # Billiard says goodbye to the parent, and sleeps for a second to be killed by it.
+        # Billiard would send a message to the parent and sleep for a second until it is killed.
         os._exit(exitcode)
 
 

@@ -24,13 +24,13 @@ from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
 
-#: How often a worker asks for a turn to look. Seconds; half of that to half more, at random, so that all get turns.
+#: Mean time between two requests for a turn. Seconds; random from half to one and a half, so that all get turns.
 RECONCILE_EVERY = 1.0
-#: How long after a turn the next one is given. Seconds; a worker that is alone gets each that it asks for.
+#: Time from one turn to the next. Seconds; a single worker gets every turn that it asks for.
 TURN = RECONCILE_EVERY / 2
-#: While Redis is away nobody has turns: each worker looks for dead jobs, and so much less often. Seconds.
+#: Without Redis there are no turns: each worker looks for expired leases, but only this often. Seconds.
 ALONE_EVERY = 10.0
-#: How often a worker says that it lives, and with which libraries. Seconds.
+#: How often a worker announces itself and its libraries. Seconds.
 ANNOUNCE_EVERY = 15.0
 
 
@@ -49,25 +49,25 @@ class Reconciler:
         self._app, self._settings = app, settings
         self._catalogue: Catalogue | None = None
         self._announced_at = -ANNOUNCE_EVERY
-        #: Without Redis: when to look next.
+        #: Without Redis: the time of the next look.
         self._alone_at: float | None = None
         self._fault: BrokerError | CatalogueError | None = None
 
     def ask(self) -> None:
         """Reconcile if it is this worker's turn; log errors of the database or Redis, and retry at the next call."""
         try:
-            # A database that was away when the worker was ready is back some time.
+            # If the database did not answer when the worker started, try again.
             self._catalogue = self._catalogue or Catalogue.open(self._settings.database)
             has_turn = self._has_turn()
             if has_turn:
                 self._look(self._catalogue)
         except (BrokerError, CatalogueError) as exc:
-            # Said once, not every second.
+            # Log it once, not every second.
             if str(exc) != str(self._fault):
                 log.warning("reconcile_postponed", reason=str(exc))
             self._fault = exc
         else:
-            # Only a look tells that the database is back.
+            # Only a turn shows that the database answers again.
             if has_turn or isinstance(self._fault, BrokerError):
                 self._resume()
 
@@ -85,7 +85,7 @@ class Reconciler:
         expired = catalogue.expire(max_attempts=self._settings.max_attempts)
         if expired:
             log.warning("leases_expired", jobs=expired)
-        # Redis comes last: dead jobs are found without it.
+        # Redis last: expired leases are found without it.
         publish(catalogue, self._app)
 
     def _has_turn(self) -> bool:
@@ -103,7 +103,7 @@ class Reconciler:
     def _is_time_alone(self) -> bool:
         now = time.monotonic()
         if self._alone_at is None:
-            # Not all workers at once that miss Redis at once.
+            # A random time, so that not all workers look at once when Redis fails.
             self._alone_at = now + ALONE_EVERY * random.random()  # noqa: S311 - jitter
         if now < self._alone_at:
             return False

@@ -15,13 +15,13 @@ from celery.worker.control import Panel
 
 log = structlog.get_logger()
 
-#: What is answered. Not the configuration: it names places, and would hold whatever else is set one day.
+#: The allowed commands. Not the configuration: it contains addresses, and later settings may be secret.
 ANSWERED = frozenset({"ping", "stats", "active", "active_queues", "registered", "reserved", "scheduled", "revoked"})
 REFUSED = "refused: Redis users must not control workers; allowed are " + ", ".join(sorted(ANSWERED))
 
-#: Celery's names for what commands are sent to, and answers.
+#: Celery's names of the exchanges for commands and answers.
 COMMANDS, ANSWERS = "celery.pidbox", "reply.celery.pidbox"
-#: An answer that nobody reads is forgotten. Seconds.
+#: An unread answer expires after this time. Seconds.
 ANSWER_KEPT = 10
 
 _LONGEST_BODY = 16_384

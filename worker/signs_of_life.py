@@ -7,7 +7,7 @@ interpreter and never returns stops this thread too. Then the parent ends the pr
 import multiprocessing
 import os
 
-#: Processes that are watched; a pool of more has some that are not.
+#: Maximum number of watched processes; in a larger pool, some are not watched.
 PLACES = 1024
 
 

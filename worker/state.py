@@ -21,11 +21,11 @@ class WorkerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.stopping = multiprocessing.get_context("fork").Event()
-        #: This process of the pool was told to stop by a signal of its own.
+        #: Whether this process of the pool got a signal to stop.
         self.is_told = False
-        #: This process has other sources of the operator's modules than there are now, or could not import them.
+        #: Whether the user's modules have changed since this process imported them, or could not be imported.
         self.is_spent = False
-        #: The sweeps that it serves, by their queue in the catalogue.
+        #: The queues of the catalogue that this worker serves.
         self.queues: tuple[str, ...] = tuple(QUEUES)
         self._is_marked = False
         self._catalogue: Catalogue | None = None
@@ -73,7 +73,7 @@ class WorkerState:
         """
 
         def heard(*_: object) -> None:
-            # No lock is taken here: the process may be holding it.
+            # Take no lock here: the process may hold it.
             self.is_told = True
 
         former = signal.signal(signal.SIGTERM, heard)

@@ -34,10 +34,10 @@ from tvb_batch.worker.warden import Warden
 
 log = structlog.get_logger()
 
-#: How long a process goes on to short jobs without a message for each. Seconds.
+#: How long a process takes further jobs without messages. Seconds.
 SERVED_FOR = 1.0
 
-#: How long a process takes no other message after a claim that the database did not answer. Seconds.
+#: How long a process pauses after the database did not answer a claim. Seconds.
 CLAIM_PAUSE = 1.0
 
 
@@ -60,16 +60,16 @@ def register(app: Celery, settings: Settings) -> None:
         try:
             state.catalogue  # noqa: B018
         except CatalogueError as exc:
-            # A worker without a catalogue is none. Celery would log any other exception, and go on.
+            # A worker needs the catalogue. Celery would log any other exception and continue.
             log.error("catalogue_unavailable", reason=str(exc))
             raise SystemExit(2) from exc
         state.mark_storage()
         state.queues = tuple(name for name, queue in QUEUES.items() if queue in app.amqp.queues.consume_from)
         import_tvb()
-        versions()  # As they are now, whatever becomes of the files while this worker lives.
+        versions()  # Record the versions now, because files may change while this worker runs.
         fault = fault_of_import(settings.cache_dir)
         if fault is not None:
-            # A worker without a person's own module would leave out what the person asked for.
+            # Without a user's module, the worker would leave out metrics.
             log.error("module_import_failed", reason=fault)
             raise SystemExit(2)
         warm_kernels(settings)
@@ -93,14 +93,14 @@ def register(app: Celery, settings: Settings) -> None:
 
 def warm_kernels(settings: Settings) -> None:
     """Load the code that all kernels share, or compile it once for this host, before the pool is forked."""
-    # What it needs of Numba takes a second to import, which only a worker has.
+    # The import of Numba takes a second.
     from tvb_batch.worker.engines.warmup import warm
 
     started = time.monotonic()
     try:
         engines = warm(settings.cache_dir / "kernels")
     except Exception as exc:
-        # Each job still finds an engine that runs it.
+        # Jobs still run with another engine.
         log.warning("kernels_not_ready", reason=f"{type(exc).__name__}: {exc}")
         return
     log.info("kernels_ready", seconds=round(time.monotonic() - started, 1), engines=sorted(set(engines)))
@@ -110,7 +110,7 @@ def serve(state: WorkerState, gid: str) -> None:
     """Run the job named in a message, then other pending jobs for one second. Celery needs 5 ms for each message."""
     until = time.monotonic() + SERVED_FOR
     perform(state, gid)
-    # Who replaces processes after so many jobs wants each counted.
+    # With `max_tasks_per_child`, Celery must count each job.
     if not state.settings.max_tasks_per_child:
         while time.monotonic() < until and not has_lost_files() and perform(state, None):
             pass
@@ -131,7 +131,7 @@ def perform(state: WorkerState, gid: str | None) -> bool:
     if state.must_stop():
         return False
     if edited := changed():
-        # A process keeps what it has imported: the job is for the one that the pool starts in its place.
+        # A process cannot import its modules again. The pool replaces it, and the new process runs the job.
         state.is_spent = True
         log.info("process_replaced", reason=f"edited since it was imported: {', '.join(edited)}")
         if job is not None:
@@ -143,7 +143,7 @@ def perform(state: WorkerState, gid: str | None) -> bool:
     try:
         claim = state.catalogue.claim_fairly(job, worker, lease, state.queues)
     except CatalogueError as exc:
-        # The row waits on, and its message is sent again.
+        # The row stays PENDING, and its message is sent again.
         log.warning("claim_postponed", gid=gid, reason=str(exc))
         time.sleep(CLAIM_PAUSE)
         return False

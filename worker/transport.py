@@ -23,13 +23,13 @@ from tvb_batch.worker import remote_control
 
 log = structlog.get_logger()
 
-#: Letters of a refused message that are told.
+#: Characters of a refused message that are logged.
 _TOLD = 80
-#: A message of ours has some 700.
+#: Maximum size of a message; this program's have about 700 characters.
 _LONGEST_BODY = 4096
-#: How long a Redis that refuses is left alone. Seconds.
+#: Pause before the next command to a Redis that refuses. Seconds.
 ASK_AGAIN = 1.0
-#: What becomes of reading texts that others have written.
+#: Exceptions from parsing texts of other programs.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 
 
@@ -66,7 +66,7 @@ def gid_of(message: object) -> str:
 
 def plain(gid: str, queue: str) -> dict[str, Any]:
     """Return a new message that starts a job; only the gid comes from outside."""
-    # Repeated messages are told apart by their own ids.
+    # Each message gets a new id, so that repeated messages differ.
     tag = str(uuid4())
     body = json.dumps([[gid], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     return {
@@ -88,7 +88,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
     uses the name of the queue. Kombu treats this as an error of the program and ends the worker.
     """
 
-    #: Nothing is asked for before this time.
+    #: No command is sent before this time.
     _again_at = 0.0
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -116,7 +116,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         except ResponseError as exc:
             _TROUBLE.begins(exc)
             self._again_at = time.monotonic() + ASK_AGAIN
-            # Another Redis may have taken over its address.
+            # Another Redis may have this address now.
             self.client.connection.disconnect()
             return True
         except _UNREADABLE as exc:
@@ -174,7 +174,7 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
     def _deliver(self, message: object, queue: str) -> None:
         if remote_control.is_answer(queue):
-            # This process asked for it: `celery inspect`.
+            # An answer to this process's own command: `celery inspect`.
             super()._deliver(message, queue)
             return
         try:
@@ -193,7 +193,7 @@ class _Trouble:
         self._said: object = None
 
     def begins(self, exc: Exception) -> None:
-        # What is told may hold numbers that change.
+        # Compare only the first word: the rest may hold changing numbers.
         """Log the refusal, if its reason is new."""
         kind = (type(exc), str(exc).split(" ")[0])
         if kind != self._said:

@@ -24,7 +24,7 @@ from tvb_batch.worker.signs_of_life import SIGNS
 
 log = structlog.get_logger()
 
-#: How often it looks. Seconds.
+#: Time between two looks. Seconds.
 LOOK_EVERY = 1.0
 
 
@@ -38,7 +38,7 @@ class Warden:
 
     def __init__(self, settings: Settings, is_stopping: Callable[[], bool]) -> None:
         self._settings, self._is_stopping = settings, is_stopping
-        #: The last sign of each process, and how many seconds it is old: by looks, for a host may sleep.
+        #: The last counter of each process and its age in seconds, counted by looks because a host may be suspended.
         self._silent: dict[int, tuple[int, float]] = {}
 
     def start(self) -> None:
@@ -88,7 +88,7 @@ class Warden:
         """Return the error of a job over its time limit; None within it, and for a job that is canceled or returned."""
         if held is None or held.is_canceled or self._is_stopping():
             return None
-        # Not the spec itself: it may need the operator's modules, which this process does not import.
+        # Do not make the spec: it may need the user's modules, which this process does not import.
         limit = held.claim.shared.base.get("time_limit") or self._settings.time_limit
         return overrun(silent, held.progress, limit) if limit and silent >= limit + HARD_AFTER else None
 
@@ -101,7 +101,7 @@ class Warden:
             else:
                 status = catalogue.fail(claim, type(over).__name__, str(over), retryable=False, max_attempts=1)
         except LeaseLostError:
-            # It came to its end in the last moment.
+            # The job ended in the last moment.
             return
         if status != Status.PENDING:
             remove(there)
@@ -111,7 +111,7 @@ class Warden:
 def _end(process: int) -> bool:
     """Kill a process of this worker; return False if it was not one."""
     with suppress(ChildProcessError, ProcessLookupError):
-        # Its number may be another's by now.
+        # Check that the process id still belongs to a child of this process.
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         os.kill(process, signal.SIGKILL)
         log.warning("stuck_process_ended", process=process)

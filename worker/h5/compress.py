@@ -15,7 +15,8 @@ from tvb_batch.models.settings import Compression
 from tvb_batch.worker.h5.disk import check_room
 from tvb_batch.worker.h5.verify import as_output_error, portions
 
-#: What every h5py reads, the GUI's too. Shuffled bytes shrink further; gzip's higher levels cost more than they save.
+#: Every h5py reads these, also the GUI's. Shuffled bytes compress better; higher levels of gzip are not worth their
+#: time.
 FILTERS: dict[Compression, dict[str, Any]] = {
     "lzf": {"compression": "lzf", "shuffle": True},
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
@@ -35,7 +36,7 @@ def compress(path: Path, compression: Compression) -> None:
     unfinished = part(path)
     try:
         with as_output_error(path, ""):
-            # No larger than it was, whatever becomes of it.
+            # The compressed file needs at most this space.
             check_room(path.parent, path.stat().st_size)
             with h5py.File(path) as file, h5py.File(unfinished, "w") as again:
                 again.attrs.update(file.attrs)

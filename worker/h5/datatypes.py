@@ -42,7 +42,7 @@ def write_datatype(path: Path, instance: Any, created: datetime, *, subject: str
     if is_right_once(path, lambda path: _is_right(path, instance.gid)):
         return
     _configure(instance, kind)
-    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
+    # Several workers may do this at once: each writes its own file, and the last rename wins with the same content.
     unfinished = path.with_name(f"{path.name}.{uuid4().hex}.part")
     try:
         with as_output_error(unfinished, ""):
@@ -106,7 +106,7 @@ def _search(instance: Any, found: dict[UUID, Any], seen: set[int]) -> None:
         return
     seen.add(id(instance))
     for name in type(instance).declarative_attrs:
-        # A required attribute that is not set yet raises AttributeError.
+        # A required attribute without a value raises AttributeError.
         for value in _members(getattr(instance, name, None)):
             _search(value, found, seen)
     if find_kind(instance) is not None:

@@ -17,7 +17,7 @@ def _libc(name: str, *arguments: Any) -> Callable[..., int]:
     return cast("Callable[..., int]", function)
 
 
-#: Not `os.posix_fallocate`, which writes every block where the file system knows no better.
+#: Not `os.posix_fallocate`, which writes every block if the file system has no support.
 _fallocate = _libc("fallocate64", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _sync_file_range = _libc("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _SYNC_FILE_RANGE_WRITE = 2

@@ -24,11 +24,11 @@ class Kind:
 
     #: One of `worker.h5.validation.formats.FORMATS`.
     datatype: str
-    #: Writes all but the common attributes and the references.
+    #: Writes everything except the common attributes and the references.
     write: Callable[[h5py.File, Any], None]
-    #: Attributes without which nothing can be written.
+    #: Required attributes.
     needs: tuple[str, ...]
-    #: An attribute that is 0 until TVB's `configure` fills it in.
+    #: An attribute that is 0 until TVB's `configure` sets it.
     filled: str = ""
 
 
@@ -46,7 +46,7 @@ def _connectivity(file: h5py.File, connectivity: Any) -> None:
 
 
 def _surface(file: h5py.File, surface: Any) -> None:
-    # NumPy's own integer would stop TVB's writer here: it is no JSON.
+    # TVB's writer fails here with NumPy's integers, which are not JSON.
     right = int(np.count_nonzero(surface.hemisphere_mask)) if surface.bi_hemispheric else None
     slices, split_triangles = slice_surface(surface.triangles, int(surface.number_of_vertices), right)
     based = getattr(surface, "zero_based_triangles", None)
@@ -58,7 +58,7 @@ def _surface(file: h5py.File, surface: Any) -> None:
         "edge_mean_length": float(surface.edge_mean_length),
         "edge_min_length": float(surface.edge_min_length),
         "edge_max_length": float(surface.edge_max_length),
-        # TVB leaves it unset where it reads a surface from a file, and cannot write the surface then.
+        # TVB does not set it for a surface from a file, and then cannot write the surface.
         "zero_based_triangles": True if based is None else bool(based),
         "bi_hemispheric": bool(surface.bi_hemispheric),
         "surface_type": surface.surface_type,
@@ -78,7 +78,7 @@ def _local_connectivity(file: h5py.File, local: Any) -> None:
     matrix = local.matrix
     vertices = len(local.surface.vertices)
     if matrix.shape[0] > vertices:
-        # A simulation appends zeros for its regions that are not on the surface; TVB does so again when it loads it.
+        # A simulation appends zeros for regions without vertices; TVB appends them again when it loads the file.
         matrix = matrix.tocsr()[:vertices, :vertices]
     if matrix.format not in ("csr", "csc"):
         matrix = matrix.tocsr()
@@ -108,11 +108,11 @@ def _stimulus(file: h5py.File, stimulus: Any) -> None:
 
 def _stimuli_surface(file: h5py.File, stimulus: Any) -> None:
     _stimulus(file, stimulus)
-    # Without a focal point TVB's list is one of floats, which its own writer refuses.
+    # Without a focal point, TVB's list has floats, which its own writer refuses.
     write_array(file, "focal_points_surface", np.asarray(stimulus.focal_points_surface, np.int64))
 
 
-#: By the class of `tvb.datatypes`; a class derived from one is written as it.
+#: By class of `tvb.datatypes`; a subclass is written as its base class.
 KINDS = {
     "Connectivity": Kind("Connectivity", _connectivity, ("weights",), "number_of_regions"),
     "Surface": Kind("Surface", _surface, ("vertices", "triangles", "surface_type"), "edge_max_length"),
@@ -167,7 +167,7 @@ def _write_arrays(file: h5py.File, instance: Any, names: tuple[str, ...]) -> Non
     for name in names:
         array = getattr(instance, name, None)
         if array is not None:
-            # TVB's GUI reads labels in ASCII alone.
+            # TVB's GUI reads only ASCII labels.
             is_text = np.asarray(array).dtype.kind == "U"
             write_array(file, name, np.vectorize(as_ascii, otypes=[str])(array) if is_text else array)
 

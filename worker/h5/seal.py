@@ -43,7 +43,7 @@ def is_as_sealed(path: Path) -> bool | None:
     return line == _WORDS + _digest(path, path, size).encode() + b"\n"
 
 
-#: Files that this process has found to be right, by what changes when anybody writes to them.
+#: Files that this process has verified, by their state.
 _RIGHT: dict[Path, tuple[int, ...]] = {}
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Vertices from the beginning of one slice to that of the next.
+#: Vertices from the start of a slice to the start of the next.
 STEP = 40_000
-#: Vertices by which a slice reaches into the next, so that few triangles lie in none.
+#: Overlap of two slices in vertices, so that few triangles are in none.
 OVERLAP = 15_000
 
 

@@ -21,7 +21,7 @@ from tvb_batch.worker.h5.validation.formats import FORMATS
 DATA_VERSION = 5
 DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"
 
-#: Our own group in each file; TVB keeps what it does not know.
+#: This program's group in each file; TVB keeps unknown groups.
 PROVENANCE = "tvb_batch"
 
 
@@ -54,7 +54,7 @@ class Header:
     sensors: UUID | None = None
     state: str = "RAW_DATA"
     operation_tag: str = ""
-    #: Filled in when the data is known.
+    #: Set when the data is known.
     is_nan: bool = field(default=False)
 
 
@@ -77,7 +77,7 @@ def encode(value: object) -> Any:
     return str(value)
 
 
-#: What h5py makes of a text, and the shape of one value.
+#: h5py's type of a text, and the shape of one value.
 _TEXT = h5py.string_dtype()
 _ONE = h5py.h5s.create(h5py.h5s.SCALAR)
 
@@ -206,7 +206,7 @@ class Statistics:
         with np.errstate(invalid="ignore", over="ignore"):
             self.minimum = float(np.minimum(self.minimum, values.min()))
             self.maximum = float(np.maximum(self.maximum, values.max()))
-            # Sample by sample, so that the sum is the same however the series is cut.
+            # Sample by sample, so that the sum does not depend on the chunks.
             sums = values.reshape(len(values), -1).sum(axis=1, dtype=np.float64)
             sums[0] += self.total
             self.total = float(np.cumsum(sums)[-1])

@@ -24,12 +24,12 @@ from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.worker.h5.tvb2 import DATA_VERSION, Statistics, get, names_of
 from tvb_batch.worker.h5.validation.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 
-#: Bytes read at once; more leave the processor's cache and are slower.
+#: Bytes read at once; larger blocks do not fit into the processor's cache.
 BLOCK = 2**20
-#: Bytes of a dataset that is read once, and kept for all who look at it.
+#: Maximum size of a dataset that is read once and stays in memory. Bytes.
 WHOLE = 16 * 2**20
 
-#: Full, over quota, read-only, or gone: no fault of the job.
+#: Errors of a full, read-only or missing storage, which the job did not cause.
 STORAGE_FAULTS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ETIMEDOUT,
 })  # fmt: skip
@@ -44,7 +44,7 @@ class Verified:
     is_nan: bool
     bytes: int
     sha256: str
-    #: The samples, in memory where they are few: whoever wants them, too, need not read them again.
+    #: The samples; in memory if they are few, so that they are not read again.
     numbers: h5py.Dataset | NDArray[Any] = field(compare=False, repr=False)
 
 
@@ -278,7 +278,7 @@ def portions(numbers: h5py.Dataset | NDArray[Any]) -> Iterator[slice]:
 def _same(found: Any, value: Any) -> bool:
     if isinstance(value, str) or not isinstance(found, np.number | np.bool_):
         return isinstance(found, str) and bool(found == value)
-    # The mean was summed in other portions when it was written.
+    # The writer summed the mean in other blocks.
     if math.isnan(value):
         return math.isnan(found)
     return math.isclose(found, value, rel_tol=1e-9, abs_tol=1e-12)

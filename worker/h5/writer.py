@@ -22,10 +22,10 @@ from tvb_batch.worker.h5.disk import check_room, reserve, start_sync
 from tvb_batch.worker.h5.tvb2 import PROVENANCE, Header, Statistics, put, time_series, write_attributes
 from tvb_batch.worker.h5.verify import as_output_error, sync
 
-#: Bytes of one HDF5 chunk of the data. TVB's own are one frame; writing frame by frame costs 40 times as much.
+#: Size of one HDF5 chunk of the data. Bytes. TVB's chunks are one frame; this is 40 times slower.
 CHUNK_BYTES = 512 * 1024
 
-#: How numbers are stored.
+#: The type of stored numbers.
 _NUMBERS = h5py.h5t.NATIVE_DOUBLE
 
 #: Bytes copied at once from the file of an earlier attempt.
@@ -77,19 +77,19 @@ class TimeSeriesWriter:
         self.sample_shape = sample_shape
         self._data_statistics, self._time_statistics = Statistics(), Statistics()
         self._done, self._checksum = 0, 0
-        #: How many samples the datasets have places for.
+        #: Number of samples that the datasets have space for.
         self._room = samples or 0
         frame = 8 * math.prod(sample_shape)
         size = self._room * (frame + 8)
-        # A short series does not pay for a long one's chunks.
+        # A short series has smaller chunks.
         frames = max(1, min(CHUNK_BYTES // frame, samples or 4096))
         with as_output_error(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
             check_room(path.parent, size)
-            # A cache of chunks would be one more copy of what is written.
+            # A cache of chunks would only be another copy.
             self._file = h5py.File(path, "w", rdcc_nbytes=0)
             try:
-                # While there is next to nothing in it: HDF5 cannot close a file that it cannot write.
+                # Reserve the space now, while the file is nearly empty: HDF5 cannot close a file that it cannot write.
                 reserve(self._file.id.get_vfd_handle(), size)
             except OSError:
                 self.abort()
@@ -264,7 +264,7 @@ def _checksum(so_far: int, time: NDArray[np.float64], data: NDArray[np.float64])
 
 def _read(path: Path, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
-        # Whoever wrote it may have stopped in the middle, and hold the file's lock until it is gone.
+        # Its writer may be frozen and still hold the lock of the file.
         with h5py.File(path, "r", locking=False) as file:
             return file["time"][rows], file["data"][rows]
     except (OSError, RuntimeError, ValueError, KeyError) as exc:

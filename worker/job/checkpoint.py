@@ -24,7 +24,7 @@ from tvb_batch.worker.h5.verify import as_output_error, sync
 
 log = structlog.get_logger()
 
-#: Another number is another layout.
+#: Version of the layout.
 FORMAT = 1
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -49,9 +49,9 @@ class Checkpoint:
 
     #: Steps done.
     step: int
-    #: Wall time that they took, of all attempts.
+    #: Wall time of all attempts, seconds.
     seconds: float
-    #: One for each monitor; None where it has not sampled yet.
+    #: One for each monitor; None before its first sample.
     series: tuple[SavedSeries | None, ...]
     snapshot: Snapshot
 
@@ -62,7 +62,7 @@ def fingerprint(parameters_hash: str, versions: Mapping[str, str]) -> dict[str, 
         "format": str(FORMAT),
         "parameters_hash": parameters_hash,
         "machine": f"{platform.machine()} {' '.join(_features())} {' '.join(platform.libc_ver())}",
-        # What is measured of a finished series is no part of the way there.
+        # Metrics are computed after the simulation, so their sources do not matter.
         **{name: text for name, text in versions.items() if not name.startswith(OF_METRICS)},
     }
 

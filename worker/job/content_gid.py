@@ -13,7 +13,7 @@ from tvb_batch.models.tvb.introspect import role_of
 
 CONTENT_NAMESPACE = UUID("6ba2c4a4-8f2a-5f6e-9f61-6d0a5d3c7a11")
 
-#: A cache of distances, and the speed, which belongs to the simulation.
+#: Not content: a cache of distances, and the speed, which belongs to the simulation.
 _NOT_CONTENT = frozenset({"geodesic_distance_matrix", "speed"})
 
 

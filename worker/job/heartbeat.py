@@ -14,15 +14,15 @@ from tvb_batch.worker.signs_of_life import SIGNS
 
 log = structlog.get_logger()
 
-#: Rows are written no more often than this while a job runs. Seconds.
+#: Minimum time between two heartbeats of a job. Seconds.
 HEARTBEAT_EVERY = 1.0
-#: More often where the lease is short: some words may be lost on their way before it runs out.
+#: Heartbeats during a short lease: some may be lost before it expires.
 HEARTBEATS_OF_A_LEASE = 15
 
 #: A job that is to end, and does not come to the end of a chunk for so long, is ended with its process. Seconds. A
 #: chunk takes about one; Slurm, Kubernetes and `tvb-batch run` kill a worker 30 s after they have told it to stop.
 HARD_AFTER = 20.0
-#: While no chunk ends, the row is asked this often whether the job is to end. Seconds.
+#: Time between two checks of the row while a chunk runs. Seconds.
 ASK_EVERY = 5.0
 
 
@@ -58,9 +58,9 @@ class Heartbeat:
         self._catalogue, self._claim, self._lease, self._limit = catalogue, claim, lease, limit
         self._should_stop, self._on_stuck = should_stop, on_stuck
         self._start = self._last = self._checked = time.monotonic()
-        #: Why the job is to end, and since when that is known.
+        #: Why the job must end, and since when that is known.
         self._wanted: tuple[TvbBatchError, float] | None = None
-        #: Wall time of earlier attempts that this one goes on from. Seconds.
+        #: Wall time of the earlier attempts that this one continues. Seconds.
         self.before = 0.0
         self._progress = 0.0
 
@@ -106,7 +106,8 @@ class Heartbeat:
         try:
             canceled = self._catalogue.heartbeat(self._claim, self._progress, timedelta(seconds=self._lease))
         except CatalogueError as exc:
-            # The database may be back before the lease is over; whoever takes the job meanwhile is told apart by it.
+            # The database may answer again before the lease expires. If another worker takes the job, its token
+            # differs.
             log.warning("heartbeat_failed", reason=str(exc))
             return False
         if canceled:
@@ -194,5 +195,5 @@ class _Watch:
 
 
 _WATCH = _Watch()
-# A forked process has neither the thread nor the jobs, and nobody who would open the lock.
+# A forked process has neither the thread nor the jobs, and a locked lock would stay locked.
 os.register_at_fork(after_in_child=_WATCH.forget)

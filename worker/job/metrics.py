@@ -18,23 +18,23 @@ from numpy.typing import NDArray
 from tvb_batch.models.errors import NOT_FINITE, MissingMetricError, OutputError, SettingsError
 from tvb_batch.models.spec.transient import Transient, transient_of
 
-#: Bytes of a chunk; larger ones leave the processor's cache and are slower.
+#: Bytes of a chunk; larger ones do not fit into the processor's cache.
 CHUNK = 2**20
-#: Bytes of the longest window whose spectrum is taken: 55 000 samples of 76 regions.
+#: Maximum size of the window of a spectrum: 55 000 samples of 76 regions. Bytes.
 WINDOW = 32 * 2**20
-#: Bytes of it that are in memory at once: it is read again for other nodes.
+#: Maximum size of a part of the window in memory: it is read again for other nodes. Bytes.
 ROOM = 8 * 2**20
-#: Fewer samples have no spectrum worth the name.
+#: Minimum number of samples for a spectrum.
 LEAST_SAMPLES = 8
-#: Why a variance has none of one sample.
+#: The reason for a missing variance.
 VARIANCE = "a variance needs 2"
-#: Characters of a reason that are kept.
+#: Maximum length of a reason. Characters.
 MOST_REASON = 200
 
 log = structlog.get_logger()
 
 
-#: Left out of a series unless somebody says otherwise.
+#: The default of `Series`: nothing is left out.
 NOTHING = Transient(0)
 
 
@@ -42,13 +42,13 @@ NOTHING = Transient(0)
 class Series:
     """The time series that a metric reads."""
 
-    #: In the open file; of a short series in memory.
+    #: A dataset of the open file, or an array of a short series.
     _data: h5py.Dataset | NDArray[Any]
     #: (time, state variable, node, mode)
     shape: tuple[int, int, int, int]
     #: ms
     sample_period: float
-    #: What is left out at the beginning; nothing by default.
+    #: The part at the start to leave out; nothing by default.
     transient: Transient = NOTHING
     _known: dict[object, Any] = field(default_factory=dict)
 
@@ -151,7 +151,7 @@ class Moments:
         self.count = total
 
 
-#: A metric: one number of a series. Where it has none, it raises MissingMetricError, or returns NaN.
+#: A metric: a function from a series to a number. Without a value it raises MissingMetricError or returns NaN.
 Metric = Callable[[Series], float]
 
 
@@ -167,7 +167,7 @@ class Measured:
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 
-#: By the name in the catalogue. A user's own metric is one more entry: `@metric("my_metric")` above its function.
+#: By the name in the catalogue. `@metric("my_metric")` above a function adds a metric.
 METRICS: dict[str, Metric] = {}
 
 
@@ -186,7 +186,7 @@ def metric(name: str) -> Callable[[Metric], Metric]:
         if not _NAME.fullmatch(name):
             raise SettingsError(f"{place}: metric {name!r}; expected at most 100 letters, digits and _, no digit first")
         other = METRICS.get(name, function)
-        # A module that is imported once more brings the same function again.
+        # A module that is imported again registers the same function again.
         if f"{other.__module__}.{other.__qualname__}" != place:
             owner = "tvb-batch itself" if other.__module__ == __name__ else other.__module__
             raise SettingsError(f"{place}: {owner} has a metric {name!r} already; choose another name")
@@ -226,7 +226,7 @@ def compute(
                 found.missing[name] = _reason(str(exc))
                 continue
             except Exception as exc:
-                # A user's function may raise anything; the finished job must not pay for it.
+                # A user's function may raise any exception; the job still finishes.
                 found.missing[name] = _reason(f"{type(exc).__name__}: {exc}")
                 log.warning("metric_failed", metric=name, reason=found.missing[name])
                 continue
@@ -249,7 +249,7 @@ class _InTime:
     """Mean and variance over time of each (state variable, node, mode)."""
 
     mean: Any
-    #: Of what is left of the samples without that mean.
+    #: Moments of the samples minus that mean.
     deviations: Moments
 
     def variance(self, axes: tuple[int, ...] | None = None, mean: Any = 0.0) -> Any:
@@ -319,11 +319,11 @@ def kuramoto_index(series: Series) -> float:
         series.check_left(1, "it needs one")
     total = 0.0
     for piece in series.pieces(start, variables=2):
-        # The cosine and the sine of the phase without the phase: ten times as fast.
+        # Compute cosine and sine of the phase without the phase: ten times as fast.
         x, y = piece[:, 0, :, 0], piece[:, 1, :, 0]
         radius = np.sqrt(x * x + y * y)
         if not 1e-150 < radius.min() <= radius.max() < 1e150:
-            # The squares do not fit into a number, or there is no phase to speak of.
+            # The squares overflow, or there is no phase.
             radius = np.hypot(x, y)
             rest = radius == 0.0
             x, radius = np.where(rest, np.copysign(1.0, x), x), np.where(rest, 1.0, radius)
@@ -389,7 +389,7 @@ def dominant_frequency(series: Series) -> float:
         for node in range(0, nodes, some):
             part = series.read(start, start + length, 1, slice(node, node + some))
             power += _power(part.reshape(length, -1), window)
-    # The mean is gone, and with it what a spectrum says at 0 Hz.
+    # Skip 0 Hz: the mean was removed.
     peak = 1 + int(np.argmax(power[1:]))
     if power[peak] == 0.0:
         raise MissingMetricError("the series is constant")
@@ -402,7 +402,7 @@ def _power(values: NDArray[np.float64], window: NDArray[np.float64]) -> Any:
     step = max(1, CHUNK // (8 * length))
     total = np.zeros(length // 2 + 1)
     for first in range(0, columns, step):
-        # Less the first sample before the mean: a constant becomes exactly zero, and has no frequency.
+        # Subtract the first sample before the mean, so that a constant becomes exactly zero.
         part = values[:, first : first + step].T
         part = part - part[:, :1]
         part -= part.mean(axis=1, keepdims=True)

@@ -41,7 +41,7 @@ from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()
 
-#: Larger input files are not copied into every result; they are found again by their sha256. Bytes.
+#: Larger input files are not copied into results; they are found by their sha256. Bytes.
 MOST_EMBEDDED = 2**20
 
 
@@ -52,14 +52,14 @@ class _Output:
     gid: UUID
     monitor: str
     header: Header
-    #: Files of what the series refers to, written before the simulation starts: what cannot be written costs nothing.
+    #: Files of the datatypes that the series refers to; written before the simulation, so that errors are found early.
     refers_to: tuple[str, ...]
     final: Path
-    #: Where it is being written.
+    #: The path while it is being written.
     unfinished: Path
-    #: How many are expected.
+    #: Expected number of samples.
     samples: int
-    #: What its metrics leave out.
+    #: The part that its metrics leave out.
     transient: Transient
     writer: TimeSeriesWriter | None = None
 
@@ -123,7 +123,7 @@ class Outputs:
         return {self._path_of(one) for one in series if one is not None}
 
     def _path_of(self, series: SavedSeries) -> Path:
-        # The attempt that wrote it may have ended after giving it its final name.
+        # The earlier attempt may have renamed it to its final name.
         path = self.directory / series.name
         final = path.with_name(path.name.removesuffix(".part"))
         return final if final.exists() and not path.exists() else path
@@ -150,7 +150,7 @@ class Outputs:
             if output.writer is not None:
                 output.writer.abort()
                 output.writer = None
-            # What was written anew for TVB 1 is no beginning: its source is still there.
+            # A file converted for TVB 1 is not kept: its source still exists.
             if unfinished in keep and output.final.exists() and not unfinished.exists():
                 with suppress(OSError):
                     output.final.replace(unfinished)
@@ -160,7 +160,7 @@ class Outputs:
                 _remove(unfinished)
 
     def _plan(self, index: int, series: MonitorSeries, spec: SimulationSpec) -> _Output:
-        # The gid depends on the claim: a worker that lost its lease can never replace the winner's file.
+        # The gid depends on the claim, so a worker that lost its lease cannot replace the file of the next one.
         gid, monitor = uuid5(self._claim.token, str(index)), self._simulator.monitors[index]
         name = type(monitor).__name__
         header = Header(
@@ -195,7 +195,7 @@ class Outputs:
         paths = []
         for datatype in (*series.datatypes, *series.companions):
             if self._format == "tvb1" and file_prefix(datatype) != "Connectivity":
-                continue  # TVB 1's files refer to nothing else.
+                continue  # TVB 1's files refer only to a Connectivity.
             path = self._storage.datatype(file_prefix(datatype), datatype.gid)
             write_datatype(path, datatype, datetime.now(UTC), subject="John Doe")
             if self._format == "tvb1":
@@ -259,7 +259,7 @@ def remove(paths: Iterable[Path], keep: Collection[Path] = ()) -> None:
 def _remove(path: Path) -> None:
     """Remove a file if it exists; ignore errors, because an earlier error matters more."""
     with suppress(OSError):
-        # HDF5 does not let go of a file that it could not write: its room is given back all the same.
+        # HDF5 keeps a file open that it cannot write; truncating it frees the disk space.
         if path.suffix == ".part":
             os.truncate(path, 0)
         path.unlink()

@@ -38,7 +38,7 @@ def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
             try:
                 load(module)
             except (Exception, SystemExit) as exc:
-                # Whatever a person's own module raises, and a script that ends its program.
+                # A user's module may raise any exception, and a script may exit.
                 raise SourceError(
                     f"{module} (TVB_BATCH_MODULES) cannot be imported on this host ({type(exc).__name__}: {exc}); "
                     "correct it and `tvb-batch retry` the job"

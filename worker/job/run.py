@@ -56,7 +56,7 @@ def run_job(
     spec = claim.spec
     limit = spec.time_limit or settings.time_limit or None
     with Heartbeat(catalogue, claim, settings.lease, limit, should_stop, on_stuck) as heartbeat:
-        # Should an engine have taken its worker with it, TVB's own loop is tried next.
+        # If an engine has crashed its worker, use TVB's own loop.
         wanted = spec.engine if claim.attempt - claim.saved_attempt <= 1 else "reference"
         kernels, jobs = settings.cache_dir / "kernels", claim.shared.size
         steps = reference.steps_of(spec.simulation_length, spec.integrator["dt"])
@@ -111,7 +111,7 @@ def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], 
 def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", heartbeat: Heartbeat) -> None:
     """Remove the files of a job that did not finish, except those that a later attempt can continue."""
     there = present(outputs.directory)
-    # A worker that was frozen may end by a fault before it hears that the job is another's.
+    # A worker that was frozen may fail before it learns that it has lost the job.
     is_over = not may_go_on(exc) and heartbeat.is_ours()
     outputs.abort(keep=() if is_over else progress.kept)
     if is_over:
@@ -156,14 +156,14 @@ class _Progress:
         self._path = settings.storage.checkpoint(claim.sweep, claim.gid, claim.token)
         self._made_for = checkpoint.fingerprint(spec.parameters_hash(), versions(spec))
         self._saved_at, self._saved_step = time.monotonic(), 0
-        #: The last checkpoint and the files that it stands on.
+        #: The last checkpoint and the files that it needs.
         self.kept: set[Path] = set()
 
     def begin(self) -> int:
         """Continue from the most advanced valid checkpoint, or start at 0; return the number of steps done."""
         if not self._outputs.directory.exists():
             return 0
-        # Whoever lost the job already, or cannot tell, must not tidy up.
+        # A worker that has lost the job, or does not know, must not remove files.
         there = present(self._outputs.directory)
         is_ours = self._heartbeat.send()
         for path, saved in checkpoint.find(self._outputs.directory, self._made_for):
@@ -209,11 +209,11 @@ class _Progress:
             reason = str(exc)
         if reason is not None:
             log.warning("checkpoint_not_saved", reason=reason)
-        # What takes long to save is saved more seldom.
+        # Measured from the end, so a slow checkpoint is saved less often.
         self._saved_at = time.monotonic()
 
     def _save(self, step: int) -> None:
-        # A worker that has lost the job learns it here, before it names a file.
+        # A worker that has lost the job learns it here, before it writes a checkpoint.
         self._heartbeat.send()
         series = self._outputs.flush()
         saved = Checkpoint(step, self._heartbeat.seconds(), series, simulator_state.take(self._simulator))

@@ -21,9 +21,9 @@ class MonitorSeries:
     datatype: str
     #: Names of the entries of a dimension, such as `{"State Variable": ["V", "W"]}`.
     labels_dimensions: dict[str, list[str]]
-    #: TVB objects that the series names, by attribute.
+    #: TVB objects that the series refers to, by attribute.
     references: dict[str, Any]
-    #: TVB objects that no attribute names, and the GUI's viewers of the series want nevertheless.
+    #: TVB objects without an attribute in the series, which the GUI's viewers need.
     companions: tuple[Any, ...] = ()
 
     @cached_property
@@ -46,7 +46,7 @@ def series_of(simulator: Any, monitor: Any) -> MonitorSeries:
     else:
         mapping = cortex.region_mapping_data
         datatype, references = "TimeSeriesRegion", {"connectivity": simulator.connectivity, "region_mapping": mapping}
-    # The brain viewers draw sensors on the first EEG cap that they find.
+    # The GUI's viewers draw sensors on the first EEG cap that they find.
     companions = (_eeg_cap(),) if "sensors" in references else ()
     return MonitorSeries(datatype, _labels(simulator, monitor, datatype), references, companions)
 
@@ -63,6 +63,6 @@ def _eeg_cap() -> Any:
 
 def _labels(simulator: Any, monitor: Any, datatype: str) -> dict[str, list[str]]:
     if type(monitor).__name__.startswith("AfferentCoupling"):
-        return {}  # What enters a node has no names in TVB.
+        return {}  # The inputs of a node have no names in TVB.
     watched = simulator.model.variables_of_interest
     return {LABELS_ORDERING[datatype][1]: [str(watched[index]) for index in monitor.voi]}

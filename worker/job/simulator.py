@@ -11,7 +11,7 @@ from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.assembly import assemble, build_connectivity
 from tvb_batch.models.tvb.input_store import Inputs
 
-#: Connectivities of the last simulations, as nobody changes them: by their section, speed and time step.
+#: Connectivities of the last simulations, which do not change them; by section, speed and time step.
 _CONNECTIVITIES: OrderedDict[str, Any] = OrderedDict()
 _MOST = 4
 
@@ -39,7 +39,7 @@ def build_simulator(spec: SimulationSpec, inputs: Inputs, kernels: Path | None =
     except TvbBatchError:
         raise
     except Exception as exc:
-        # What TVB raises has no common base, and does not say which of several monitors it means.
+        # TVB's exceptions have no common base class and do not name the monitor.
         place = _place(exc, parts)
         reason = " ".join(str(exc).split()) or "no word"
         raise ConfigureError(f"{place}: TVB refuses it ({type(exc).__name__}: {reason})") from exc
@@ -51,7 +51,7 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
     simulator = assemble(spec, inputs, parts)
     if kernels is None:
         return simulator.configure()
-    # They need Numba, which takes a second to import.
+    # Kernels need Numba, which takes a second to import.
     from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
     from tvb_batch.worker.engines.configure import configure
 

@@ -22,7 +22,7 @@ from tvb_batch.worker.job.simulator import build_simulator
 from tvb_batch.worker.program import run_program
 from tvb_batch.worker.tvb_import import import_tvb
 
-#: How long the simulation is tried. Seconds.
+#: How long the simulation runs for the estimate. Seconds.
 TRIAL = 2.0
 
 
@@ -43,7 +43,7 @@ def estimate(spec: SimulationSpec) -> Estimate:
         try:
             step = _seconds_per_step(simulator)
         except Exception as exc:
-            # TVB's own faults have no common base, and say little without their class.
+            # TVB's exceptions have no common base class, and need the name of their class.
             reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
             raise ConfigureError(f"spec: TVB cannot run a step ({reason}); check the shapes") from exc
     steps = reference.count_steps(simulator)

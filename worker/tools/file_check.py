@@ -21,7 +21,7 @@ def record_faults(expected: CompareFile) -> Iterator[str]:
         if expected.bytes is not None and found != expected.bytes:
             yield f"{name}: {found} bytes, expected {expected.bytes}"
             return
-        # HDF5 may crash at what a flipped bit makes of a file.
+        # HDF5 may crash on a file with a flipped bit.
         if expected.sha256 is not None:
             if (digest := sha256(path)) != expected.sha256:
                 yield f"{name}: sha256 {digest[:12]}..., expected {expected.sha256[:12]}...: its content has changed"

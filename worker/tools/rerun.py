@@ -107,7 +107,7 @@ def _compare(result: RerunResult, file: h5py.File, samples: reference.Samples) -
 def _circumstances(provenance: h5py.Group, spec: SimulationSpec) -> tuple[str, ...]:
     then: Mapping[str, Any] = json.loads(str(provenance.attrs["versions"]))
     now = versions(spec)
-    # Metrics are no part of the data.
+    # Metrics are not part of the data.
     names = [name for name in {**then, **now} if not name.startswith(OF_METRICS)]
     found = [f"{name}: {then.get(name)}, now {now.get(name)}" for name in names if then.get(name) != now.get(name)]
     if (machine := str(provenance.attrs.get("machine", ""))) != platform.machine():

@@ -21,7 +21,7 @@ from tvb_batch.models.paths import part
 from tvb_batch.worker.h5.gui.members import REFERENCES, Member, read_member
 from tvb_batch.worker.h5.tvb2 import PROVENANCE, write_attributes
 
-#: What a GUI project may hold already, by the option that names it, as its files begin.
+#: Datatypes that a GUI project may already have: the start of their file names, by option.
 LINKED = {
     "connectivity": "Connectivity", "region_mapping": "RegionMapping", "surface": "Surface", "sensors": "Sensors",
 }  # fmt: skip
@@ -34,11 +34,11 @@ class Linking:
     With new gids, a second import cannot damage the data of the first one.
     """
 
-    #: Keep the files' own gids.
+    #: Keep the gids of the files.
     is_stable: bool = False
-    #: The gid of a datatype that the project holds, by `LINKED`; it is not put into the ZIP.
+    #: The gid of a datatype in the project, by the keys of `LINKED`; it is not put into the ZIP.
     links: Mapping[str, UUID] = field(default_factory=dict)
-    #: Put the region mapping of known connectivities beside them.
+    #: Add the region mapping of known connectivities.
     adds_mappings: bool = True
 
 
@@ -71,7 +71,7 @@ class Archive:
             There are two datatypes of its kind, but one gid was given.
         """
         for name, datatype in LINKED.items():
-            # Beside the cortex there may be an EEG cap, which no gid is given for.
+            # Besides the cortex there may be an EEG cap, which needs no gid.
             is_meant = member.datatype == datatype and member.surface_type in ("", "Cortical Surface")
             if name in self.linking.links and is_meant:
                 if self._linked.setdefault(name, member.gid) != member.gid:
@@ -97,14 +97,14 @@ class Archive:
 
     def add_copy(self, member: Member, folder: str, gid: UUID, extra: Mapping[str, object]) -> None:
         """Copy a file into the ZIP with its new gid and new references."""
-        # The member's own date, where it keeps the order.
+        # Keep the member's date if the order allows it.
         self._date = max(self._date, member.created - timedelta(microseconds=1))
         created = self.date()
         own = UUID(member.gid)
         name = folder + (member.path.name if gid == own else f"{member.datatype}_{gid.hex}.h5")
         with h5py.File(member.path, "r") as file:
             old = {key.removeprefix("TVB_"): UUID(str(file.attrs[key])) for key in REFERENCES if key in file.attrs}
-            # A mean over all regions has one place, which no brain can show.
+            # A mean over all regions has one node, which the Brain viewers cannot show.
             is_of_regions = member.datatype == "TimeSeriesRegion" and file["data"].shape[2] > 1
         renamed = {key: self.gid_of(value) for key, value in old.items()}
         mapping = self.mappings.get(renamed.get("connectivity", UUID(int=0)))
@@ -136,8 +136,8 @@ def open_archive(files: Sequence[Path], target: Path, linking: Linking) -> Itera
     first = min(read_member(path).created for path in files) - timedelta(microseconds=1)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target: series may be larger than what a machine has for its temporary files.
-        # Not compressed: noisy float64 shrinks by a tenth at forty times the cost.
+        # Beside the target: series may be larger than the space for temporary files.
+        # Not compressed: noisy float64 becomes a tenth smaller in 40 times the time.
         with (
             tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundle-") as directory,
             zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive,

@@ -9,7 +9,7 @@ from tvb_batch.models.errors import SpecError
 from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.gui.ranges import range_json
 
-#: The GUI's Discrete viewer takes no more.
+#: Maximum number of points in the GUI's Discrete viewer.
 MOST_POINTS = 512
 
 

@@ -45,11 +45,11 @@ def add_mapping(archive: Archive, connectivity: Member) -> None:
     if names is None:
         return
     known, cortex, mapping = _load(names)
-    # The same regions in the same places; weights and lengths may be a person's own.
+    # The same regions at the same positions; weights and lengths may differ.
     if list(labels) != list(known.region_labels) or not np.allclose(centres, known.centres):
         return
     known.gid = UUID(connectivity.gid)
-    # Of two connectivities each has a mapping of its own: it refers to one.
+    # Each connectivity needs its own mapping, because a mapping refers to one connectivity.
     mapping.gid = content_gid(mapping)
     with tempfile.TemporaryDirectory(dir=archive.directory) as directory:
         for datatype in (cortex, mapping):

@@ -23,7 +23,7 @@ class Member:
     gid: str
     created: datetime
     references: tuple[str, ...]
-    #: Of a surface, such as `EEG Cap`.
+    #: The type of a surface, such as `EEG Cap`.
     surface_type: str = ""
 
     @property

@@ -64,7 +64,7 @@ class SharedDatatypes:
                 datatype.gid = content_gid(datatype)
             self._built = (key, simulator)
         simulator = self._built[1]
-        # As the spec says, and not as a simulation changes them: it spreads parameters over vertices.
+        # As in the spec: a simulation changes parameters, for example to one value for each vertex.
         simulator.model = build("model", spec.model, self._inputs)
         simulator.coupling = build("coupling", spec.coupling, self._inputs)
         simulator.integrator = build("integrator", spec.integrator, self._inputs)
@@ -90,7 +90,7 @@ class Operation:
         self._add_view_model(main, {"parent_burst": self._burst, "state": "INTERMEDIATE", **group})
         for model in others:
             self._add_view_model(model, {})
-        # A series that two jobs share is there twice.
+        # A series that two jobs share is written twice.
         gids = [UUID(output.gid) if self._archive.linking.is_stable else uuid4() for output in outputs]
         for output, gid in zip(outputs, gids, strict=True):
             self._archive.add_copy(output, self._folder, gid, {"parent_burst": self._burst})

@@ -8,7 +8,7 @@ import numpy as np
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.components import find
 
-#: Where the GUI sweeps: the parts of a spec, and their roles.
+#: The parts of a spec whose parameters the GUI can sweep, and their roles.
 _PREFIXES = {
     "model": "model",
     "coupling": "coupling",
@@ -36,7 +36,7 @@ def _steps(values: list[float]) -> dict[str, float] | None:
         return None
     low, high = values[0], values[-1] + step
     if len(np.arange(low, high, step)) != len(values):
-        high = values[-1] + step / 2  # Rounding let one value more in.
+        high = values[-1] + step / 2  # Rounding gave one value too many.
     return {"lo": low, "step": step, "hi": high}
 
 

@@ -23,7 +23,7 @@ from tvb_batch.worker.h5.tvb2 import DATA_VERSION, common, encode, write_array, 
 _VIEW_MODELS = "tvb.core.entities.file.simulator.view_model"
 _METRICS_MODEL = "tvb.adapters.analyzers.metrics_group_timeseries.TimeseriesMetricsAdapterModel"
 
-#: Classes that the GUI wraps into view models of its own; it has no other integrators, noises and monitors.
+#: Classes for which the GUI has its own view models; it has no other integrators, noises and monitors.
 GUI_CLASSES = {
     "integrator": frozenset(
         {
@@ -57,7 +57,7 @@ class ViewModel:
     #: Path of the class that the GUI loads the file into.
     type: str
     gid: UUID
-    #: By name, without `TVB_`; absent references are None.
+    #: By name, without `TVB_`; missing references are None.
     attributes: Mapping[str, object] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     is_visible: bool = True
@@ -152,7 +152,7 @@ def write_view_model(file: h5py.File, model: ViewModel, created: datetime, extra
     ----------
     extra : attributes beside the model's own, such as the group of the operation
     """
-    # Each class has a file class of its own but view models: those have one together, and say their type.
+    # Each class has its own file class, except view models: they share one and store their type.
     values = common("TimeSeries", model.gid, created, subject="", state="")
     values |= {"written_by": "tvb.core.neotraits._h5core.ViewModelH5", "type": model.type, "visible": model.is_visible}
     write_attributes(file, {**values, **model.attributes, **extra})
@@ -180,7 +180,7 @@ class Burst:
     finished: datetime
     #: The SimulatorAdapterModel of its first operation.
     simulator: UUID
-    #: JSON texts, one for each swept parameter that the GUI knows how to sweep.
+    #: JSON texts, one for each swept parameter that the GUI can sweep.
     ranges: tuple[str, ...] = ()
 
 
@@ -260,7 +260,7 @@ def _declared(instance: Any) -> Iterator[tuple[str, Any]]:
         try:
             value = getattr(instance, name)
         except AttributeError:
-            continue  # Required, and not set yet.
+            continue  # A required attribute without a value.
         if name != "gid" and value is not None and not isinstance(value, np.random.RandomState):
             yield name, value
 

@@ -28,11 +28,11 @@ from tvb_batch.worker.h5.gui.view_models import check_gui_classes
 from tvb_batch.worker.program import run_program
 from tvb_batch.worker.tvb_import import import_tvb
 
-#: Every gid is the file's own, and nothing is added.
+#: Keep the gids of the files and add nothing.
 AS_THEY_ARE = Linking(is_stable=True, adds_mappings=False)
-#: Gids that no other ZIP has.
+#: New gids, different in each ZIP.
 FRESH = Linking()
-#: What TVB 2 calls the version of a project.
+#: TVB 2's version of a project.
 PROJECT_VERSION = 3
 
 _PROJECT = """<?xml version="1.0" ?>
@@ -189,7 +189,7 @@ def _add_exploration(
         if number == 1:
             operation.add_burst(name, burst_ranges(spec, group.axes), outputs)
         on_progress()
-    # The metrics' operations come after all the simulations', as the GUI asks.
+    # The operations of metrics come after those of all simulations, as the GUI requires.
     for number, (point, gid) in enumerate(zip(points, series, strict=True), start=len(points) + 1):
         operation = Operation(archive, str(number), burst)
         operation.add_metrics(point, gid, group.attributes(point, group.metrics))

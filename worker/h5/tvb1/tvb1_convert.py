@@ -64,7 +64,7 @@ def convert(
 
 
 def _convert(found: SourceFile, target: Path, *, is_sealed: bool = False) -> None:
-    # Several workers may meet here: each writes a file of its own, and the last rename wins with the same content.
+    # Several workers may do this at once: each writes its own file, and the last rename wins with the same content.
     unfinished = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
         with as_output_error(target, ""):
@@ -75,7 +75,7 @@ def _convert(found: SourceFile, target: Path, *, is_sealed: bool = False) -> Non
                 seal(unfinished, target)
         publish(unfinished, target)
     finally:
-        # The fault that made us clean up is the one to tell.
+        # Ignore errors here, so that the first error is raised.
         with contextlib.suppress(OSError):
             unfinished.unlink()
 
@@ -155,7 +155,7 @@ def write_source(source: SourceFile, target: Path) -> None:
 
 
 def _write_converted(source: SourceFile, target: Path) -> None:
-    # Nothing that an HDF5 library of TVB 1's days could not read.
+    # Only features that the HDF5 library of TVB 1 can read.
     with (
         _opened(source.path) as file,
         as_output_error(target, ""),
@@ -196,7 +196,7 @@ def _write_series(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
     values = {
         "Title": _text(path, file, "title"),
         "Sample_period": period,
-        # TVB 1 counts samples by the period's own unit.
+        # TVB 1 counts samples in the unit of the period.
         "Sample_rate": 1.0 / period,
         "Sample_period_unit": _text(path, file, "sample_period_unit"),
         "Start_time": _parsed(path, file, "start_time", float),
@@ -206,7 +206,7 @@ def _write_series(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
         "Has_volume_mapping": False,
     }
     write_attributes(new, {name: as_json(value) for name, value in values.items()})
-    # JSON already, but maybe not in ASCII.
+    # Already JSON, but maybe not ASCII.
     names = ("labels_ordering", "labels_dimensions")
     labels = {name.capitalize(): as_json(_parsed(path, file, name, json.loads)) for name in names}
     links = {"Connectivity": source.connectivity, "Region_mapping": source.region_mapping}

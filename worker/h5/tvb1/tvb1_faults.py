@@ -182,7 +182,7 @@ def _statistics_faults(dataset: h5py.Dataset) -> Iterator[str]:
 def _same(found: Any, value: Any) -> bool:
     if isinstance(value, str) or not isinstance(found, np.number | np.bool_):
         return bool(np.all(found == value))
-    # The mean was summed in other portions when it was written.
+    # The writer summed the mean in other blocks.
     return bool(np.isclose(float(found), float(value), rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
@@ -190,7 +190,7 @@ def _text_fault(dtype: np.dtype[Any]) -> str:
     found = h5py.check_string_dtype(dtype)
     if found is None:
         return f"of type {dtype}, expected an ASCII text"
-    # h5py stores bytes of a fixed length as ASCII; its own text is UTF-8, which TVB 1 does not understand.
+    # h5py stores bytes of fixed length as ASCII, but text as UTF-8, which TVB 1 cannot read.
     return "" if found.encoding == "ascii" else "a UTF-8 text, expected an ASCII one"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from tvb_batch.models.tvb.array_rules import as_ascii
 
 DATA_VERSION = 4
-#: Behind the prefix `datetime:`; the microseconds are mandatory.
+#: The format after the prefix `datetime:`; the microseconds are required.
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 #: The module of each datatype's class, by the name of the datatype.
@@ -25,7 +25,7 @@ MODULES = {
     "TimeSeriesRegion": "tvb.datatypes.time_series",
 }
 
-#: Attributes without which the import or the GUI's pages break, by the name of the datatype.
+#: Attributes that the import or the GUI's pages need, by the name of the datatype.
 REQUIRED = {
     "Connectivity": ("Type", "Module", "Data_version", "Gid", "State"),
     "TimeSeries": (
@@ -35,7 +35,7 @@ REQUIRED = {
 }  # fmt: skip
 REQUIRED["TimeSeriesRegion"] = (*REQUIRED["TimeSeries"], "Connectivity")
 
-#: Attributes that TVB itself writes and can do without.
+#: Attributes that TVB writes but does not need.
 OPTIONAL_COMMON = (
     "Create_date", "Visible", "Invalid", "Is_nan", "Subject", "User_tag_1", "User_tag_2", "User_tag_3", "User_tag_4",
     "User_tag_5",
@@ -61,13 +61,13 @@ OPTIONAL_DATASETS = {
     "Connectivity": ("tract_lengths", "region_labels", "hemispheres", "cortical", "orientations", "areas"),
 }
 
-#: What TVB 1 notes of each dataset, and its viewers read.
+#: Statistics that TVB 1 stores for each dataset and that its viewers read.
 STATISTICS = ("TVB_Minimum", "TVB_Maximum", "TVB_Mean")
 
-#: In the ZIP, beside the H5 files of its folder.
+#: The file in the ZIP, beside the H5 files of its folder.
 OPERATION_FILE = "Operation.xml"
 OPERATION_DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"
-#: What TVB 1 reads of that file; without one of them the import fails.
+#: The fields that TVB 1 reads from this file; the import needs all of them.
 OPERATION_FIELDS = (
     "gid", "fk_from_algo", "parameters", "meta_data", "create_date", "start_date", "completion_date", "status",
     "visible", "range_values", "user_group", "additional_info",

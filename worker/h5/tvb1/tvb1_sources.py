@@ -56,7 +56,7 @@ def read_tvb1(path: Path, file: h5py.File) -> SourceFile:
     def gid(name: str) -> UUID | None:
         return UUID(text(name)) if text(name) else None
 
-    # TVB 1 can do without the date; the importer then takes the day of the import.
+    # TVB 1 does not need the date; without it, the importer uses the day of the import.
     created = datetime.strptime(text("Create_date"), f"datetime:{DATE_FORMAT}") if text("Create_date") else datetime.min
     return SourceFile(path, text("Type"), UUID(text("Gid")), created, gid("Connectivity"), gid("Region_mapping"), True)
 

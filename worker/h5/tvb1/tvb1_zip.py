@@ -56,21 +56,21 @@ def convert_bundle(
     try:
         with as_output_error(target, ""):
             target.parent.mkdir(parents=True, exist_ok=True)
-            # The file on its way into the ZIP is as large as its series: it belongs on the same disk.
+            # Use the disk of the ZIP: the temporary file is as large as its series.
             with (
                 tempfile.TemporaryDirectory(dir=target.parent, prefix=".tvb1-") as directory,
                 zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive,
             ):
                 archive.writestr(f"{_OPERATION}/{OPERATION_FILE}", _operation(target.name, members))
                 for member in members:
-                    # TVB 1 gives files these names itself: the gid with dashes.
+                    # TVB 1 uses these names itself: the gid with dashes.
                     converted = Path(directory) / f"{member.datatype}_{member.gid}.h5"
                     write_source(member, converted)
                     archive.write(converted, f"{_OPERATION}/{converted.name}")
                     converted.unlink()
         publish(unfinished, target)
     finally:
-        # The fault that made us clean up is the one to tell.
+        # Ignore errors here, so that the first error is raised.
         with contextlib.suppress(OSError):
             unfinished.unlink()
     return target

@@ -21,10 +21,10 @@ from tvb_batch.worker.h5.tvb1.tvb1_faults import text_of, tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, OPERATION_DATE_FORMAT, OPERATION_FIELDS, OPERATION_FILE
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 
-#: Attributes that name another datatype.
+#: Attributes that refer to another datatype.
 _REFERENCES = ("TVB_Connectivity", "TVB_Region_mapping", "TVB_Region_mapping_volume")
 _DATES = ("create_date", "start_date", "completion_date")
-#: An `Operation.xml` is some kilobytes; more is not read.
+#: Maximum size of an `Operation.xml`, which normally has some kilobytes.
 _OPERATION_BYTES = 2**20
 
 
@@ -46,7 +46,7 @@ def is_tvb1(path: Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 return any(PurePosixPath(name).name == OPERATION_FILE for name in archive.namelist())
         with open_h5(path) as file:
-            # Format tvb2 writes these names in small letters.
+            # Format tvb2 has these names in lower case.
             return any(name in file.attrs for name in ("TVB_Type", "TVB_Gid", "TVB_Module"))
     except (*DAMAGE, zipfile.BadZipFile):
         return False
@@ -126,7 +126,7 @@ def _operation_faults(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
         if field not in fields:
             yield f"{field}: missing"
     for field in _DATES:
-        # TVB itself writes None for what has not happened yet.
+        # TVB itself writes None for missing dates.
         if field in fields and not _is_date(fields[field]) and not (fields[field] == "None" and field != "create_date"):
             yield f"{field}: {fields[field]!r}, expected a date such as 2026-01-02,03-04-05.000006"
     try:

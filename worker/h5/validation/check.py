@@ -85,7 +85,7 @@ def _member_faults(
 ) -> Iterator[str]:
     """Yield the faults of one member; add its header to `members`."""
     try:
-        # Read to its end, so that its checksum is compared.
+        # Read it completely, so that its CRC is checked.
         with archive.open(name) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as exc:
@@ -96,7 +96,7 @@ def _member_faults(
         with open_h5(copy) as file:
             members.append(_member(file, name))
     except DAMAGE:
-        return  # Among the file's own faults already.
+        return  # Already reported as a fault of the file.
 
 
 def _member(file: h5py.File, name: str) -> _Member:
@@ -123,7 +123,8 @@ def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
             other = by_gid.get(held)
             if other is None:
                 yield f"{path}/{member.name}::TVB_{name}: {held}, which is not in the ZIP"
-            # The GUI imports a folder's files by date, and folder by folder. Every digit is there: texts compare alike.
+            # The GUI imports each folder's files by date. The dates have all digits, so their texts sort in the same
+            # order.
             elif other.folder == member.folder and other.created and "" < member.created <= other.created:
                 yield (
                     f"{path}/{member.name}::TVB_create_date: {member.created}, expected later than "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
-#: A key, and what is wrong with it.
+#: A key and its fault.
 Fault = tuple[str, str]
 
 

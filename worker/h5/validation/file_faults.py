@@ -12,7 +12,7 @@ from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, ArrayRule
 from tvb_batch.worker.h5.verify import statistics_faults
 
-#: What h5py raises of a file whose inside is damaged.
+#: Exceptions of h5py for damaged files.
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
 
 
@@ -32,7 +32,7 @@ def file_faults(path: Path, place: str) -> Iterator[str]:
             key = "datasets"
             yield from _datasets(file, attributes, place)
             key = "content"
-            # Where an attribute is missing or no such value nothing follows from it.
+            # With missing or wrong attributes, the content cannot be checked.
             if not of_attributes:
                 yield from _content(file, attributes, place)
         except DAMAGE as exc:
@@ -63,7 +63,7 @@ def _attributes(attributes: Mapping[str, object], place: str) -> Iterator[str]:
         if f"TVB_{name}" not in attributes:
             yield f"{place}::TVB_{name}: missing"
     rules = {**ATTRIBUTES, **ATTRIBUTES_OF.get(kind, {})}
-    # A record's other attributes are those of its model, and may bear any name.
+    # The other attributes of a record belong to its model and may have any name.
     for name in required if kind in RECORDS else rules:
         if f"TVB_{name}" in attributes and name in rules:
             value = attributes[f"TVB_{name}"]
@@ -76,7 +76,7 @@ def _wrong(place: str, name: str, value: object, expected: str) -> str:
     return f"{place}::TVB_{name}: {found if len(found) < 80 else found[:77] + '...'}, expected {expected}"
 
 
-#: What TVB asks for, and computes without: a connectivity of weights and lengths alone has `centres` of nothing.
+#: Attributes that TVB requires but does not need: a connectivity with only weights and lengths has empty `centres`.
 _MAY_BE_EMPTY = frozenset({"centres"})
 
 
@@ -91,7 +91,7 @@ def _datasets(file: h5py.File, attributes: Mapping[str, object], place: str) -> 
         elif not isinstance(dataset, h5py.Dataset):
             yield f"{place}::{name}: a group, expected a dataset"
         elif not dataset.size and (name not in FORMATS[kind].datasets or name in _MAY_BE_EMPTY):
-            yield from _statistics_of_nothing(place, dataset)  # TVB writes what it has not as an empty dataset, too.
+            yield from _statistics_of_nothing(place, dataset)  # TVB also writes missing data as an empty dataset.
         elif found := _shape_fault(dataset, array, lengths):
             yield f"{place}::{name}: {found}"
         elif array.kinds == "O":

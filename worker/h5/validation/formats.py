@@ -26,7 +26,7 @@ class Format:
     datasets: tuple[str, ...]
     #: Attributes that hold the gid of another datatype, which is imported first.
     references: tuple[str, ...] = ()
-    #: The same, where the datatype can do without.
+    #: Optional attributes that hold the gid of another datatype.
     optional_references: tuple[str, ...] = ()
 
 
@@ -35,7 +35,7 @@ def _series(name: str, *references: str, optional: tuple[str, ...] = ()) -> Form
     return Format(written_by, REQUIRED_TIME_SERIES, ("data", "time"), references, optional)
 
 
-#: By the name of the datatype, which is also how its files' names begin in the GUI.
+#: By the name of the datatype, with which the GUI's file names start.
 FORMATS = {
     "Connectivity": Format(
         "tvb.adapters.datatypes.h5.connectivity_h5.ConnectivityH5",

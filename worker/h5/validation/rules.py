@@ -22,11 +22,11 @@ from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 class Rule:
     """The rule for an attribute."""
 
-    #: In words, as a fault says it after "expected".
+    #: The text after "expected" in a message.
     expected: str
-    #: Whether a value is right; one that cannot be parsed is not.
+    #: Returns whether a value is right; may raise if the value cannot be parsed.
     test: Callable[[Any], bool]
-    #: Letters of `numpy.dtype.kind` where tvb1 asks for a number; empty for a text.
+    #: Allowed `numpy.dtype.kind` for a number of tvb1; empty for a text.
     kinds: str = ""
 
     def fits(self, value: object) -> bool:
@@ -57,7 +57,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _is_date(value: str) -> bool:
-    # TVB compares what was parsed; it writes every part with all its digits.
+    # TVB writes all digits of each part, so the text must be equal after parsing.
     return datetime.strptime(value, DATE_FORMAT).strftime(DATE_FORMAT) == value
 
 
@@ -71,7 +71,7 @@ def _is_equation(value: str) -> bool:
 
 
 TEXT = Rule("text of variable length", lambda value: isinstance(value, str))
-#: As a urn, in lower case.
+#: A gid as urn, in lower case.
 GID = Rule("urn:uuid: and a gid in lower case", lambda value: isinstance(value, str) and UUID(value).urn == value)
 DATE = Rule("a date such as 2026-01-31,23-59-59.000000", _is_date)
 #: TVB's texts for a boolean.
@@ -89,7 +89,7 @@ NAMES = Rule(
     "JSON of a list of four names",
     lambda value: isinstance(value, str) and _are_names(found := json.loads(value)) and len(found) == 4,
 )
-#: Names by that of their dimension.
+#: Names by dimension.
 LABELS = Rule(
     "JSON of an object with a list of names for each dimension",
     lambda value: isinstance(value, str) and all(_are_names(names) for names in json.loads(value).values()),
@@ -130,14 +130,14 @@ ATTRIBUTES: dict[str, Rule] = {
     "status": choice("finished"),
 }  # fmt: skip
 
-#: The same where a datatype's attribute is not what others have under the name.
+#: Attributes with another meaning for some datatypes.
 _STATE = {"state": choice("RAW_DATA", "INTERMEDIATE")}
 ATTRIBUTES_OF: dict[str, dict[str, Rule]] = {
     **dict.fromkeys(FORMATS, _STATE),
     "BurstConfiguration": {"start_time": DATE},
 }
 
-#: What the GUI writes beside datatypes: the record of an operation. By the end of the name of its class.
+#: Records of operations, which the GUI writes beside datatypes; by the end of their class names.
 RECORDS = {
     "ViewModel": Format("tvb.core.neotraits._h5core.ViewModelH5", (*REQUIRED, "type"), ()),
     "BurstConfiguration": Format(
@@ -153,7 +153,7 @@ RECORDS = {
 class ArrayRule:
     """The rule for a dataset."""
 
-    #: Letters of `numpy.dtype.kind`; O for texts.
+    #: Allowed `numpy.dtype.kind`; O for texts.
     kinds: str
     #: Each dimension's length: a number, the attribute that holds it, or another name for the same length elsewhere in
     #: the file; "" where it may be anything. None where the number of dimensions may, too.
@@ -163,7 +163,7 @@ class ArrayRule:
 _R, _V, _T, _S = "number_of_regions", "number_of_vertices", "number_of_triangles", "number_of_sensors"
 _SERIES = {"time": ArrayRule("f", ("samples",)), "data": ArrayRule("f", ("samples", "", "", ""))}
 
-#: By datatype and dataset; the ones that must be there are in `FORMATS`.
+#: By datatype and dataset; `FORMATS` says which datasets are required.
 ARRAYS: dict[str, dict[str, ArrayRule]] = {
     "Connectivity": {
         "weights": ArrayRule("f", (_R, _R)), "tract_lengths": ArrayRule("f", (_R, _R)),
