@@ -53,7 +53,7 @@ def _without_own_folder() -> Iterator[None]:
 
 
 class _Package(ModuleType):
-    """This package. Its name `submit` is the function, although a subpackage has that name too."""
+    """The package as a module: its name `submit` is the function, although a subpackage has the same name."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in _HOMES:

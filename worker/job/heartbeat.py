@@ -27,7 +27,7 @@ ASK_EVERY = 5.0
 
 
 class StoppedError(TvbBatchError):
-    """This worker was told to stop. The job returns to PENDING, and the attempt is not counted."""
+    """The worker was told to stop. The job returns to PENDING, and the attempt is not counted."""
 
 
 def overrun(seconds: float, progress: float, limit: float) -> TimeLimitError:
