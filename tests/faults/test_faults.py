@@ -143,7 +143,7 @@ def test_a_client_killed_between_commit_and_send(here, undisturbed, told, tmp_pa
     told("SIGKILL of the client between commit and send", here.assert_right(sweep, undisturbed))
 
 
-def test_a_worker_told_to_stop_gives_its_job_back(here, undisturbed, told) -> None:
+def test_a_stopping_worker_returns_its_job(here, undisturbed, told) -> None:
     sweep = here.submit()
     worker = here.start()
     here.running(sweep)
@@ -160,7 +160,7 @@ def test_a_worker_told_to_stop_gives_its_job_back(here, undisturbed, told) -> No
 # ----------------------------------------------------------------------------------------------------- zombies
 
 
-def test_a_stopped_worker_that_comes_back_after_its_job_was_given_away(here, undisturbed, told) -> None:
+def test_a_frozen_worker_that_continues_after_it_lost_its_job(here, undisturbed, told) -> None:
     sweep = here.submit()
     zombie = here.start()
     here.running(sweep)

@@ -89,7 +89,7 @@ def test_no_form_of_a_brokers_url_shows_its_password(tvb_batch, monkeypatch, url
 @pytest.mark.parametrize(
     "url", [url for url in (*DATABASES, *BROKERS) if "s3cretword" in url and "/s3cretword" not in url]
 )
-def test_a_password_is_masked_in_whatever_a_library_says(url: str) -> None:
+def test_a_password_is_masked_in_messages_of_libraries(url: str) -> None:
     remember(url)
 
     said = without_password(url)
@@ -168,7 +168,7 @@ def test_a_row_names_no_file_but_results_datatypes_and_inputs(tmp_path, name: st
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/../../x", "..", "/etc/x", "", ".hidden", "a\0b", "x" * 5000, "-o x"])
-def test_a_bundle_is_made_in_its_folder_whatever_the_sweeps_name(tmp_path, name: str) -> None:
+def test_a_bundle_stays_in_its_folder_for_any_name_of_a_sweep(tmp_path, name: str) -> None:
     storage = Storage(tmp_path)
 
     path = storage.bundle(name)
@@ -221,7 +221,7 @@ def test_a_list_of_points_is_a_regular_file_of_a_bounded_size(tmp_path, monkeypa
         read_table(tmp_path / "a.csv")
 
 
-def test_too_many_names_to_sort_by_are_said_to_be_so(tvb_batch, catalogue) -> None:
+def test_too_many_names_to_sort_by_are_refused(tvb_batch, catalogue) -> None:
     keys = [f"coupling.a{number}" for number in range(65)]
 
     assert_refused(tvb_batch("list", "--sort", ",".join(keys)), "65 names to sort by", f"at most {MOST_KEYS}")

@@ -294,7 +294,7 @@ def test_a_result_whose_commit_got_no_answer_stays(
     assert files(settings) == {named.path}
 
 
-def test_a_result_stays_where_nobody_can_tell_whether_it_was_finished(catalogue, settings, monkeypatch) -> None:
+def test_a_result_stays_if_it_is_unknown_whether_it_was_finished(catalogue, settings, monkeypatch) -> None:
     """The answer is lost, and the database stays away for longer than anybody waits."""
     claim, engine = one_job(catalogue), catalogue._engine
     connect = engine.pool.connect
@@ -326,9 +326,7 @@ def test_a_result_stays_where_nobody_can_tell_whether_it_was_finished(catalogue,
 
 
 @pytest.mark.postgres
-def test_a_result_waits_for_a_database_that_is_away_for_longer_than_a_transaction_does(
-    proxy, through_proxy, settings, monkeypatch
-) -> None:
+def test_a_result_waits_longer_for_the_database_than_a_transaction(proxy, through_proxy, settings, monkeypatch) -> None:
     claim = one_job(through_proxy)
     monkeypatch.setattr(database, "TRIES", 2)
     before_finish(monkeypatch, through_proxy, lambda: proxy.cut_commit(times=5))
@@ -342,7 +340,7 @@ def test_a_result_waits_for_a_database_that_is_away_for_longer_than_a_transactio
     assert files(settings) == {named.path}
 
 
-def test_a_person_is_told_that_a_change_may_have_been_made(catalogue, monkeypatch) -> None:
+def test_the_message_says_that_a_change_may_have_been_made(catalogue, monkeypatch) -> None:
     with cut_sqlite(catalogue._engine, "disk I/O error"), pytest.raises(UnclearError, match="may have been made"):
         catalogue.add_sweep(SPEC)
 

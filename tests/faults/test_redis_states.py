@@ -116,7 +116,7 @@ STATES: dict[str, tuple[Callable[[Any], None], Callable[[Any], None], str | None
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_worker_waits_for_a_redis_that_refuses_says_why_once_and_goes_on(here, admin, state: str) -> None:
+def test_a_worker_waits_for_a_redis_that_refuses_and_logs_the_reason_once(here, admin, state: str) -> None:
     begin, end, word = STATES[state]
     before = len(reasons(here)), len(list(here.events("redis_recovered")))
 
@@ -162,7 +162,7 @@ def test_a_redis_without_room_is_a_problem_and_jobs_wait(here, admin) -> None:
     assert here.workers[0].lives()
 
 
-def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path) -> None:
+def test_submit_reports_in_one_line_what_redis_refuses(here, admin, tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text("name: one\nconnectivity: connectivity_76.zip\nmodel: {class: Generic2dOscillator}\n"
                     "integrator: {class: HeunDeterministic, dt: 0.5}\nmonitors: [{class: TemporalAverage, period: 1}]\n"
@@ -184,7 +184,7 @@ def test_submit_says_in_one_line_what_redis_refuses(here, admin, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("take", "give"), [("off", "on"), ("-ping", "+ping")])
-def test_a_redis_that_does_not_let_one_in_is_not_said_to_be_away(here, admin, take: str, give: str) -> None:
+def test_a_redis_that_refuses_a_login_is_not_reported_as_unreachable(here, admin, take: str, give: str) -> None:
     admin.execute_command("ACL", "SETUSER", "default", take)
     try:
         with pytest.raises(BrokerError, match="Redis refuses") as caught:

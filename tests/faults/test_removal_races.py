@@ -176,7 +176,7 @@ def test_rows_that_are_written_later_than_files_are_spared_bring_the_files_back(
     assert audit(catalogue, settings).faults == []
 
 
-def test_youth_is_told_by_the_storages_own_clock(settings, catalogue, tmp_path, monkeypatch) -> None:
+def test_the_age_of_a_file_is_measured_by_the_storages_clock(settings, catalogue, tmp_path, monkeypatch) -> None:
     keep(sweep({**SHORT, "name": "a", "connectivity": str(own_file(tmp_path))}), settings.storage)
     ahead = time.time() + 10 * YOUNG
     monkeypatch.setattr(time, "time", lambda: ahead)
@@ -207,7 +207,7 @@ def _stimulus(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("until", ["done", "still running"])
 @pytest.mark.parametrize("step", STEPS)
-def test_what_a_job_that_comes_meanwhile_refers_to_stays(settings, catalogue, step: int, until: str) -> None:
+def test_datatypes_of_a_job_that_starts_meanwhile_stay(settings, catalogue, step: int, until: str) -> None:
     first = catalogue.add_sweep(sweep({**SHORT, "name": "first"}), reuse=False)
     [job] = catalogue.jobs(sweep=first.gid)
     run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))
@@ -228,7 +228,7 @@ def test_what_a_job_that_comes_meanwhile_refers_to_stays(settings, catalogue, st
     assert (settings.data_dir / "datatypes").exists()
 
 
-def test_what_a_killed_prune_has_set_aside_comes_back(settings, catalogue, tmp_path, monkeypatch) -> None:
+def test_files_that_a_killed_prune_set_aside_are_restored(settings, catalogue, tmp_path, monkeypatch) -> None:
     spec = keep(sweep({**SHORT, "name": "a", "connectivity": str(own_file(tmp_path))}), settings.storage)
     [path] = settings.storage.inputs.iterdir()
     age(path)
@@ -287,7 +287,7 @@ def old_input(storage):
     return path
 
 
-def test_of_two_prunes_neither_removes_what_the_other_puts_back(settings) -> None:
+def test_two_prunes_do_not_remove_files_that_the_other_restores(settings) -> None:
     path = old_input(settings.storage)
 
     first = removal._set_aside(path)
@@ -300,7 +300,7 @@ def test_of_two_prunes_neither_removes_what_the_other_puts_back(settings) -> Non
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_what_is_put_back_takes_no_place_of_what_was_kept_since(settings, catalogue, monkeypatch, has_links) -> None:
+def test_a_restored_file_does_not_replace_a_newer_one(settings, catalogue, monkeypatch, has_links) -> None:
     path = old_input(settings.storage)
     removal._set_aside(path)  # And is killed.
     new = settings.storage.absolute(Inputs(settings.storage).keep_array(np.ones(3)))

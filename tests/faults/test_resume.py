@@ -108,7 +108,7 @@ def finish(catalogue, settings, gid):
     ],
     ids=["monitors", "coloured noise", "multiplicative noise", "JansenRit", "VODE", "Dop853", "stimulus"],
 )
-def test_a_killed_job_goes_on_with_the_bits_of_an_undisturbed_run(
+def test_a_killed_job_continues_with_the_bits_of_an_undisturbed_run(
     settings, catalogue, monkeypatch, engine, changes
 ) -> None:
     monkeypatch.setattr("tvb_batch.worker.engines.WORTH_COMPILING", 1)
@@ -154,7 +154,7 @@ def test_a_job_that_gets_nowhere_ends_in_error(settings, catalogue) -> None:
     assert len(files(settings)) == 1
 
 
-def test_a_frozen_worker_that_comes_back_harms_nobody(settings, catalogue) -> None:
+def test_a_frozen_worker_that_continues_damages_nothing(settings, catalogue) -> None:
     short = settings.model_copy(update={"lease": 0.5})
     gid = add(catalogue, monitors=MONITORS[:2])
     expected = undisturbed(catalogue, settings, gid)
@@ -172,7 +172,7 @@ def test_a_frozen_worker_that_comes_back_harms_nobody(settings, catalogue) -> No
     assert len(files(settings)) == 2 * len(outputs)
 
 
-def test_a_frozen_worker_that_comes_back_and_fails_harms_nobody(settings, catalogue) -> None:
+def test_a_frozen_worker_that_continues_and_fails_damages_nothing(settings, catalogue) -> None:
     short = settings.model_copy(update={"lease": 0.5, "time_limit": 1.0})
     gid = add(catalogue)
     zombie = start(short, gid, freeze_after=6)
@@ -187,7 +187,7 @@ def test_a_frozen_worker_that_comes_back_and_fails_harms_nobody(settings, catalo
     assert files(settings) == [Path(output.path).name]
 
 
-def test_two_workers_that_both_run_the_job_harm_nobody(settings, catalogue) -> None:
+def test_two_workers_that_run_the_same_job_damage_nothing(settings, catalogue) -> None:
     short = settings.model_copy(update={"lease": 0.5})
     gid = add(catalogue, monitors=MONITORS[:2])
     expected = undisturbed(catalogue, settings, gid)
@@ -226,7 +226,7 @@ def stopped(catalogue, settings, gid, chunks: int) -> None:
     catalogue.release(claim)
 
 
-def test_a_job_that_is_given_back_goes_on_where_it_was(settings, catalogue) -> None:
+def test_a_returned_job_continues_where_it_was(settings, catalogue) -> None:
     seldom = settings.model_copy(update={"checkpoint_interval": 3600.0})
     gid = add(catalogue, monitors=MONITORS)
     expected = undisturbed(catalogue, settings, gid)
@@ -247,7 +247,7 @@ def test_a_job_that_is_given_back_goes_on_where_it_was(settings, catalogue) -> N
 
 
 @pytest.mark.parametrize("how", ["checkpoint", "part", "part removed", "version", "spec", "nothing left but the part"])
-def test_what_is_damaged_or_of_something_else_is_not_gone_on_from(settings, catalogue, monkeypatch, how) -> None:
+def test_damaged_and_foreign_checkpoints_are_ignored(settings, catalogue, monkeypatch, how) -> None:
     gid = add(catalogue, monitors=MONITORS[:1])
     expected = undisturbed(catalogue, settings, gid)
     stopped(catalogue, settings, gid, 8)
@@ -303,7 +303,7 @@ def test_a_checkpoint_saves_the_work_of_a_storage_that_refused_the_end(settings,
 
 
 @pytest.mark.parametrize("end", ["canceled", "error", "lost"])
-def test_nothing_is_left_of_a_job_that_does_not_go_on(settings, catalogue, monkeypatch, end) -> None:
+def test_a_job_that_cannot_continue_leaves_no_files(settings, catalogue, monkeypatch, end) -> None:
     monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HEARTBEAT_EVERY", 0.0)
     changes = {"stop_on_nan": True, "model": {"class": "Generic2dOscillator", "tau": 1e6},
                "integrator": {"class": "EulerDeterministic", "dt": 0.5}} if end == "error" else {}  # fmt: skip
@@ -330,7 +330,7 @@ def test_nothing_is_left_of_a_job_that_does_not_go_on(settings, catalogue, monke
 TOLD_OFTEN = {"lease": fault_system.LEASE, "chunk_bytes": 2**16}
 
 
-def test_a_worker_whose_every_process_is_terminated_gives_its_job_back_and_another_goes_on(
+def test_a_worker_with_all_processes_terminated_returns_its_job_and_another_continues(
     settings, catalogue, start_worker
 ) -> None:
     seldom = settings.model_copy(update={**TOLD_OFTEN, "checkpoint_interval": 3600.0})
@@ -359,7 +359,7 @@ def undisturbed_twin(settings, catalogue, base):
     return contents(settings, finish(catalogue, settings, catalogue.jobs(sweep=twin.gid)[0].gid))
 
 
-def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(settings, catalogue, start_worker) -> None:
+def test_another_worker_continues_the_job_of_a_killed_one(settings, catalogue, start_worker) -> None:
     often = settings.model_copy(update={**TOLD_OFTEN, "checkpoint_interval": 0.2})
     base = SimulationSpec.model_validate(fault_system.LONG)
     sweep = enqueue(catalogue, make_app(settings), SweepSpec(name="s", base=base, plan={}), settings.storage)

@@ -222,7 +222,7 @@ def test_nothing_of_a_message_is_kept_but_the_gid() -> None:
     assert not {"eta", "timelimit", "reply_to"} & set(made["headers"])
 
 
-def test_a_worker_outlives_whatever_is_in_the_queue(settings, catalogue, start_worker, tmp_path) -> None:
+def test_a_worker_survives_any_message_in_the_queue(settings, catalogue, start_worker, tmp_path) -> None:
     app = make_app(settings)
     with app.connection_for_write() as connection:
         client = connection.default_channel.client

@@ -49,7 +49,7 @@ def status(catalogue: Catalogue, gid) -> tuple:
     return job.status, job.error_type, job.attempt
 
 
-def test_a_full_disk_lets_the_job_wait_and_go_on_when_there_is_room(small, catalogue) -> None:
+def test_a_job_waits_for_a_full_disk_and_continues_when_there_is_space(small, catalogue) -> None:
     gid, state = add(catalogue, **LARGE), WorkerState(small)
 
     for _ in range(4):
@@ -181,5 +181,5 @@ def test_a_limit_of_the_files_size_is_the_jobs_fault_and_one_line(settings, cata
         (ValueError("something else"), OutputError),
     ],
 )
-def test_the_storages_faults_are_told_from_others(exc, kind) -> None:
+def test_storage_errors_are_distinguished_from_others(exc, kind) -> None:
     assert type(output_error(exc, "x")) is kind

@@ -85,7 +85,7 @@ def test_a_stuck_job_that_is_canceled_ends_with_its_process(here, model: str) ->
 
 
 @pytest.mark.parametrize("model", ["Loop", "Held"])
-def test_a_worker_with_a_stuck_job_that_is_told_to_stop_gives_it_back(here, model: str) -> None:
+def test_a_stopping_worker_returns_a_stuck_job(here, model: str) -> None:
     worker, sweep, process = start(here, model)
 
     os.kill(worker.pid, signal.SIGTERM)
@@ -96,7 +96,7 @@ def test_a_worker_with_a_stuck_job_that_is_told_to_stop_gives_it_back(here, mode
     assert [(job.status, job.attempt) for job in here.jobs(sweep)] == [(Status.PENDING, 0)]
 
 
-def test_a_process_whose_stuck_job_was_given_away_is_ended(here) -> None:
+def test_a_process_is_ended_if_its_stuck_job_was_lost(here) -> None:
     worker, sweep, process = start(here, "Held", lease=LEASE, max_attempts=1)
 
     here.wait(sweep, Status.ERROR, seconds=60)
@@ -105,7 +105,7 @@ def test_a_process_whose_stuck_job_was_given_away_is_ended(here) -> None:
 
 
 @pytest.mark.parametrize("model", ["Loop", "Held"])
-def test_a_stuck_job_whose_time_is_over_ends_in_error_and_says_so(here, model: str) -> None:
+def test_a_stuck_job_over_its_time_limit_ends_in_error(here, model: str) -> None:
     worker, sweep, process = start(here, model, limit=1.0)
 
     here.wait(sweep, Status.ERROR, seconds=60)

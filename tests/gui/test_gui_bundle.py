@@ -144,7 +144,7 @@ def test_an_exploration_is_a_group_with_its_viewers(verdicts, kind: str, ranges:
 
 @pytest.mark.gui
 @pytest.mark.parametrize("kind", ["pse", "project"])
-def test_the_record_of_the_metrics_says_what_they_left_out(verdicts, points, kind: str) -> None:
+def test_the_record_of_metrics_holds_the_transient(verdicts, points, kind: str) -> None:
     made = [one["start_point"] for one in verdicts[kind]["operations"] if "start_point" in one]
 
     assert made == [point.start_point for point in points] == [15.0] * 4

@@ -16,14 +16,14 @@ def run(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("arguments", [(), ("none.zip", "shots"), (str(SCRIPT),)])
-def test_a_wrong_call_says_what_is_asked_for(arguments, tmp_path) -> None:
+def test_a_wrong_call_prints_the_usage(arguments, tmp_path) -> None:
     done = run(*arguments, path=str(tmp_path))
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: gui_in_browser.py BUNDLE DIRECTORY")
 
 
-def test_a_machine_without_chromium_is_told_what_to_install(tmp_path) -> None:
+def test_without_chromium_a_message_says_what_to_install(tmp_path) -> None:
     done = run(str(SCRIPT), str(tmp_path / "shots"), path=str(tmp_path))
 
     assert done.returncode == 2

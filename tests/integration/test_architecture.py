@@ -48,11 +48,11 @@ def test_imports_go_one_way(package: str, forbidden: set[str]) -> None:
     assert found == set()
 
 
-def test_nobody_imports_the_package_models_by_its_bare_name() -> None:
+def test_no_module_imports_the_package_models_by_its_bare_name() -> None:
     assert [path for path in MODULES if "models" in imported(path)] == []
 
 
-def test_only_the_worker_imports_tvb_and_nobody_at_import_time() -> None:
+def test_only_the_worker_imports_tvb_and_no_module_at_import_time() -> None:
     at_import = {path for path in MODULES if any(n.split(".")[0] == "tvb" for n in imported(path, top_level_only=True))}
 
     assert at_import == set()

@@ -228,7 +228,7 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     assert (ROOT / ".ci/run").read_text().splitlines()[-1] == "make test"
 
 
-def test_make_knows_every_target_that_is_told_of() -> None:
+def test_every_make_target_in_the_docs_exists() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert {line.split()[0] for line in listed.splitlines()} >= {"demo", "test", "lint", "check-compose", "env"}

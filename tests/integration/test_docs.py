@@ -31,7 +31,7 @@ def shown(language: str) -> list[pytest.ParameterSet]:
 
 
 @pytest.mark.parametrize("text", shown("yaml"))
-def test_every_spec_that_is_shown_is_one(text: str, tmp_path) -> None:
+def test_every_spec_in_the_docs_is_valid(text: str, tmp_path) -> None:
     content = yaml.safe_load(text)
     if not {"services", "apiVersion"} & set(content):
         if set(content) == {"sweep"}:

@@ -84,7 +84,7 @@ def series(settings: Settings, catalogue: Catalogue, job) -> np.ndarray:
         return file["data"][()]
 
 
-def test_a_long_lived_worker_runs_what_is_edited_and_says_what_it_ran(folder, own, catalogue, start_worker) -> None:
+def test_a_running_worker_uses_edited_modules_and_records_their_sources(folder, own, catalogue, start_worker) -> None:
     app, notes = make_app(own), []
     worker = start_worker(1, own)
     wait_until(lambda: announced(app))
@@ -155,7 +155,7 @@ def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(fol
     assert attempt() is Status.FINISHED, catalogue.find_job(str(job.gid)).error
 
 
-def test_what_cannot_be_imported_any_more_is_told_and_goes_on_once_it_can(folder, own, catalogue, start_worker) -> None:
+def test_a_module_that_fails_to_import_is_reported_until_it_is_mended(folder, own, catalogue, start_worker) -> None:
     start_worker(1, own)
     busy = catalogue.add_sweep(sweep({"name": "busy", **SHORT, **ENDLESS}))
     wait_until(lambda: catalogue.jobs(sweep=busy.gid)[0].status == Status.STARTED)
@@ -217,7 +217,7 @@ def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue
     )
 
 
-def test_classes_of_a_sweep_are_told_apart(folder, own, catalogue) -> None:
+def test_classes_of_a_sweep_have_their_own_sources(folder, own, catalogue) -> None:
     values = {"name": "both", **SPEC, "sweep": {"model": [{"class": "decay_model.Decay"}, {"class": "Linear"}]}}
     added = catalogue.add_sweep(sweep(values))
     state = WorkerState(own)
@@ -244,7 +244,7 @@ def test_a_job_of_an_edited_class_is_still_shown(folder, own, catalogue) -> None
     assert "model.a" in done.stdout
 
 
-def test_a_notebook_is_told_of_a_class_that_was_edited(folder, own, monkeypatch) -> None:
+def test_a_notebook_is_refused_a_class_that_was_edited(folder, own, monkeypatch) -> None:
     import importlib
 
     from simulators import small

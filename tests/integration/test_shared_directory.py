@@ -74,7 +74,7 @@ def test_the_group_may_write_what_we_write(shared: Settings) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_a_second_user_of_the_group_goes_on_in_the_same_directory(shared: Settings) -> None:
+def test_a_second_user_of_the_group_uses_the_same_directory(shared: Settings) -> None:
     # Run here first: the other user may not read the modules that a job imports.
     finish_one_job(shared, 1)
 

@@ -60,9 +60,7 @@ def test_a_job_whose_worker_was_killed_is_run_by_another(settings, catalogue, st
     assert_whole(settings, catalogue, [job.gid])
 
 
-def test_a_stopped_worker_gives_its_job_back_and_leaves_what_the_next_one_goes_on_from(
-    settings, catalogue, start_worker
-) -> None:
+def test_a_stopped_worker_returns_its_job_with_a_checkpoint(settings, catalogue, start_worker) -> None:
     sweep = enqueue(catalogue, make_app(settings), sweep_spec("stopped", 1, **ENDLESS), settings.storage)
     worker = start_worker()
     wait_until(lambda: catalogue.jobs(sweep=sweep.gid)[0].progress > 0)

@@ -57,7 +57,7 @@ def test_a_sweep_of_a_script_gives_the_numbers_of_each_point(tmp_path) -> None:
         np.testing.assert_array_equal(job.time_series().data[()], expected)
 
 
-def test_results_are_at_hand_as_a_table_and_as_series(tmp_path) -> None:
+def test_results_are_a_table_and_series(tmp_path) -> None:
     sweep = client.submit(
         small(), grid={"coupling.a": [0.01, 0.02]}, repeats=2, name="t", title="my title", workers=2, data_dir=tmp_path
     ).wait()
@@ -423,7 +423,7 @@ def test_a_model_of_an_allowed_module_is_run_by_the_workers(tmp_path, monkeypatc
         np.testing.assert_array_equal(job.time_series().data[()], expected)
 
 
-def test_no_redis_says_how_to_do_without(settings, monkeypatch) -> None:
+def test_without_redis_the_message_names_the_alternative(settings, monkeypatch) -> None:
     monkeypatch.setenv("TVB_BATCH_BROKER_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(settings.data_dir))
 
@@ -459,7 +459,7 @@ def test_something_else_than_a_simulator_is_refused(configured) -> None:
         client.submit("JansenRit", name="x")
 
 
-def test_a_file_that_is_gone_is_told(configured, tmp_path) -> None:
+def test_a_missing_file_is_reported(configured, tmp_path) -> None:
     from tvb_batch.submit.api.results import TimeSeries
 
     with pytest.raises(OutputError, match="is the data directory mounted"):

@@ -107,7 +107,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("is_configured", [False, True], ids=["new", "configured"])
-def test_what_is_set_on_an_object_is_refused_by_its_name(inputs, name, is_configured) -> None:
+def test_an_undeclared_attribute_is_refused_by_name(inputs, name, is_configured) -> None:
     make, words = REFUSED[name]
     made = make()
     if is_configured:
@@ -152,9 +152,7 @@ def test_what_is_set_on_an_object_is_refused_by_its_name(inputs, name, is_config
         ("tvb.simulator.models.oscillator", None, "_numba_dfun_g2d", lambda *_: None),
     ],
 )
-def test_what_a_script_puts_into_tvbs_classes_and_modules_is_refused(
-    inputs, monkeypatch, module, owner, name, value
-) -> None:
+def test_changes_of_tvbs_classes_and_modules_are_refused(inputs, monkeypatch, module, owner, name, value) -> None:
     made = tiny()
     place = importlib.import_module(module)
     monkeypatch.setattr(getattr(place, owner) if owner else place, name, value, raising=False)
@@ -175,7 +173,7 @@ def test_a_simulator_of_another_class_is_refused(inputs) -> None:
         describe_simulator(Uncoupled(**{name: getattr(made, name) for name in ("connectivity", "model")}), inputs)
 
 
-def test_objects_of_a_sweep_are_looked_at_too(inputs) -> None:
+def test_swept_objects_are_checked_too(inputs) -> None:
     model = of("model", "JansenRit")
     assert describe_object(model, "grid.model[0]", inputs)["class"] == "JansenRit"
 
@@ -185,7 +183,7 @@ def test_objects_of_a_sweep_are_looked_at_too(inputs) -> None:
         describe_object(model, "grid.model[0]", inputs)
 
 
-def test_a_speed_that_tvb_ignores_is_told(inputs) -> None:
+def test_a_speed_that_tvb_ignores_is_reported(inputs) -> None:
     made = tiny(conduction_speed=5.0)
 
     with pytest.warns(UserWarning, match=r"TVB ignores simulator\.conduction_speed, 5"):
@@ -224,7 +222,7 @@ def with_part(role: str, name: str) -> Any:
 @pytest.mark.filterwarnings("ignore:the TVB simulator has run")
 @pytest.mark.filterwarnings("ignore:numbers were drawn")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_every_class_is_carried_new_configured_and_after_a_run(inputs, role, name) -> None:
+def test_every_class_is_sent_new_configured_and_after_a_run(inputs, role, name) -> None:
     made = with_part(role, name)
 
     new = describe_simulator(made, inputs)
@@ -306,13 +304,13 @@ CARRIED = {
 
 @pytest.mark.parametrize("name", CARRIED)
 @pytest.mark.filterwarnings("ignore:monitors. ProgressLogger")
-def test_what_scripts_do_besides_is_carried(inputs, name) -> None:
+def test_common_idioms_of_scripts_are_sent(inputs, name) -> None:
     assert_carried(CARRIED[name](), inputs)
 
 
 @pytest.mark.filterwarnings("ignore:monitors. ProgressLogger")
 @pytest.mark.parametrize("name", ["a drawn stimulus", "a progress logger last", "no delays"])
-def test_and_after_configure(inputs, name) -> None:
+def test_common_idioms_after_configure_are_sent(inputs, name) -> None:
     assert_carried(CARRIED[name]().configure(), inputs)
 
 

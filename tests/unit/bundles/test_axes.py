@@ -22,7 +22,7 @@ def test_two_numbers_are_the_axes(catalogue) -> None:
     assert (found.axes, len(found.jobs), found.label) == (("coupling.a", "model.tau"), 6, "")
 
 
-def test_of_three_numbers_two_are_chosen_and_each_value_of_the_third_is_one(catalogue) -> None:
+def test_with_three_parameters_each_value_of_the_third_is_an_exploration(catalogue) -> None:
     made = jobs(catalogue, {**AXES, "model.I": [0.0, 0.5]})
 
     with pytest.raises(SpecError, match="choose two with --axes"):
@@ -70,7 +70,7 @@ def test_more_points_than_the_gui_shows_are_split_by_rows(catalogue) -> None:
         ((), {"nothing": "1"}, "a swept parameter"),
     ],
 )
-def test_what_makes_none_is_one_line(catalogue, axes, at, words: str) -> None:
+def test_points_that_form_no_exploration_give_one_line(catalogue, axes, at, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         explorations(jobs(catalogue, AXES), axes, at)
 

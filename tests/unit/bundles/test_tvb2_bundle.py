@@ -92,7 +92,7 @@ def test_a_reference_that_is_missing_is_refused(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_whatever_refers_to_others_comes_after_them(tmp_path) -> None:
+def test_each_file_comes_after_its_references(tmp_path) -> None:
     objects = [make() for name, make in OBJECTS.items() if name in ORDERED]
     files = [tmp_path / f"{file_prefix(instance)}_{instance.gid.hex}.h5" for instance in objects]
     for path, instance in zip(files, objects, strict=True):
@@ -155,7 +155,7 @@ def test_an_old_bundle_stays_when_the_new_one_fails(tmp_path, connectivity) -> N
 
 
 @pytest.mark.slow
-def test_as_a_program_it_says_in_one_line_what_is_wrong(tmp_path) -> None:
+def test_the_program_reports_an_error_in_one_line(tmp_path) -> None:
     wanted = WriteBundle("data", "b", tmp_path / "b.zip", files=(tmp_path / "gone.h5",))
 
     done = subprocess.run(
@@ -175,7 +175,7 @@ def attributes(bundle, prefix: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_each_zip_has_gids_of_its_own_unless_it_is_told_to_keep_them(tmp_path, connectivity) -> None:
+def test_each_zip_has_new_gids_unless_they_are_kept(tmp_path, connectivity) -> None:
     path, gid = connectivity
     one = series(tmp_path, gid)
     fresh, again, kept = (
@@ -202,7 +202,7 @@ def test_regions_that_tvb_data_knows_have_their_mapping(tmp_path, connectivity) 
     assert mapping["surface"] == attributes(bundle, "Surface_")["gid"]
 
 
-def test_regions_that_nobody_knows_have_none(tmp_path, connectivity) -> None:
+def test_unknown_regions_have_no_mapping(tmp_path, connectivity) -> None:
     path, gid = connectivity
     with h5py.File(path, "r+") as file:
         file["centres"][0, 0] += 100.0
@@ -212,7 +212,7 @@ def test_regions_that_nobody_knows_have_none(tmp_path, connectivity) -> None:
     assert "region_mapping" not in attributes(bundle, "TimeSeriesRegion_")
 
 
-def test_what_the_project_holds_is_named_and_not_carried(tmp_path, connectivity) -> None:
+def test_datatypes_of_the_project_are_referred_to_and_not_copied(tmp_path, connectivity) -> None:
     path, gid = connectivity
     links = {name: uuid4() for name in ("connectivity", "region_mapping")}
 

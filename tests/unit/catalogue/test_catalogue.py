@@ -59,7 +59,7 @@ def test_more_jobs_than_one_insert_holds_keep_their_order(catalogue) -> None:
     assert catalogue.count(where="model.tau = 90") == 50
 
 
-def test_what_has_finished_before_is_shared_and_not_run_again(catalogue) -> None:
+def test_finished_jobs_are_shared_and_not_run_again(catalogue) -> None:
     job, made = finished(catalogue, add(catalogue, 2, "first"))
 
     again = add(catalogue, 3, "again")
@@ -98,7 +98,7 @@ def test_metrics_are_found_by_name_and_value_and_shared(catalogue) -> None:
 @pytest.mark.parametrize(
     "changes", [{"title": "another"}, {"subject": "another"}, {"seed": 43}, {"simulation_length": 21.0}], ids=str
 )
-def test_what_differs_in_data_or_annotation_is_run(catalogue, changes) -> None:
+def test_jobs_with_other_data_or_annotation_are_run(catalogue, changes) -> None:
     finished(catalogue, add(catalogue, 1))
 
     assert catalogue.counts(add(catalogue, 1, **changes).gid) == {Status.PENDING: 1}
@@ -465,7 +465,7 @@ def test_many_threads_may_share_a_catalogue(catalogue) -> None:
     assert sorted(claimed) == sorted(gids)
 
 
-def test_a_claim_tells_the_same_on_an_sqlite_that_cannot_return_rows(tmp_path, monkeypatch) -> None:
+def test_a_claim_is_the_same_on_an_sqlite_without_returning(tmp_path, monkeypatch) -> None:
     usual = Catalogue.open(f"sqlite:///{tmp_path}/c.sqlite", create=True)
     one, other = usual.jobs(sweep=add(usual, 2).gid)
     # As before SQLite 3.35.
@@ -483,7 +483,7 @@ def test_a_claim_tells_the_same_on_an_sqlite_that_cannot_return_rows(tmp_path, m
 
 
 @pytest.mark.postgres
-def test_a_connection_that_was_cut_is_made_anew(request, tmp_path) -> None:
+def test_a_closed_connection_is_opened_again(request, tmp_path) -> None:
     template = request.getfixturevalue("postgres_server")
     catalogue = Catalogue.open(template.format(name="postgres"), create=True)
     job = first(catalogue, add(catalogue, 1))
@@ -598,7 +598,7 @@ def test_a_higher_priority_goes_first_in_messages_and_in_claims(catalogue) -> No
     assert [claim.sweep for claim in claims] == [urgent.gid] * 3
 
 
-def test_a_paused_sweep_starts_nothing_and_goes_on_where_it_was(catalogue) -> None:
+def test_a_paused_sweep_starts_nothing_and_continues_later(catalogue) -> None:
     paused, other = add(catalogue, 3, name="paused"), add(catalogue, 2, name="other", coupling="Difference")
     running = catalogue.claim(first(catalogue, paused).gid, "w", LEASE)
     waiting = catalogue.jobs(sweep=paused.gid, status=Status.PENDING)
@@ -625,7 +625,7 @@ def test_long_jobs_have_a_queue_of_their_own(catalogue) -> None:
     assert claim.sweep == short_.gid
 
 
-def test_what_came_of_each_start_is_kept(catalogue) -> None:
+def test_the_outcome_of_each_attempt_is_recorded(catalogue) -> None:
     job = first(catalogue, add(catalogue, 1))
     claims = []
     for end in (
@@ -692,7 +692,7 @@ def test_files_that_others_share_become_theirs(catalogue) -> None:
     assert catalogue.delete(job=heirs[1].gid) == ["outputs/x.h5"]
 
 
-def test_why_jobs_wait_again_is_told_by_the_class_of_the_fault(catalogue) -> None:
+def test_reasons_for_pending_again_are_grouped_by_class_of_error(catalogue) -> None:
     found, other = add(catalogue, 4), add(catalogue, 1, "other")
     faults = [("StorageError", "full", 60), ("StorageError", "full too", 50), ("MemoryError", "m", None)]
     for job, (kind, words, seconds) in zip(catalogue.jobs(sweep=found.gid), faults, strict=False):
@@ -710,7 +710,7 @@ def test_why_jobs_wait_again_is_told_by_the_class_of_the_fault(catalogue) -> Non
     assert catalogue.waiting_again([other.gid]) == catalogue.waiting_again([]) == []
 
 
-def test_what_a_process_holds_is_known_by_its_name(catalogue) -> None:
+def test_the_job_of_a_process_is_found_by_its_name(catalogue) -> None:
     job = first(catalogue, add(catalogue, 1))
     assert catalogue.held("host:1") is None
     claim = catalogue.claim(job.gid, "host:1", LEASE)

@@ -62,7 +62,7 @@ def test_the_migrations_can_be_taken_back(url) -> None:
     assert set(tables) <= {"alembic_version", "sqlite_sequence"}
 
 
-def test_an_empty_database_says_how_to_make_the_tables(url) -> None:
+def test_an_empty_database_is_reported_with_the_command_to_create_tables(url) -> None:
     with pytest.raises(DatabaseRevisionError, match=f"revision none, expected {HEAD}; run `tvb-batch db upgrade`"):
         Catalogue.open(url)
 
@@ -147,7 +147,7 @@ def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) ->
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_a_server_without_connections_left_is_not_said_to_be_away(postgres_server) -> None:
+def test_a_server_without_free_connections_is_not_reported_as_unreachable(postgres_server) -> None:
     url = postgres_server.format(name="postgres")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

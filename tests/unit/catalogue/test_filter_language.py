@@ -79,7 +79,7 @@ def test_a_filter_is_read(text: str, tree: object) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
-def test_what_says_nothing_is_refused_in_one_line_that_points_at_the_place(text, position, words) -> None:
+def test_an_invalid_filter_is_refused_in_one_line_with_the_place(text, position, words) -> None:
     if position is None:
         assert isinstance(Filter.parse(text).tree.value, float)  # Larger than any row's, and still a number.
         return
@@ -281,7 +281,7 @@ filters = st.recursive(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(found=filters)
-def test_what_a_filter_finds_is_what_plain_python_finds(filled, found, few, monkeypatch) -> None:
+def test_a_filter_finds_the_same_jobs_as_plain_python(filled, found, few, monkeypatch) -> None:
     # Comparisons with many rows are asked in another way than those with few.
     monkeypatch.setattr(filter_sql, "FEW", few)
     catalogue, known = filled
@@ -378,7 +378,7 @@ def test_pages_are_the_same_when_they_are_read_along_an_index(filled, monkeypatc
     ],
     ids=["first page", "last page", "by metric", "by parameter", "metrics", "outputs", "attempts", "next to publish"],
 )  # fmt: skip
-def test_what_is_asked_often_is_read_along_indexes(catalogue, ask) -> None:
+def test_frequent_queries_use_indexes(catalogue, ask) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "p", "sweep": {"coupling.a": [1.0, 2.0]}}))
     _bring_forward(catalogue, catalogue.jobs(sweep=made.gid)[1], "w")
     asked: list[tuple[str, Any]] = []
@@ -400,7 +400,7 @@ def test_what_is_asked_often_is_read_along_indexes(catalogue, ask) -> None:
     assert not [step for step in steps if step == "USE TEMP B-TREE FOR ORDER BY" and "SCAN sweep" not in steps]
 
 
-def test_names_that_no_job_has_are_told(filled) -> None:
+def test_unknown_names_are_reported(filled) -> None:
     catalogue, _ = filled
 
     assert catalogue.unknown(["coupling.a", "mean", "status", "couplin.a", "conduction_speed"]) == ["couplin.a"]

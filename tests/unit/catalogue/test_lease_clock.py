@@ -66,7 +66,7 @@ def test_a_jump_of_the_wall_clock_ends_no_lease_and_keeps_none(catalogue, host, 
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
-def test_a_job_waits_for_the_storage_as_long_as_it_is_told_whatever_the_wall_clock_does(catalogue, host, jump) -> None:
+def test_a_job_waits_for_the_storage_independently_of_the_wall_clock(catalogue, host, jump) -> None:
     job = first(catalogue, add(catalogue, 1))
     catalogue.wait(catalogue.claim(job.gid, "w", LEASE), "StorageError", "full", LEASE)
 
@@ -80,7 +80,7 @@ def test_a_job_waits_for_the_storage_as_long_as_it_is_told_whatever_the_wall_clo
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
-def test_a_message_grows_old_whatever_the_wall_clock_does(catalogue, host, jump) -> None:
+def test_a_message_ages_independently_of_the_wall_clock(catalogue, host, jump) -> None:
     job = first(catalogue, add(catalogue, 1))
     catalogue.mark_published([job.gid])
 
@@ -141,7 +141,7 @@ def test_all_processes_of_a_host_have_one_clock(host, tmp_path) -> None:
     assert set(clocks) == {host.wall}
 
 
-def test_the_host_tells_of_its_start_and_how_long_it_has_run() -> None:
+def test_the_host_has_a_boot_id_and_an_uptime() -> None:
     earlier = host_clock.since_boot()
 
     assert len(host_clock.boot_id()) >= 32

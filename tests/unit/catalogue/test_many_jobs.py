@@ -57,7 +57,7 @@ READS: dict[str, Callable[[Catalogue], object]] = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_nobody_reads_a_plan_who_does_not_need_it(catalogue, name: str) -> None:
+def test_queries_do_not_read_the_plan_if_they_do_not_need_it(catalogue, name: str) -> None:
     made = add(catalogue, 3)
     finished(catalogue, made)
     catalogue.claim(first(catalogue, made).gid, "w", LEASE)

@@ -23,7 +23,7 @@ FIRST_ROWS = (
 )
 
 
-def test_what_the_first_revision_held_is_there_after_the_upgrade_and_the_downgrade(url) -> None:
+def test_data_of_the_first_revision_survive_the_upgrade_and_the_downgrade(url) -> None:
     engine = connect(url)
     command.upgrade(alembic_config(engine), "0001")
     with engine.execution_options(writes=True).begin() as connection:

@@ -239,7 +239,7 @@ def test_submit_list_show_cancel_retry_go_together(tvb_batch, tmp_path) -> None:
     assert "nothing to bundle" in tvb_batch("bundle", "together").stderr
 
 
-def test_requeue_sends_what_lost_its_message(tvb_batch, settings, tmp_path) -> None:
+def test_requeue_sends_lost_messages_again(tvb_batch, settings, tmp_path) -> None:
     tvb_batch("submit", spec_file(tmp_path, name="lost"))
 
     assert "sent 0 jobs" in tvb_batch("requeue").stdout
@@ -269,7 +269,7 @@ def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, 
 
 
 @pytest.mark.slow
-def test_a_check_tells_what_tvb_refuses_in_one_line(tvb_batch, tmp_path) -> None:
+def test_a_check_reports_in_one_line_what_tvb_refuses(tvb_batch, tmp_path) -> None:
     # Not one index after the other.
     mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0] * 75 + [2]}
 
@@ -289,7 +289,7 @@ def test_points_are_read_from_a_csv_file_beside_the_spec(tvb_batch, tmp_path) ->
 
 
 @pytest.mark.parametrize("text", ["coupling.a,model.tau\n0.1\n", "coupling.a\n0.1,0.2\n", "coupling.a\n", "\xff"])
-def test_a_csv_file_that_is_no_table_is_one_line(tvb_batch, tmp_path, text) -> None:
+def test_an_invalid_csv_file_is_one_line(tvb_batch, tmp_path, text) -> None:
     (tmp_path / "points.csv").write_bytes(text.encode("latin-1"))
 
     assert_refused(tvb_batch("submit", spec_file(tmp_path, sweep={"list": "points.csv"})), "sweep.list")

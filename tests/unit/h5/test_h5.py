@@ -60,7 +60,7 @@ def test_a_long_heap_is_walked_to_its_end(path) -> None:
         open_h5(path)
 
 
-def test_what_is_no_hdf5_is_said_by_h5py(tmp_path) -> None:
+def test_h5py_reports_a_file_that_is_not_hdf5(tmp_path) -> None:
     (tmp_path / "x.h5").write_bytes(b"")
 
     with pytest.raises(OSError, match=r"(?i)unable to"):

@@ -68,7 +68,7 @@ def replaced(name: str, values):
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTS if "large" not in name])
-def test_what_we_write_of_an_object_has_no_fault(tmp_path, name: str) -> None:
+def test_written_objects_have_no_faults(tmp_path, name: str) -> None:
     write_datatype(tmp_path / "x.h5", OBJECTS[name](), CREATED, subject="s")
 
     assert faults(tmp_path / "x.h5") == []
@@ -248,7 +248,7 @@ def as_group(name: str):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_what_is_untrue_is_named(tmp_path, datatype: str, change, words: str) -> None:
+def test_contradictions_are_named(tmp_path, datatype: str, change, words: str) -> None:
     path = make(datatype, tmp_path / "x.h5")
     damage(path, change)
 
@@ -280,7 +280,7 @@ def test_bytes_that_changed_never_raise(tmp_path) -> None:
         assert all(line.startswith(str(path)) for line in faults(path))
 
 
-def test_what_cannot_be_opened_is_a_fault(tmp_path) -> None:
+def test_a_file_that_cannot_be_opened_is_a_fault(tmp_path) -> None:
     assert faults(tmp_path / "gone.h5") == [f"{tmp_path}/gone.h5: cannot be read (No such file or directory)"]
     assert faults(tmp_path) == [f"{tmp_path}: cannot be read (Is a directory)"]
 
@@ -348,7 +348,7 @@ def test_a_date_that_does_not_rise_is_named(tmp_path, members, later: timedelta)
     assert all("::TVB_create_date: " in line and members[0].name in line for line in found)
 
 
-def test_folders_are_imported_one_after_the_other_whatever_their_dates(tmp_path, members) -> None:
+def test_folders_are_imported_in_order_for_any_dates(tmp_path, members) -> None:
     damage(members[0], with_attribute("create_date", "2030-01-01,00-00-00.000000"))
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         for number, member in enumerate(members):

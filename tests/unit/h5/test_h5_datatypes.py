@@ -345,7 +345,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("datatype", ONE_OF_EACH)
-def test_verify_names_whatever_is_missing(tmp_path, datatype: str) -> None:
+def test_verify_names_everything_that_is_missing(tmp_path, datatype: str) -> None:
     instance = OBJECTS[ONE_OF_EACH[datatype]]()
     path = write(tmp_path, instance)
     whole, wanted = path.read_bytes(), FORMATS[datatype]
@@ -392,7 +392,7 @@ def test_statistics_that_are_not_the_datas_are_named(tmp_path) -> None:
         verify_datatype(path, instance.gid)
 
 
-def test_a_file_of_a_class_nobody_knows_is_named(tmp_path) -> None:
+def test_a_file_of_an_unknown_class_is_named(tmp_path) -> None:
     instance = OBJECTS["white_matter"]()
     path = write(tmp_path, instance)
     with h5py.File(path, "r+") as file:

@@ -86,7 +86,7 @@ def test_one_datatypes_file_in_the_place_of_another_is_found(tmp_path) -> None:
     assert caught(other)
 
 
-def test_an_older_file_is_read_and_said_to_be_unchecked(settings, catalogue, made) -> None:
+def test_a_file_without_seal_is_read_and_reported_as_unchecked(settings, catalogue, made) -> None:
     [path] = (settings.data_dir / "datatypes").glob("*.h5")
     unseal(path)
 
@@ -126,7 +126,7 @@ def test_a_damaged_connectivity_of_tvb1_is_replaced(settings, catalogue) -> None
     assert audit(catalogue, settings).faults == []
 
 
-def test_a_datatype_that_nobody_touches_is_read_once_a_process(tmp_path, monkeypatch) -> None:
+def test_an_unchanged_datatype_is_read_once_per_process(tmp_path, monkeypatch) -> None:
     instance = OBJECTS["connectivity"]()
     path = tmp_path / f"Connectivity_{instance.gid.hex}.h5"
     for _ in range(2):

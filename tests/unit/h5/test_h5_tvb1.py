@@ -205,7 +205,7 @@ def test_a_connectivity_keeps_its_arrays(connectivity, tmp_path) -> None:
     st.integers(1, 3), st.text(max_size=9), st.floats(1e-3, 1e4),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
-def test_any_series_is_the_same_whatever_the_blocks(tmp_path_factory, data, frames, text, period) -> None:
+def test_a_series_does_not_depend_on_the_blocks(tmp_path_factory, data, frames, text, period) -> None:
     directory = tmp_path_factory.mktemp("h5")
     text = text.replace("\0", "")  # HDF5's texts end there.
     labels = {"State Variable": [text]}
@@ -305,7 +305,7 @@ def test_a_series_whose_data_tvb_1_cannot_show_is_refused(tmp_path) -> None:
     assert names(tmp_path) == ["x.h5"]
 
 
-def test_what_tvb_1_does_not_get_is_refused(tmp_path) -> None:
+def test_datatypes_that_tvb_1_lacks_are_refused(tmp_path) -> None:
     write(tmp_path / "x.h5", np.ones((3, 2, 5, 1)), datatype="TimeSeriesSurface", connectivity=None, surface=uuid4())
 
     with pytest.raises(
@@ -359,7 +359,7 @@ def files(tmp_path, connectivity):
     return {name: convert(source, tmp_path / f"{name}.h5") for name, source in sources.items()}
 
 
-def test_what_is_written_has_no_fault(files) -> None:
+def test_written_files_have_no_faults(files) -> None:
     assert {name: faults_of(path) for name, path in files.items()} == {name: [] for name in REQUIRED}
 
 
@@ -598,7 +598,7 @@ def in_member(kind: str, change, directory):
     return changed
 
 
-def test_what_is_converted_has_no_fault(files, bundle, tmp_path) -> None:
+def test_converted_files_have_no_faults(files, bundle, tmp_path) -> None:
     assert [faults(path) for path in (*files.values(), bundle)] == [[], [], [], []]
     assert all(is_tvb1(path) for path in (*files.values(), bundle))
     assert not is_tvb1(tmp_path / "x.h5")
@@ -680,7 +680,7 @@ def test_a_changed_byte_fails_the_checksum(bundle) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 4, 100, 5000])
-def test_what_is_truncated_is_one_fault(files, bundle, keep: int) -> None:
+def test_a_truncated_file_is_one_fault(files, bundle, keep: int) -> None:
     for path in (files["TimeSeries"], bundle):
         path.write_bytes(path.read_bytes()[:keep])
 
@@ -689,12 +689,12 @@ def test_what_is_truncated_is_one_fault(files, bundle, keep: int) -> None:
         assert fault.startswith(f"{path}: not a readable")
 
 
-def test_what_is_not_there_is_one_fault(tmp_path) -> None:
+def test_a_missing_file_is_one_fault(tmp_path) -> None:
     assert faults(tmp_path / "gone.zip") == [f"{tmp_path / 'gone.zip'}: cannot be read (No such file or directory)"]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_bytes_are_damaged_it_is_a_fault_and_never_an_error(files, bundle, tmp_path, seed: int) -> None:
+def test_damaged_bytes_are_a_fault_and_never_an_exception(files, bundle, tmp_path, seed: int) -> None:
     # Fixed seeds: HDF5 itself never returns from a few damages, whoever reads the file.
     generator = np.random.default_rng(seed)
     for source in (*files.values(), bundle):

@@ -119,7 +119,7 @@ values = st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf])
     st.integers(1, 5),
 )
 @settings(max_examples=40, deadline=None)
-def test_statistics_are_those_of_the_whole_whatever_the_chunks(tmp_path_factory, data, chunks) -> None:
+def test_statistics_do_not_depend_on_the_chunks(tmp_path_factory, data, chunks) -> None:
     path = tmp_path_factory.mktemp("h5") / "x.h5"
 
     head = write(path, data, chunks=chunks)
@@ -194,7 +194,7 @@ def test_room_is_claimed_for_all_samples_before_the_first(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("planned", "written"), [(1000, 1000), (1000, 700), (700, 1000), (None, 1000)])
-def test_the_writer_tells_where_samples_are_and_nothing_else(tmp_path, planned, written: int) -> None:
+def test_the_writer_returns_the_places_of_samples_only(tmp_path, planned, written: int) -> None:
     path, data = tmp_path / "x.h5", np.random.default_rng(0).normal(size=(written, 2, 76, 1))
     head, time = header(), 0.25 * np.arange(written) + 0.125
     writer = TimeSeriesWriter(path, head, (2, 76, 1), {"spec": "x" * 900}, planned)

@@ -67,7 +67,7 @@ def test_a_file_that_vanished_is_one_line(settings, tmp_path) -> None:
         keep(sweep_spec(str(tmp_path / "gone.zip")), settings.storage)
 
 
-def test_a_directory_that_cannot_be_written_says_so(settings) -> None:
+def test_a_directory_that_cannot_be_written_is_reported(settings) -> None:
     in_the_way = settings.data_dir / "file"
     in_the_way.write_text("")
 

@@ -133,7 +133,7 @@ def looked(folder: Path, **changes: object) -> list[str]:
     return look(locate(sweep({**SHORT, **changes}), folder))
 
 
-def test_what_many_subjects_have_is_said_once(tmp_path) -> None:
+def test_a_warning_of_many_subjects_is_printed_once(tmp_path) -> None:
     names = [f"./sub-{number:02}.zip" for number in range(30)]
     for name in names:
         write_zip(tmp_path / name, hemisphere="1\n1\n0\n0\n")
@@ -184,7 +184,7 @@ def test_files_that_are_missing_or_damaged_are_named_as_they_were_given(tmp_path
             looked(tmp_path, connectivity=f"./{name}.zip")
 
 
-def test_a_member_that_tvb_takes_for_another_one_is_told_with_the_fault(tmp_path) -> None:
+def test_a_member_that_tvb_takes_for_another_is_named_in_the_error(tmp_path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name, content in (("weights", text(np.ones((4, 4)))), ("tract_lengths", text(np.ones((4, 4)))),
                               ("centres", "a 1 2 3\nb 1 2 3\nc 1 2 3\nd 1 2 3\n")):  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_member_that_tvb_takes_for_another_one_is_told_with_the_fault(tmp_path
     assert "TVB takes areas_study/weights.txt for areas" in caught.value.hint
 
 
-def test_a_fault_of_the_base_is_not_put_on_a_point(tmp_path) -> None:
+def test_an_error_of_the_base_is_not_reported_for_a_point(tmp_path) -> None:
     write_zip(tmp_path / "bad.zip", weights="nan 1\n1 0\n")
 
     with pytest.raises(SpecError) as caught:
@@ -206,7 +206,7 @@ def test_a_fault_of_the_base_is_not_put_on_a_point(tmp_path) -> None:
     assert caught.value.path == "connectivity.from_file"
 
 
-def test_points_whose_parts_fit_each_other_are_not_judged_by_the_base(tmp_path) -> None:
+def test_points_with_matching_parts_are_not_compared_with_the_base(tmp_path) -> None:
     write_zip(tmp_path / "five.zip", regions=5)
     points = [{"connectivity": "./five.zip", "model.a": [0.1] * 5}, {"connectivity": "connectivity_76.zip"}]
 

@@ -159,7 +159,7 @@ def test_anchors_and_merge_keys_work(write) -> None:
         ("name: small", "name: small\nextra: 1", 2, "extra"),
     ],
 )
-def test_a_fault_in_yaml_is_told_with_its_line(write, old, new, line, path) -> None:
+def test_an_error_in_yaml_is_reported_with_its_line(write, old, new, line, path) -> None:
     file = write("a.yaml", YAML.replace(old, new))
 
     with pytest.raises(SpecError) as caught:
@@ -181,7 +181,7 @@ def test_a_fault_in_yaml_is_told_with_its_line(write, old, new, line, path) -> N
         ('"model.mu"', "model.mu", 22, "sweep.model"),
     ],
 )
-def test_a_fault_in_toml_is_told_with_its_line(write, old, new, line, path) -> None:
+def test_an_error_in_toml_is_reported_with_its_line(write, old, new, line, path) -> None:
     file = write("a.toml", TOML.replace(old, new))
 
     with pytest.raises(SpecError) as caught:
@@ -198,7 +198,7 @@ def test_a_fault_in_toml_is_told_with_its_line(write, old, new, line, path) -> N
         ('"coupling.a"', '"coupling.z"', "sweep.coupling.z"),
     ],
 )
-def test_a_fault_in_json_is_told_with_its_line(write, old, new, path) -> None:
+def test_an_error_in_json_is_reported_with_its_line(write, old, new, path) -> None:
     content = JSON.replace(old, new)
     file = write("a.json", content.replace(" ", "\t"))
     line = content[: content.index(new)].count("\n") + 1
@@ -230,7 +230,7 @@ def test_a_fault_in_json_is_told_with_its_line(write, old, new, path) -> None:
         ("a.toml", "a = " + "2" * 5000, "a.toml: ", "values that a spec can hold"),
     ],
 )
-def test_a_file_that_cannot_be_parsed_is_told_in_one_line(write, name, content, place, words) -> None:
+def test_a_file_that_cannot_be_parsed_is_one_line(write, name, content, place, words) -> None:
     with pytest.raises(SpecError) as caught:
         load(write(name, content))
 
@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_parsed_is_told_in_one_line(write, name, content, 
 
 
 @pytest.mark.parametrize("file", ["no_such_file.yaml", "/", ""])
-def test_a_file_that_cannot_be_read_is_told_in_one_line(file) -> None:
+def test_a_file_that_cannot_be_read_is_one_line(file) -> None:
     with pytest.raises(InputError, match="expected a spec file"):
         load(file)
 
@@ -309,7 +309,7 @@ places += [("model", "class"), ("integrator", "noise"), ("sweep", "coupling.a"),
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(places), json_values), max_size=4))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_a_file_holds_it_is_a_spec_or_one_line(tmp_path_factory, changes) -> None:
+def test_any_content_of_a_file_is_a_spec_or_one_line(tmp_path_factory, changes) -> None:
     content = json.loads(JSON)
     for (*way, last), value in changes:
         place = content
@@ -344,7 +344,7 @@ def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, 
 
 
 @pytest.mark.parametrize("given", ["./none.zip", "/nowhere/none.zip", "~no_such_user/none.zip", "."])
-def test_a_missing_connectivity_is_told_in_one_line(write, given) -> None:
+def test_a_missing_connectivity_is_one_line(write, given) -> None:
     with pytest.raises(SpecError, match=r"a\.yaml:1 connectivity") as caught:
         load(write("a.yaml", f"connectivity: {given}\n{YAML}"))
 

@@ -53,23 +53,23 @@ def assert_goes_on_as_tvb(case: Case, cache: Path, directory: Path, engine: str,
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow], ids=str)
-def test_a_saved_simulation_goes_on_with_tvbs_bits(case, kernels, tmp_path) -> None:
+def test_a_saved_simulation_continues_with_tvbs_bits(case, kernels, tmp_path) -> None:
     assert_goes_on_as_tvb(case, kernels, tmp_path, "reference", 23)
 
 
 @pytest.mark.parametrize("case", [case for case in PARTS if not case.is_slow], ids=str)
-def test_a_saved_simulation_goes_on_in_the_engine_that_is_chosen(case, kernels, tmp_path) -> None:
+def test_a_saved_simulation_continues_in_the_chosen_engine(case, kernels, tmp_path) -> None:
     assert_goes_on_as_tvb(case, kernels, tmp_path, "auto", 29)
 
 
 @pytest.mark.parametrize("engine", ["reference", "auto"])
-def test_a_saved_surface_simulation_goes_on_with_tvbs_bits(engine, kernels, tmp_path) -> None:
+def test_a_saved_surface_simulation_continues_with_tvbs_bits(engine, kernels, tmp_path) -> None:
     case = next(case for case in CASES if case.is_slow)
 
     assert_goes_on_as_tvb(case, kernels, tmp_path, engine, 8)
 
 
-def test_one_engine_goes_on_where_another_stopped(kernels, tmp_path) -> None:
+def test_one_engine_continues_where_another_stopped(kernels, tmp_path) -> None:
     case = next(case for case in CASES if case.name == "several monitors")
     first, second, theirs = configured(case), configured(case), configured(case)
     choose(second, "auto", kernels, MANY)
@@ -82,7 +82,7 @@ def test_one_engine_goes_on_where_another_stopped(kernels, tmp_path) -> None:
     assert simulator_state.first_difference(simulator_state.take(theirs), simulator_state.take(second)) is None
 
 
-def test_a_part_of_ones_own_whose_memory_cannot_be_saved_is_told(kernels) -> None:
+def test_a_users_class_whose_state_cannot_be_saved_is_reported(kernels) -> None:
     from tvb.simulator.monitors import TemporalAverage
 
     class Remembering(TemporalAverage):

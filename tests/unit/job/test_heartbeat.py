@@ -125,7 +125,7 @@ def hold(settings, gid) -> None:
 
 
 @pytest.mark.parametrize(("lease", "every"), [(120.0, 1.0), (3.0, 0.2)])
-def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, monkeypatch, lease, every) -> None:
+def test_a_short_lease_has_more_heartbeats(catalogue, monkeypatch, lease, every) -> None:
     now = 0.0
     monkeypatch.setattr("tvb_batch.worker.job.heartbeat.time.monotonic", lambda: now)
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=lease))
@@ -138,7 +138,7 @@ def test_the_row_tells_of_progress_sooner_where_the_lease_is_short(catalogue, mo
     assert seen == [0.0, 1.1 * every]
 
 
-def test_a_database_that_is_away_for_a_moment_does_not_end_a_job(settings, catalogue, monkeypatch) -> None:
+def test_a_job_survives_a_database_that_does_not_answer_for_a_moment(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.job.heartbeat.HEARTBEAT_EVERY", 0.0)
     claim = catalogue.claim(add(catalogue), "x", timedelta(seconds=60))
     elsewhere = Catalogue.open(settings.database)
@@ -185,7 +185,7 @@ def test_nan_is_seen_before_a_monitor_samples_it(settings, catalogue) -> None:
     assert job.error.startswith("model state: NaN or infinity by ")
 
 
-def test_what_ends_a_job_early_decides_no_number() -> None:
+def test_limits_of_a_job_change_no_data() -> None:
     one = SimulationSpec.model_validate(SHORT)
     other = SimulationSpec.model_validate({**SHORT, "stop_on_nan": True, "time_limit": 5.0})
 

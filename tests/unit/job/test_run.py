@@ -187,7 +187,7 @@ def test_a_job_taken_away_leaves_no_file(settings, catalogue, monkeypatch, end, 
     assert files(settings) == []
 
 
-def test_a_worker_told_to_stop_leaves_what_the_next_one_goes_on_from(settings, catalogue) -> None:
+def test_a_stopping_worker_leaves_a_checkpoint(settings, catalogue) -> None:
     claim = claimed(catalogue, simulation_length=5000.0)
 
     with pytest.raises(StoppedError):

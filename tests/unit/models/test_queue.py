@@ -87,9 +87,7 @@ def flush_queue(app) -> None:
         connection.default_channel.client.delete(QUEUE)
 
 
-def test_a_filler_that_is_not_heard_of_is_replaced_and_no_job_is_sent_twice(
-    settings, catalogue, halfway, monkeypatch
-) -> None:
+def test_a_dead_filler_is_replaced_and_no_job_is_sent_twice(settings, catalogue, halfway, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.models.queue.FILLER_LEASE", 0.2)
     app, (is_there, may_go) = make_app(settings), halfway
     add(catalogue, 25)
@@ -110,7 +108,7 @@ def test_a_filler_that_is_not_heard_of_is_replaced_and_no_job_is_sent_twice(
 
 
 @pytest.mark.parametrize("lasts", [None, 3_600_000], ids=["for ever", "after the clock was set back"])
-def test_a_key_that_would_stay_keeps_nobody_from_work(settings, catalogue, lasts: int | None) -> None:
+def test_a_key_that_expires_too_late_does_not_stop_the_workers(settings, catalogue, lasts: int | None) -> None:
     app = make_app(settings)
     add(catalogue, 3)
     with app.connection_for_write() as connection:
@@ -122,7 +120,7 @@ def test_a_key_that_would_stay_keeps_nobody_from_work(settings, catalogue, lasts
     assert [publish(catalogue, app), publish(catalogue, app)] == [0, 3]
 
 
-def test_what_two_choose_to_publish_one_of_them_sends(settings, catalogue) -> None:
+def test_jobs_chosen_by_two_processes_are_sent_by_one(settings, catalogue) -> None:
     add(catalogue, 5)
     chosen = catalogue.unpublished(3)
 
@@ -185,7 +183,7 @@ def test_a_broker_that_answers_passes(settings) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://127.0.0.1:1", "redis://127.0.0.1:notaport/0"])
-def test_a_url_that_is_none_is_one_line(settings, url: str) -> None:
+def test_an_invalid_url_is_one_line(settings, url: str) -> None:
     with pytest.raises(BrokerError, match="TVB_BATCH_BROKER_URL"):
         check_broker(settings.model_copy(update={"broker_url": type(settings.broker_url)(url)}))
 

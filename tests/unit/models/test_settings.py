@@ -18,7 +18,7 @@ def test_a_relative_data_directory_becomes_absolute(monkeypatch: pytest.MonkeyPa
     assert load_settings().data_dir == tmp_path / "here"
 
 
-def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_given_settings_precede_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TVB_BATCH_DATA_DIR", "/elsewhere")
 
     assert load_settings(data_dir=tmp_path).data_dir == tmp_path

@@ -51,7 +51,7 @@ def test_a_message_reads_back_equal_from_one_line(message: Message) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"paths": "/a.h5"}', '{"paths": [1]}'], ids=["empty", "list", "none", "text", "number"]
 )
-def test_what_is_no_such_request_is_refused(text: str) -> None:
+def test_an_invalid_request_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of json or of pydantic
         CheckFiles.from_json(text)
 

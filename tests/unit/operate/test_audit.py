@@ -43,7 +43,7 @@ def change_text(path) -> None:
 
 
 @pytest.mark.slow
-def test_all_agree(settings, catalogue, made) -> None:
+def test_rows_and_files_agree(settings, catalogue, made) -> None:
     [job, _] = catalogue.jobs(sweep=made.gid)
     ran(settings, catalogue, "b", format="tvb1")
     ran(settings, catalogue, "c", connectivity=str(files("tvb_data") / "connectivity" / "connectivity_66.zip"))
@@ -150,7 +150,7 @@ def test_files_that_no_row_names_are_listed_with_all_alone(settings, catalogue, 
     assert audit(catalogue, settings, made).faults == []
 
 
-def test_what_a_running_job_writes_is_no_fault(settings, catalogue) -> None:
+def test_files_of_a_running_job_are_not_a_fault(settings, catalogue) -> None:
     sleeping = catalogue.add_sweep(sweep({**SHORT, "name": "r"}), reuse=False)
     [job] = catalogue.jobs(sweep=sleeping.gid)
     claim = catalogue.claim(job.gid, "w", timedelta(seconds=60))

@@ -53,7 +53,7 @@ def test_workers_with_other_libraries_are_named(settings, catalogue) -> None:
     assert "put the same modules on all hosts" in own.advice
 
 
-def test_a_database_without_tables_and_one_that_is_away(settings, tmp_path) -> None:
+def test_a_database_without_tables_and_an_unreachable_one_are_problems(settings, tmp_path) -> None:
     away = settings.model_copy(update={"database_url": type(settings.database_url)(f"sqlite:///{tmp_path}/no/where")})
 
     assert "db upgrade" in problems(database(settings))["database"]
@@ -61,7 +61,7 @@ def test_a_database_without_tables_and_one_that_is_away(settings, tmp_path) -> N
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_away_is_one_problem(settings, catalogue) -> None:
+def test_an_unreachable_broker_is_one_problem(settings, catalogue) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://:secret@127.0.0.1:1/0")})
 
     found = [finding for finding in examine(gone) if not finding.is_fine]
@@ -82,7 +82,7 @@ def test_a_redis_that_may_forget_is_a_problem(settings) -> None:
     assert "noeviction" in found["broker's memory"]
 
 
-def test_a_data_directory_in_the_way(settings) -> None:
+def test_a_file_in_place_of_the_data_directory_is_a_problem(settings) -> None:
     settings.data_dir.rmdir()
     settings.data_dir.write_text("a file")
 

@@ -24,7 +24,7 @@ from tvb_batch.submit.operate.local_workers import (
 )
 
 
-def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
+def test_the_private_redis_answers_only_its_user(tmp_path) -> None:
     with private_redis(load_settings(data_dir=tmp_path)) as settings:
         socket = Path(urlsplit(settings.broker).path)
 
@@ -41,7 +41,7 @@ def test_the_private_redis_answers_here_and_to_nobody_else(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "a#b", "a?b=c", "x%20y", "ü", "long" * 30])
-def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp_path, monkeypatch, name) -> None:
+def test_the_private_redis_starts_in_any_temporary_directory(tmp_path, monkeypatch, name) -> None:
     (tmp_path / name).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
 
@@ -54,7 +54,7 @@ def test_the_private_redis_starts_whatever_the_temporary_directory_is_called(tmp
     assert not socket.parent.exists()
 
 
-def test_a_machine_without_room_for_a_socket_is_told_so(tmp_path, monkeypatch) -> None:
+def test_a_path_too_long_for_a_socket_is_reported(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(local, "LONGEST_SOCKET", 5)
 
     with pytest.raises(BrokerError, match=r"TMPDIR .* expected a writable directory, with a short path"):
@@ -71,7 +71,7 @@ def test_a_redis_on_the_path_goes_before_the_one_we_carry(tmp_path, monkeypatch)
     assert redis_server() == str(tmp_path / "valkey-server")
 
 
-def test_a_machine_without_any_redis_is_told_what_to_install(tmp_path, monkeypatch) -> None:
+def test_without_redis_a_message_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
@@ -89,7 +89,7 @@ def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
             local.check()
 
 
-def test_what_keeps_a_worker_from_going_on_is_known_until_it_goes_on(tmp_path) -> None:
+def test_a_workers_problem_is_shown_until_it_is_over(tmp_path) -> None:
     log = tmp_path / "worker.log"
     log.write_text("a warning\n[]\n" + json.dumps({"event": "job_finished"}) + "\n")
     worker = subprocess.Popen(["sleep", "60"])

@@ -16,7 +16,7 @@ def told(catalogue, settings) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def test_jobs_messages_and_workers_are_told(settings, catalogue) -> None:
+def test_jobs_messages_and_workers_are_exported(settings, catalogue) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.1, 0.2, 0.3]}}))
     publish(catalogue, make_app(settings))
     jobs = catalogue.jobs(sweep=made.gid)
@@ -34,7 +34,7 @@ def test_jobs_messages_and_workers_are_told(settings, catalogue) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_away_is_told_and_ends_nothing(settings, catalogue) -> None:
+def test_an_unreachable_broker_is_exported_and_ends_nothing(settings, catalogue) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
 
     found = told(catalogue, gone)

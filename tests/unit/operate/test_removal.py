@@ -78,7 +78,7 @@ def test_a_row_that_names_no_output_has_nothing_removed(settings, catalogue, mad
     assert [path.read_text() for path in kept] == ["kept"] * 3
 
 
-def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, made) -> None:
+def test_unneeded_files_are_pruned_and_those_of_running_jobs_stay(settings, catalogue, made) -> None:
     from datetime import timedelta
 
     waiting = ran(settings, catalogue, "waiting", sweep={"coupling.a": [0.7]})
@@ -111,7 +111,7 @@ def test_what_nobody_needs_is_pruned_and_what_runs_is_left(settings, catalogue, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["prune", "delete"])
-def test_a_file_that_may_not_be_removed_is_told_in_a_line(settings, catalogue, made, monkeypatch, what) -> None:
+def test_a_file_that_cannot_be_removed_is_one_line(settings, catalogue, made, monkeypatch, what) -> None:
     stray = settings.storage.input(f"{0:064x}", ".npy")
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.touch()

@@ -58,7 +58,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("text", IMPORTS, ids=lambda text: text.splitlines()[-1].strip())
-def test_what_a_module_imports_decides_as_it_does_itself(folder, text) -> None:
+def test_the_imports_of_a_module_belong_to_its_source(folder, text) -> None:
     write(folder, lab__models=f"raise SystemExit('executed')\n{text}\n", lab__inner="gain = 1",
           lab__deep__most="gain = 1", lab__bare__deep__far="gain = 1", helper_beside="gain = 1", through="import helper_beside",
           unused="gain = 1", lab__unused="gain = 1")  # fmt: skip
@@ -150,7 +150,7 @@ def test_files_that_a_source_names_decide_too(folder, text) -> None:
     assert not {name for name in before if "other" in name}
 
 
-def test_a_broken_or_a_missing_source_has_a_digest_all_the_same(folder) -> None:
+def test_a_broken_or_missing_source_has_a_digest_too(folder) -> None:
     write(folder, broken="def f(:")
 
     assert len(Here().of_data(["broken"])["source broken"]) == 16
@@ -231,7 +231,7 @@ def test_a_file_that_was_written_again_as_it_was_is_the_same(folder) -> None:
     assert changed() == []
 
 
-def test_what_is_imported_again_has_its_new_defaults_and_its_old_objects_are_refused(folder) -> None:
+def test_a_reloaded_module_has_new_defaults_and_its_old_objects_are_refused(folder) -> None:
     from tvb_batch.models.tvb.traits import describe
 
     write(folder, again=MODEL)

@@ -33,7 +33,7 @@ def test_classes_of_one_name_are_both_described() -> None:
     assert describe_class("Linear").count("Linear, a ") == 3  # A model, a coupling and an equation.
 
 
-def test_an_unknown_class_is_told_with_the_nearest() -> None:
+def test_an_unknown_class_is_reported_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match="did you mean 'JansenRit'"):
         describe_class("JansenRitt")
     with pytest.raises(SpecError, match="TVB_BATCH_MODULES"):

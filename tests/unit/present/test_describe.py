@@ -7,7 +7,7 @@ from tvb_batch.models.worker_protocol import Estimate
 from tvb_batch.submit.present.describe import describe_estimate, describe_plan, describe_spec
 
 
-def test_every_way_to_sweep_is_told() -> None:
+def test_every_way_to_sweep_is_described() -> None:
     plan = {
         "model.mu": [0.1, 0.2, 0.3, 0.4], "zip": {"coupling.a": [1.0], "model.v0": [2.0]}, "repeats": 2,
         "lhs": {"model.A": [3.0, 4.0]}, "samples": 5, "where": "model.A > 2", "list": [{"model.B": 20.0}],
@@ -26,7 +26,7 @@ def test_every_way_to_sweep_is_told() -> None:
     ]
 
 
-def test_a_spec_is_told_in_a_few_lines() -> None:
+def test_a_spec_is_described_in_a_few_lines() -> None:
     spec = sweep({**SHORT, "name": "few", "sweep": {"coupling.a": [0.1, 0.2]}})
 
     assert describe_spec(spec).splitlines()[0] == "few: 2 jobs, 20 ms each"

@@ -46,7 +46,7 @@ def test_a_finished_job_begins_with_its_own_and_ends_with_the_rest(catalogue, se
     assert "model.tau" in said[said.index("parameters of the sweep") :]
 
 
-def test_a_failed_job_tells_the_error_a_hint_and_how_to_go_on(catalogue, settings, capsys, ran) -> None:
+def test_a_failed_job_shows_the_error_a_hint_and_the_next_step(catalogue, settings, capsys, ran) -> None:
     _, gids = ran
 
     said = page(catalogue, settings, capsys, gids[1])
@@ -56,7 +56,7 @@ def test_a_failed_job_tells_the_error_a_hint_and_how_to_go_on(catalogue, setting
     assert f"tvb-batch retry {gids[1].hex[:8]}" in said
 
 
-def test_a_waiting_job_has_nothing_to_tell_yet(catalogue, settings, capsys, ran) -> None:
+def test_a_pending_job_shows_no_results(catalogue, settings, capsys, ran) -> None:
     _, gids = ran
 
     said = page(catalogue, settings, capsys, gids[2])
@@ -75,7 +75,7 @@ def test_a_reused_job_says_so(catalogue, settings, capsys, ran) -> None:
     assert "TimeSeriesRegion" in said
 
 
-def test_a_sweep_tells_what_varies_and_what_to_do_next(catalogue, capsys, ran) -> None:
+def test_a_sweep_shows_what_varies_and_the_next_step(catalogue, capsys, ran) -> None:
     made, _ = ran
 
     details.print_sweep(catalogue, made)

@@ -23,7 +23,7 @@ from tvb_batch.submit.present import formatting as told
         ),
     ],
 )
-def test_a_value_is_told_in_few_letters(value, words: str) -> None:
+def test_a_value_is_shown_in_few_characters(value, words: str) -> None:
     assert told.number(value) == words
 
 
@@ -44,7 +44,7 @@ def test_sizes_have_the_unit_that_suits(count: float, words: str) -> None:
     assert told.size(count) == words
 
 
-def test_the_states_that_there_are_are_told() -> None:
+def test_only_statuses_with_jobs_are_shown() -> None:
     assert told.note({Status.FINISHED: 1200, Status.ERROR: 1, Status.PENDING: 0}) == "1,200 finished, 1 failed"
 
 
@@ -56,7 +56,7 @@ def test_a_job_has_run_from_its_start_to_its_end_or_to_now() -> None:
     assert 59.0 < told.ran_for(Job(started_at=begin)) < 70.0
 
 
-def test_the_first_monitors_metrics_are_told_once() -> None:
+def test_the_first_monitors_metrics_are_shown_once() -> None:
     metrics = {"mean": 1.0, "monitors[0].mean": 1.0, "monitors[1].mean": 2.0}
 
     assert told.short_metrics(metrics) == {"mean": 1.0, "monitors[1].mean": 2.0}

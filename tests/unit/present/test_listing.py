@@ -78,7 +78,7 @@ def test_a_table_is_readable_and_shows_texts_as_they_are(filled) -> None:
     assert "".join(str(jobs[3].parameters["coupling.a"]).split()) in narrow
 
 
-def test_a_csv_file_has_everything_and_is_one(filled) -> None:
+def test_a_csv_file_is_valid_and_complete(filled) -> None:
     catalogue, found = filled
 
     rows = list(csv.DictReader(io.StringIO(list_jobs(catalogue, catalogue.jobs(sweep=found.gid), (), "csv").as_csv())))
@@ -112,7 +112,7 @@ def test_sweeps_are_listed_in_every_form(filled, capsys) -> None:
     assert json.loads(capsys.readouterr().out)[0]["counts"] == {"FINISHED": 1, "ERROR": 1, "PENDING": 2}
 
 
-def test_an_empty_list_is_one_in_every_form(capsys) -> None:
+def test_an_empty_list_is_valid_in_every_form(capsys) -> None:
     Listing((), []).print("json")
     Listing(("a", "b"), []).print("csv")
 

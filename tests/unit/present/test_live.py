@@ -29,7 +29,7 @@ def filled(catalogue):
     return catalogue, found
 
 
-def test_the_watch_ends_with_the_last_job_and_tells_failures_as_they_are(filled, capsys) -> None:
+def test_the_watch_ends_with_the_last_job_and_shows_failures(filled, capsys) -> None:
     catalogue, found = filled
     looks = []
 
@@ -81,7 +81,7 @@ def test_what_ends_the_watch_leaves_the_jobs_and_another_watch_begins(filled) ->
 
 
 @pytest.mark.slow
-def test_a_database_that_is_away_is_waited_for_and_told(filled, capsys) -> None:
+def test_the_watch_waits_for_the_database_and_says_so(filled, capsys) -> None:
     catalogue, found = filled
     looks = []
 
@@ -140,7 +140,7 @@ def test_a_small_terminal_is_not_overfilled(catalogue) -> None:
     assert any("more" in line for line in shown)
 
 
-def test_a_terminal_that_is_one_is_drawn_upon_and_left_clean(filled, capsys) -> None:
+def test_a_terminal_is_drawn_and_left_clean(filled, capsys) -> None:
     catalogue, found = filled
     console = Console(stderr=True, force_terminal=True, width=80)
 
@@ -167,7 +167,7 @@ def test_a_rate_and_the_time_left_are_known_after_a_while() -> None:
 @pytest.mark.parametrize(
     ("rate", "words"), [(2.5, "2.5 jobs/s, 4.0 s left"), (0.05, "3.0 jobs/min, 3.3 min left"), (None, "")]
 )
-def test_the_pace_is_told_in_units_that_suit(filled, rate, words: str) -> None:
+def test_the_rate_has_a_suitable_unit(filled, rate, words: str) -> None:
     _, found = filled
     counts = dict.fromkeys(Status, 0) | {Status.PENDING: 10}
 
@@ -208,7 +208,7 @@ def test_a_notebook_replaces_one_output(filled, monkeypatch) -> None:
     assert "disk full [red]" in shown[-1]
 
 
-def test_why_jobs_wait_is_shown_once_and_again_when_it_had_gone(filled, capsys) -> None:
+def test_the_reason_for_waiting_is_shown_once_and_again_after_it_was_gone(filled, capsys) -> None:
     catalogue, found = filled
     job = catalogue.jobs(sweep=found.gid)[2].gid
     view = live_views._Plain(Console(stderr=True))

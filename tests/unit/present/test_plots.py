@@ -193,7 +193,7 @@ def test_a_parameter_that_does_not_vary_is_no_axis() -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "x.txt", "nowhere/x.png"])
-def test_a_picture_that_cannot_be_saved_is_told(tmp_path: Path, name: str) -> None:
+def test_a_picture_that_cannot_be_saved_is_reported(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="x"):
         save(Picture(), tmp_path / name)
 

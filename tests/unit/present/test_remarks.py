@@ -70,7 +70,7 @@ def test_a_missing_metric_is_missing_for_filters_orders_and_statistics(filled) -
     assert catalogue.unknown(["m", "n"]) == ["n"]
 
 
-def test_reasons_are_told_by_job_and_counted_by_sweep_also_of_jobs_that_share_files(filled) -> None:
+def test_reasons_are_shown_by_job_and_counted_by_sweep_also_for_shared_files(filled) -> None:
     catalogue, found = filled
     again = add(catalogue, 5, "again")
 
@@ -90,7 +90,7 @@ def test_reasons_are_told_by_job_and_counted_by_sweep_also_of_jobs_that_share_fi
 # ------------------------------------------------------------------------------------------------------- the words
 
 
-def test_one_line_tells_all_metrics_with_the_same_reason() -> None:
+def test_one_line_names_all_metrics_with_the_same_reason() -> None:
     found = [Lacking("a", 12, ONE), Lacking("b", 1, TWO), Lacking("c", 12, ONE), Lacking("d", 2000, "x", others=2)]
 
     assert lacking_lines(found) == [
@@ -107,7 +107,7 @@ def test_some_results_are_counted_as_the_catalogue_counts_all() -> None:
     assert count_lacking([], ["m"]) == []
 
 
-def test_what_is_left_out_is_told_for_each_monitor_that_differs() -> None:
+def test_the_transient_is_shown_for_each_monitor_that_differs() -> None:
     class Row:
         def __init__(self, transient):
             self.transient = transient
@@ -179,7 +179,7 @@ SPECTRUM = "5 of 20 samples are left after the transient; a spectrum needs 8"
 
 
 @pytest.mark.slow
-def test_a_list_tells_why_metrics_are_missing_in_every_form(ran) -> None:
+def test_a_list_shows_why_metrics_are_missing_in_every_form(ran) -> None:
     _, made, _ = ran
     short = made.gid.hex[:8]
 
@@ -199,7 +199,7 @@ def test_a_list_tells_why_metrics_are_missing_in_every_form(ran) -> None:
     assert "1 of 2 results holds NaN or infinity" in call("stats", short).stderr
 
 
-def test_the_page_of_a_job_tells_it_in_a_terminal_as_data_in_a_notebook_and_in_a_browser(ran, capsys) -> None:
+def test_the_page_of_a_job_shows_it_in_terminal_json_notebook_and_browser(ran, capsys) -> None:
     catalogue_, made, settings = ran
     good, bad = catalogue_.jobs(sweep=made.gid)
 

@@ -34,7 +34,7 @@ def test_the_end_says_where_things_are_and_what_to_do_next(filled, capsys, setti
     assert f"tvb-batch retry {found.gid.hex[:8]}" in said
 
 
-def test_a_job_and_a_sweep_are_told_as_data(filled, settings) -> None:
+def test_a_job_and_a_sweep_are_serialized(filled, settings) -> None:
     catalogue, found = filled
     job = catalogue.jobs(sweep=found.gid)[1]
 

@@ -65,7 +65,7 @@ def test_a_sweep_without_results_has_no_numbers(catalogue) -> None:
     assert stats.default_metric(catalogue, found.gid) == "duration"
 
 
-def test_a_metric_is_told_for_each_value_of_a_parameter(filled) -> None:
+def test_a_metric_is_shown_for_each_value_of_a_parameter(filled) -> None:
     catalogue, found = filled
 
     rows = stats.stats_by(catalogue, found, "coupling.a", "KuramotoIndex").rows
@@ -94,7 +94,7 @@ def test_a_metric_is_told_for_each_value_of_a_parameter(filled) -> None:
         ("coupling.a", "Kuramoto", "did you mean 'KuramotoIndex'"),
     ],
 )
-def test_what_is_not_there_is_told(filled, parameter, metric, words) -> None:
+def test_missing_metrics_and_parameters_are_reported(filled, parameter, metric, words) -> None:
     catalogue, found = filled
 
     with pytest.raises(NotFoundError, match=words):
@@ -111,7 +111,7 @@ def test_points_of_a_sweep_are_its_jobs_in_order(filled) -> None:
     assert [point.status for point in points][3:] == [Status.FINISHED, Status.ERROR, Status.STARTED]
 
 
-def test_workers_are_told_by_their_jobs(filled, settings) -> None:
+def test_workers_are_listed_by_their_jobs(filled, settings) -> None:
     catalogue, _ = filled
 
     listing, remark = stats.list_workers(catalogue, settings)
@@ -123,7 +123,7 @@ def test_workers_are_told_by_their_jobs(filled, settings) -> None:
     assert remark == ""
 
 
-def test_a_worker_that_is_not_heard_of_is_silent(filled, settings) -> None:
+def test_a_worker_without_heartbeat_is_shown_as_silent(filled, settings) -> None:
     catalogue, _ = filled
     with catalogue._writing() as session:
         running = update(Job).where(Job.status == Status.STARTED)
@@ -137,7 +137,7 @@ def test_a_worker_that_is_not_heard_of_is_silent(filled, settings) -> None:
 
 
 @pytest.mark.slow
-def test_without_redis_workers_are_told_all_the_same(filled, settings) -> None:
+def test_without_redis_workers_are_still_listed(filled, settings) -> None:
     catalogue, _ = filled
     away = type(settings)(**{**settings.model_dump(), "broker_url": "redis://127.0.0.1:1/0"})
 

@@ -146,7 +146,7 @@ def test_tables_that_belong_to_a_model_keep_their_length() -> None:
     assert len(spec.model["P_e"]) == 10
 
 
-def test_nothing_is_said_of_regions_in_a_file_until_they_are_counted() -> None:
+def test_regions_in_a_file_are_not_checked_until_they_are_counted() -> None:
     model = {"class": "Generic2dOscillator", "a": [1.0] * 5}
 
     spec = simulation({**BASE, "model": model, "connectivity": "/data/five_regions.zip"})
@@ -156,7 +156,7 @@ def test_nothing_is_said_of_regions_in_a_file_until_they_are_counted() -> None:
         check_shapes(spec, 6)
 
 
-def test_a_rounded_period_is_told_with_the_one_in_force() -> None:
+def test_a_rounded_period_is_reported_with_the_effective_one() -> None:
     told = list(time_warnings(0.5, [average(0.0, "Raw"), average(1.0), average(1.3)]))
 
     assert told == ["monitors[2].period: 1.3 ms is not a multiple of dt; TVB samples every 1.5 ms"]

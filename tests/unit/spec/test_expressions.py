@@ -57,7 +57,7 @@ def test_anything_else_is_refused_in_one_line(text) -> None:
 
 
 @pytest.mark.parametrize("text", ["zeta > 1", "model.class > 5", "coupling.a / 0 > 1", "n % 0 == 1"])
-def test_values_that_do_not_compare_are_told(text: str) -> None:
+def test_values_that_cannot_be_compared_are_reported(text: str) -> None:
     with pytest.raises(ExpressionError):
         Expression.parse(text).holds(VALUES)
 

@@ -34,7 +34,7 @@ def test_a_value_has_a_label(value, expected) -> None:
     assert label(value) == expected
 
 
-def test_objects_are_told_apart_by_their_content() -> None:
+def test_objects_are_distinguished_by_their_content() -> None:
     one, same, other = label(connectivity(0.1)), label(connectivity(0.1)), label(connectivity(0.2))
 
     assert one == same != other
@@ -42,7 +42,7 @@ def test_objects_are_told_apart_by_their_content() -> None:
     assert len(one) == len("Connectivity 6 regions 3f2a1b")
 
 
-def test_long_arrays_are_told_by_their_shape_and_content() -> None:
+def test_long_arrays_are_shown_by_their_shape_and_content() -> None:
     one, other = label([float(index) for index in range(76)]), label([float(index + 1) for index in range(76)])
 
     assert one.startswith("76 values ")

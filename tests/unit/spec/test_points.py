@@ -106,7 +106,7 @@ def test_order_and_repeated_values_stay_as_given() -> None:
         ),
     ],
 )
-def test_an_axis_that_is_none_is_refused(axes, path, words) -> None:
+def test_an_invalid_axis_is_refused(axes, path, words) -> None:
     with pytest.raises(SpecError) as caught:
         expand(axes, BASE)
 

@@ -178,12 +178,12 @@ def test_the_seed_given_to_submit_counts(inputs) -> None:
         assert (spec.seed, spec.random_state) == (5, None)
 
 
-def test_a_noise_seed_that_tvb_ignores_is_told(inputs) -> None:
+def test_a_noise_seed_that_tvb_ignores_is_reported(inputs) -> None:
     with pytest.warns(UserWarning, match=r"TVB ignores integrator\.noise\.noise_seed, 7"):
         assert describe_simulator(seeded_late(), inputs).seed == 42
 
 
-def test_initial_conditions_that_a_script_would_draw_elsewhere_are_told(inputs) -> None:
+def test_other_initial_conditions_than_in_the_script_are_reported(inputs) -> None:
     np.random.seed(3)  # noqa: NPY002
     np.random.uniform(size=10)  # noqa: NPY002
 
@@ -191,7 +191,7 @@ def test_initial_conditions_that_a_script_would_draw_elsewhere_are_told(inputs) 
         describe_simulator(silent(), inputs)
 
 
-def test_a_run_without_noise_that_begins_elsewhere_is_told(inputs) -> None:
+def test_other_initial_conditions_without_noise_are_reported(inputs) -> None:
     script = silent().configure()
     script.run()
 

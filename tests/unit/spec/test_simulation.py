@@ -85,7 +85,7 @@ def test_the_canonical_text_is_sorted_compact_and_complete() -> None:
         {"subject": "S1", "title": "another title", "user_tags": ["a"]},
     ],
 )
-def test_what_tvb_cannot_tell_apart_has_one_hash(same) -> None:
+def test_simulations_that_are_equal_for_tvb_have_one_hash(same) -> None:
     assert simulation(changed(**same)).parameters_hash() == simulation(BASE).parameters_hash()
 
 

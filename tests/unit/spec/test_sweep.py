@@ -257,7 +257,7 @@ def test_a_name_must_fit_a_file_name(name) -> None:
     assert caught.value.path == "name"
 
 
-def test_an_unknown_key_is_told_with_the_nearest_known() -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_known() -> None:
     with pytest.raises(SpecError, match="did you mean 'simulation_length'"):
         sweep(changed(simulation_lenght=1.0))
 

@@ -101,7 +101,7 @@ def test_each_point_of_a_sweep_outlasts_the_transient() -> None:
     check_transient(None, 1.0)
 
 
-def test_it_decides_no_number_of_the_data() -> None:
+def test_the_transient_changes_no_data() -> None:
     plain, given_ = simulation(SHORT), simulation({**SHORT, "transient": 7})
 
     assert (plain.transient, given_.transient) == (None, 7.0)
@@ -200,7 +200,7 @@ def test_metrics_made_with_another_transient_are_not_handed_out(settings, catalo
     assert submitted(transient=0.0) == [Status.PENDING]
 
 
-def test_a_swept_transient_is_told_apart_too(settings, catalogue) -> None:
+def test_each_swept_transient_reuses_its_own_jobs(settings, catalogue) -> None:
     def submitted() -> dict[float, Status]:
         plan = {"transient": [2.0, 4], "common_random_numbers": True}
         found = catalogue.add_sweep(sweep({**SHORT, "sweep": plan}))

@@ -67,7 +67,7 @@ def test_a_large_input_file_is_looked_up_by_its_content(settings, catalogue, els
         rerun(path, settings)
 
 
-def test_a_difference_is_told_with_its_place_and_with_what_has_changed(settings, catalogue, elsewhere) -> None:
+def test_a_difference_is_reported_with_its_time_and_what_has_changed(settings, catalogue, elsewhere) -> None:
     path = result(settings, catalogue)
     with h5py.File(path, "r+") as file:
         file["data"][7, 0, 3, 0] += 0.5

@@ -33,7 +33,7 @@ def test_components_json_is_what_the_installed_tvb_library_declares(quiet_tvb) -
 
 
 @pytest.mark.slow
-def test_check_tells_a_stale_file_by_its_exit_code(quiet_tvb, tmp_path, monkeypatch, capsys) -> None:
+def test_check_reports_a_stale_file_by_its_exit_code(quiet_tvb, tmp_path, monkeypatch, capsys) -> None:
     stale = tmp_path / "components.json"
     stale.write_text("{}", encoding="utf-8")
     monkeypatch.setattr(make_components, "TARGET", stale)
@@ -105,7 +105,7 @@ def test_a_class_of_an_allowed_module_is_known_like_tvbs_own(own_module) -> None
     assert component.state_variables == ("V", "W")
 
 
-def test_a_script_that_ends_its_program_is_no_module_and_says_so(tmp_path, monkeypatch) -> None:
+def test_a_script_that_exits_at_its_import_is_refused(tmp_path, monkeypatch) -> None:
     (tmp_path / "own_script.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.syspath_prepend(tmp_path)
     allow(["own_script"])

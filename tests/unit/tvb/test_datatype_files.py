@@ -84,7 +84,7 @@ def assert_as_tvb(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", data_files("connectivity"))
-def test_tvb_datas_own_are_read_as_tvb_reads_them_and_nothing_is_said(name: str) -> None:
+def test_files_of_tvb_data_are_read_as_tvb_reads_them_without_warnings(name: str) -> None:
     assert assert_as_tvb(DATA / "connectivity" / name) == []
 
 
@@ -146,7 +146,7 @@ def test_a_difference_would_be_seen(tmp_path, monkeypatch) -> None:
         ({"centres.txt": centres().replace(" 1 2 ", " nan 2 ")}, "", "centres.txt holds NaN"),
     ],
 )  # fmt: skip
-def test_what_tvb_reads_is_read_alike_and_what_it_leaves_out_is_said(tmp_path, changes, folder, note) -> None:
+def test_files_are_read_as_tvb_reads_them_with_notes_on_ignored_parts(tmp_path, changes, folder, note) -> None:
     notes = assert_as_tvb(write(tmp_path / "mine.zip", changes, folder))
 
     assert note in " | ".join(notes)
@@ -192,7 +192,7 @@ def test_what_tvb_reads_is_read_alike_and_what_it_leaves_out_is_said(tmp_path, c
         ({"a._": "x", "weights.txt": None, "c/._weights.txt": b"\0\5\x16\7", "c/weights.txt": table(WEIGHTS)}, "macOS"),
     ],
 )  # fmt: skip
-def test_what_tvb_fails_on_or_makes_nonsense_of_is_an_error(tmp_path, changes, words) -> None:
+def test_files_that_tvb_fails_on_or_misreads_are_errors(tmp_path, changes, words) -> None:
     path = write(tmp_path / "mine.zip", changes)
 
     with pytest.raises(UnreadableError) as caught:
@@ -212,7 +212,7 @@ def test_what_tvb_fails_on_or_makes_nonsense_of_is_an_error(tmp_path, changes, w
         ({"weights.txt": None, "WEIGHTS.TXT": table(WEIGHTS)}, "", ""),
     ],
 )  # fmt: skip
-def test_what_to_do_about_a_zip_that_cannot_be_read_is_told(tmp_path, changes, folder, hint) -> None:
+def test_an_unreadable_zip_is_reported_with_advice(tmp_path, changes, folder, hint) -> None:
     path = write(tmp_path / "mine.zip", changes, folder)
 
     with pytest.raises(UnreadableError) as caught:

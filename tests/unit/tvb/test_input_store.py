@@ -137,7 +137,7 @@ def test_a_damaged_file_is_refused_before_it_is_kept(inputs, storage, tmp_path, 
     assert list(storage.inputs.iterdir()) == []
 
 
-def test_a_zip_with_a_flipped_byte_is_told(tmp_path) -> None:
+def test_a_zip_with_a_flipped_byte_is_reported(tmp_path) -> None:
     content = bytearray((DATA / "connectivity" / "connectivity_76.zip").read_bytes())
     content[len(content) // 2] ^= 255
     (tmp_path / "a.zip").write_bytes(content)
@@ -170,7 +170,7 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> Non
         ("local_connectivity", "a.npz", None),
     ],
 )
-def test_what_tvb_cannot_read_is_one_line(inputs, storage, tmp_path, role, name, content) -> None:
+def test_a_file_that_tvb_cannot_read_is_one_line(inputs, storage, tmp_path, role, name, content) -> None:
     path = tmp_path / name
     if content is None:
         with zipfile.ZipFile(path, "w") as archive:

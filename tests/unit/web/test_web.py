@@ -109,7 +109,7 @@ def test_a_file_is_downloaded_as_it_is(browser, filled) -> None:
         ("/compare?a=nobody&b=nobody", 404),
     ],
 )
-def test_what_is_not_there_is_said_on_a_page(browser, path: str, code: int) -> None:
+def test_missing_things_give_a_page_with_a_message(browser, path: str, code: int) -> None:
     answer = browser.get(path)
 
     assert answer.status_code == code
@@ -117,7 +117,7 @@ def test_what_is_not_there_is_said_on_a_page(browser, path: str, code: int) -> N
 
 
 @pytest.mark.parametrize("text", ["coupling.a >", "'; DROP TABLE job; --", "(" * 500, "a = 1 or", "x" * 5000, "\x00"])
-def test_a_filter_that_says_nothing_is_one_line_on_the_page(browser, text: str) -> None:
+def test_an_invalid_filter_is_one_line_on_the_page(browser, text: str) -> None:
     answer = browser.get("/jobs", params={"where": text})
 
     assert answer.status_code == 200
@@ -125,7 +125,7 @@ def test_a_filter_that_says_nothing_is_one_line_on_the_page(browser, text: str) 
 
 
 @pytest.mark.parametrize("text", ["nan", "1e999", "-5", "abc", "9" * 300, "../../etc"])
-def test_odd_windows_and_nodes_are_taken_for_none(browser, filled, text: str) -> None:
+def test_invalid_windows_and_nodes_are_ignored(browser, filled, text: str) -> None:
     catalogue, _ = filled
     job = catalogue.jobs(sweep=sweep_of(catalogue, "done").gid)[0]
     asked = {"start": text, "stop": text, "nodes": text, "variable": text, "mode": text}
@@ -159,7 +159,7 @@ def test_a_person_cancels_retries_and_makes_a_bundle(browser, filled) -> None:
     assert browser.get(f"/bundles/{made.name}").content == made.read_bytes()
 
 
-def test_a_bundle_that_cannot_be_made_is_told(browser, filled) -> None:
+def test_a_bundle_that_cannot_be_made_is_reported(browser, filled) -> None:
     catalogue, _ = filled
     failed = sweep_of(catalogue, "failed")
     token = csrf(browser.get(f"/jobs/{catalogue.jobs(sweep=failed.gid)[0].gid}").text)
@@ -173,7 +173,7 @@ def test_a_bundle_that_cannot_be_made_is_told(browser, filled) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/workers", "/bundles", "/sweeps-table", "/?token=wrong", "/?token="])
-def test_who_has_no_token_sees_nothing(stranger, path: str) -> None:
+def test_without_a_token_nothing_is_shown(stranger, path: str) -> None:
     answer = stranger.get(path)
 
     assert answer.status_code == 403
@@ -226,7 +226,7 @@ def test_a_form_of_another_site_does_nothing(browser, filled, data, headers) -> 
     assert catalogue.counts(waiting.gid) == {Status.PENDING: 1}
 
 
-def test_what_acts_is_not_asked_for_by_address(browser, filled) -> None:
+def test_actions_need_a_form_and_not_only_an_address(browser, filled) -> None:
     catalogue, _ = filled
     waiting = sweep_of(catalogue, "waiting")
     token = csrf(browser.get(f"/sweeps/{waiting.gid}").text)

@@ -74,7 +74,7 @@ def test_ticks_are_few_and_inside(low: float, width: float) -> None:
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
-def test_a_colour_is_one(value: float, low: float, high: float) -> None:
+def test_every_value_has_a_valid_colour(value: float, low: float, high: float) -> None:
     found = colour(value, low, high)
 
     assert len(found) == 7

@@ -34,7 +34,7 @@ pool.join()
 """
 
 
-def test_a_pool_does_not_wait_for_words_that_nobody_reads(tmp_path: Path) -> None:
+def test_a_pool_does_not_wait_for_unread_messages(tmp_path: Path) -> None:
     # Celery's own takes 30 s for it.
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / "mark")], timeout=20, check=True)
 

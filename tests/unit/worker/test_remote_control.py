@@ -42,7 +42,7 @@ def body_of(made: dict[str, Any]) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------- what is kept
 
 
-def test_of_a_command_its_name_whom_it_is_for_and_where_the_answer_goes_are_kept() -> None:
+def test_only_name_receivers_and_answer_address_of_a_command_are_kept() -> None:
     given = message(destination=["a@b"], arguments={"n": 5}, callbacks=[{"task": "os.system"}])
 
     made = remote_control.plain(given)
@@ -63,7 +63,7 @@ BAD: list[Any] = [
 
 
 @pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
-def test_a_command_that_is_none_is_dropped(bad: object) -> None:
+def test_an_invalid_command_is_dropped(bad: object) -> None:
     with pytest.raises(ValueError, match="not a Celery command"):
         remote_control.plain(bad)
 
@@ -110,7 +110,7 @@ def celery(here: System, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
+def test_celery_and_flower_get_answers_without_secrets(here) -> None:
     app = make_app(here.settings)
     inspect = app.control.inspect([name_of(here)], timeout=30)
 
@@ -128,7 +128,7 @@ def test_celery_and_flower_are_answered_and_told_no_secret(here) -> None:
 @pytest.mark.parametrize(
     "command", ["shutdown", "pool_shrink", "rate_limit", "add_consumer", "cancel_consumer", "revoke", "conf", "report"]
 )
-def test_what_steers_a_worker_or_tells_its_settings_is_refused(here, command: str) -> None:
+def test_commands_that_control_a_worker_or_show_its_settings_are_refused(here, command: str) -> None:
     app = make_app(here.settings)
 
     asked: dict[str, Any] = {"arguments": {"n": 1, "queue": "tvb-batch"}, "destination": [name_of(here)]}
@@ -140,7 +140,7 @@ def test_what_steers_a_worker_or_tells_its_settings_is_refused(here, command: st
 
 
 @pytest.mark.slow
-def test_a_worker_outlives_whatever_is_said_to_it(here) -> None:
+def test_a_worker_survives_any_command(here) -> None:
     client = here.queue
     texts = ["garbage", "", "null", "5", "[" * 100_000, '{"__type__": "datetime", "__value__": 5}']
     bad = [json.dumps({"body": "x", "properties": {}, "headers": {}}), *(json.dumps(one) for one in BAD)]
@@ -157,7 +157,7 @@ def test_a_worker_outlives_whatever_is_said_to_it(here) -> None:
 
 
 @pytest.mark.slow
-def test_answers_that_nobody_reads_are_forgotten(here) -> None:
+def test_unread_answers_expire(here) -> None:
     client, app = here.queue, make_app(here.settings)
     command = {**message(), "content-type": "application/json", "content-encoding": "utf-8", "properties": {}}
     client.publish("/0.celery.pidbox", json.dumps(command))

@@ -102,7 +102,7 @@ def test_a_message_that_names_no_job_is_dropped(state, catalogue, message) -> No
     assert catalogue.count() == 0
 
 
-def test_what_tvb_refuses_ends_in_error_with_tvbs_own_words(state, catalogue, monkeypatch) -> None:
+def test_a_simulation_that_tvb_refuses_ends_in_error_with_tvbs_message(state, catalogue, monkeypatch) -> None:
     job = add(catalogue)
 
     def refuse(*_: object) -> None:
@@ -142,7 +142,7 @@ def test_a_storage_that_cannot_be_written_is_tried_again_and_then_an_error(state
     assert status(catalogue, job) == (Status.FINISHED, None, None)
 
 
-def test_a_worker_that_is_told_to_stop_takes_no_job(state, catalogue) -> None:
+def test_a_stopping_worker_takes_no_job(state, catalogue) -> None:
     job = add(catalogue)
     state.stopping.set()
 
@@ -153,7 +153,7 @@ def test_a_worker_that_is_told_to_stop_takes_no_job(state, catalogue) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_told_to_stop_while_it_runs_gives_the_job_back(state, catalogue) -> None:
+def test_a_worker_that_stops_during_a_job_returns_it(state, catalogue) -> None:
     job = add(catalogue, **ENDLESS)
     thread = threading.Thread(target=perform, args=(state, str(job.gid)))
     thread.start()
@@ -182,7 +182,7 @@ def test_the_reconciler_gives_back_dead_jobs_and_publishes_them(settings, catalo
     assert catalogue.find_job(str(job.gid)).status == Status.PENDING
 
 
-def test_of_many_workers_one_looks_at_a_time(settings, catalogue, monkeypatch) -> None:
+def test_only_one_worker_looks_at_a_time(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.reconciler.TURN", 3600)
     job = add(catalogue)
     app = make_app(settings)
@@ -210,7 +210,7 @@ def flush(app) -> None:
 
 
 @pytest.mark.slow
-def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monkeypatch) -> None:
+def test_the_reconciler_survives_an_unreachable_broker(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.reconciler.ALONE_EVERY", 2.0)
     job = add(catalogue)
     catalogue.claim(job.gid, "dead", timedelta(seconds=-1))
@@ -228,7 +228,7 @@ def test_the_reconciler_outlives_a_broker_that_is_away(settings, catalogue, monk
 
 
 @pytest.mark.slow
-def test_the_reconciler_outlives_a_database_that_is_away_at_its_start(settings, catalogue) -> None:
+def test_the_reconciler_survives_a_database_that_is_unreachable_at_its_start(settings, catalogue) -> None:
     job = add(catalogue)
     app, stop, home = make_app(settings), threading.Event(), settings.data_dir
     home.rename(away := home.with_name("away"))
