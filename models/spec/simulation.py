@@ -109,8 +109,8 @@ class SimulationSpec(BaseModel):
     transient: NotNegative | None = None
     #: The noise's `noise_seed`, and NumPy's seed where TVB draws initial conditions.
     seed: int = Field(default=42, ge=0, lt=2**32, strict=True)
-    #: `{from_file: ...}`, where the stream of random numbers goes on from that a script's own run would go on from:
-    #: the noise's, or NumPy's global one where there is no noise. The seed's stream when None.
+    #: `{from_file: ...}`: the state from which the script's own run would draw random numbers: of the noise's stream,
+    #: or of NumPy's global one without noise. None for a stream from the seed.
     random_state: dict[str, str] | None = None
     #: `reference` runs TVB's own loop; by default a faster engine runs if it gives the same bits.
     engine: Literal["auto", "reference"] = "auto"

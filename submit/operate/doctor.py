@@ -35,7 +35,7 @@ NEARLY_FULL = 0.9
 
 _WELL_AGAIN = (
     "its disk or memory may be full, it may have become a replica, or its user's rights may have changed; workers wait "
-    "until it is well again"
+    "until it recovers"
 )
 
 
