@@ -1,4 +1,4 @@
-"""All benchmarks, or those named, as one table: `python -m benchmarks [NAME...]`."""
+"""All benchmarks, or the named ones, as one table: `python -m benchmarks [NAME...]`."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""How long a sweep takes to be bundled as an exploration, and how much memory: `python -m benchmarks.bundle`.
+"""Time and memory of bundling a sweep as an exploration: `python -m benchmarks.bundle`.
 
-Runs the jobs first, short ones, and then the process that the command line starts for a bundle, as it is. Memory is
-that of the largest process so far: TVB alone takes most of it, and ten times the points should add next to nothing.
+It runs short jobs first, then the process that the command line starts for a bundle. Memory is that of the largest
+process so far: TVB takes most of it, and ten times the points should add little.
 """
 
 import resource
@@ -32,7 +32,7 @@ _SWEEPS = {50: (10, 5), 500: (25, 20)}
 
 
 def run_sweep(settings: Settings, catalogue: Catalogue, rows: int, columns: int) -> str:
-    """Run a sweep of two parameters here; gives its gid."""
+    """Run a sweep of two parameters in this process; return its gid."""
     plan = {
         "coupling.a": [0.001 * (row + 1) for row in range(rows)],
         "model.tau": [1.0 + 0.01 * column for column in range(columns)],
@@ -46,7 +46,7 @@ def run_sweep(settings: Settings, catalogue: Catalogue, rows: int, columns: int)
 
 
 def measure(settings: Settings, catalogue: Catalogue, points: int) -> tuple[float, float, str]:
-    """Milliseconds of a bundle, the peak of its process in MB, and what else there is to say of it."""
+    """Return the milliseconds of a bundle, the peak memory of its process in MB, and a remark."""
     sweep = catalogue.find(run_sweep(settings, catalogue, *_SWEEPS[points]))
     target = settings.data_dir / "sweep.zip"
     spent = timed(make_bundles, catalogue, [sweep], settings, target, Wanted("pse"))
@@ -55,7 +55,7 @@ def measure(settings: Settings, catalogue: Catalogue, points: int) -> tuple[floa
 
 
 def rows() -> Iterator[Row]:
-    """Time and memory of the larger bundle."""
+    """Yield time and memory of the larger bundle."""
     with tempfile.TemporaryDirectory() as directory:
         import_tvb()
         settings = load_settings(data_dir=Path(directory))

@@ -1,9 +1,9 @@
-"""How fast jobs are submitted and deleted, and how long queries take at 1,000,000 jobs, on SQLite and PostgreSQL.
+"""Speed of submitting and deleting jobs, and of queries at 1,000,000 jobs, on SQLite and PostgreSQL.
 
 python -m benchmarks.catalogue [JOBS]
 
-Submitting counts all of `add_sweep`: checks, seeds, hashes, rows and the commit. Its rate is compared with that of jobs
-submitted one at a time, a query with the look-up of one job by its gid, both on the same database. Nine jobs in ten are
+Submitting includes all of `add_sweep`: checks, seeds, hashes, rows and the commit. Its baseline is submitting jobs one
+at a time; the baseline of a query is finding one job by its gid; both on the same database. Nine of ten jobs are
 finished, each with a metric.
 """
 
@@ -48,7 +48,7 @@ FINISH = (
 
 
 def sweep(jobs: int, name: str) -> SweepSpec:
-    """A plane of two parameters."""
+    """Return a sweep over a plane of two parameters."""
     side = min(jobs, 100)
     plan = {"coupling.a": [k / side for k in range(side)], "model.tau": [1 + k / 1e4 for k in range(jobs // side)]}
     return SweepSpec(name=name, base=SimulationSpec.model_validate(SPEC), plan=plan)
@@ -56,7 +56,7 @@ def sweep(jobs: int, name: str) -> SweepSpec:
 
 @contextlib.contextmanager
 def databases() -> Iterator[dict[str, str]]:
-    """By name, the URL of an empty one."""
+    """Yield the URL of an empty database, by name."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         found = {"SQLite": f"sqlite:///{directory}/catalogue.db"}
         if binaries() is None:
@@ -72,18 +72,18 @@ def databases() -> Iterator[dict[str, str]]:
 
 
 def submit(catalogue: Catalogue, jobs: int) -> float:
-    """Jobs a second of one submission."""
+    """Return the jobs per second of one submission."""
     return 1000 * jobs / timed(catalogue.add_sweep, sweep(jobs, f"{jobs} jobs"))
 
 
 def delete(catalogue: Catalogue, jobs: int) -> float:
-    """Jobs a second of the deletion of one sweep."""
+    """Return the jobs per second of deleting one sweep."""
     made = catalogue.add_sweep(sweep(jobs, "doomed"))
     return 1000 * jobs / timed(lambda: catalogue.delete(sweep=made.gid))
 
 
 def fill(catalogue: Catalogue, jobs: int) -> None:
-    """Copies of the last sweep's rows until there are so many jobs, then most of them finished."""
+    """Copy the last sweep's rows until there are enough jobs, then set most of them to FINISHED."""
     with catalogue._writing() as session:
         [source, size] = session.execute(text("SELECT id, size FROM sweep ORDER BY id DESC LIMIT 1")).one()
         have = session.scalar(text("SELECT count(*) FROM job")) or 0
@@ -120,7 +120,7 @@ def _columns(table: type[Sweep | Job], *own: str) -> str:
 
 
 def queries(catalogue: Catalogue, job: Job) -> dict[str, Callable[[], object]]:
-    """What people and pages ask."""
+    """Return the queries of people and pages."""
     newest = catalogue.sweeps(limit=1)[0].sweep
     both = "coupling.a >= 0.9 and GlobalVariance > 0.999"
     return {
@@ -143,7 +143,7 @@ def queries(catalogue: Catalogue, job: Job) -> dict[str, Callable[[], object]]:
 
 
 def rows(jobs: int = 1_000_000, sizes: Sequence[int] = SIZES, turns: int = TURNS) -> Iterator[Row]:
-    """Of each database, a row for each size of a submission and each query."""
+    """Yield a row for each size of a submission and each query, for each database."""
     with databases() as found:
         for database, url in found.items():
             catalogue = Catalogue.open(url, create=True)

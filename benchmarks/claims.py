@@ -1,10 +1,10 @@
-"""How many jobs a second workers claim and finish, and what one costs the database's server.
+"""Jobs per second that workers claim and finish, and the cost of a job for the database server.
 
 python -m benchmarks.claims [JOBS]
 
-A claimer asks for a job without a message, as a process does after a short job, and finishes it with one file and two
-metrics at once; nothing runs. 64 claimers are 4 processes of 16 threads, each with a connection of its own. Counted is
-the processor time of all of PostgreSQL's processes. The sweep has 60,000 jobs.
+A claimer asks for a job without a message, as a process does after a short job, and finishes it at once with one file
+and two metrics; nothing is simulated. 64 claimers are 4 processes with 16 threads, each with its own connection. The
+cost is the processor time of all PostgreSQL processes. The sweep has 60,000 jobs.
 """
 
 import multiprocessing
@@ -35,7 +35,7 @@ VERSIONS = {"tvb-library": "2.10", "numpy": "2.0.0"}
 
 
 def rows(jobs: int = 60_000, seconds: float = SECONDS, turns: int = TURNS) -> Iterator[Row]:
-    """Of each database, the rate of many claimers, and what they cost the server."""
+    """Yield the rate of many claimers and their cost for the server, for each database."""
     with databases() as found:
         for database, url in found.items():
             postmaster = _prepared(url, jobs)
@@ -53,7 +53,7 @@ MEASURED = (("claim and finish", "jobs/s", FASTER), ("server's processor per job
 
 
 def _prepared(url: str, jobs: int) -> int:
-    """Make the sweep; gives the server's process, 0 without one."""
+    """Make the sweep; return the server's process id, 0 without a server."""
     catalogue = Catalogue.open(url, create=True)
     submit(catalogue, jobs)
     with catalogue._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -67,7 +67,7 @@ def _prepared(url: str, jobs: int) -> int:
 
 
 def _measured(url: str, postmaster: int, processes: int, threads: int, seconds: float) -> tuple[float, float]:
-    """Jobs a second, and the server's ms of each."""
+    """Return the jobs per second, and the server's milliseconds for each."""
     context = multiprocessing.get_context("spawn")
     barrier, counts = context.Barrier(processes + 1), context.Queue()
     program = (url, threads, seconds, barrier, counts)

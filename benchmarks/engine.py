@@ -1,10 +1,10 @@
-"""How many times faster the compiled engine steps than TVB's `sim.run()`, measured in turns in one process.
+"""Speed of the compiled engine compared with TVB's `sim.run()`, measured in turns in one process.
 
-python -m benchmarks.engine [PART...]      each case whose name has one of the parts; all cases without
+python -m benchmarks.engine [PART...]      cases whose names contain a part; without parts, all cases
 
-The ratio counts the run alone and, as `with checks`, the choice of the engine too; kernels are warm, as they are for
-all jobs of a sweep but the first. Every turn also compares the two outputs bit for bit. Kernels come from the cache of
-this host's workers, so that a second call takes some minutes at most.
+The ratio counts only the run and, as `with checks`, also the choice of the engine. Kernels are warm, as for all jobs of
+a sweep except the first. Every turn also compares the outputs bit for bit. Kernels come from the cache of this host's
+workers, so a second call takes some minutes at most.
 """
 
 import statistics
@@ -67,7 +67,7 @@ STARTS = {
 
 
 def start_of(model: str, nodes: int) -> NDArray[np.float64] | None:
-    """Initial conditions of a model, (1, state variables, nodes, 1), where its own ranges are too wide."""
+    """Return initial conditions, (1, state variables, nodes, 1), for a model whose own ranges are too wide."""
     if model not in STARTS:
         return None
     lowest, highest = STARTS[model]
@@ -117,7 +117,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def measure(case: Mapping[str, Any], inputs: Inputs, kernels: Path) -> tuple[float, float, float, str]:
-    """Milliseconds of TVB, of the engine, and of its choice; and its name."""
+    """Return the milliseconds of TVB, of the engine and of its choice, and the engine's name."""
     spec = simulation({**case, "simulation_length": _steps(case) * _dt(case)})
     ours, theirs = build_simulator(spec, inputs), build_simulator(spec, inputs)
     started = time.perf_counter()
@@ -134,7 +134,7 @@ def measure(case: Mapping[str, Any], inputs: Inputs, kernels: Path) -> tuple[flo
 
 
 def job_measure(directory: Path) -> Callable[[Inputs, Path], tuple[float, float, float, str]]:
-    """A `measure` that does the next job of a sweep, as a warm worker does: claim to finish, with its H5 and metrics.
+    """Return a `measure` that runs the next job of a sweep as a warm worker does: claim to finish, with H5 and metrics.
 
     Its baseline is TVB's configure, run and `np.save`.
     """
@@ -174,7 +174,7 @@ def _steps(case: Mapping[str, Any]) -> int:
 
 
 def rows(*parts: str) -> Iterator[Row]:
-    """A row for each case, and one for all of regions together."""
+    """Yield a row for each case, and one for all region simulations together."""
     kernels = load_settings().cache_dir / "kernels"
     regions = []
     with tempfile.TemporaryDirectory() as directory:

@@ -1,11 +1,11 @@
-"""What workers without work cost the database and Redis, by how many they are.
+"""Load of idle workers on the database and Redis, by number of workers.
 
 python -m benchmarks.looks [JOBS]
 
-Each simulated worker asks for its turn to look after dead jobs and the queue, as `worker.reconciler` does, at its pace;
-some threads do so for all of them. Counted are the statements that they send, the processor time of PostgreSQL's
-processes, and Redis' commands: other programs disturb these little. The catalogue has 1,000,000 jobs. Either the queue
-is full, or it is to be filled but all waiting jobs have their messages, which is the longest look.
+Each simulated worker asks for its turn to look for dead jobs and to fill the queue, as `worker.reconciler` does; some
+threads do this for all workers. The benchmark counts their statements, the processor time of PostgreSQL's processes and
+Redis' commands, which other programs disturb little. The catalogue has 1,000,000 jobs. The queue is full, or it is to
+be filled but all pending jobs have messages, which is the longest look.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ SECONDS = 20.0
 
 
 def rows(jobs: int = 1_000_000, seconds: float = SECONDS) -> Iterator[Row]:
-    """For each state of the queue and each larger number of workers: statements, and both servers' time."""
+    """Yield statements and the time of both servers, for each state of the queue and each larger number of workers."""
     if binaries() is None:
         print("PostgreSQL is not installed: its rows are left out", file=sys.stderr)
         return
@@ -86,7 +86,7 @@ MEASURED = (
 
 
 def _keep(settings: Settings, messages: int) -> None:
-    """Nobody takes these messages."""
+    """Fill the queues with messages that no worker takes."""
     with make_app(settings).connection_for_write() as connection:
         client = connection.default_channel.client
         client.flushall()
@@ -95,7 +95,7 @@ def _keep(settings: Settings, messages: int) -> None:
 
 
 def _measured(settings: Settings, postmaster: int, workers: int, seconds: float) -> list[tuple[float, ...]]:
-    """Of some turns, what all workers together take in a second."""
+    """Return what all workers together use in a second, for some turns."""
     with make_app(settings).connection_for_write() as connection, _asking(settings, workers) as statements:
         client = connection.default_channel.client
 
@@ -117,7 +117,7 @@ def _measured(settings: Settings, postmaster: int, workers: int, seconds: float)
 
 @contextlib.contextmanager
 def _asking(settings: Settings, workers: int) -> Iterator[list[str]]:
-    """Workers ask, each at its pace, until the end of the block; gives their statements as they are sent."""
+    """Let workers ask until the end of the block; yield their statements."""
     sent: list[str] = []
     stop, lock = threading.Event(), threading.Lock()
     start = time.monotonic()

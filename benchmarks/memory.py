@@ -1,6 +1,6 @@
-"""Peak memory of a job by the length of its simulation: a job of its own process each, the compiled engine.
+"""Peak memory of a job by the length of its simulation, with the compiled engine, each job in its own process.
 
-python -m benchmarks.memory [SECONDS...]      1, 10 and 60 simulated seconds without; the first one is the baseline
+python -m benchmarks.memory [SECONDS...]      by default 1, 10 and 60 simulated seconds; the first is the baseline
 
 The process imports TVB, claims one job of a sweep, runs it and checks its file, as a worker's process does.
 """
@@ -28,7 +28,7 @@ LENGTHS = ("1", "10", "60")
 
 
 def run_one(seconds: float, kernels: Path) -> None:
-    """Run one job, and print its engine, its wall time, and the peak of this process."""
+    """Run one job; print its engine, its wall time and the peak memory of this process."""
     logging.disable(logging.CRITICAL)
     import_tvb()
     with tempfile.TemporaryDirectory() as directory:
@@ -45,7 +45,7 @@ def run_one(seconds: float, kernels: Path) -> None:
 
 
 def measure(seconds: str, kernels: str) -> tuple[float, str]:
-    """The peak of a process that runs one job, in MB, and what else it says."""
+    """Return the peak memory in MB of a process that runs one job, and a remark."""
     command = [sys.executable, "-m", "benchmarks.memory", "--one", seconds, kernels]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = next(line for line in done.stdout.splitlines() if line.startswith("MEASURED"))
@@ -54,7 +54,7 @@ def measure(seconds: str, kernels: str) -> tuple[float, str]:
 
 
 def rows(first: str = LENGTHS[0], *longer: str) -> Iterator[Row]:
-    """A row for each longer simulation."""
+    """Yield a row for each longer simulation."""
     with tempfile.TemporaryDirectory() as kernels:
         measure("1", kernels)  # Compiles, which takes memory of its own.
         baseline, _ = measure(first, kernels)

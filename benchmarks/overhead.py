@@ -1,9 +1,9 @@
-"""What a short job costs a warm process of a worker beyond its steps, from the claim to the finished row.
+"""Cost of a short job beyond its steps in a warm worker process, from the claim to the finished row.
 
-python -m benchmarks.overhead [JOBS]      100 jobs without, of 50 ms simulated each, after 20 that warm the process
+python -m benchmarks.overhead [JOBS]      by default 100 jobs of 50 ms simulated time, after 20 jobs for warming up
 
-The steps are the time inside the engine's stream. The claim, TVB's configure, the choice of the engine, the H5 file and
-its verification, the metrics and the finish are beyond them. Each job's file is compared with TVB's run bit for bit.
+The steps are the time inside the engine's stream. The rest is the claim, TVB's configure, the choice of the engine, the
+H5 file and its verification, the metrics and the finish. Each job's file is compared with TVB's run bit for bit.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ WARM = 20
 
 
 def time_streams(steps: list[float]) -> None:
-    """From now on, append the milliseconds that each job spends in its engine's stream."""
+    """Append the milliseconds of each later job inside its engine's stream to a list."""
 
     def choose_timed(*arguments: Any) -> Choice:
         choice = choose(*arguments)
@@ -58,7 +58,7 @@ def _stream(stream: Callable[..., Iterator[Chunk]], steps: list[float], *argumen
 
 
 def run(catalogue: Catalogue, settings: Settings, gid: UUID) -> tuple[float, float]:
-    """Milliseconds of a job from its claim to its finish, and of TVB's `sim.run()` after it."""
+    """Return the milliseconds of a job from its claim to its finish, and of TVB's `sim.run()` after it."""
     started = time.perf_counter()
     claim = catalogue.claim(gid, "benchmark", timedelta(hours=1))
     assert claim is not None
@@ -74,7 +74,7 @@ def run(catalogue: Catalogue, settings: Settings, gid: UUID) -> tuple[float, flo
 
 
 def rows(jobs: int = 100) -> Iterator[Row]:
-    """What is beyond the steps against the steps, and against TVB; and the whole job against TVB."""
+    """Yield the cost beyond the steps, compared with the steps and with TVB, and the whole job compared with TVB."""
     steps: list[float] = []
     time_streams(steps)
     with tempfile.TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own on a socket, for benchmarks and tests: made, started, killed and started again."""
+"""A private PostgreSQL on a socket for benchmarks and tests: create, start, kill and start again."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 
 def binaries() -> Path | None:
-    """The directory of the newest PostgreSQL server on this machine; None where there is none."""
+    """Return the directory of the newest PostgreSQL server on this machine, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if found:
         return found[-1]
@@ -22,12 +22,12 @@ def binaries() -> Path | None:
 
 
 class Postgres:
-    """A server with one database, which is made at once.
+    """A server with one database, which is created at once.
 
     Raises
     ------
     FileNotFoundError
-        No PostgreSQL is installed.
+        PostgreSQL is not installed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -65,7 +65,7 @@ class Postgres:
             time.sleep(0.05)
 
     def kill(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """SIGQUIT: as after a crash; every connection is cut at once."""
+        """Send SIGQUIT: like a crash, it closes every connection at once."""
         if self.process is not None:
             self.process.send_signal(how)
             self.process.wait(30)
@@ -83,7 +83,7 @@ class Postgres:
 
 
 def processor_time(postmaster: int) -> float:
-    """The seconds of all processes of a server, those that have ended among them. Linux only."""
+    """Return the processor time in seconds of all processes of a server, including ended ones. Linux only."""
     tick = os.sysconf("SC_CLK_TCK")
     total = 0
     for path in Path("/proc").glob("[0-9]*/stat"):

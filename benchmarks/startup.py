@@ -1,4 +1,4 @@
-"""How long commands and a worker take to start.
+"""Start-up time of commands and of a worker.
 
 python -m benchmarks.startup      commands against `python -c pass`, a worker against Python that imports TVB
 """
@@ -24,13 +24,13 @@ COMMANDS = {
 
 
 def run_python(settings: Settings, *arguments: str) -> float:
-    """Milliseconds of Python from its start to its end."""
+    """Return the milliseconds of a Python process from its start to its end."""
     command = [sys.executable, *arguments]
     return timed(partial(subprocess.run, command, check=True, capture_output=True, env=child_environment(settings)))
 
 
 def start_worker(settings: Settings) -> float:
-    """Milliseconds from the start of a private Redis and a worker until the worker listens, TVB imported."""
+    """Return the milliseconds from the start of a private Redis and a worker until the worker listens."""
     started = time.perf_counter()
     with local_workers(settings, 1) as local:
         app = make_app(local.settings)
@@ -41,7 +41,7 @@ def start_worker(settings: Settings) -> float:
 
 
 def rows() -> Iterator[Row]:
-    """A row for each command, and one for a worker."""
+    """Yield a row for each command, and one for a worker."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory))
         Catalogue.open(settings.database, create=True).dispose()

@@ -1,12 +1,11 @@
-"""Throughput of a sweep of short simulations through real workers, against plain loops over TVB.
+"""Throughput of a sweep of short simulations through real workers, compared with plain loops over TVB.
 
-python -m benchmarks.sweep [JOBS]      200 jobs without, of 50 ms simulated each
+python -m benchmarks.sweep [JOBS]      by default 200 jobs of 50 ms simulated time
 
-The baselines are a pool of `multiprocessing` and, where it is installed, joblib over TVB's `sim.run()`, with as many
-processes and no file written; and one worker process, for the scaling.
-Workers are warm: the clock starts when each has had time for two jobs. `ms per job` is the wall time from the claim of
-a job to the line of the worker's log that it has finished; `idle` is the share of the processes' time from such a line
-to the next claim.
+The baselines are `multiprocessing` and, if installed, joblib over TVB's `sim.run()`, with the same number of processes
+and without files; and one worker process, for the scaling. Workers are warm: the clock starts after each has had time
+for two jobs. `ms per job` is the wall time from the claim of a job to the worker's log line that it has finished.
+`idle` is the part of the processes' time from this line to the next claim.
 """
 
 import importlib.util
@@ -45,7 +44,7 @@ SPEC: dict[str, Any] = {**SEED, "simulation_length": 50.0}
 
 
 def run_tvb(mu: float) -> int:
-    """One simulation as a script would run it; gives the number of samples."""
+    """Run one simulation as a script would; return the number of samples."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     spec = simulation({**SPEC, "model": {**SPEC["model"], "mu": mu}})
@@ -54,7 +53,7 @@ def run_tvb(mu: float) -> int:
 
 
 def with_pool(values: list[float], processes: int) -> float:
-    """Jobs a second of a pool whose processes have run one already."""
+    """Return the jobs per second of a pool whose processes have each run one job already."""
     with multiprocessing.get_context("fork").Pool(processes) as pool:
         pool.map(run_tvb, values[:processes], 1)
         started = time.perf_counter()
@@ -63,7 +62,7 @@ def with_pool(values: list[float], processes: int) -> float:
 
 
 def with_joblib(values: list[float], processes: int) -> float:
-    """The same with joblib."""
+    """Return the jobs per second with joblib."""
     from joblib import Parallel, delayed
 
     with Parallel(processes) as parallel:
@@ -74,7 +73,7 @@ def with_joblib(values: list[float], processes: int) -> float:
 
 
 def with_workers(kernels: Path, values: list[float], processes: int) -> tuple[float, float, float]:
-    """Jobs a second, the median of milliseconds per job, and the share of time that workers were idle."""
+    """Return the jobs per second, the median of milliseconds per job, and the idle part of the time."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory), cache_dir=kernels)
         catalogue = Catalogue.open(settings.database, create=True)
@@ -92,7 +91,7 @@ def with_workers(kernels: Path, values: list[float], processes: int) -> tuple[fl
 
 
 def _runs(log: str, jobs: Sequence[Job]) -> dict[str, list[tuple[float, float]]]:
-    """By process, when each of its jobs was claimed and when it had finished. Seconds."""
+    """Return when each job was claimed and finished, in seconds, by process."""
     claimed = {str(job.gid): job.started_at.timestamp() for job in jobs if job.started_at}
     runs: dict[str, list[tuple[float, float]]] = {}
     for line in log.splitlines():
@@ -104,7 +103,7 @@ def _runs(log: str, jobs: Sequence[Job]) -> dict[str, list[tuple[float, float]]]
 
 
 def _measure(runs: dict[str, list[tuple[float, float]]], first: int) -> tuple[float, float, float]:
-    """Jobs a second, milliseconds per job, share of time idle; from when the first so many jobs had finished."""
+    """Return jobs per second, milliseconds per job and the idle part, measured after the first jobs."""
     ends = sorted(end for each in runs.values() for _, end in each)
     # The first job of each process loads kernels and connectivity.
     begin, end = ends[first - 1], min(each[-1][1] for each in runs.values())
@@ -115,7 +114,7 @@ def _measure(runs: dict[str, list[tuple[float, float]]], first: int) -> tuple[fl
 
 
 def rows(jobs: int = 200, turns: int = TURNS) -> Iterator[Row]:
-    """For 1, 2 and 4 worker processes, a row for each baseline."""
+    """Yield a row for each baseline, for 1, 2 and 4 worker processes."""
     values = [k / jobs / 4 for k in range(jobs)]
     few = values[: max(8, jobs // 5)]
     loops = {"multiprocessing": with_pool, "joblib": with_joblib}

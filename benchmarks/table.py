@@ -1,6 +1,6 @@
-"""The one table of all benchmarks: what a row is, how two things are measured in turns, how rows are printed.
+"""The table of all benchmarks: its rows, measuring two things in turns, and printing.
 
-Called by each of them; `benchmarks.__main__` puts their rows together.
+`benchmarks.__main__` puts the rows of all benchmarks together.
 """
 
 import logging
@@ -26,7 +26,7 @@ _WIDTHS = (9, 40, 13, 32, 13, 21, 0)
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was measured, and what it is compared with."""
+    """One measured figure and its baseline."""
 
     benchmark: str
     measured: str
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """The median of the turns' own ratios: where the machine slows down, both of a turn do."""
+        """Return the median of the ratios of the turns: if the machine slows down, both figures of a turn do."""
         is_inverse = self.sense == FASTER and self.unit == "ms"
         pairs = zip(self.turns, self.baseline_turns, strict=True)
         return statistics.median(theirs / ours if is_inverse else ours / theirs for ours, theirs in pairs)
@@ -52,20 +52,20 @@ class Row:
 def in_turns(
     measure: Callable[[], float], baseline: Callable[[], float], turns: int = TURNS
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """What both give, measured one after the other in each turn, the baseline first."""
+    """Return the figures of both functions, measured in turns, the baseline first."""
     theirs, ours = zip(*((baseline(), measure()) for _ in range(turns)), strict=True)
     return ours, theirs
 
 
 def timed(do: Callable[..., object], *arguments: Any) -> float:
-    """The milliseconds of a call."""
+    """Return the milliseconds of a call."""
     started = time.perf_counter()
     do(*arguments)
     return 1000 * (time.perf_counter() - started)
 
 
 def show(rows: Iterable[Row], *, has_head: bool = True) -> None:
-    """Print the rows as they come, and keep TVB and the jobs from talking between them."""
+    """Print the rows when they are ready; suppress the output of TVB and the jobs."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -76,7 +76,7 @@ def show(rows: Iterable[Row], *, has_head: bool = True) -> None:
 
 
 def number(value: float) -> str:
-    """Some three digits of it."""
+    """Return a number with about three digits."""
     decimals = next((count for count, least in enumerate((100, 10, 1, 0.1)) if value >= least), 4)
     return f"{value:,.{decimals}f}"
 

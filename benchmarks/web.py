@@ -1,4 +1,4 @@
-"""How long the pages of `tvb-batch serve` take at 100,000 jobs, from the request to the last byte.
+"""Time of the pages of `tvb-batch serve` at 100,000 jobs, from the request to the last byte.
 
 `python -m benchmarks.web`; the baseline of each row is the page of a sweep of one job.
 """
@@ -34,7 +34,7 @@ SPEC = {
 
 
 def fill(catalogue: Catalogue) -> None:
-    """Finished jobs of a two-parameter sweep, each with a metric, and a sweep of one."""
+    """Add finished jobs of a two-parameter sweep, each with a metric, and a sweep of one job."""
     spec = SimulationSpec.model_validate(SPEC)
     side = int(JOBS**0.5) + 1
     plan = {"coupling.a": [k / side for k in range(side)], "model.tau": [1.0 + k / side for k in range(JOBS // side)]}
@@ -50,7 +50,7 @@ def fill(catalogue: Catalogue) -> None:
 
 
 def rows() -> Iterator[Row]:
-    """A row for each page."""
+    """Yield a row for each page."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings(data_dir=Path(directory))
         catalogue = Catalogue.open(settings.database, create=True)

@@ -1,9 +1,9 @@
-"""What a result file costs to write, by its compression: the real output of the seed simulation.
+"""Cost of writing a result file by compression, with the real output of the seed simulation.
 
-python -m benchmarks.writing      a plain file against `np.save` and its simulation's steps, the others against it
+python -m benchmarks.writing      a plain file against `np.save` and the simulation's steps, other files against it
 
-`lzf` and `gzip` are what `TVB_BATCH_COMPRESSION` offers. The others are here to compare; blosc where hdf5plugin is
-installed, without which nobody can read such a file, the GUI neither.
+`TVB_BATCH_COMPRESSION` offers `lzf` and `gzip`. The others are for comparison; blosc needs hdf5plugin, also for
+reading, so TVB's GUI cannot read it.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ if importlib.util.find_spec("hdf5plugin"):
 
 
 def simulate(directory: Path) -> tuple[float, NDArray[np.float64]]:
-    """Milliseconds of the steps of the seed simulation, and their output."""
+    """Return the milliseconds of the steps of the seed simulation, and its output."""
     spec = simulation({**SEED, "simulation_length": 1000.0})
     simulator = build_simulator(spec, Inputs(Storage(directory)))
     engine = choose(simulator, "auto", directory / "kernels", 10**6)
@@ -53,14 +53,14 @@ def simulate(directory: Path) -> tuple[float, NDArray[np.float64]]:
 
 
 def write(path: Path, data: NDArray[np.float64], options: dict[str, Any]) -> None:
-    """One file with one dataset."""
+    """Write one file with one dataset."""
     frame = data[0].nbytes
     with h5py.File(path, "w") as file:
         file.create_dataset("data", data=data, chunks=(max(1, CHUNK_BYTES // frame), *data.shape[1:]), **options)
 
 
 def rows() -> Iterator[Row]:
-    """Two rows for the plain file, and two for each compression: its time, and its size."""
+    """Yield two rows for the plain file, and two for each compression: time and size."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         plain, file = directory / "plain.h5", directory / "file.h5"

@@ -1,8 +1,8 @@
-"""Many short jobs while workers, Redis and the database are killed at random; ends with every file checked.
+"""Runs many short jobs while workers, Redis and the database are killed at random; then checks every file.
 
     python scripts/chaos.py --jobs 200 --workers 3 --seconds 120 --seed 1
 
-Needs Linux, Redis and PostgreSQL. Exits with 1 when a job is missing or a file is not as its row says.
+Needs Linux, Redis and PostgreSQL. Exits with 1 if a job is missing or a file differs from its row.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def disturb(here: System, postgres: Postgres, sweep: Sweep, options: argparse.Na
 
 
 def hurt(worker: Worker, what: str) -> None:
-    """Kill a worker with all of its processes, one of its pool, or tell it to stop."""
+    """Kill a worker with all its processes or one process of its pool, or tell it to stop."""
     if what == "worker":
         worker.kill()
     elif what == "pool":
@@ -108,7 +108,7 @@ def is_done(here: System, sweep: Sweep) -> bool:
 
 
 def finish(here: System, sweep: Sweep, seconds: float) -> str:
-    """Wait for the rest in peace."""
+    """Wait for the remaining jobs without kills."""
     end = time.monotonic() + max(1.0, seconds)
     if not any(worker.lives() for worker in here.workers):
         here.start()
@@ -119,7 +119,7 @@ def finish(here: System, sweep: Sweep, seconds: float) -> str:
 
 
 def report(here: System, sweep: Sweep) -> int:
-    """Every row against its file; 0 when all is well."""
+    """Compare every row with its file; return 0 if all are right."""
     jobs = here.jobs(sweep)
     outputs = here.catalogue.outputs([job.gid for job in jobs])
     whole = 0

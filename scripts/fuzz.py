@@ -1,9 +1,9 @@
-"""Damaged specs, messages, H5 files and ZIPs, 100,000 by default: looks for tracebacks, crashes and hangs.
+"""Runs damaged specs, messages, H5 files and ZIPs, 100,000 by default, and looks for tracebacks, crashes and hangs.
 
     python scripts/fuzz.py --cases 25000          of each kind
     python scripts/fuzz.py --kind zip --first 4711 --cases 1    one case again
 
-A crash, or a case of more than ten seconds, is told with its number too. Exits with 1 when there was a fault.
+It also reports crashes and cases of more than ten seconds by number. Exits with 1 if there was a fault.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def batch(kind: str, start: int, count: int) -> tuple[dict[str, int], list[str]]:
-    """Run cases in a process of their own."""
+    """Run cases in a separate process."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     at = context.Value("i", start)

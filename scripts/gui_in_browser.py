@@ -1,12 +1,12 @@
-"""A person's way through the TVB GUI with one of our bundles: the real web server, and a headless Chromium.
+"""Uses a bundle in the TVB GUI as a person does: the real web server and a headless Chromium.
 
     python scripts/gui_in_browser.py BUNDLE DIRECTORY
 
-logs in, makes a project, uploads the ZIP, opens the Connectivity's viewer, and of an exploration (`tvb-batch bundle
---as pse`) the Discrete and the Isocline page and the series behind a point; each page's picture is put into DIRECTORY.
-Ends with 1 when a page does not appear or its scripts fail. Takes one to four minutes. It needs tvb-framework
-(`pip install tvb-batch[gui-test]`), and `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver).
-All it starts ends with it; its TVB lives in a temporary directory, behind a password that nobody knows.
+logs in, creates a project, uploads the ZIP and opens the Connectivity's viewer. For an exploration (`tvb-batch bundle
+--as pse`) it opens the Discrete and the Isocline page and the series of a point. It saves a picture of each page in
+DIRECTORY, and exits with 1 if a page does not appear or its scripts fail. It takes one to four minutes and needs
+tvb-framework (`pip install tvb-batch[gui-test]`), `chromium` and `chromedriver` on the PATH (Debian: chromium,
+chromium-driver). All processes that it starts end with it. Its TVB uses a temporary directory and a random password.
 """
 
 import base64
@@ -42,11 +42,11 @@ _NO_FAULT = ("404 (Not Found)", "WebGL", "GPU stall")
 
 
 class BrowserError(Exception):
-    """A page is not as a person would need it."""
+    """A page is not as expected."""
 
 
 class Browser:
-    """One window of Chromium, driven as the W3C's WebDriver has it."""
+    """One window of Chromium, controlled with W3C's WebDriver protocol."""
 
     def __init__(self, driver: str, binary: str) -> None:
         self._driver = driver
@@ -64,13 +64,13 @@ class Browser:
         self._call("POST", "/url", {"url": url})
 
     def run(self, script: str, *arguments: object) -> Any:
-        """What a function body of JavaScript returns in the page."""
+        """Run a function body of JavaScript in the page; return its result."""
         return self._call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def press(self, selector: str, text: str = "") -> bool:
-        """Click the first element that fits and holds `text`; False when there is none.
+        """Click the first matching element that contains `text`; return False if there is none.
 
-        A script clicks: the GUI's toolbars unfold only below a mouse.
+        The click is a script, because the GUI's toolbars unfold only below a mouse.
         """
         script = """
             const found = [...document.querySelectorAll(arguments[0])].find(
@@ -80,7 +80,7 @@ class Browser:
         return bool(self.run(script, selector, text))
 
     def type(self, selector: str, text: str) -> None:
-        """Fill a field, or name the file of one."""
+        """Fill a field, or choose its file."""
         found = self._call("POST", "/elements", {"using": "css selector", "value": selector})
         if not found:
             raise BrowserError(f"no {selector} in the page")
@@ -92,7 +92,7 @@ class Browser:
         print(path, flush=True)
 
     def faults(self) -> list[str]:
-        """What scripts failed with since the last question."""
+        """Return the errors of scripts since the last call."""
         entries = self._call("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if not any(text in entry["message"] for text in _NO_FAULT)]
 
@@ -117,7 +117,7 @@ class Browser:
 
 
 def visit(browser: Browser, gui: str, password: str, bundle: Path, directory: Path) -> None:
-    """The whole way.
+    """Go through all pages.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def log_in(browser: Browser, gui: str, password: str) -> None:
 
 
 def make_project(browser: Browser, gui: str) -> int:
-    """A new project, which is the current one from now on; its number."""
+    """Create a project and make it the current one; return its number."""
     browser.open(f"{gui}/project/editone")
     browser.type("#name", "tvb_batch")
     browser.press("button[name=save]")
@@ -165,7 +165,7 @@ def make_project(browser: Browser, gui: str) -> int:
 
 
 def upload(browser: Browser, gui: str, project: int, bundle: Path) -> None:
-    """Give the GUI the ZIP, and wait until its data is in the tree."""
+    """Upload the ZIP, and wait until its data are in the tree."""
     form = "section.upload-tvb_datatype_importer form"
     browser.open(f"{gui}/project/editstructure/{project}")
     browser.press("button.action-upload")
@@ -184,14 +184,14 @@ def upload(browser: Browser, gui: str, project: int, bundle: Path) -> None:
 def view(
     browser: Browser, gui: str, project: int, node: str, viewer: str, drawn: str, *, optional: bool = False
 ) -> bool:  # fmt: skip
-    """Click a node of the tree, and a viewer in what opens; False when it is not offered and may be absent."""
+    """Click a node of the tree and a viewer; return False if the viewer is optional and not offered."""
     browser.open(f"{gui}/project/editstructure/{project}")
     until(lambda: browser.press("#treeStructure a", node), f"no {node!r} in the tree")
     return launch(browser, viewer, drawn, optional=optional)
 
 
 def launch(browser: Browser, viewer: str, drawn: str, *, optional: bool = False) -> bool:
-    """Press a viewer's button in the overlay that is opening, and wait until something is `drawn`."""
+    """Press a viewer's button in the opening overlay, and wait until something is `drawn`."""
     buttons = "[onclick*=launchAdapter]"
     until(lambda: browser.run("return document.querySelectorAll(arguments[0]).length", buttons), "no viewer is offered")
     browser.faults()
@@ -211,7 +211,7 @@ def launch(browser: Browser, viewer: str, drawn: str, *, optional: bool = False)
 
 
 def until(condition: Callable[[], Any], fault: str, seconds: float = PAGE) -> None:
-    """Return when the condition is true; BrowserError when it is not in time."""
+    """Wait until the condition is true; raise BrowserError after a time limit."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -224,7 +224,7 @@ def until(condition: Callable[[], Any], fault: str, seconds: float = PAGE) -> No
 
 @contextlib.contextmanager
 def running(command: list[str], port: int, log: Path, **options: Any) -> Iterator[None]:
-    """A server that listens on `port`; it and what it has started end with the block."""
+    """Start a server that listens on `port`; end it and its processes with the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
         try:
@@ -255,7 +255,7 @@ def free_port() -> int:
 
 
 def gui_environment(home: Path, port: int, password: str) -> dict[str, str]:
-    """A TVB of its own below `home`, without what asks the network or opens windows."""
+    """Return the environment of a separate TVB below `home`, without network requests and windows."""
     storage = home / "TVB"
     (storage / "PROJECTS").mkdir(parents=True)
     values = {
@@ -273,7 +273,7 @@ def gui_environment(home: Path, port: int, password: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Visit with the bundle, and the directory for pictures, that the command line names; gives the exit code."""
+    """Visit with the bundle and the directory for pictures from the command line; return the exit code."""
     if len(sys.argv) != 3 or not Path(sys.argv[1]).is_file():
         print("usage: gui_in_browser.py BUNDLE DIRECTORY; BUNDLE is a ZIP of `tvb-batch bundle`", file=sys.stderr)
         return 2

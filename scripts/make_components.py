@@ -1,7 +1,7 @@
-"""Write models/tvb/components.json: what tvb-library's classes declare, for programs that do not import TVB.
+"""Writes models/tvb/components.json: the declarations of tvb-library's classes, for programs that do not import TVB.
 
 python scripts/make_components.py            write it
-python scripts/make_components.py --check    exit 1 when it is stale
+python scripts/make_components.py --check    exit with 1 if it is stale
 """
 
 import json
@@ -29,7 +29,7 @@ _FOLDERS = {
 
 
 def components() -> dict[str, Any]:
-    """The whole content of components.json."""
+    """Return the whole content of components.json."""
     warnings.simplefilter("ignore")
     return {
         "tvb-library": version("tvb-library"),
@@ -53,7 +53,7 @@ def _regions(name: str) -> int:
 
 
 def main() -> int:
-    """Write or check; gives the exit code."""
+    """Write or check the file; return the exit code."""
     text = json.dumps(components(), indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n"
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(text, encoding="utf-8")

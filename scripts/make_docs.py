@@ -1,7 +1,7 @@
-"""Write docs/cli.md and docs/classes.md: what the commands and TVB's classes take, from the program itself.
+"""Writes docs/cli.md and docs/classes.md from the program itself.
 
 python scripts/make_docs.py            write them
-python scripts/make_docs.py --check    exit 1 when one is stale
+python scripts/make_docs.py --check    exit with 1 if one is stale
 """
 
 import sys
@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def cli_page() -> str:
-    """The help of every command."""
+    """Return the help of every command."""
     lines = ["# Commands", "", "Made by `scripts/make_docs.py` from `--help`."]
     for path, command in _commands(tvb_batch, ("tvb-batch",)):
         with click.Context(command, info_name=" ".join(path), terminal_width=100) as context:
@@ -34,7 +34,7 @@ def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple
 
 
 def classes_page() -> str:
-    """The parameters of every class that a spec can name."""
+    """Return the parameters of every class that a spec can name."""
     lines = [
         "# Classes of a spec", "",
         "Made by `scripts/make_docs.py` from what tvb-library declares; `tvb-batch describe CLASS` says more.",
@@ -75,7 +75,7 @@ def _choices(attribute: Attribute) -> str:
 
 
 def main() -> int:
-    """Write or check the pages; gives the exit code."""
+    """Write or check the pages; return the exit code."""
     pages = {DOCS / "cli.md": cli_page(), DOCS / "classes.md": classes_page()}
     if "--check" not in sys.argv[1:]:
         for path, text in pages.items():

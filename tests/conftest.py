@@ -1,4 +1,4 @@
-"""Real parts for the tests: a data directory each, one private Redis a session, catalogues, and worker processes."""
+"""Fixtures with real parts: a data directory for each test, one private Redis for a session, catalogues and workers."""
 
 import contextlib
 import importlib.util
@@ -57,7 +57,7 @@ ENDLESS = {"simulation_length": 600_000.0, "engine": "reference"}
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 180.0, every: float = 0.05) -> Any:
-    """What `condition` returns once it is true; fails the test after `seconds`, which a busy machine may need."""
+    """Return what `condition` returns once it is true; fail the test after `seconds`, chosen for a busy machine."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -67,20 +67,20 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = 180.0, every: f
 
 @pytest.fixture(scope="session")
 def broker_url() -> Iterator[str]:
-    """A real Redis for all tests; each test that sends empties it first."""
+    """Return the URL of one real Redis for all tests; a test that sends messages empties it first."""
     with private_redis(Settings()) as settings:
         yield settings.broker
 
 
 @pytest.fixture(scope="session")
 def kernels(request: pytest.FixtureRequest) -> Path:
-    """A cache of kernels, kept from one run of the tests to the next: compiling them all takes minutes."""
+    """Return the directory of compiled kernels, kept between runs of the tests: compiling all takes minutes."""
     return Path(request.config.cache.mkdir("kernels"))
 
 
 @pytest.fixture
 def settings(tmp_path: Path, broker_url: str) -> Settings:
-    """Settings of a data directory of its own, on an empty Redis."""
+    """Return settings with a new data directory and an empty Redis."""
     settings = load_settings(data_dir=tmp_path / "data", broker_url=broker_url, lease=20.0)
     settings.data_dir.mkdir()
     with make_app(settings).connection_for_write() as connection:
@@ -90,7 +90,7 @@ def settings(tmp_path: Path, broker_url: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules that a test allows and imports are its own: their folder goes with it, and so do their metrics."""
+    """Remove the modules and metrics that a test has imported from its own folder."""
     monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", set(allowed()))
     monkeypatch.setattr(metrics, "METRICS", dict(metrics.METRICS))
     yield
@@ -99,7 +99,7 @@ def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def catalogue(settings: Settings) -> Iterator[Catalogue]:
-    """An empty SQLite catalogue."""
+    """Return an empty SQLite catalogue."""
     catalogue = Catalogue.open(settings.database, create=True)
     yield catalogue
     catalogue.dispose()
@@ -107,7 +107,7 @@ def catalogue(settings: Settings) -> Iterator[Catalogue]:
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator["Warm"]:
-    """A process that has imported TVB, from which workers are forked."""
+    """Return a process that has imported TVB, from which workers are forked."""
     from fault_system import Warm
 
     found = Warm()
@@ -117,7 +117,7 @@ def warm() -> Iterator["Warm"]:
 
 @pytest.fixture
 def start_worker(settings: Settings, tmp_path: Path, warm: "Warm") -> Iterator[Callable[..., "Forked"]]:
-    """Start real Celery workers; they end with the test."""
+    """Return a function that starts real Celery workers; they end with the test."""
     from fault_system import Forked, celery_arguments
 
     started: list[Forked] = []
@@ -146,7 +146,7 @@ def start_worker(settings: Settings, tmp_path: Path, warm: "Warm") -> Iterator[C
 
 @pytest.fixture
 def tvb_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker_url: str):
-    """Run a command in this process, on a data directory and a broker of the test."""
+    """Return a function that runs a command in this process, with the test's data directory and broker."""
     monkeypatch.setenv("TVB_BATCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TVB_BATCH_BROKER_URL", broker_url)
     monkeypatch.setenv("COLUMNS", "200")
@@ -166,7 +166,7 @@ def postgres_binaries() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of our own on a socket; gives the URL without a database's name."""
+    """Start a private PostgreSQL on a socket; return its URL without the name of a database."""
     binaries = postgres_binaries()
     if binaries is None:
         reason = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
@@ -220,7 +220,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def each_catalogue(url: str) -> Iterator[Catalogue]:
-    """An empty catalogue, on each database."""
+    """Return an empty catalogue on each database."""
     catalogue = Catalogue.open(url, create=True)
     yield catalogue
     catalogue.dispose()
@@ -228,7 +228,7 @@ def each_catalogue(url: str) -> Iterator[Catalogue]:
 
 @pytest.fixture
 def configured(settings, monkeypatch):
-    """The environment of a person's script."""
+    """Set the environment of a user's script."""
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     return settings
@@ -236,14 +236,17 @@ def configured(settings, monkeypatch):
 
 @pytest.fixture
 def made(settings, catalogue):
-    """A sweep of two jobs that have run."""
+    """Return a sweep of two finished jobs."""
     from runs import ran
 
     return ran(settings, catalogue, "a", sweep={"coupling.a": [0.01, 0.02]})
 
 
 def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list[dict[str, Any]]:
-    """What the real GUI's importer and viewers say of each file; one GUI process for all. Skips without tvb-framework."""
+    """Return what the real GUI's importer and viewers report for each file, from one GUI process.
+
+    Skip without tvb-framework.
+    """
     if importlib.util.find_spec("tvb.core") is None:
         reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
         if os.environ.get("CI"):
@@ -258,7 +261,7 @@ def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How much of TVB was run and found equal, and what became of jobs under faults."""
+    """Print how much of TVB was run and found equal, and the outcomes of jobs under faults."""
     said = [item for report in terminalreporter.getreports("passed") for item in report.user_properties]
     faults = [value for name, value in said if name == "fault"]
     for fault, outcome, seconds in sorted(faults):

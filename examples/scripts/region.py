@@ -1,4 +1,4 @@
-"""A region simulation and a sweep of it: TVB's own script, with `submit` where `simulator.run()` stood."""
+"""A region simulation and a sweep of it: TVB's own script, with `submit` in place of `simulator.run()`."""
 
 import numpy as np
 from tvb.datatypes.connectivity import Connectivity

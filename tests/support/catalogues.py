@@ -1,4 +1,4 @@
-"""Catalogues on SQLite and on PostgreSQL, and the rows that tests put there."""
+"""Catalogues on SQLite and PostgreSQL, and rows for tests."""
 
 from datetime import timedelta
 from importlib.metadata import version
@@ -14,7 +14,7 @@ LEASE = timedelta(seconds=60)
 
 
 def new_database(template: str) -> str:
-    """The URL of an empty database of a server."""
+    """Return the URL of an empty database of a server."""
     name = f"t{uuid4().hex}"
     engine = create_engine(template.format(name="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -41,7 +41,7 @@ def output(**changes: object) -> OutputRecord:
 
 
 def finished(catalogue, sweep_, versions=None):
-    """The first job of a sweep, FINISHED with one output."""
+    """Return the first job of a sweep, FINISHED with one output."""
     job = first(catalogue, sweep_)
     claim = catalogue.claim(job.gid, "w", LEASE)
     made = output()

@@ -1,4 +1,4 @@
-"""Specs and commands that tests run, in a process of their own or in this one."""
+"""Specs and commands for tests, run in a separate process or in this one."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def spec_file(tmp_path: Path, **changes: Any) -> str:
 
 
 def assert_refused(result, *words: str) -> None:
-    """One line on stderr, exit code 2, no traceback."""
+    """Check for one line on stderr, exit code 2 and no traceback."""
     assert result.exit_code == 2, result.output
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr

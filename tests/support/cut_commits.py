@@ -1,4 +1,4 @@
-"""Connections to a database that are cut while it commits: a proxy for PostgreSQL, and SQLite's own commit."""
+"""Connections to a database that are closed during a commit: a proxy for PostgreSQL, and SQLite's own commit."""
 
 import contextlib
 import select
@@ -16,12 +16,12 @@ COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
 
 class Proxy:
-    """A socket in front of PostgreSQL's that cuts a connection at its COMMIT when told to.
+    """A socket in front of PostgreSQL's that closes a connection at its COMMIT on request.
 
     Parameters
     ----------
     server : PostgreSQL's socket
-    directory : where the proxy's own is made
+    directory : the directory for the proxy's socket
     """
 
     def __init__(self, server: Path, directory: Path) -> None:
@@ -38,12 +38,12 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_commit(self, number: int = 0, *, times: int = 1, late: bool = False) -> None:
-        """Cut the connection at a COMMIT: the next, or so many later.
+        """Close the connection at the next COMMITs.
 
         Parameters
         ----------
-        times : so many COMMITs in turn
-        late : the server gets it only when `may_commit` is set, long after the client was cut; otherwise before
+        times : number of COMMITs
+        late : the server gets the COMMIT only when `may_commit` is set, long after the client was cut; otherwise before
         """
         self._left, self._times, self._is_late = number, times, late
         self.may_commit.clear()
@@ -87,7 +87,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def cut_sqlite(engine: Engine, message: str, number: int = 0) -> Iterator[Callable[[], int]]:
-    """Let SQLite report a fault after a commit that has succeeded; gives how to ask how often it did."""
+    """Let SQLite report an error after a commit that has succeeded; yield a function that counts these errors."""
     commit, left = engine.dialect.do_commit, [number]
 
     def then_fail(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""One installation for tests of faults: a data directory, a catalogue, a Redis, workers, and what must hold in the end."""
+"""One installation for tests of faults: a data directory, a catalogue, a Redis, workers, and the checks at the end."""
 
 import contextlib
 import json
@@ -59,11 +59,11 @@ class Warm:
         )
 
     def start(self, **order: Any) -> int:
-        """Fork a process; gives its pid."""
+        """Fork a process; return its pid."""
         return int(self._ask(order))
 
     def ended(self, pid: int) -> int | None:
-        """The exit code of a process that has ended."""
+        """Return the exit code of a process that has ended."""
         return json.loads(self._ask({"ended": pid}))
 
     def _ask(self, order: dict[str, Any]) -> str:
@@ -86,7 +86,7 @@ class Warm:
 
 
 class Forked:
-    """A forked worker, in the words of `subprocess.Popen`."""
+    """A forked worker with the interface of `subprocess.Popen`."""
 
     def __init__(self, warm: Warm, pid: int) -> None:
         self._warm, self.pid = warm, pid
@@ -114,7 +114,7 @@ class Forked:
 
 
 def celery_arguments(concurrency: int) -> list[str]:
-    """What a worker's command says after `python -m`."""
+    """Return the arguments of a worker's command after `python -m`."""
     command = worker_command(concurrency)
     return command[command.index("celery") :]
 
@@ -183,7 +183,7 @@ class System:
         return self.catalogue.jobs(sweep=sweep.gid, limit=1000)
 
     def running(self, sweep: Sweep) -> Job:
-        """A job in the middle of its simulation."""
+        """Return a job in the middle of its simulation."""
 
         def found() -> Job | None:
             jobs = self.jobs(sweep)
@@ -214,7 +214,7 @@ class System:
     # ---------------------------------------------------------------------------------------- what must hold
 
     def assert_right(self, sweep: Sweep, undisturbed: dict[str, np.ndarray]) -> str:
-        """Rows are FINISHED, files whole, the data as of an undisturbed run, and nothing else is there; in words."""
+        """Check that rows are FINISHED, files complete and data as undisturbed, without other files; return a summary."""
         self._wait_for_quiet(sweep)
         jobs = self.jobs(sweep)
         outputs = self.catalogue.outputs([job.gid for job in jobs])
@@ -232,7 +232,7 @@ class System:
         return f"{len(jobs)} of {sweep.size} FINISHED, attempt {'-'.join(str(one) for one in attempts)}"
 
     def _wait_for_quiet(self, sweep: Sweep) -> None:
-        """A zombie's file goes within a moment."""
+        """Wait until a frozen worker's file is gone."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.files()) == sweep.size, seconds=5)
 
@@ -267,7 +267,7 @@ def settings_for(directory: Path, redis: Redis, **changes: Any) -> Settings:
 
 
 def series(system: System, sweep: Sweep) -> dict[str, np.ndarray]:
-    """The data of each job by the hash of its parameters."""
+    """Return the data of each job by the hash of its parameters."""
     found = {}
     jobs = system.jobs(sweep)
     for job, output in zip(jobs, system.catalogue.outputs([job.gid for job in jobs]), strict=True):
@@ -290,5 +290,5 @@ def system(directory: Path, redis: Redis, warm: Warm, **changes: Any) -> Iterato
 
 
 def pause(seconds: float) -> None:
-    """For what takes time by its nature: an outage."""
+    """Wait for something that takes time by its nature: an outage."""
     time.sleep(seconds)

@@ -1,7 +1,7 @@
 """Damaged specs, messages, H5 files and ZIPs by plain mutation; the same number gives the same case.
 
-Each case either passes or ends in one of our own errors; anything else is a fault of ours. A case runs in this process:
-a crash or a hang of it is seen by who started it.
+Each case must pass or end in one of this program's errors; anything else is a bug. A case runs in this process, so its
+caller sees a crash or a hang.
 """
 
 import base64
@@ -34,7 +34,7 @@ WORDS = [
 
 
 def mutated(data: bytes, chance: random.Random, most: int = 6) -> bytes:
-    """`data` with up to `most` places changed, repeated, cut out or replaced by an awkward word."""
+    """Return `data` with up to `most` places changed, repeated, cut out or replaced by an awkward word."""
     found = bytearray(data)
     for _ in range(chance.randint(1, most)):
         place = chance.randrange(len(found) + 1)
@@ -54,7 +54,7 @@ def mutated(data: bytes, chance: random.Random, most: int = 6) -> bytes:
 
 
 def spec_case(directory: Path, chance: random.Random) -> None:
-    """A spec file of any of the three kinds."""
+    """Run a spec file of one of the three kinds."""
     source = chance.choice(sorted(EXAMPLES.glob("*.yaml")))
     path = directory / f"spec{chance.choice(['.yaml', '.yaml', '.json', '.toml'])}"
     text = source.read_bytes()
@@ -67,7 +67,7 @@ def spec_case(directory: Path, chance: random.Random) -> None:
 
 
 def message_case(directory: Path, chance: random.Random) -> str:
-    """A message in the queue, damaged inside or outside of its body."""
+    """Run a message in the queue, damaged inside or outside its body."""
     body = json.dumps([[str(GID)], {}, {"callbacks": None}]).encode()
     whole = {"body": base64.b64encode(body).decode(), "headers": {"task": RUN_JOB, "id": "x"}, "properties": {}}
     if chance.random() < 0.5:
@@ -90,14 +90,14 @@ def message_case(directory: Path, chance: random.Random) -> str:
 
 
 def h5_case(directory: Path, chance: random.Random) -> None:
-    """A result or an input in HDF5."""
+    """Run a result or an input in HDF5."""
     path = directory / f"TimeSeriesRegion_{GID.hex}.h5"
     path.write_bytes(mutated(_h5(), chance))
     chance.choice([check_file, lambda each: verify(each, GID), faults])(path)
 
 
 def zip_case(directory: Path, chance: random.Random) -> None:
-    """A connectivity, or a bundle."""
+    """Run a connectivity or a bundle."""
     path = directory / "connectivity.zip"
     path.write_bytes(mutated(_zip(), chance))
     chance.choice([check_file, faults])(path)
@@ -129,12 +129,12 @@ KINDS: dict[str, Callable[[Path, random.Random], str | None]] = {
 
 
 def run(kind: str, number: int) -> str:
-    """`passed` or `refused`.
+    """Return `passed` or `refused`.
 
     Raises
     ------
     Exception
-        Anything that is not one of our own errors in one line: a fault of ours.
+        Anything except this program's one-line errors: a bug.
     """
     with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
         try:

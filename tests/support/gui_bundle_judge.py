@@ -1,6 +1,6 @@
-"""The real TVB GUI code as judge of bundles: what its history, its groups and its exploration viewers make of each.
+"""Judges bundles with the real TVB GUI code: its history, groups and exploration viewers.
 
-A program of its own, as `gui_judge.py`, whose parts it uses:
+A separate program that uses parts of `gui_judge.py`:
 
     python gui_bundle_judge.py HOME FILE...
 """
@@ -47,7 +47,7 @@ from tvb.storage.storage_interface import StorageInterface
 
 
 def judge(files: str) -> dict[str, Any]:
-    """Import the files, one after the other, into one empty project."""
+    """Import the files in order into one empty project."""
     user, project = empty_project()
     failures = []
     for file in files.split(":"):
@@ -69,7 +69,7 @@ def judge(files: str) -> dict[str, Any]:
 
 
 def import_project(file: str, user: Any) -> tuple[str, Any]:
-    """What importing a project fails with, or nothing; and the project."""
+    """Import a project; return the error or nothing, and the project."""
     service = ImportService()
     # It removes what it is given.
     copy = f"{file}.copy.zip"
@@ -83,13 +83,13 @@ def import_project(file: str, user: Any) -> tuple[str, Any]:
 
 
 def data_viewers(user: Any, project: Any) -> list[Any]:
-    """What each viewer offered for a time series of the project says."""
+    """Return the result of each viewer offered for a time series of the project."""
     series = [one for one in stored_datatypes() if type(one).__name__ == "TimeSeriesRegionIndex"]
     return viewers(series[0], user, project) if series else []
 
 
 def rows(entity: Any) -> list[int]:
-    """The ids of all rows of a table."""
+    """Return the ids of all rows of a table."""
     session = SessionMaker()
     session.open_session()
     try:
@@ -99,7 +99,7 @@ def rows(entity: Any) -> list[int]:
 
 
 def operation(number: int, project: Any) -> dict[str, Any]:
-    """An operation as the GUI loads it again from its folder."""
+    """Return an operation as the GUI loads it from its folder."""
     row = dao.get_operation_by_id(number)
     folder = StorageInterface().get_project_folder(project.name, str(row.id))
     described = {"algorithm": row.algorithm.classname, "status": row.status, "range_values": row.range_values}
@@ -126,7 +126,7 @@ def group(number: int, user: Any, project: Any) -> dict[str, Any]:
 
 
 def discrete(gid: str) -> dict[str, Any]:
-    """The metrics at each place, as the Discrete viewer has them."""
+    """Return the metrics at each place, as in the Discrete viewer."""
     model = PSEDiscreteGroupModel(gid, None, None, "")
     metrics = model.get_all_metrics()
     places = {
@@ -137,14 +137,14 @@ def discrete(gid: str) -> dict[str, Any]:
 
 
 def isocline(gid: str) -> dict[str, Any]:
-    """The matrix of each metric, as the Isocline viewer draws it: (first axis, second axis)."""
+    """Return the matrix of each metric, as in the Isocline viewer: (first axis, second axis)."""
     model = PSEIsoGroupModel(gid)
     matrices = {name: np.asarray(matrix).tolist() for name, matrix in model.apriori_data.items()}
     return {"x": list(model.apriori_x), "y": list(model.apriori_y), "matrices": matrices}
 
 
 def burst(number: int, user: Any, project: Any) -> dict[str, Any]:
-    """An entry of the Simulation History, opened as a click on it does, up to the last page of its parameters."""
+    """Open an entry of the Simulation History as a click does, up to the last page of its parameters."""
     row = dao.get_burst_by_id(number)
     folder = StorageInterface().get_project_folder(project.name, str(row.fk_simulation))
     simulator = h5.load_view_model(UUID(row.simulator_gid), folder)
@@ -164,7 +164,7 @@ def burst(number: int, user: Any, project: Any) -> dict[str, Any]:
 
 
 def ranges_of(simulator: Any) -> list[Any]:
-    """What the GUI lets a person sweep of this simulation."""
+    """Return the parameters of this simulation that the GUI can sweep."""
     collector, keys = RangeParametersCollector(), FormWithRanges
     collector.range_param_forms[keys.MODEL_FRAGMENT_KEY] = get_form_for_model(type(simulator.model))()
     collector.range_param_forms[keys.COUPLING_FRAGMENT_KEY] = get_form_for_coupling(type(simulator.coupling))()
@@ -175,7 +175,7 @@ def ranges_of(simulator: Any) -> list[Any]:
 
 
 def opened(row: Any, user: Any, project: Any) -> str:
-    """What opening an entry of the history fails with, or nothing."""
+    """Open an entry of the history; return the error or nothing."""
     session = RamSession()
     session[KEY_USER], session[KEY_PROJECT] = user, project
     cherrypy.request.method = "GET"
@@ -195,7 +195,7 @@ def opened(row: Any, user: Any, project: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A view model as JSON values."""
+    """Return a view model as JSON values."""
     if hasattr(type(value), "declarative_attrs"):
         names = [name for name in type(value).declarative_attrs if name not in ("gid", "random_stream")]
         found = {name: plain(getattr(value, name, None)) for name in names}
@@ -210,7 +210,7 @@ def plain(value: Any) -> Any:
 
 
 def main() -> None:
-    """Judge each bundle, or several joined by a colon, in a database of its own."""
+    """Judge each bundle, or several joined by a colon, each in its own database."""
     ABCDisplayer.VISUALIZERS_ROOT = TvbProfile.current.web.VISUALIZERS_ROOT
     for files in sys.argv[2:]:
         print("VERDICT " + json.dumps(judge(files)), flush=True)

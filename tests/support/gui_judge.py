@@ -1,10 +1,10 @@
-"""The real TVB GUI code as judge: imports files into an empty project and launches every viewer it offers.
+"""Judges files with the real TVB GUI code: imports them into an empty project and launches every offered viewer.
 
-A program of its own, because the GUI's profile and the library's cannot share a process:
+A separate program, because the profiles of the GUI and of the library cannot share a process:
 
     python gui_judge.py HOME FILE...
 
-prints one JSON object for each file: what was stored, what each viewer said, or why the import failed.
+prints one JSON object for each file: what was stored, the result of each viewer, or why the import failed.
 """
 
 import json
@@ -60,7 +60,7 @@ def judge(file: str) -> dict[str, Any]:
 
 
 def empty_project() -> tuple[Any, Any]:
-    """A user, and a project with nothing in it, in an empty database."""
+    """Return a user and an empty project in an empty database."""
     # The folder of a project is named after it, and an import that fails leaves its files there.
     reset_database()
     # The updates of older data run in a thread that shares the database session: now and then it broke an import.
@@ -89,7 +89,7 @@ def stored_datatypes() -> list[Any]:
 
 
 def launch(adapter_class: type, view_model: Any, user: Any, project: Any) -> str:
-    """Run one GUI operation in this process; says why it failed, or nothing."""
+    """Run one GUI operation in this process; return the error or nothing."""
     adapter = ABCAdapter.build_adapter_from_class(adapter_class)
     service = OperationService()
     operation = service.prepare_operation(user.id, project, adapter.stored_adapter, True, view_model)
@@ -102,7 +102,7 @@ def launch(adapter_class: type, view_model: Any, user: Any, project: Any) -> str
 
 
 def described(datatype: Any) -> dict[str, Any]:
-    """The columns that the GUI's database holds of a datatype."""
+    """Return the columns of a datatype in the GUI's database."""
     entity = dao.get_datatype_by_gid(datatype.gid)
     return {"class": type(entity).__name__} | {
         name: str(getattr(entity, name)) for name in _COLUMNS if hasattr(entity, name)
@@ -110,7 +110,7 @@ def described(datatype: Any) -> dict[str, Any]:
 
 
 def viewers(datatype: Any, user: Any, project: Any) -> dict[str, str]:
-    """Every viewer that the GUI offers for a datatype, and what it failed with ("" when it did not)."""
+    """Return every viewer offered for a datatype, with its error or ""."""
     entity = dao.get_datatype_by_gid(datatype.gid)
     offered = AlgorithmService().get_launchable_algorithms_for_datatype(entity, dao.get_visualisers_categories())[1]
     return {algorithm.displayname: view(algorithm, entity, user, project) for algorithm in offered}
@@ -133,7 +133,7 @@ def view(algorithm: Any, entity: Any, user: Any, project: Any) -> str:
 
 
 def input_of(view_model_class: Any, entity: Any) -> str:
-    """The attribute of a viewer's form that takes this datatype."""
+    """Return the attribute of a viewer's form that takes this datatype."""
     classes = {cls.__name__.removesuffix("Index") for cls in type(entity).__mro__}
     for name in view_model_class.declarative_attrs:
         attribute = getattr(view_model_class, name)
@@ -143,7 +143,7 @@ def input_of(view_model_class: Any, entity: Any) -> str:
 
 
 def main() -> None:
-    """Judge every file, each in a database of its own."""
+    """Judge every file, each in its own database."""
     ABCDisplayer.VISUALIZERS_ROOT = TvbProfile.current.web.VISUALIZERS_ROOT
     for file in sys.argv[2:]:
         print("VERDICT " + json.dumps(judge(file)), flush=True)

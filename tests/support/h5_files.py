@@ -31,7 +31,7 @@ def write(path, data, *, chunks=1, **changes) -> Header:
 
 
 def damage(path, first: int, length: int) -> None:
-    """Give the free room of the heap another length."""
+    """Change the length of the free space of the heap."""
     content = bytearray(path.read_bytes())
     place = content.index(b"GCOL") + 16
     while content[place : place + 2] != b"\0\0":

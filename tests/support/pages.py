@@ -1,4 +1,4 @@
-"""What the pages of the documentation hold."""
+"""Parts of the documentation's pages."""
 
 import re
 from pathlib import Path

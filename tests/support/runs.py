@@ -1,4 +1,4 @@
-"""Sweeps that are run in this process, and what their files hold."""
+"""Sweeps that are run in this process, and the content of their files."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ LEASE = timedelta(seconds=60)
 
 
 def claimed(catalogue, **changes):
-    """A claim on the only job of a new sweep."""
+    """Return a claim on the only job of a new sweep."""
     spec = SweepSpec(name="one", base=SimulationSpec.model_validate({**SHORT, **changes}), plan={})
     sweep = catalogue.add_sweep(spec, reuse=False)
     return catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
@@ -40,7 +40,7 @@ def add(catalogue, **changes):
 
 
 def undisturbed(catalogue, settings, gid) -> dict[str, dict[str, np.ndarray]]:
-    """What an equal job gives that nobody disturbs."""
+    """Return the result of an equal job without disturbance."""
     claim = catalogue.claim(gid, "x", LEASE)
     catalogue.release(claim)
     twin = catalogue.add_sweep(SweepSpec(name="twin", base=claim.spec, plan={}), reuse=False)

@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL that tests kill and start again; each a process of the test's own."""
+"""Redis and PostgreSQL that tests kill and start again; each test has its own processes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tvb_batch.submit.operate.local_workers import redis_server
 
 
 class Redis:
-    """A Redis on a socket; it keeps its data over a restart when asked to."""
+    """A Redis on a socket; it keeps its data over a restart if asked to."""
 
     def __init__(self, directory: Path, *, keeps: bool = True, lines: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class Redis:
 
 
 class Postgres(postgres.Postgres):
-    """The benchmarks' PostgreSQL; the test is skipped where none is installed."""
+    """The benchmarks' PostgreSQL; the test is skipped if it is not installed."""
 
     def __init__(self, directory: Path) -> None:
         try:

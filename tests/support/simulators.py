@@ -6,7 +6,7 @@ import numpy as np
 
 
 def small(**changes: Any) -> Any:
-    """A Simulator that takes a tenth of a second."""
+    """Return a Simulator whose run takes a tenth of a second."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 

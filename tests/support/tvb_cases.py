@@ -1,6 +1,6 @@
-"""Simulators as scripts make them: every model, coupling, integrator, noise and monitor of TVB, and what goes with them.
+"""Simulators as in scripts: every model, coupling, integrator, noise and monitor of TVB, and their parts.
 
-Plain TVB; nothing of ours is imported here but the list of its classes.
+Plain TVB; only the list of classes is imported from this program.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from tvb_batch.models.tvb.components import components
 
 @dataclass(frozen=True)
 class Case:
-    """One Simulator, made when it is wanted."""
+    """One Simulator, made when needed."""
 
     name: str
     #: Keyword arguments of the Simulator that differ from the usual ones, each made by a call.
@@ -31,7 +31,7 @@ class Case:
 
 
 def simulator_of(case: Case) -> Any:
-    """The Simulator of a case, not yet configured."""
+    """Return the Simulator of a case, not configured."""
     if isinstance(case, SurfaceCase):
         return _surface_simulator(case)
     from tvb.datatypes.connectivity import Connectivity
@@ -375,7 +375,7 @@ CASES: list[Case] = [
 
 
 def wanted() -> set[tuple[str, str]]:
-    """Roles and classes that a simulation can have; equations where they are used."""
+    """Return the roles and classes of a simulation; equations where they are used."""
     found = {
         (role, name) for role in ("model", "coupling", "integrator", "noise", "monitor") for name in components(role)
     }

@@ -1,4 +1,4 @@
-"""TVB objects of every class we write, the same in each process that asks: `OBJECTS[name]()`."""
+"""TVB objects of every class that this program writes, the same in each process: `OBJECTS[name]()`."""
 
 import warnings
 from functools import cache
@@ -27,7 +27,7 @@ OBJECTS = {}
 
 
 def known(make):
-    """Register what a function makes, under its name and with a gid of that name."""
+    """Register the object that a function makes, under its name and with a gid from that name."""
 
     @cache
     def made():
@@ -98,7 +98,7 @@ def skin_air():
 
 
 def sheet(rows: int, columns: int, first: int = 0):
-    """Vertices and triangles of a wavy grid."""
+    """Return vertices and triangles of a wavy grid."""
     y, x = np.mgrid[:rows, :columns].astype(float)
     vertices = np.stack([x.ravel(), y.ravel(), np.sin(x + y).ravel()], axis=1)
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel() + first
@@ -114,7 +114,7 @@ def surface(cls, vertices, triangles, **values):
 
 
 def halves(left, right, *, bridges: int = 0):
-    """Two sheets, the left one's vertices first; some triangles lie in both."""
+    """Return two sheets, the left one's vertices first; some triangles lie in both."""
     first, of_first = sheet(*left)
     second, of_second = sheet(*right, first=len(first))
     both = np.stack([np.arange(bridges), np.arange(bridges) + 1, np.arange(bridges) + len(first)], 1).reshape(-1, 3)

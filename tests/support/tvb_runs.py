@@ -1,4 +1,4 @@
-"""The cases of TVB that every engine is compared on."""
+"""The cases of TVB on which every engine is compared."""
 
 import re
 from pathlib import Path

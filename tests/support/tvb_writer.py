@@ -1,8 +1,8 @@
-"""tvb-framework's own writers: one H5 file for each of `tvb_objects.OBJECTS`. A program of its own, as gui_judge is.
+"""Writes one H5 file for each of `tvb_objects.OBJECTS` with tvb-framework's own writers. A separate program.
 
     python tvb_writer.py HOME DIRECTORY
 
-writes DIRECTORY/<name>.h5 for each name, and prints one JSON object: why a name could not be written ("" when it could).
+writes DIRECTORY/<name>.h5 for each name and prints one JSON object: why a name could not be written ("" if it could).
 """
 
 import json
@@ -26,7 +26,7 @@ from tvb_objects import OBJECTS  # noqa: E402
 
 
 class Numbers(json.JSONEncoder):
-    """TVB counts the vertices of the halves as NumPy integers, and its own JSON then refuses them."""
+    """JSON encoder for NumPy integers: TVB counts the vertices of halves with them, and its own JSON refuses them."""
 
     def default(self, number):
         return int(number)

@@ -1,9 +1,9 @@
-"""Starts real Celery workers within a second: imports TVB once, then forks for each worker. A process of its own.
+"""Starts real Celery workers within a second: imports TVB once, then forks for each worker. A separate process.
 
-It reads one JSON object a line from standard input. It answers an order with the pid, and `{"ended": pid}` with the exit
-code of that process, or null while it runs. A worker can be told to stand still at a
-named point, the first time that one of its processes comes by: a file says that it did, and it goes on when the file is
-gone. Python's own audit events tell where it is, so nothing of the program is replaced.
+It reads one JSON object per line from standard input. It answers an order with the pid, and `{"ended": pid}` with the
+exit code of that process, or null while it runs. A worker can be told to pause at a named point, the first time that
+one of its processes reaches it: it creates a file and continues when the file is removed. Python's audit events tell
+where it is, so nothing of the program is replaced.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ def main() -> None:
 
 
 def ended() -> Iterator[tuple[int, int]]:
-    """The processes that have ended since this was asked last, and their exit codes."""
+    """Return the processes that ended since the last call, with their exit codes."""
     with contextlib.suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
             yield found[0], os.waitstatus_to_exitcode(found[1])
 
 
 def become(order: dict[str, Any]) -> None:
-    """This process is a worker, or a client, from now on."""
+    """Turn this process into a worker or a client."""
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -97,7 +97,7 @@ def run(arguments: list[str]) -> None:
 
 
 def set_clock(ahead: timedelta) -> None:
-    """A worker's wrong clock, which only root could set for real, and only for the whole machine."""
+    """Give a worker a wrong clock, which otherwise only root could set, for the whole machine."""
     from tvb_batch.models.catalogue import base, claims, control
 
     right = base.now
@@ -107,7 +107,7 @@ def set_clock(ahead: timedelta) -> None:
 
 
 def set_hard_after(seconds: float) -> None:
-    """How long a job that is to end may go on; twenty seconds are long for a test."""
+    """Set how long a job may continue after it must end; twenty seconds are long for a test."""
     from tvb_batch.worker import warden
     from tvb_batch.worker.job import heartbeat
 
@@ -116,7 +116,7 @@ def set_hard_after(seconds: float) -> None:
 
 
 def kill_first_process(mark: Path) -> None:
-    """The first process of the pool is killed as it starts, and the worker finds it dead when it is ready."""
+    """Kill the first process of the pool during its start, so that the worker finds it dead."""
     from celery import signals
 
     @signals.worker_process_init.connect(weak=False)
@@ -162,12 +162,12 @@ def is_rename(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def before_rename() -> Callable[[str, tuple[Any, ...]], bool]:
-    """The file is written, closed and checked, and has no name yet."""
+    """Return a test for the point where the file is written, closed and checked, before its rename."""
     return is_rename
 
 
 def after_rename() -> Callable[[str, tuple[Any, ...]], bool]:
-    """The file has its name, and the row does not know: the directory is about to be synced."""
+    """Return a test for the point where the file has its final name, before the row names it."""
     directory = None
 
     def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
@@ -180,7 +180,7 @@ def after_rename() -> Callable[[str, tuple[Any, ...]], bool]:
 
 
 def after_commit() -> Callable[[str, tuple[Any, ...]], bool]:
-    """The row is FINISHED, and the job's directory is about to be tidied up."""
+    """Return a test for the point where the row is FINISHED, before other files of the job are removed."""
     directory = None
 
     def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
@@ -193,7 +193,7 @@ def after_commit() -> Callable[[str, tuple[Any, ...]], bool]:
 
 
 def before_send() -> Callable[[str, tuple[Any, ...]], bool]:
-    """The rows are committed, and Redis is about to be called."""
+    """Return a test for the point where the rows are committed, before messages are sent to Redis."""
 
     def is_there(event: str, arguments: tuple[Any, ...]) -> bool:
         frame = sys._getframe() if event == "socket.connect" else None

@@ -1,4 +1,4 @@
-"""A catalogue for the tests of the web: a finished sweep, one that failed, one that waits; served or in this process."""
+"""A catalogue for tests of the web pages: a finished, a failed and a pending sweep; served or in this process."""
 
 import contextlib
 import threading
@@ -24,7 +24,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def fill(directory: Path) -> tuple[Catalogue, Settings]:
-    """Four finished jobs, run as a worker runs them; one failed, one waiting."""
+    """Add four finished jobs, run as by a worker, one failed job and one pending job."""
     settings = load_settings(data_dir=directory)
     catalogue = Catalogue.open(settings.database, create=True)
     spec = SimulationSpec.model_validate({**SHORT, "title": EVIL, "subject": EVIL})
@@ -43,7 +43,7 @@ def fill(directory: Path) -> tuple[Catalogue, Settings]:
 
 @contextlib.contextmanager
 def served(catalogue: Catalogue, settings: Settings) -> Iterator[str]:
-    """A real server on a free port of the loopback; gives its address."""
+    """Start a real server on a free port of the loopback; yield its address."""
     app = make_web(catalogue, settings, TOKEN, frozenset({"127.0.0.1"}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
