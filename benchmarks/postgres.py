@@ -48,6 +48,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
+        """Return the SQLAlchemy URL of its database."""
         return f"postgresql+psycopg://tvb@/postgres?host={self.directory}"
 
     def _run(self, *words: Any) -> None:
@@ -55,6 +56,7 @@ class Postgres:
         subprocess.run(command, check=True, capture_output=True)
 
     def start(self) -> None:
+        """Start the server and wait until it answers, at most 30 s."""
         options = ["-D", self.data, "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.directory}"]
         command = [*self.as_nobody, str(self.binaries / "postgres"), *map(str, options)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -72,6 +74,7 @@ class Postgres:
             self.process = None
 
     def answers(self) -> bool:
+        """Return whether the server accepts a connection."""
         engine = create_engine(self.url)
         try:
             with engine.connect():

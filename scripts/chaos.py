@@ -31,6 +31,7 @@ JOB = {**BRIEF, "simulation_length": 300.0}
 
 
 def main() -> int:
+    """Run the test; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--workers", type=int, default=3)
@@ -101,6 +102,7 @@ def _handle(pid: int) -> int:
 
 
 def is_done(here: System, sweep: Sweep) -> bool:
+    """Return whether all jobs of the sweep are finished; False if the database does not answer."""
     try:
         return here.catalogue.counts(sweep.gid) == {Status.FINISHED: sweep.size}
     except CatalogueError:

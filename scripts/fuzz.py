@@ -27,6 +27,7 @@ BATCH = 500
 
 
 def main() -> int:
+    """Run the cases of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kind", action="append", choices=["spec", "message", "h5", "zip"])
     parser.add_argument("--first", type=int, default=0)
@@ -66,6 +67,7 @@ def batch(kind: str, start: int, count: int) -> tuple[dict[str, int], list[str]]
 
 
 def cases(kind: str, start: int, count: int, sender, at) -> None:  # type: ignore[no-untyped-def]
+    """Run cases of one kind and send their results; `at` tells which case is running."""
     from fuzz_cases import run
 
     faulthandler.enable()

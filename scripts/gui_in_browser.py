@@ -61,6 +61,7 @@ class Browser:
         self._session = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
 
     def open(self, url: str) -> None:
+        """Open a URL."""
         self._call("POST", "/url", {"url": url})
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -88,6 +89,7 @@ class Browser:
         self._call("POST", f"/element/{element}/value", {"text": text})
 
     def picture(self, path: Path) -> None:
+        """Save a picture of the page and print its path."""
         path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
         print(path, flush=True)
 
@@ -97,6 +99,7 @@ class Browser:
         return [entry["message"] for entry in entries if not any(text in entry["message"] for text in _NO_FAULT)]
 
     def close(self) -> None:
+        """Close the window."""
         with contextlib.suppress(BrowserError, OSError):
             self._call("DELETE", "")
 
@@ -148,6 +151,7 @@ def visit(browser: Browser, gui: str, password: str, bundle: Path, directory: Pa
 
 
 def log_in(browser: Browser, gui: str, password: str) -> None:
+    """Log in as administrator."""
     browser.open(f"{gui}/user")
     browser.type("#username", "admin")
     browser.type("#password", password)
@@ -243,12 +247,14 @@ def running(command: list[str], port: int, log: Path, **options: Any) -> Iterato
 
 
 def is_listening(port: int) -> bool:
+    """Return whether a server listens on this port of the loopback."""
     with socket.socket() as tried:
         tried.settimeout(1.0)
         return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:
+    """Return a free port of the loopback."""
     with socket.socket() as tried:
         tried.bind(("127.0.0.1", 0))
         return int(tried.getsockname()[1])
