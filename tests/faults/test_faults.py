@@ -71,7 +71,7 @@ def told(record_property):
 # ----------------------------------------------------------------------------------------------------- killed
 
 
-def test_a_killed_pool_process_loses_its_job_to_the_next_one(here, undisturbed, told) -> None:
+def test_another_process_continues_the_job_of_a_killed_one(here, undisturbed, told) -> None:
     sweep = here.submit()
     here.start()
     job = here.running(sweep)
@@ -174,7 +174,7 @@ def test_a_frozen_worker_that_continues_after_it_lost_its_job(here, undisturbed,
     told("SIGSTOP mid-chunk, comes back after its job is done", here.assert_right(sweep, undisturbed))
 
 
-def test_a_zombie_that_renames_its_file_after_the_winner(here, undisturbed, told) -> None:
+def test_a_worker_that_lost_its_job_renames_its_file_last(here, undisturbed, told) -> None:
     sweep = here.submit(1, BRIEF)
     zombie = here.start(stop_at="before_rename")
     wait_until(zombie.stands_still)
@@ -323,7 +323,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_storage_that_takes_nothing(mounted, tmp_path, redis, warm, undisturbed, told, fault: str) -> None:
+def test_a_storage_that_refuses_every_write(mounted, tmp_path, redis, warm, undisturbed, told, fault: str) -> None:
     with system(tmp_path, redis, warm, max_attempts=2) as here:
         filler = mounted / "filler"
         if fault == "full":

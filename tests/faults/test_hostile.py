@@ -99,7 +99,7 @@ def test_a_password_is_masked_in_messages_of_libraries(url: str) -> None:
         assert "s3cretword" not in str(TvbBatchError("no: s3cretword"))
 
 
-def test_a_url_without_a_doubt_is_shown_with_its_place() -> None:
+def test_a_valid_url_is_shown_without_its_password() -> None:
     assert without_password("redis://tvb:s3cretword@host:6379/0") == "redis://host:6379/0"
     assert without_password("redis://[::1]:6379/0") == "redis://[::1]:6379/0"
     assert without_password("postgresql://u:p%40w@h/db?sslmode=require") == "postgresql://h/db"
@@ -133,7 +133,7 @@ def test_forged_facts_of_workers_neither_stop_doctor_nor_reach_the_terminal(sett
     assert "\x07" not in said
 
 
-def test_a_fault_of_a_job_holds_nothing_that_acts_on_a_terminal(settings, catalogue) -> None:
+def test_an_error_of_a_job_holds_no_control_characters(settings, catalogue) -> None:
     from datetime import timedelta
 
     from conftest import SHORT
@@ -157,7 +157,7 @@ def test_a_fault_of_a_job_holds_nothing_that_acts_on_a_terminal(settings, catalo
 @pytest.mark.parametrize(
     "name", ["catalogue.sqlite", "outputs/../catalogue.sqlite", ".", "", "logs/worker-1.log", "redis/x", "outputs/link"]
 )
-def test_a_row_names_no_file_but_results_datatypes_and_inputs(tmp_path, name: str) -> None:
+def test_a_row_names_only_results_datatypes_and_inputs(tmp_path, name: str) -> None:
     storage = Storage(tmp_path / "data")
     (storage.root / "outputs").mkdir(parents=True)
     storage.catalogue.write_text("secret")
@@ -189,7 +189,7 @@ def test_a_bundle_stays_in_its_folder_for_any_name_of_a_sweep(tmp_path, name: st
         "1" + "0" * 40 + " > 1", " * ".join(["9" * 25] * 60) + " > 1", "a * 'x'", "[1] * 9999999",
     ],
 )  # fmt: skip
-def test_a_condition_computes_with_numbers_of_a_bounded_size_alone(text: str) -> None:
+def test_a_condition_computes_only_with_numbers_of_bounded_size(text: str) -> None:
     with pytest.raises(ExpressionError):
         Expression.parse(text).holds({"a": 3, "b": [1, 2]})
 
@@ -262,7 +262,7 @@ def ask(address: str, request: bytes) -> bytes:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", [b"/", b"/jobs", b"/workers", b"//evil/", b"/static/../jobs"])
-def test_an_odd_host_is_refused_on_every_page(address, host: bytes, path: bytes) -> None:
+def test_an_invalid_host_header_is_refused_on_every_page(address, host: bytes, path: bytes) -> None:
     answer = ask(address, b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
 
     assert answer.split()[1] == b"400"
@@ -271,14 +271,14 @@ def test_an_odd_host_is_refused_on_every_page(address, host: bytes, path: bytes)
 
 
 @pytest.mark.parametrize("host", [b"127.0.0.1/static/", b"127.0.0.1/login?"])
-def test_the_path_is_the_one_that_was_asked_for(address, host: bytes) -> None:
+def test_access_is_decided_by_the_requested_path(address, host: bytes) -> None:
     answer = ask(address, b"GET /jobs HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
 
     assert answer.split()[1] in (b"400", b"403")
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "http://evil", "http://127.0.0.1:1", "://", "http://[::1"])
-def test_an_odd_origin_does_nothing(address, filled, origin: str) -> None:
+def test_an_invalid_origin_changes_nothing(address, filled, origin: str) -> None:
     catalogue, _ = filled
     with httpx.Client(base_url=address) as client:
         client.get("/", params={"token": TOKEN})
@@ -294,12 +294,12 @@ def test_an_odd_origin_does_nothing(address, filled, origin: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["%ff", "%00", "\u0441", "%ud800"])
-def test_an_odd_token_is_no_token(address, token: str) -> None:
+def test_an_invalid_token_is_refused(address, token: str) -> None:
     with httpx.Client(base_url=address) as client:
         assert client.get(f"/?token={token}").status_code == 403
 
 
-def test_the_catalogue_itself_is_no_download(address, filled) -> None:
+def test_the_catalogue_cannot_be_downloaded(address, filled) -> None:
     from sqlalchemy import text
 
     catalogue, _ = filled
@@ -318,7 +318,7 @@ def test_the_catalogue_itself_is_no_download(address, filled) -> None:
     assert b"SQLite format" not in answer.content
 
 
-def test_a_connection_that_does_not_ask_in_time_is_closed(filled, monkeypatch) -> None:
+def test_a_connection_without_a_request_in_time_is_closed(filled, monkeypatch) -> None:
     catalogue, settings = filled
     monkeypatch.setattr(connections, "PATIENCE", 1.0)
     app = make_web(catalogue, settings, TOKEN, frozenset({"127.0.0.1"}))
@@ -355,7 +355,7 @@ def test_a_connection_that_does_not_ask_in_time_is_closed(filled, monkeypatch) -
     assert is_open == set()
 
 
-def test_errors_are_of_the_right_kind() -> None:
+def test_errors_have_the_right_class() -> None:
     with pytest.raises(BrokerError):
         make_app(_settings_with_broker("redis://:a/b@h"))
     from tvb_batch.models.catalogue.database import connect

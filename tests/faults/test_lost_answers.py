@@ -104,7 +104,7 @@ KINDS: dict[str, tuple[Callable[[Scene], Any], Callable[[Scene, Any], Any]]] = {
 }  # fmt: skip
 
 
-def test_every_kind_of_transaction_is_here() -> None:
+def test_every_kind_of_transaction_is_tested() -> None:
     ways = {"_once", "_write", "_change", "_end"}
     # It changes nothing.
     harmless = {"has_finished"}
@@ -209,7 +209,7 @@ def test_a_commit_without_an_answer_is_done_once_on_postgresql(kind, proxy, thro
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.postgres
-def test_a_commit_that_the_server_is_still_at_is_waited_for(
+def test_a_commit_still_running_on_the_server_is_waited_for(
     kind, proxy, through_proxy, undisturbed, administer
 ) -> None:
     expected = undisturbed(kind)
@@ -398,7 +398,7 @@ def assert_the_winners_file_stays(catalogue: Catalogue, settings) -> None:
     assert named.path in files(settings)
 
 
-def test_a_worker_frozen_before_it_tidies_up_removes_no_result(catalogue, settings, monkeypatch) -> None:
+def test_a_worker_frozen_before_its_cleanup_removes_no_result(catalogue, settings, monkeypatch) -> None:
     claim = one_job(catalogue)
     then_win(monkeypatch, "is_ours", catalogue, settings)
 
@@ -408,7 +408,7 @@ def test_a_worker_frozen_before_it_tidies_up_removes_no_result(catalogue, settin
     assert_the_winners_file_stays(catalogue, settings)
 
 
-def test_a_worker_frozen_before_it_begins_removes_no_result(catalogue, settings, monkeypatch) -> None:
+def test_a_worker_frozen_before_its_start_removes_no_result(catalogue, settings, monkeypatch) -> None:
     claim = one_job(catalogue)
     settings.storage.job_directory(claim.sweep, claim.gid).mkdir(parents=True)
     then_win(monkeypatch, "send", catalogue, settings)
@@ -419,7 +419,7 @@ def test_a_worker_frozen_before_it_begins_removes_no_result(catalogue, settings,
     assert_the_winners_file_stays(catalogue, settings)
 
 
-def test_a_worker_that_cannot_ask_whose_its_job_is_removes_no_result(catalogue, settings, monkeypatch) -> None:
+def test_a_worker_without_database_removes_no_result(catalogue, settings, monkeypatch) -> None:
     claim = one_job(catalogue)
     win(catalogue, settings)
     heartbeat = catalogue.heartbeat
@@ -440,7 +440,7 @@ def test_a_worker_that_cannot_ask_whose_its_job_is_removes_no_result(catalogue, 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [0, 1])
-def test_tables_whose_commit_got_no_answer_are_there_on_postgresql(proxy, administer, number) -> None:
+def test_tables_exist_after_a_commit_without_answer_on_postgresql(proxy, administer, number) -> None:
     name = f"t{uuid4().hex}"
     administer(f"CREATE DATABASE {name}")
     proxy.cut_commit(number)
@@ -452,7 +452,7 @@ def test_tables_whose_commit_got_no_answer_are_there_on_postgresql(proxy, admini
     catalogue.dispose()
 
 
-def test_tables_whose_commit_got_no_answer_are_there_on_sqlite(tmp_path, monkeypatch) -> None:
+def test_tables_exist_after_a_commit_without_answer_on_sqlite(tmp_path, monkeypatch) -> None:
     engine = database.connect(f"sqlite:///{tmp_path}/c.sqlite")
     monkeypatch.setattr(base, "connect", lambda url: engine)
 

@@ -147,7 +147,7 @@ def test_a_worker_waits_for_a_redis_that_refuses_and_logs_the_reason_once(here, 
         wait_until(lambda: len(list(here.events("redis_recovered"))) == before[1] + 1, seconds=10)
 
 
-def test_a_redis_without_room_is_a_problem_and_jobs_wait(here, admin) -> None:
+def test_a_full_redis_is_a_problem_and_jobs_wait(here, admin) -> None:
     admin.config_set("maxmemory", "1")
     try:
         sweep = here.submit(1, BRIEF)
@@ -196,7 +196,7 @@ def test_a_redis_that_refuses_a_login_is_not_reported_as_unreachable(here, admin
     assert "\n" not in str(caught.value)
 
 
-def test_a_worker_that_may_not_hear_remote_commands_runs_jobs(here, admin) -> None:
+def test_a_worker_without_the_right_to_remote_commands_runs_jobs(here, admin) -> None:
     admin.execute_command("ACL", "SETUSER", "default", "resetchannels")
     try:
         wait_until(lambda: list(here.events("remote_commands_unavailable")), seconds=30)

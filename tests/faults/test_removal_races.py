@@ -94,7 +94,7 @@ def test_a_result_that_is_finished_meanwhile_stays(settings, catalogue, step: in
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_result_that_is_finished_meanwhile_is_no_fault(settings, catalogue, step: int) -> None:
+def test_a_result_that_is_finished_meanwhile_is_not_a_fault(settings, catalogue, step: int) -> None:
     with running(settings, sweep({**SHORT, "name": "a"})) as finish:
         assert audit(ActsBefore(catalogue, step, finish), settings).faults == []
 
@@ -160,7 +160,7 @@ def test_an_input_that_is_reserved_while_it_is_set_aside_stays(
     assert [one.name for one in settings.storage.inputs.iterdir()] == [path.name]
 
 
-def test_rows_that_are_written_later_than_files_are_spared_bring_the_files_back(
+def test_rows_written_after_the_grace_period_restore_their_files(
     settings, catalogue, tmp_path, monkeypatch
 ) -> None:  # fmt: skip
     spec, add = sweep({**SHORT, "name": "a", "connectivity": str(own_file(tmp_path))}), catalogue.add_sweep
@@ -184,7 +184,7 @@ def test_the_age_of_a_file_is_measured_by_the_storages_clock(settings, catalogue
     assert prune(catalogue, settings.storage) == (0, 0)
 
 
-def test_a_file_kept_without_a_source_is_asked_for_before_rows_name_it(settings, catalogue) -> None:
+def test_a_stored_input_is_renewed_before_rows_name_it(settings, catalogue) -> None:
     from tvb_batch.models.errors import InputError
 
     name = Inputs(settings.storage).keep_array(np.ones((76, 1)))
@@ -244,7 +244,7 @@ def test_files_that_a_killed_prune_set_aside_are_restored(settings, catalogue, t
     assert audit(catalogue, settings).faults == []
 
 
-def test_a_sweep_deleted_while_it_is_verified_is_no_fault(settings, catalogue) -> None:
+def test_a_sweep_deleted_while_it_is_verified_is_not_a_fault(settings, catalogue) -> None:
     spec = sweep({**SHORT, "name": "a"})
     found = catalogue.add_sweep(spec, reuse=False)
     [job] = catalogue.jobs(sweep=found.gid)
@@ -315,7 +315,7 @@ def test_a_restored_file_does_not_replace_a_newer_one(settings, catalogue, monke
 @pytest.mark.parametrize(
     "name", ["inputs/eeg.csv", "inputs/sub-01/x.npy", "outputs/figures/a.png", "datatypes/mine.h5"]
 )
-def test_files_of_a_person_in_the_data_directory_are_not_ours(settings, catalogue, name: str) -> None:
+def test_a_users_own_files_in_the_data_directory_stay(settings, catalogue, name: str) -> None:
     path = settings.data_dir / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")

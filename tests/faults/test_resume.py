@@ -139,7 +139,7 @@ def test_a_job_that_is_killed_again_and_again_still_finishes(settings, catalogue
     assert catalogue.find_job(str(gid)).attempt == 9
 
 
-def test_a_job_that_gets_nowhere_ends_in_error(settings, catalogue) -> None:
+def test_a_job_without_progress_ends_in_error(settings, catalogue) -> None:
     short = settings.model_copy(update={"lease": 0.5})
     gid = add(catalogue)
     kill_one(short, catalogue, gid, 4)
@@ -277,7 +277,9 @@ def test_damaged_and_foreign_checkpoints_are_ignored(settings, catalogue, monkey
     assert len(files(settings)) == 2
 
 
-def test_a_checkpoint_saves_the_work_of_a_storage_that_refused_the_end(settings, catalogue, monkeypatch) -> None:
+def test_a_job_continues_from_its_checkpoint_after_the_storage_refused_its_end(
+    settings, catalogue, monkeypatch
+) -> None:
     from tvb_batch.models.errors import StorageError
 
     gid = add(catalogue, monitors=MONITORS[:2])

@@ -79,7 +79,7 @@ def test_a_wrong_password_is_refused_in_one_line_without_it(port: int, who: str)
     assert "\n" not in str(caught.value)
 
 
-def test_a_user_with_a_password_runs_jobs_and_the_password_shows_nowhere(
+def test_jobs_run_with_a_broker_password_that_is_shown_nowhere(
     port, settings, catalogue, start_worker, tmp_path
 ) -> None:
     url = f"redis://tvb:{SECRET}@127.0.0.1:{port}/0"
@@ -151,7 +151,7 @@ def test_tls_is_used_and_the_certificate_checked(tls: tuple[int, Path]) -> None:
         check_broker(load_settings(broker_url=url.replace("rediss:", "redis:")))
 
 
-def test_a_worker_runs_jobs_over_tls_with_no_more_rights_than_those_of_the_stack(
+def test_a_worker_runs_jobs_over_tls_with_the_rights_of_the_compose_file(
     tls, settings, catalogue, start_worker
 ) -> None:
     port, certificate = tls
@@ -211,7 +211,7 @@ def test_a_message_that_names_no_job_is_refused(bad: object) -> None:
         gid_of(bad)
 
 
-def test_nothing_of_a_message_is_kept_but_the_gid() -> None:
+def test_only_the_gid_of_a_message_is_kept() -> None:
     embed = '{"callbacks": [{"task": "os.system", "args": ["true"]}], "chain": [1]}'
     given = message(f'[["{GID}"], {{}}, {embed}]'.encode(), eta="never", timelimit=[1, 1], reply_to="me")
 

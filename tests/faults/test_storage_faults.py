@@ -71,7 +71,7 @@ def undisturbed_twin(settings, catalogue):
     return undisturbed(catalogue, settings, add(catalogue, **LARGE))
 
 
-def test_a_disk_that_is_full_in_the_middle_costs_no_work(small, catalogue, monkeypatch) -> None:
+def test_a_disk_that_becomes_full_during_a_job_costs_no_work(small, catalogue, monkeypatch) -> None:
     # As on a file system that reserves no room.
     for name in ("check_room", "reserve"):
         monkeypatch.setattr(f"tvb_batch.worker.h5.writer.{name}", lambda *_: None)
@@ -121,7 +121,7 @@ def test_a_read_only_storage_lets_jobs_wait(small, catalogue) -> None:
     state.after_fork()
 
 
-def test_a_mount_that_is_gone_lets_jobs_wait(tmp_path, settings, catalogue, monkeypatch) -> None:
+def test_a_missing_mount_lets_jobs_wait(tmp_path, settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.outcomes.STORAGE_PAUSE", timedelta(0))
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "mount"})
     elsewhere = elsewhere.model_copy(update={"database_url": type(settings.database_url)(settings.database)})
@@ -152,7 +152,7 @@ def test_a_job_that_waits_for_the_storage_is_not_started_before_its_time(setting
     assert catalogue.claim(gid, "x", timedelta(seconds=60)) is None
 
 
-def test_a_limit_of_the_files_size_is_the_jobs_fault_and_one_line(settings, catalogue) -> None:
+def test_a_file_size_limit_is_an_error_of_the_job_in_one_line(settings, catalogue) -> None:
     gid, state = add(catalogue, **LARGE), WorkerState(settings)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))

@@ -117,7 +117,7 @@ def test_a_stuck_job_over_its_time_limit_ends_in_error(here, model: str) -> None
 
 
 @pytest.mark.parametrize(("model", "words"), [("Exits", "SystemExit: no licence"), ("Interrupts", "KeyboardInterrupt")])
-def test_a_model_that_ends_its_program_ends_its_job_and_no_process(here, model: str, words: str) -> None:
+def test_a_model_that_calls_exit_ends_only_its_job(here, model: str, words: str) -> None:
     sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}})
     worker = here.start(1, path=[str(here.directory)])
 
@@ -128,7 +128,7 @@ def test_a_model_that_ends_its_program_ends_its_job_and_no_process(here, model: 
     assert worker.lives()
 
 
-def test_a_worker_whose_process_is_killed_as_it_starts_makes_another(here, tmp_path: Path) -> None:
+def test_a_worker_replaces_a_process_that_is_killed_at_its_start(here, tmp_path: Path) -> None:
     mark = tmp_path / "killed"
 
     worker = here.start(1, path=[str(tmp_path)], first_dies=str(mark))

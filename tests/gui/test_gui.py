@@ -82,7 +82,7 @@ def without(bundle: Path, name: str, directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("when", ["whole", "whole again"])
-def test_the_bundle_is_stored_as_what_it_is(verdicts, when: str) -> None:
+def test_the_bundle_is_stored_with_its_datatypes(verdicts, when: str) -> None:
     verdict = verdicts[when]
 
     assert verdict["error"] == ""
@@ -90,7 +90,7 @@ def test_the_bundle_is_stored_as_what_it_is(verdicts, when: str) -> None:
     assert stored == ["ConnectivityIndex"] + ["TimeSeriesIndex"] * 2 + ["TimeSeriesRegionIndex"] * 2
 
 
-def test_the_stored_attributes_are_the_ones_we_wrote(verdicts) -> None:
+def test_the_stored_attributes_are_the_written_ones(verdicts) -> None:
     stored = verdicts["whole"]["stored"]
     [connectivity] = [datatype for datatype in stored if datatype["class"] == "ConnectivityIndex"]
     series = [datatype for datatype in stored if datatype["class"] == "TimeSeriesRegionIndex"]
@@ -123,7 +123,7 @@ def test_every_viewer_that_is_offered_opens(verdicts) -> None:
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_judge_judges_a_missing_attribute_fails_the_import(verdicts, name: str) -> None:
+def test_the_import_fails_without_an_attribute(verdicts, name: str) -> None:
     verdict = verdicts[name]
 
     stored = [datatype["class"] for datatype in verdict["stored"]]

@@ -211,5 +211,5 @@ def test_a_second_import_leaves_the_first_as_it_was(verdicts) -> None:
 
 @pytest.mark.gui
 @pytest.mark.parametrize(("kind", "name"), [("project", "my project"), ("single project", "one job")])
-def test_a_project_is_one_of_its_own(verdicts, kind: str, name: str) -> None:
+def test_a_project_is_imported_as_a_new_project(verdicts, kind: str, name: str) -> None:
     assert verdicts[kind]["project"] == name

@@ -46,7 +46,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], dict[st
     return records, verdict
 
 
-def test_every_file_is_stored_as_what_it_is(judged) -> None:
+def test_every_file_is_stored_with_its_datatype(judged) -> None:
     records, verdict = judged
 
     stored = {datatype["gid"]: datatype for datatype in verdict["stored"]}

@@ -91,7 +91,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return gui_verdicts([bundle], home)[0]
 
 
-def test_every_datatype_is_stored_as_what_it_is(verdict) -> None:
+def test_every_datatype_is_stored_with_its_class(verdict) -> None:
     assert verdict["error"] == ""
     stored = {datatype["gid"]: datatype for datatype in verdict["stored"]}
     carried = {OBJECTS[name]().gid.hex: f"{file_prefix(OBJECTS[name]())}Index" for name in CARRIED}
@@ -100,7 +100,7 @@ def test_every_datatype_is_stored_as_what_it_is(verdict) -> None:
     assert series == sorted(f"{datatype}Index" for datatype in SERIES)
 
 
-def test_the_series_lie_on_what_they_refer_to(verdict) -> None:
+def test_the_series_refer_to_the_imported_datatypes(verdict) -> None:
     for datatype in verdict["stored"]:
         name = datatype["class"].removesuffix("Index")
         if name not in SERIES:
@@ -113,7 +113,7 @@ def test_the_series_lie_on_what_they_refer_to(verdict) -> None:
             assert datatype["fk_connectivity_gid"] == OBJECTS["connectivity"]().gid.hex
 
 
-def test_the_viewers_are_offered_and_open(verdict) -> None:
+def test_all_expected_viewers_are_offered_and_open(verdict) -> None:
     classes = {datatype["gid"]: datatype["class"] for datatype in verdict["stored"]}
 
     for gid, viewers in verdict["viewers"].items():

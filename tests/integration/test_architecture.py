@@ -60,7 +60,7 @@ def test_only_the_worker_imports_tvb_and_no_module_at_import_time() -> None:
     assert {path for path in users_of("tvb") if not path.startswith("worker/")} <= rooms
 
 
-def test_each_library_has_its_rooms() -> None:
+def test_each_library_is_imported_only_in_its_rooms() -> None:
     rooms = {"models/queue.py", "submit/intake/enqueue.py", "worker/app.py", "worker/pool.py", "worker/tasks.py"} | {
         "worker/reconciler.py",
         "worker/remote_control.py",

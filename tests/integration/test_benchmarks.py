@@ -23,7 +23,7 @@ def test_every_row_has_figures_and_a_named_baseline() -> None:
         assert min(*row.turns, *row.baseline_turns, row.ratio) > 0, row
 
 
-def test_rows_are_printed_as_one_table_without_what_is_missing() -> None:
+def test_rows_are_printed_as_one_table_without_missing_baselines() -> None:
     program = (
         "from benchmarks import catalogue, table\n"
         "catalogue.binaries = lambda: None\n"

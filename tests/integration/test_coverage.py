@@ -76,7 +76,7 @@ DERIVED = "monitor Bold MixtureOfGammas"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow and case.name != DERIVED], ids=str)
-def test_a_simulator_is_described_alike_before_and_after_it_is_configured(settings, case) -> None:
+def test_a_simulator_has_the_same_spec_before_and_after_configure(settings, case) -> None:
     inputs = Inputs(settings.storage)
     simulator = simulator_of(case)
     np.random.seed(42)  # noqa: NPY002 - as a script does
@@ -89,7 +89,7 @@ def test_a_simulator_is_described_alike_before_and_after_it_is_configured(settin
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_slow and case.name != DERIVED], ids=str)
-def test_a_simulator_that_was_rebuilt_is_the_one_that_was_described(settings, case) -> None:
+def test_a_rebuilt_simulator_equals_the_described_one(settings, case) -> None:
     inputs = Inputs(settings.storage)
     simulator = simulator_of(case)
     np.random.seed(42)  # noqa: NPY002 - as a script does

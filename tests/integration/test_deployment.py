@@ -151,7 +151,7 @@ def test_passwords_come_from_the_environment_and_have_no_default(compose: dict[s
     assert all(re.search(r"\$\{\w+_PASSWORD:\?", value) for value in secrets)
 
 
-def test_redis_speaks_nothing_but_tls_and_lets_in_one_user_alone(compose: dict[str, Any]) -> None:
+def test_redis_accepts_only_tls_and_one_user(compose: dict[str, Any]) -> None:
     redis, worker = compose["services"]["redis"], compose["services"]["worker"]
     lines = [line.strip() for line in redis["command"][0].splitlines()]
 
@@ -163,7 +163,7 @@ def test_redis_speaks_nothing_but_tls_and_lets_in_one_user_alone(compose: dict[s
     assert not [volume for volume in worker["volumes"] if "redis." in volume]
 
 
-def test_the_certificate_is_vouched_for_and_names_every_host(tmp_path) -> None:
+def test_the_certificate_is_signed_and_names_every_host(tmp_path) -> None:
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate")
 

@@ -83,14 +83,14 @@ def test_every_key_of_a_spec_and_of_a_sweep_is_documented() -> None:
         assert f"`{name}`" in page, name
 
 
-def test_links_lead_somewhere() -> None:
+def test_all_links_are_valid() -> None:
     for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_modules_of_the_architecture_are_there() -> None:
+def test_modules_named_in_the_architecture_exist() -> None:
     there = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/*.py")]
 
     named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/architecture.md").read_text())
@@ -111,7 +111,7 @@ def test_the_readmes_example_is_the_example(tmp_path) -> None:
     assert load(str(tmp_path / "sweep.yaml")) == load(str(EXAMPLES / "sweep.yaml"))
 
 
-def test_generated_pages_are_of_today() -> None:
+def test_generated_pages_are_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/make_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

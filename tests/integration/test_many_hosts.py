@@ -38,7 +38,7 @@ def assert_settings(names: set[str]) -> None:
     assert {name for name in names if name.startswith("TVB_BATCH_")} <= known
 
 
-def test_systemd_takes_the_unit(tmp_path) -> None:
+def test_systemd_accepts_the_unit(tmp_path) -> None:
     text = example("ini", "[Service]")
     assert_settings(set(re.findall(r"\bTVB_BATCH_\w+", text)))
     if not shutil.which("systemd-analyze"):
@@ -65,7 +65,7 @@ def test_under_systemd_all_that_a_worker_writes_to_is_writable() -> None:
     assert variables["TVB_BATCH_CACHE_DIR"] == f"%C/{unit['Service']['CacheDirectory']}"
 
 
-def test_a_slurm_worker_gives_its_job_back_when_its_time_is_over(settings, catalogue, tmp_path) -> None:
+def test_a_slurm_worker_returns_its_job_at_its_time_limit(settings, catalogue, tmp_path) -> None:
     script = tmp_path / "worker.sh"
     script.write_text(example("sh", "#SBATCH"))
     env = {**os.environ, **environment(settings), "PATH": f"{BIN}:{os.environ['PATH']}", "SLURM_CPUS_PER_TASK": "1"}
@@ -94,7 +94,7 @@ def deployment() -> dict[str, Any]:
     return yaml.safe_load(example("yaml", "kind: Deployment"))["spec"]["template"]
 
 
-def test_kubernetes_keeps_whom_the_deployment_starts(deployment) -> None:
+def test_kubernetes_keeps_the_pods_of_the_deployment(deployment) -> None:
     whole = yaml.safe_load(example("yaml", "kind: Deployment"))
 
     assert whole["spec"]["selector"]["matchLabels"] == deployment["metadata"]["labels"]

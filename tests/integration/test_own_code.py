@@ -130,7 +130,7 @@ def test_a_running_worker_uses_edited_modules_and_records_their_sources(folder, 
     assert [line.split(":")[0] for line in old.circumstances] == ["source decay_helper"]
 
 
-def test_a_job_that_waits_while_its_module_is_edited_is_not_run_with_another(folder, own, catalogue) -> None:
+def test_a_pending_job_is_not_run_with_an_edited_module(folder, own, catalogue) -> None:
     added = catalogue.add_sweep(sweep({"name": "waiting", **SPEC}))
     edit(folder / "decay_helper.py", "return 1.0", "return 9.0")
     told = []
@@ -173,7 +173,7 @@ def test_a_module_that_fails_to_import_is_reported_until_it_is_mended(folder, ow
     wait_until(lambda: catalogue.find_job(str(job.gid)).status == Status.FINISHED)
 
 
-def test_a_process_whose_modules_were_edited_gives_its_message_back(folder, own, catalogue) -> None:
+def test_a_process_with_edited_modules_returns_its_message(folder, own, catalogue) -> None:
     first = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "s", **SPEC})).gid)[0]
     state = WorkerState(own)
     perform(state, str(first.gid))
@@ -191,7 +191,7 @@ def test_a_process_whose_modules_were_edited_gives_its_message_back(folder, own,
 
 
 @pytest.mark.parametrize("how", ["new", "gone", "not found here"])
-def test_metrics_of_ones_own_that_come_or_go_are_measured(folder, own, catalogue, monkeypatch, how) -> None:
+def test_added_and_removed_user_metrics_are_recomputed(folder, own, catalogue, monkeypatch, how) -> None:
     told = []
     if how == "new":
         (folder / "decay_metrics.py").write_text("")

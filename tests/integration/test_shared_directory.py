@@ -62,7 +62,7 @@ def as_the_other_user(settings: Settings) -> None:
     catalogue.dispose()
 
 
-def test_the_group_may_write_what_we_write(shared: Settings) -> None:
+def test_the_group_can_write_all_files(shared: Settings) -> None:
     catalogue = Catalogue.open(shared.database, create=True)
 
     finish_one_job(shared, 1)

@@ -101,7 +101,9 @@ def test_a_source_that_is_being_deleted_is_not_taken(catalogue, source, administ
     assert [job.status for job in catalogue.jobs(sweep=other.answer)] == [Status.PENDING] * 2
 
 
-def test_an_heir_that_is_deleted_just_then_leaves_no_fault(catalogue, source, administer, monkeypatch) -> None:
+def test_a_new_owner_of_files_that_is_deleted_meanwhile_leaves_no_fault(
+    catalogue, source, administer, monkeypatch
+) -> None:
     heir = add(catalogue, 1, name="heir").gid
     other = Other(administer, lambda: catalogue.delete(sweep=source))
     once_before(monkeypatch, control, "_hand_over", other.start_in_the_middle)
@@ -124,7 +126,7 @@ def test_a_connection_that_is_cut_while_rows_are_copied_adds_the_sweep_once(cata
     assert len(catalogue.sweeps()) == 1
 
 
-def test_rows_that_postgresql_refuses_to_copy_are_one_line_and_leave_nothing(catalogue, monkeypatch) -> None:
+def test_rows_that_postgresql_refuses_give_one_line_and_leave_nothing(catalogue, monkeypatch) -> None:
     indexed = SweepSpec.indexed
     monkeypatch.setattr(SweepSpec, "indexed", lambda spec, point: {**indexed(spec, point), "model.x": "a\0b"})
 

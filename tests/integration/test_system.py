@@ -118,7 +118,7 @@ def test_run_does_a_sweep_on_embedded_defaults_and_leaves_no_process(tmp_path: P
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_run_that_is_ended_leaves_no_process_and_its_jobs_waiting(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_stopped_run_leaves_no_process_and_pending_jobs(tmp_path: Path, how: signal.Signals) -> None:
     spec = tmp_path / "long.json"
     spec.write_text(json.dumps({"name": "long", **SHORT, **ENDLESS}))
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "TVB_BATCH_LEASE": "5"}

@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_a_tvb2_run(settings, catalogue) -> None:
             np.testing.assert_array_equal(x["time"][()], y["time"][()])
 
 
-def test_every_file_is_what_tvb_1_reads_and_nothing_else_is_left(settings, catalogue) -> None:
+def test_every_file_is_readable_by_tvb_1_and_no_other_file_is_left(settings, catalogue) -> None:
     _, outputs = ran(settings, catalogue, format="tvb1", title="a title: ä", subject="S 1")
     paths = [settings.storage.absolute(output.path) for output in outputs]
     [connectivity] = {settings.storage.absolute(path) for output in outputs for path in output.refers_to}
@@ -71,7 +71,7 @@ def test_a_result_runs_again_from_its_file(settings, catalogue, tmp_path) -> Non
         assert (found.samples, found.different) == (output.shape[0], 0)
 
 
-def test_a_notebook_reads_it_as_any_other(settings, catalogue) -> None:
+def test_a_notebook_reads_a_tvb1_file_like_a_tvb2_file(settings, catalogue) -> None:
     _, [output, _] = ran(settings, catalogue, format="tvb1", title="a title")
 
     with TimeSeries(settings.storage.absolute(output.path)) as series:
@@ -127,7 +127,7 @@ CORTEX = {"region_mapping_data": {"from_file": "regionMapping_16k_76.txt", "surf
     ],
     ids=["unknown", "sensors", "surface"],
 )
-def test_what_has_no_tvb1_file_is_refused_with_the_spec(changes, words: str) -> None:
+def test_a_spec_without_a_tvb1_file_is_refused(changes, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         sweep({**SHORT, "format": "tvb1", **changes})
 
@@ -155,7 +155,7 @@ def test_a_sweep_of_either_format_becomes_one_zip(settings, catalogue, tmp_path,
 
 
 @pytest.mark.parametrize("written", ["tvb1", "tvb2"])
-def test_a_bundle_links_to_what_the_project_holds(settings, catalogue, tmp_path, written: str) -> None:
+def test_a_bundle_refers_to_datatypes_of_the_project(settings, catalogue, tmp_path, written: str) -> None:
     made, _ = ran(settings, catalogue, format=written)
     connectivity, mapping = uuid4(), uuid4()
 

@@ -121,7 +121,7 @@ def test_the_environment_uses_the_wheel(python: Path, folder: Path) -> None:
     assert Path(done.stdout.strip()).is_relative_to(python.parent.parent)
 
 
-def test_a_run_with_a_metric_of_ones_own_works_beside_hostile_files(python: Path, folder: Path) -> None:
+def test_a_run_with_a_users_metric_works_beside_hostile_files(python: Path, folder: Path) -> None:
     spoil(folder, BESIDE_A_COMMAND)
     (folder / "my_metrics.py").write_text(METRIC)
     own = {"TVB_BATCH_MODULES": "my_metrics", "TVB_BATCH_MODULES_DIR": "."}

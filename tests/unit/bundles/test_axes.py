@@ -75,6 +75,6 @@ def test_points_that_form_no_exploration_give_one_line(catalogue, axes, at, word
         explorations(jobs(catalogue, AXES), axes, at)
 
 
-def test_a_job_without_a_swept_number_makes_none(catalogue) -> None:
+def test_a_job_without_a_swept_number_is_no_exploration(catalogue) -> None:
     with pytest.raises(SpecError, match="no swept number"):
         explorations(jobs(catalogue, {}), (), {})

@@ -127,7 +127,7 @@ def test_files_that_refer_to_each_other_in_a_circle_are_refused(tmp_path) -> Non
         write_data(files, tmp_path / "b.zip")
 
 
-def test_a_file_in_twice_is_refused(tmp_path, connectivity) -> None:
+def test_a_file_that_occurs_twice_is_refused(tmp_path, connectivity) -> None:
     path, gid = connectivity
     one = series(tmp_path, gid)
 
@@ -258,7 +258,7 @@ def test_a_mean_over_the_regions_has_no_mapping(tmp_path, connectivity) -> None:
     assert "region_mapping" not in attributes(bundle, "TimeSeriesRegion_")
 
 
-def test_the_mapping_to_192_regions_is_left_out_for_no_surface_has_its_vertices(tmp_path) -> None:
+def test_the_mapping_to_192_regions_is_left_out_because_no_surface_fits(tmp_path) -> None:
     from tvb.datatypes.connectivity import Connectivity
 
     found = Connectivity.from_file("connectivity_192.zip")

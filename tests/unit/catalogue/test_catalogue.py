@@ -275,7 +275,7 @@ def test_a_heartbeat_extends_the_lease_and_hears_of_a_cancellation(catalogue) ->
 @pytest.mark.parametrize(
     ("retryable", "attempts", "status"), [(True, 3, Status.PENDING), (True, 1, Status.ERROR), (False, 3, Status.ERROR)]
 )
-def test_a_fault_that_may_pass_is_tried_again(catalogue, retryable: bool, attempts: int, status: Status) -> None:
+def test_a_temporary_error_is_tried_again(catalogue, retryable: bool, attempts: int, status: Status) -> None:
     job = first(catalogue, add(catalogue))
     claim = catalogue.claim(job.gid, "w", LEASE)
 
@@ -305,7 +305,7 @@ def test_a_returned_job_counts_no_attempt_and_waits_for_a_message(catalogue) -> 
 # --------------------------------------------------------------------------------------------- leases and messages
 
 
-def test_expired_leases_wait_again_until_attempts_are_used_up(catalogue) -> None:
+def test_expired_leases_return_to_pending_until_attempts_are_used_up(catalogue) -> None:
     job = first(catalogue, add(catalogue, 1))
 
     catalogue.claim(job.gid, "w", PAST)
@@ -340,7 +340,7 @@ def test_a_job_canceled_while_its_worker_died_is_canceled(catalogue) -> None:
     ],
     ids=["release", "wait", "fail", "expire"],
 )
-def test_a_job_that_would_wait_again_is_canceled_when_that_was_asked_for(catalogue, end) -> None:
+def test_a_job_that_would_be_pending_again_is_canceled_if_requested(catalogue, end) -> None:
     job = first(catalogue, add(catalogue, 1))
     claim = catalogue.claim(job.gid, "w", PAST)
     assert catalogue.cancel(job=job.gid) == 1
@@ -382,7 +382,7 @@ def test_a_job_that_changes_hands_while_it_is_canceled_is_canceled(request, tmp_
     catalogue.dispose()
 
 
-def test_messages_are_asked_for_once(catalogue) -> None:
+def test_each_job_is_published_once(catalogue) -> None:
     found = add(catalogue, 3)
 
     gids = catalogue.unpublished(2)
@@ -529,7 +529,7 @@ def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
 
 
 @pytest.mark.parametrize("end_each", [False, True])
-def test_a_small_sweep_has_its_turn_where_more_large_ones_than_processes_wait(url, catalogue, end_each) -> None:
+def test_a_small_sweep_has_its_turn_among_many_large_ones(url, catalogue, end_each) -> None:
     couplings = ("Linear", "Scaling", "Sigmoidal", "HyperbolicTangent")
     for name in couplings:
         add(catalogue, 60, name=name, coupling=name)
@@ -646,7 +646,7 @@ def test_the_outcome_of_each_attempt_is_recorded(catalogue) -> None:
     assert [one.number for one in found] == [1, 2, 2, 2]
 
 
-def test_a_start_that_lost_its_lease_leaves_no_second_note(catalogue) -> None:
+def test_an_attempt_that_lost_its_lease_is_recorded_once(catalogue) -> None:
     job = first(catalogue, add(catalogue, 1))
     claim = catalogue.claim(job.gid, "w", PAST)
     catalogue.expire(max_attempts=3)
@@ -677,7 +677,7 @@ def test_a_sweep_is_deleted_with_everything_and_nothing_else(catalogue) -> None:
     assert catalogue.sweeps() == []
 
 
-def test_files_that_others_share_become_theirs(catalogue) -> None:
+def test_shared_files_pass_to_the_remaining_jobs(catalogue) -> None:
     source = add(catalogue, 1, name="source")
     claim = catalogue.claim(first(catalogue, source).gid, "w", LEASE)
     catalogue.finish(claim, [output(metrics={"m": 1.0})], engine="e", versions={"tvb-library": version("tvb-library")})

@@ -97,7 +97,7 @@ def test_opening_twice_changes_nothing(url) -> None:
         ("postgresql://user:secret@127.0.0.1:1/x", "127.0.0.1"),
     ],
 )
-def test_a_database_that_cannot_be_had_is_one_line_without_the_password(wrong: str, words: str, monkeypatch) -> None:
+def test_a_database_that_cannot_be_had_gives_one_line_without_the_password(wrong: str, words: str, monkeypatch) -> None:
     monkeypatch.setattr(database, "TRIES", 1)
 
     with pytest.raises(CatalogueError, match=words) as caught:
@@ -107,7 +107,7 @@ def test_a_database_that_cannot_be_had_is_one_line_without_the_password(wrong: s
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_one_line(tmp_path) -> None:
+def test_a_file_that_is_no_database_gives_one_line(tmp_path) -> None:
     (tmp_path / "c.sqlite").write_bytes(b"no database" * 1000)
 
     with pytest.raises(CatalogueError, match="not a database"):
@@ -129,7 +129,7 @@ def test_a_locked_database_is_waited_for(url, tmp_path, monkeypatch) -> None:
     catalogue.dispose()
 
 
-def test_a_database_that_stays_locked_is_one_line(url, tmp_path, monkeypatch) -> None:
+def test_a_database_that_stays_locked_gives_one_line(url, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
     monkeypatch.setattr(database, "TRIES", 2)
     catalogue = Catalogue.open(url, create=True)

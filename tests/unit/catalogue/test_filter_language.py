@@ -293,7 +293,7 @@ def test_a_filter_finds_the_same_jobs_as_plain_python(filled, found, few, monkey
     assert catalogue.count(where=text) == len(jobs)
 
 
-def test_the_catalogue_has_something_of_everything(filled) -> None:
+def test_the_test_catalogue_has_jobs_of_every_kind(filled) -> None:
     _, known = filled
 
     assert {values["status"] for values in known.values()} == {"PENDING", "FINISHED", "ERROR"}

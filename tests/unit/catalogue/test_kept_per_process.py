@@ -20,7 +20,7 @@ SECTION = {"class": "Connectivity", "from_file": "connectivity_76.zip"}
 
 
 @pytest.mark.slow
-def test_a_connectivity_of_tvb_data_is_each_job_s_own(tmp_path: Path) -> None:
+def test_each_job_gets_its_own_connectivity(tmp_path: Path) -> None:
     inputs = Inputs(Storage(tmp_path))
     first, second = build("connectivity", SECTION, inputs), build("connectivity", SECTION, inputs)
 
@@ -71,7 +71,7 @@ def test_a_shared_file_that_was_damaged_after_its_check_is_found(tmp_path: Path)
         write_datatype(path, simulator.connectivity, datetime.now(UTC), subject="John Doe")
 
 
-def test_versions_are_the_caller_s_own() -> None:
+def test_each_caller_gets_its_own_versions() -> None:
     versions()["numpy"] = "0"
 
     assert versions()["numpy"] == np.__version__

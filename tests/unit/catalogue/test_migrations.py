@@ -50,7 +50,7 @@ def has_index(engine) -> bool:
         return "ix_job_waiting" in {index["name"] for index in inspect(engine).get_indexes("job")}
 
 
-def test_jobs_of_the_second_revision_wait_on_after_the_upgrade_and_the_downgrade(url) -> None:
+def test_pending_jobs_of_the_second_revision_survive_the_upgrade_and_the_downgrade(url) -> None:
     engine = connect(url)
     command.upgrade(alembic_config(engine), "0002")
     with engine.execution_options(writes=True).begin() as connection:

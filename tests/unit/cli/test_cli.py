@@ -52,18 +52,18 @@ NOWHERE = "redis://:secret@127.0.0.1:1/0"
     ids=lambda value: str(value)[:30],
 )
 @pytest.mark.parametrize("command", ["run", "submit"])
-def test_a_bad_spec_is_one_line_and_leaves_nothing(tvb_batch, tmp_path, command, changes, words) -> None:
+def test_a_bad_spec_gives_one_line_and_leaves_nothing(tvb_batch, tmp_path, command, changes, words) -> None:
     result = tvb_batch(command, spec_file(tmp_path, **changes))
 
     assert_refused(result, "spec.json:", *words)
     assert not (tmp_path / "data").exists()
 
 
-def test_a_missing_spec_file_is_one_line(tvb_batch) -> None:
+def test_a_missing_spec_file_gives_one_line(tvb_batch) -> None:
     assert_refused(tvb_batch("submit", "nowhere.yaml"), "nowhere.yaml")
 
 
-def test_an_unreachable_redis_is_one_line_without_the_password(tvb_batch, tmp_path, monkeypatch) -> None:
+def test_an_unreachable_redis_gives_one_line_without_the_password(tvb_batch, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TVB_BATCH_BROKER_URL", NOWHERE)
 
     result = tvb_batch("submit", spec_file(tmp_path))
@@ -74,14 +74,14 @@ def test_an_unreachable_redis_is_one_line_without_the_password(tvb_batch, tmp_pa
 
 
 @pytest.mark.parametrize("command", ["run", "submit"])
-def test_an_output_directory_that_cannot_be_written_is_one_line(tvb_batch, tmp_path, command) -> None:
+def test_an_output_directory_that_cannot_be_written_gives_one_line(tvb_batch, tmp_path, command) -> None:
     (tmp_path / "data").write_text("a file in the way")
 
     assert_refused(tvb_batch(command, spec_file(tmp_path)), "data directory", "TVB_BATCH_DATA_DIR")
 
 
 @pytest.mark.parametrize("command", [["run"], ["submit"], ["list"]])
-def test_a_database_of_a_newer_revision_is_one_line(tvb_batch, tmp_path, command) -> None:
+def test_a_database_of_a_newer_revision_gives_one_line(tvb_batch, tmp_path, command) -> None:
     (tmp_path / "data").mkdir()
     database = tmp_path / "data" / "catalogue.sqlite"
     Catalogue.open(f"sqlite:///{database}", create=True).dispose()
@@ -94,7 +94,7 @@ def test_a_database_of_a_newer_revision_is_one_line(tvb_batch, tmp_path, command
     assert_refused(result, "from_the_future")
 
 
-def test_an_unreachable_database_is_one_line_without_the_password(tvb_batch, monkeypatch) -> None:
+def test_an_unreachable_database_gives_one_line_without_the_password(tvb_batch, monkeypatch) -> None:
     monkeypatch.setenv("TVB_BATCH_DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/tvb")
 
     result = tvb_batch("list")
@@ -110,11 +110,11 @@ def test_a_bad_setting_names_its_variable(tvb_batch, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "watch", "cancel", "retry", "bundle"])
-def test_an_unknown_key_is_one_line(tvb_batch, command) -> None:
+def test_an_unknown_key_gives_one_line(tvb_batch, command) -> None:
     assert_refused(tvb_batch(command, "no_such_sweep"), "no_such_sweep")
 
 
-def test_a_bad_condition_is_one_line(tvb_batch) -> None:
+def test_a_bad_condition_gives_one_line(tvb_batch) -> None:
     assert_refused(tvb_batch("list", "--where", "coupling.a ~ 3"), "coupling.a ▸~ 3")
 
 
@@ -289,7 +289,7 @@ def test_points_are_read_from_a_csv_file_beside_the_spec(tvb_batch, tmp_path) ->
 
 
 @pytest.mark.parametrize("text", ["coupling.a,model.tau\n0.1\n", "coupling.a\n0.1,0.2\n", "coupling.a\n", "\xff"])
-def test_an_invalid_csv_file_is_one_line(tvb_batch, tmp_path, text) -> None:
+def test_an_invalid_csv_file_gives_one_line(tvb_batch, tmp_path, text) -> None:
     (tmp_path / "points.csv").write_bytes(text.encode("latin-1"))
 
     assert_refused(tvb_batch("submit", spec_file(tmp_path, sweep={"list": "points.csv"})), "sweep.list")
@@ -369,7 +369,7 @@ def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, sett
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_be_run_again_is_one_line(tvb_batch, tmp_path) -> None:
+def test_a_file_that_cannot_be_run_again_gives_one_line(tvb_batch, tmp_path) -> None:
     (tmp_path / "x.h5").write_text("no")
 
     assert_refused(tvb_batch("rerun", str(tmp_path / "x.h5")), "not a readable H5 file")

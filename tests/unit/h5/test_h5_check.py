@@ -80,7 +80,7 @@ def test_a_time_series_has_no_fault(tmp_path, datatype: str) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_series_that_diverged_is_no_fault(tmp_path, value: float) -> None:
+def test_a_diverged_series_is_not_a_fault(tmp_path, value: float) -> None:
     write(tmp_path / "x.h5", np.array([1.0, value] * 4).reshape(4, 2, 1, 1))
 
     assert faults(tmp_path / "x.h5") == []
@@ -389,7 +389,7 @@ def test_a_truncated_zip_is_one_fault(tmp_path, members) -> None:
         assert fault.startswith(f"{path}: not a readable ZIP (")
 
 
-def test_a_zip_of_a_version_yet_to_come_is_one_fault(tmp_path, members) -> None:
+def test_a_zip_of_an_unknown_version_is_one_fault(tmp_path, members) -> None:
     path = tmp_path / "b.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.h5", b"")

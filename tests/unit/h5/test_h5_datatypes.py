@@ -319,7 +319,7 @@ def test_an_equation_of_the_users_own_is_refused(tmp_path) -> None:
 # ---------------------------------------------------------------------------------------------------------- the file
 
 
-def test_a_datatype_that_is_there_is_left_alone(tmp_path) -> None:
+def test_an_existing_datatype_is_not_changed(tmp_path) -> None:
     path = write(tmp_path, OBJECTS["white_matter"]())
     before = path.stat().st_mtime_ns
 
@@ -335,7 +335,7 @@ def test_another_object_under_the_same_name_is_noticed(tmp_path) -> None:
         write_datatype(path, OBJECTS["eeg_cap"](), CREATED, subject="s")
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
+def test_a_place_that_cannot_be_written_gives_one_line(tmp_path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(OutputError, match="cannot be written") as caught:

@@ -68,7 +68,7 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_hdf5_does_not_see_the_last_line_and_whoever_writes_cuts_it_off(tmp_path, name: str) -> None:
+def test_hdf5_ignores_the_seal_and_writing_removes_it(tmp_path, name: str) -> None:
     path = written(tmp_path, name)
     assert faults(path) == []
 
@@ -78,7 +78,7 @@ def test_hdf5_does_not_see_the_last_line_and_whoever_writes_cuts_it_off(tmp_path
     assert seal.is_as_sealed(path) is None
 
 
-def test_one_datatypes_file_in_the_place_of_another_is_found(tmp_path) -> None:
+def test_a_swapped_datatype_file_is_found(tmp_path) -> None:
     one, other = written(tmp_path, "connectivity"), tmp_path / f"Connectivity_{UUID(int=7).hex}.h5"
     other.write_bytes(one.read_bytes())
 

@@ -148,7 +148,7 @@ def test_the_encoding_is_that_of_tvb_1s_own_files(tmp_path) -> None:
     }
 
 
-def test_gids_that_a_project_holds_are_linked(tmp_path) -> None:
+def test_gids_of_a_project_are_referred_to(tmp_path) -> None:
     region_series(tmp_path / "x.h5")
     connectivity, mapping = uuid4(), uuid4()
 
@@ -233,7 +233,7 @@ def test_a_series_does_not_depend_on_the_blocks(tmp_path_factory, data, frames, 
         ("GrÃ¶Ã\x9fe", "Grosse"),
     ],
 )
-def test_texts_come_as_near_to_ascii_as_they_can(text: str, expected: str) -> None:
+def test_texts_become_the_nearest_ascii(text: str, expected: str) -> None:
     assert as_ascii(text) == expected
 
 
@@ -315,7 +315,7 @@ def test_datatypes_that_tvb_1_lacks_are_refused(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no"])
-def test_a_source_that_cannot_be_opened_is_one_line(tmp_path, content) -> None:
+def test_a_source_that_cannot_be_opened_gives_one_line(tmp_path, content) -> None:
     if content is not None:
         (tmp_path / "x.h5").write_bytes(content)
 
@@ -325,7 +325,7 @@ def test_a_source_that_cannot_be_opened_is_one_line(tmp_path, content) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_target_that_cannot_be_written_is_one_line(tmp_path) -> None:
+def test_a_target_that_cannot_be_written_gives_one_line(tmp_path) -> None:
     region_series(tmp_path / "x.h5")
     (tmp_path / "file").write_text("")
 

@@ -111,7 +111,7 @@ def test_a_series_may_be_longer_than_what_is_read_at_once(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("first", [3, 250, 499])
-def test_times_that_do_not_rise_are_found_wherever_they_are(tmp_path, monkeypatch, first: int) -> None:
+def test_times_that_do_not_increase_are_found_anywhere(tmp_path, monkeypatch, first: int) -> None:
     head = write(tmp_path / "x.h5", np.ones((500, 1, 1, 1)))
     monkeypatch.setattr(module, "WHOLE", 2000)
     monkeypatch.setattr(module, "BLOCK", 2000)  # 250 times
@@ -158,14 +158,14 @@ def test_a_truncated_file_is_refused(series, keep: int) -> None:
         verify(path, gid)
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path) -> None:
+def test_a_file_that_is_not_there_gives_one_line(tmp_path) -> None:
     with pytest.raises(OutputError, match=r"gone\.h5") as caught:
         verify(tmp_path / "gone.h5", uuid4())
 
     assert "\n" not in str(caught.value)
 
 
-def test_publishing_renames_and_the_sum_stays(series, tmp_path) -> None:
+def test_publishing_renames_the_file_and_keeps_its_checksum(series, tmp_path) -> None:
     path, gid = series
     before = verify(path, gid)
 
@@ -176,7 +176,7 @@ def test_publishing_renames_and_the_sum_stays(series, tmp_path) -> None:
     assert sha256(tmp_path / "final.h5") == before.sha256
 
 
-def test_publishing_into_nowhere_is_one_line(series, tmp_path) -> None:
+def test_publishing_into_a_missing_directory_gives_one_line(series, tmp_path) -> None:
     path, _ = series
 
     with pytest.raises(OutputError, match="cannot be renamed"):

@@ -73,7 +73,7 @@ def test_an_absent_reference_is_left_out(tmp_path) -> None:
         ("TimeSeriesSEEG", "sensors"),
     ],
 )
-def test_each_kind_of_series_names_its_class_and_what_it_lies_on(tmp_path, datatype: str, reference: str) -> None:
+def test_each_kind_of_series_names_its_class_and_references(tmp_path, datatype: str, reference: str) -> None:
     gid = UUID(int=7)
 
     head = write(tmp_path / "x.h5", np.ones((4, 1, 3, 1)), datatype=datatype, connectivity=None,
@@ -100,7 +100,7 @@ def test_a_region_series_may_name_its_region_mapping(tmp_path) -> None:
         assert file.attrs["TVB_region_mapping"] == UUID(int=8).urn
 
 
-def test_provenance_lives_in_a_group_of_its_own(tmp_path) -> None:
+def test_provenance_has_its_own_group(tmp_path) -> None:
     writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {"spec": "x" * 100_000})
     writer.append(np.array([1.0]), np.ones((1, 1, 1, 1)))
     writer.close()
@@ -160,7 +160,7 @@ def test_a_series_without_a_sample_is_refused(tmp_path) -> None:
         TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}).close()
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
+def test_a_place_that_cannot_be_written_gives_one_line(tmp_path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(OutputError, match=r"x\.h5: cannot be written") as caught:
@@ -170,7 +170,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path) -> None:
     assert caught.value.retryable
 
 
-def test_room_that_is_refused_leaves_no_file_that_cannot_be_closed(tmp_path, monkeypatch) -> None:
+def test_a_refused_allocation_leaves_no_open_file(tmp_path, monkeypatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
@@ -184,7 +184,7 @@ def test_room_that_is_refused_leaves_no_file_that_cannot_be_closed(tmp_path, mon
     write(tmp_path / "x.h5", np.ones((4, 1, 1, 1)))
 
 
-def test_room_is_claimed_for_all_samples_before_the_first(tmp_path) -> None:
+def test_space_is_allocated_before_the_first_sample(tmp_path) -> None:
     writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (2, 76, 1), {}, samples=20_000)
 
     claimed = (tmp_path / "x.h5").stat().st_blocks * 512
@@ -244,7 +244,7 @@ def test_an_attribute_that_we_do_not_write_is_read_as_h5py_reads_it(tmp_path, va
     np.testing.assert_equal(found, by_h5py)
 
 
-def test_attributes_are_written_in_the_place_of_others(tmp_path) -> None:
+def test_attributes_replace_earlier_ones(tmp_path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_attributes(file, {"gid": UUID(int=1), "kept": 1})
         write_attributes(file, {"gid": UUID(int=2), "absent": None})
@@ -252,7 +252,7 @@ def test_attributes_are_written_in_the_place_of_others(tmp_path) -> None:
         assert dict(file.attrs) == {"TVB_gid": UUID(int=2).urn, "TVB_kept": 1}
 
 
-def test_a_short_series_does_not_pay_for_long_ones(tmp_path) -> None:
+def test_a_short_series_has_small_chunks(tmp_path) -> None:
     writer = TimeSeriesWriter(tmp_path / "x.h5", header(), (1, 1, 1), {}, samples=20)
     writer.append(np.arange(1.0, 21.0), np.zeros((20, 1, 1, 1)))
     writer.close()

@@ -62,7 +62,7 @@ def test_a_named_file_is_copied_once_by_its_content(settings, catalogue, tmp_pat
     assert kept.read_bytes() == content
 
 
-def test_a_file_that_vanished_is_one_line(settings, tmp_path) -> None:
+def test_a_file_that_vanished_gives_one_line(settings, tmp_path) -> None:
     with pytest.raises(InputError, match="No such file"):
         keep(sweep_spec(str(tmp_path / "gone.zip")), settings.storage)
 

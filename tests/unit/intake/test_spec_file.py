@@ -230,7 +230,7 @@ def test_an_error_in_json_is_reported_with_its_line(write, old, new, path) -> No
         ("a.toml", "a = " + "2" * 5000, "a.toml: ", "values that a spec can hold"),
     ],
 )
-def test_a_file_that_cannot_be_parsed_is_one_line(write, name, content, place, words) -> None:
+def test_a_file_that_cannot_be_parsed_gives_one_line(write, name, content, place, words) -> None:
     with pytest.raises(SpecError) as caught:
         load(write(name, content))
 
@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_parsed_is_one_line(write, name, content, place, w
 
 
 @pytest.mark.parametrize("file", ["no_such_file.yaml", "/", ""])
-def test_a_file_that_cannot_be_read_is_one_line(file) -> None:
+def test_a_file_that_cannot_be_read_gives_one_line(file) -> None:
     with pytest.raises(InputError, match="expected a spec file"):
         load(file)
 
@@ -292,7 +292,7 @@ def test_a_key_cannot_break_the_line_of_its_fault(write, key) -> None:
 
 
 @pytest.mark.parametrize("key", ["a[", "a]", "a.", "[", ".", "a[b", "[1", "]]["])
-def test_a_key_of_brackets_and_points_is_one_line_too(write, key) -> None:
+def test_a_key_of_brackets_and_points_gives_one_line_too(write, key) -> None:
     with pytest.raises(SpecError, match="connectivity"):
         load(write("a.json", json.dumps({**json.loads(JSON), "connectivity": {key: 1}})))
 
@@ -344,7 +344,7 @@ def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, 
 
 
 @pytest.mark.parametrize("given", ["./none.zip", "/nowhere/none.zip", "~no_such_user/none.zip", "."])
-def test_a_missing_connectivity_is_one_line(write, given) -> None:
+def test_a_missing_connectivity_gives_one_line(write, given) -> None:
     with pytest.raises(SpecError, match=r"a\.yaml:1 connectivity") as caught:
         load(write("a.yaml", f"connectivity: {given}\n{YAML}"))
 

@@ -104,7 +104,7 @@ def a_checkpoint(step: int = 7) -> Checkpoint:
     return Checkpoint(step, 1.5, (None, SavedSeries("x.h5.part", 3, 2**63, (1, 2, 3))), Snapshot(values))
 
 
-def test_what_is_saved_is_found_again(tmp_path) -> None:
+def test_a_saved_checkpoint_is_found(tmp_path) -> None:
     checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
 
     [(path, found)] = checkpoint.find(tmp_path, HERE)
@@ -115,7 +115,7 @@ def test_what_is_saved_is_found_again(tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_the_furthest_comes_first(tmp_path) -> None:
+def test_the_most_advanced_checkpoint_comes_first(tmp_path) -> None:
     for step in (3, 10, 2):
         checkpoint.save(tmp_path / f"checkpoint_{step}.npz", HERE, a_checkpoint(step))
 
@@ -123,14 +123,14 @@ def test_the_furthest_comes_first(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["format", "numpy", "parameters_hash"])
-def test_one_that_was_made_for_something_else_is_ignored(tmp_path, name) -> None:
+def test_a_checkpoint_of_another_simulation_is_ignored(tmp_path, name) -> None:
     checkpoint.save(tmp_path / NAME, {**HERE, name: "other"}, a_checkpoint())
 
     assert list(checkpoint.find(tmp_path, HERE)) == []
 
 
 @pytest.mark.parametrize("at", [0, 40, 300, -40, -1])
-def test_one_with_a_flipped_bit_is_ignored(tmp_path, at) -> None:
+def test_a_checkpoint_with_a_flipped_bit_is_ignored(tmp_path, at) -> None:
     checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
     content = bytearray((tmp_path / NAME).read_bytes())
     content[at] ^= 4
@@ -140,19 +140,19 @@ def test_one_with_a_flipped_bit_is_ignored(tmp_path, at) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 10, 500, -1])
-def test_one_that_was_cut_off_is_ignored(tmp_path, length) -> None:
+def test_a_truncated_checkpoint_is_ignored(tmp_path, length) -> None:
     checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
     (tmp_path / NAME).write_bytes((tmp_path / NAME).read_bytes()[:length])
 
     assert list(checkpoint.find(tmp_path, HERE)) == []
 
 
-def test_nothing_in_it_is_code(tmp_path) -> None:
+def test_a_checkpoint_holds_no_code(tmp_path) -> None:
     with pytest.raises(ValueError, match="objects"):
         checkpoint.save(tmp_path / NAME, HERE, Checkpoint(1, 0, (), Snapshot({"a": np.array([object()])})))
 
 
-def test_a_place_that_cannot_be_written_keeps_the_former(tmp_path) -> None:
+def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path) -> None:
     checkpoint.save(tmp_path / NAME, HERE, a_checkpoint(3))
     (tmp_path / f"{NAME}.part").mkdir()
 
@@ -162,7 +162,7 @@ def test_a_place_that_cannot_be_written_keeps_the_former(tmp_path) -> None:
     assert [found.step for _, found in checkpoint.find(tmp_path, HERE)] == [3]
 
 
-def test_the_processors_features_are_part_of_what_it_is_made_for(tmp_path) -> None:
+def test_a_checkpoint_records_the_processors_features(tmp_path) -> None:
     import subprocess
     import sys
 

@@ -53,7 +53,7 @@ def test_a_job_that_takes_too_long_ends_in_error(settings, catalogue, where) -> 
     assert [path for path in (settings.storage.root / "outputs").rglob("*") if path.is_file()] == []
 
 
-def test_a_limit_counts_what_earlier_attempts_took(settings, catalogue) -> None:
+def test_a_time_limit_counts_earlier_attempts(settings, catalogue) -> None:
     gid = add(catalogue, **ENDLESS, time_limit=6.0)
     state = WorkerState(settings)
     begun = time.monotonic()
@@ -94,7 +94,7 @@ def test_a_lease_is_extended_while_no_chunk_ends(settings, catalogue) -> None:
     wait_until(lambda: catalogue.expire(max_attempts=3), seconds=5)
 
 
-def test_one_thread_looks_after_all_jobs_of_a_process_and_another_after_those_of_its_child(catalogue, settings) -> None:
+def test_one_thread_polls_all_jobs_of_a_process_and_a_child_has_its_own(catalogue, settings) -> None:
     gid, threads = add(catalogue), set()
     for _ in range(3):
         claim = catalogue.claim(gid, "x", timedelta(seconds=1.0))
@@ -193,7 +193,7 @@ def test_limits_of_a_job_change_no_data() -> None:
 
 
 @pytest.mark.parametrize("seconds_a_step", [0.0, 0.002, 0.2])
-def test_a_chunk_takes_about_a_second_however_slow_its_steps_are(monkeypatch, seconds_a_step) -> None:
+def test_a_chunk_takes_about_a_second_also_with_slow_steps(monkeypatch, seconds_a_step) -> None:
     now = 0.0
     monkeypatch.setattr("tvb_batch.worker.engines.reference.time.monotonic", lambda: now)
     taken = []

@@ -85,15 +85,13 @@ def test_the_values_are_those_of_tvbs_analyzers(tmp_path, shape, period: float) 
     check_equal(walk(*shape), period, tmp_path / "x.h5")
 
 
-def test_they_are_equal_around_a_mean_that_is_large_against_the_deviations(tmp_path) -> None:
+def test_the_values_are_tvbs_for_small_deviations_from_a_large_mean(tmp_path) -> None:
     # TVB itself loses six digits here, and we lose the same.
     check_equal(walk(1200, 2, 20, 1, offset=1e6), 1.0, tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("chunk", [1, 40_000, metrics.CHUNK])
-def test_they_are_equal_where_a_series_comes_to_rest_and_only_its_rounding_is_left(
-    tmp_path, monkeypatch, chunk: int
-) -> None:
+def test_the_values_are_tvbs_for_a_series_at_rest(tmp_path, monkeypatch, chunk: int) -> None:
     monkeypatch.setattr(metrics, "CHUNK", chunk)
     start = np.random.default_rng(0).uniform(0.5, 1.5, size=(2, 76, 1))
     data = 0.3 + start * np.exp(-np.arange(1100) / 18.0)[:, None, None, None]
@@ -105,7 +103,7 @@ def test_they_are_equal_where_a_series_comes_to_rest_and_only_its_rounding_is_le
 
 @given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 6), st.integers(1, 3), st.sampled_from([1.0, 30.0, 600.0]))
 @settings(max_examples=40, deadline=None)
-def test_any_shape_is_equal_from_the_same_sample_on_and_the_chunks_do_not_matter(
+def test_the_values_are_tvbs_for_any_shape_and_any_chunks(
     tmp_path_factory, samples, variables, nodes, modes, period
 ) -> None:
     data = walk(samples, variables, nodes, modes, seed=samples, offset=0.0)
@@ -176,7 +174,7 @@ def test_the_frequency_of_an_oscillation_is_found(tmp_path, samples: int, period
     assert found == pytest.approx(hertz, abs=resolution)
 
 
-def test_a_series_beyond_the_longest_window_is_taken_in_windows(tmp_path, monkeypatch) -> None:
+def test_a_series_longer_than_the_maximum_window_is_split(tmp_path, monkeypatch) -> None:
     write(tmp_path / "x.h5", oscillation(4700, 1.0, 10.0), sample_period=1.0)
     monkeypatch.setattr(metrics, "WINDOW", 1000 * 5 * 8)
     monkeypatch.setattr(metrics, "CHUNK", 8000)
@@ -187,7 +185,7 @@ def test_a_series_beyond_the_longest_window_is_taken_in_windows(tmp_path, monkey
     assert found == pytest.approx(10.0, abs=1000 / 840)
 
 
-def test_the_peak_is_where_scipys_welch_has_it(tmp_path) -> None:
+def test_the_peak_frequency_is_that_of_scipys_welch(tmp_path) -> None:
     from scipy.signal import welch
 
     data = walk(2000, 1, 20, 1)
@@ -212,7 +210,7 @@ def test_a_constant_has_no_frequency_and_no_variance(tmp_path) -> None:
 # ------------------------------------------------------------------------------------------------------ what has none
 
 
-def test_a_nan_takes_only_the_metrics_that_see_it(tmp_path) -> None:
+def test_a_nan_removes_only_the_metrics_that_read_it(tmp_path) -> None:
     data = walk(900, 4, 7, 1)
     data[600, 3, 2, 0] = np.nan
     write(tmp_path / "x.h5", data, sample_period=1.0)
@@ -223,7 +221,7 @@ def test_a_nan_takes_only_the_metrics_that_see_it(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
-def test_a_series_that_diverged_is_no_fault(tmp_path, value: float) -> None:
+def test_a_diverged_series_is_not_a_fault(tmp_path, value: float) -> None:
     data = walk(900, 2, 7, 1)
     data[600:] = value
     write(tmp_path / "x.h5", data, sample_period=1.0)
@@ -235,7 +233,7 @@ def test_a_series_that_diverged_is_no_fault(tmp_path, value: float) -> None:
 
 
 @pytest.mark.parametrize("samples", [500, 501, 600, 666])
-def test_a_series_that_hardly_outlasts_the_transient_has_metrics_of_its_last_quarter(tmp_path, samples: int) -> None:
+def test_a_short_series_has_metrics_of_its_last_quarter(tmp_path, samples: int) -> None:
     # TVB's analyzers make them of nothing, one sample, or less than a quarter.
     data = walk(samples, 2, 7, 1)
     write(tmp_path / "x.h5", data, sample_period=1.0)
@@ -308,7 +306,7 @@ def test_a_users_metric_is_one_registered_function(tmp_path, monkeypatch) -> Non
     assert compute(tmp_path / "x.h5")["highest"] == data[500:].max()
 
 
-def test_a_users_metric_that_fails_costs_only_itself(monkeypatch) -> None:
+def test_a_failing_user_metric_is_the_only_missing_one(monkeypatch) -> None:
     monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
 
     @metric("broken")
@@ -344,7 +342,7 @@ def test_a_users_metric_that_fails_costs_only_itself(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "my metric", "1st", "a.b", "monitors[1].mean", "ä", "a" * 101, "a; b"])
-def test_a_name_that_the_catalogue_cannot_be_asked_by_is_refused(monkeypatch, name: str) -> None:
+def test_an_invalid_name_of_a_metric_is_refused(monkeypatch, name: str) -> None:
     monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
 
     with pytest.raises(SettingsError, match="letters, digits and _"):
@@ -378,7 +376,7 @@ def test_a_module_that_is_imported_again_brings_its_metric_again(monkeypatch) ->
 # ----------------------------------------------------------------------------------------------------------- the file
 
 
-def test_a_metric_may_write_into_what_it_is_given(tmp_path, monkeypatch) -> None:
+def test_a_metric_may_change_its_arrays(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
     data = walk(900, 2, 7, 1)
     write(tmp_path / "x.h5", data, sample_period=1.0)
@@ -395,7 +393,7 @@ def test_a_metric_may_write_into_what_it_is_given(tmp_path, monkeypatch) -> None
 
 
 @pytest.mark.parametrize("kind", ["f4", "i2"])
-def test_a_series_of_other_numbers_has_the_metrics_of_its_values(kind: str) -> None:
+def test_metrics_do_not_depend_on_the_number_type(kind: str) -> None:
     data = (10 * walk(900, 2, 7, 1)).astype(kind)
 
     assert metrics.compute(data, 1.0) == metrics.compute(data.astype("f8"), 1.0)
@@ -416,7 +414,7 @@ def test_samples_are_read_as_they_were_written(tmp_path, monkeypatch) -> None:
     np.testing.assert_array_equal(np.concatenate(chunks), data[11:, :2])
 
 
-def test_a_file_that_cannot_be_read_any_further_is_one_line(tmp_path) -> None:
+def test_a_file_that_cannot_be_read_any_further_gives_one_line(tmp_path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         data = file.create_dataset("data", (900, 2, 7, 1), "f8", chunks=(900, 2, 7, 1), compression="gzip")
         data.id.write_direct_chunk((0, 0, 0, 0), b"no gzip")

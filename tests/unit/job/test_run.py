@@ -157,7 +157,7 @@ def test_the_row_and_the_file_say_what_was_run(settings, catalogue) -> None:
     assert json.loads(provenance["versions"]) == job.versions
 
 
-def test_nan_is_an_outcome(settings, catalogue) -> None:
+def test_a_result_with_nan_is_a_result(settings, catalogue) -> None:
     changes = {
         "model": {"class": "Generic2dOscillator", "tau": 1e6},
         "integrator": {"class": "EulerDeterministic", "dt": 0.5},
@@ -196,7 +196,7 @@ def test_a_stopping_worker_leaves_a_checkpoint(settings, catalogue) -> None:
     assert sorted(path.suffix for path in files(settings)) == [".npz", ".part"]
 
 
-def test_a_job_lost_before_its_last_word_leaves_no_file(settings, catalogue) -> None:
+def test_a_job_lost_before_its_finish_leaves_no_file(settings, catalogue) -> None:
     claim = claimed(catalogue)
     catalogue.release(claim)
 
@@ -216,7 +216,7 @@ def test_a_path_outside_the_inputs_is_refused(settings, catalogue, path: str) ->
         run_job(catalogue, settings, forged)
 
 
-def test_an_output_directory_that_cannot_be_written_is_one_line(settings, catalogue) -> None:
+def test_an_output_directory_that_cannot_be_written_gives_one_line(settings, catalogue) -> None:
     (settings.storage.root / "outputs").write_text("a file in the way")
 
     with pytest.raises(OutputError, match="outputs"):
@@ -245,7 +245,7 @@ def test_the_compiled_engine_writes_the_bits_of_tvbs_own_loop(settings, catalogu
     assert jobs[0].parameters_hash == jobs[1].parameters_hash
 
 
-def test_a_job_that_lost_its_worker_is_run_by_tvbs_own_loop(settings, catalogue) -> None:
+def test_a_job_that_lost_its_worker_runs_in_tvbs_own_loop(settings, catalogue) -> None:
     claim = dataclasses.replace(claimed(catalogue, **LONG), attempt=2)
 
     run_job(catalogue, settings, claim)

@@ -168,7 +168,7 @@ def test_a_message_just_sent_is_not_taken_for_lost(settings, catalogue) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_not_there_is_one_line_without_the_password(settings) -> None:
+def test_a_broker_that_is_not_there_gives_one_line_without_the_password(settings) -> None:
     gone = settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://:secret@127.0.0.1:1/0")})
 
     for call in (lambda: check_broker(gone), lambda: waiting(make_app(gone)), lambda: send(make_app(gone), [uuid4()])):
@@ -183,7 +183,7 @@ def test_a_broker_that_answers_passes(settings) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://127.0.0.1:1", "redis://127.0.0.1:notaport/0"])
-def test_an_invalid_url_is_one_line(settings, url: str) -> None:
+def test_an_invalid_url_gives_one_line(settings, url: str) -> None:
     with pytest.raises(BrokerError, match="TVB_BATCH_BROKER_URL"):
         check_broker(settings.model_copy(update={"broker_url": type(settings.broker_url)(url)}))
 

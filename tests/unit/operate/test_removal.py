@@ -111,7 +111,7 @@ def test_unneeded_files_are_pruned_and_those_of_running_jobs_stay(settings, cata
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["prune", "delete"])
-def test_a_file_that_cannot_be_removed_is_one_line(settings, catalogue, made, monkeypatch, what) -> None:
+def test_a_file_that_cannot_be_removed_gives_one_line(settings, catalogue, made, monkeypatch, what) -> None:
     stray = settings.storage.input(f"{0:064x}", ".npy")
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.touch()

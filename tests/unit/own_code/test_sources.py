@@ -207,7 +207,7 @@ def test_a_class_that_was_edited_since_it_was_imported_is_refused(folder, edit) 
 
 
 @pytest.mark.parametrize("edit", ["a function", "a number"])
-def test_so_is_one_that_was_edited_before_we_first_saw_it(folder, edit) -> None:
+def test_a_class_edited_before_its_import_was_recorded_is_refused(folder, edit) -> None:
     write(folder, edited_before=MODEL)
     importlib.import_module("edited_before")
     allow(["edited_before"])
@@ -248,7 +248,7 @@ def test_a_reloaded_module_has_new_defaults_and_its_old_objects_are_refused(fold
         describe("model", old)
 
 
-def test_bytecode_that_looks_fresh_is_not_taken_for_the_source(folder) -> None:
+def test_stale_bytecode_does_not_replace_the_source(folder) -> None:
     path = folder / "compiled_before.py"
     path.write_text("GAIN = 1")
     py_compile.compile(str(path), cache_from_source(str(path)))

@@ -88,7 +88,7 @@ def test_the_transient_of_bold_is_what_tvb_convolves_with() -> None:
     ],
     ids=str,
 )
-def test_a_transient_that_cannot_be_is_one_line(value, words: str) -> None:
+def test_a_transient_that_cannot_be_gives_one_line(value, words: str) -> None:
     with pytest.raises(SpecError, match=words) as caught:
         simulation({**SHORT, "transient": value})
 

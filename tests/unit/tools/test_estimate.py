@@ -54,7 +54,7 @@ def test_files_are_read_where_they_are_and_not_kept(tmp_path) -> None:
         ),
     ],
 )
-def test_a_simulation_that_tvb_refuses_is_one_line(changes, words) -> None:
+def test_a_simulation_that_tvb_refuses_gives_one_line(changes, words) -> None:
     with pytest.raises(TvbBatchError) as caught:
         estimate(simulation({**SHORT, **changes}))
 

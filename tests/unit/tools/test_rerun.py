@@ -44,7 +44,7 @@ def test_the_same_simulation_gives_the_same_bits(settings, catalogue, elsewhere,
     assert (found.samples, found.different, found.circumstances) == (samples, 0, ())
 
 
-def test_a_small_input_file_travels_in_the_result(settings, catalogue, elsewhere, tmp_path) -> None:
+def test_a_small_input_file_is_embedded_in_the_result(settings, catalogue, elsewhere, tmp_path) -> None:
     shutil.copy(str(files("tvb_data") / "connectivity" / "connectivity_66.zip"), tmp_path / "mine.zip")
     path = result(settings, catalogue, connectivity=str(tmp_path / "mine.zip"))
     (tmp_path / "mine.zip").unlink()

@@ -46,7 +46,7 @@ def test_check_reports_a_stale_file_by_its_exit_code(quiet_tvb, tmp_path, monkey
     assert stale.read_text(encoding="utf-8") == "{}"
 
 
-def test_every_class_of_tvb_is_there_and_no_base() -> None:
+def test_every_class_of_tvb_is_listed_without_base_classes() -> None:
     counts = {role: len(components(role)) for role in roles()}
     names = {name for role in roles() for name in components(role)}
 
@@ -67,7 +67,7 @@ def test_a_parameter_carries_tvbs_own_words() -> None:
     assert "amplitude" in attribute.doc
 
 
-def test_the_nearest_name_is_meant() -> None:
+def test_the_nearest_name_is_suggested() -> None:
     assert did_you_mean("jansenrit", components("model")) == "did you mean 'JansenRit'?"
     assert did_you_mean("q", ["x", "y"]) == "known: x, y"
     assert did_you_mean("q", []) == ""

@@ -88,7 +88,7 @@ def test_files_of_tvb_data_are_read_as_tvb_reads_them_without_warnings(name: str
     assert assert_as_tvb(DATA / "connectivity" / name) == []
 
 
-def test_a_difference_would_be_seen(tmp_path, monkeypatch) -> None:
+def test_the_comparison_finds_differences(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("test_datatype_files.tvbs", lambda path: Connectivity.from_file("connectivity_66.zip"))
 
     with pytest.raises(AssertionError):

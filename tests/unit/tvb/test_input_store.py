@@ -52,7 +52,7 @@ def test_a_file_is_kept_once_by_its_content(inputs, storage, tmp_path) -> None:
     assert [path.name for path in storage.inputs.iterdir()] == [f"{digest}.zip"]
 
 
-def test_suffixes_of_two_words_stay_whole(inputs) -> None:
+def test_suffixes_of_two_parts_are_kept(inputs) -> None:
     kept = inputs.keep(DATA / "sensors" / "meg_151.txt.bz2")
 
     assert kept.endswith(".txt.bz2")
@@ -69,7 +69,7 @@ def test_an_array_comes_back_from_its_content(inputs, array) -> None:
     np.testing.assert_array_equal(np.load(inputs.path(first)), array)
 
 
-def test_a_sparse_matrix_crosses_exactly(inputs) -> None:
+def test_a_sparse_matrix_is_sent_exactly(inputs) -> None:
     matrix = sparse.random(50, 50, 0.1, format="csr", rng=np.random.default_rng(1))
 
     kept = inputs.keep_sparse(matrix)
@@ -170,7 +170,7 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch) -> Non
         ("local_connectivity", "a.npz", None),
     ],
 )
-def test_a_file_that_tvb_cannot_read_is_one_line(inputs, storage, tmp_path, role, name, content) -> None:
+def test_a_file_that_tvb_cannot_read_gives_one_line(inputs, storage, tmp_path, role, name, content) -> None:
     path = tmp_path / name
     if content is None:
         with zipfile.ZipFile(path, "w") as archive:

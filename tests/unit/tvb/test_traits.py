@@ -84,7 +84,7 @@ def test_arrays_get_the_type_that_tvb_declares() -> None:
 
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=76))
 @settings(max_examples=25, deadline=None)
-def test_any_numbers_cross_exactly(values) -> None:
+def test_any_numbers_are_sent_exactly(values) -> None:
     section = complete("model", {"class": "Generic2dOscillator", "tau": values}, "model")
 
     model = build("model", section)

@@ -117,7 +117,7 @@ def test_missing_things_give_a_page_with_a_message(browser, path: str, code: int
 
 
 @pytest.mark.parametrize("text", ["coupling.a >", "'; DROP TABLE job; --", "(" * 500, "a = 1 or", "x" * 5000, "\x00"])
-def test_an_invalid_filter_is_one_line_on_the_page(browser, text: str) -> None:
+def test_an_invalid_filter_gives_one_line_on_the_page(browser, text: str) -> None:
     answer = browser.get("/jobs", params={"where": text})
 
     assert answer.status_code == 200

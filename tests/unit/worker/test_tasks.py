@@ -166,7 +166,7 @@ def test_a_worker_that_stops_during_a_job_returns_it(state, catalogue) -> None:
     assert (found.status, found.attempt) == (Status.PENDING, 0)
 
 
-def test_the_reconciler_gives_back_dead_jobs_and_publishes_them(settings, catalogue) -> None:
+def test_the_reconciler_returns_dead_jobs_and_publishes_them(settings, catalogue) -> None:
     job = add(catalogue)
     app = make_app(settings)
     catalogue.mark_published([job.gid])
