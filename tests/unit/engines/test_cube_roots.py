@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
+from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.emit import emit_function
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
-from tvb_batch.worker.engines.codegen.kernel_source import _compile
-from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
+from tvb_batch.worker.engines.codegen.kernel_source import _with_signature
+from tvb_batch.worker.engines.codegen.workspace import ArrayRow
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots, split_at_roots
 from tvb_batch.worker.engines.passes.graph import Graph, Op
 from tvb_batch.worker.engines.passes.sincos import extract_sincos
@@ -58,7 +59,7 @@ def kernel(kernels: Path, request: pytest.FixtureRequest) -> Callable[..., np.nd
     """The primitives as a kernel calls them: (results, n) from arrays of n numbers."""
     if request.param and not find_capabilities(load_primitives(kernels)).roots:
         pytest.skip("the C library of this machine is less exact than the GNU C library")
-    made = load_kernel(KERNEL.format(quick=request.param), kernels)
+    made = load_kernel(KERNEL.format(quick=request.param), ["roots", "turns"], kernels)
 
     def call(name: str, *given: np.ndarray, results: int) -> np.ndarray:
         out = np.full((results, given[0].size), 7.0)
@@ -182,11 +183,10 @@ def test_an_angle_that_changes_stays_a_call(text: str) -> None:
 def test_an_angle_that_all_nodes_share_is_turned_by(kernels: Path) -> None:
     graph = Graph()
     cosine, sine = graph.apply(Op.SINCOS, [graph.scalar(0.5)], "dd")
-    outputs = [(("out", k), ref) for k, ref in enumerate((cosine, sine))]
-    text = _compile(
-        *emit_function("turn_all", graph, {}, outputs, ("out",)), types={"loops": "int64", "work32": "float32"}
-    )
-    address = load_kernel(text, kernels).address("turn_all")
+    outputs = [(ArrayRow("out", k), ref) for k, ref in enumerate((cosine, sine))]
+    [function] = emit_function("turn_all", graph, {}, outputs, ("out",))
+    text = _with_signature(function, types={"loops": "int64", "work32": "float32"})
+    address = load_kernel(text, function.requires, kernels).address("turn_all")
     out, work = np.zeros((2, 5)), np.zeros((9, 5))
 
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 6)(address)

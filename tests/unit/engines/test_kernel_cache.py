@@ -28,7 +28,7 @@ import ctypes, sys
 from pathlib import Path
 import numpy as np
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel
-kernel = load_kernel(Path(sys.argv[2]).read_text(), Path(sys.argv[1]))
+kernel = load_kernel(Path(sys.argv[2]).read_text(), ["compute"], Path(sys.argv[1]))
 numbers = np.array([4.0, -3.0, 600.0, 0.0, 0.0, 0.0])
 advance = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(kernel.address("advance"))
 far = advance(3, numbers.ctypes.data)

@@ -10,8 +10,9 @@ from bits import numbers, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
-from tvb_batch.worker.engines.codegen.ufunc_loops import address, find_capabilities
+from tvb_batch.worker.engines.codegen.ufunc_loops import address
 from tvb_batch.worker.engines.passes.graph import UfuncLoop
 from tvb_batch.worker.engines.primitives.libm_cube import sure_cubes
 
@@ -40,7 +41,7 @@ def known(kernels: Path) -> str:
 @pytest.fixture(scope="module")
 def own_cubes(known: str, kernels: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Cubes as a kernel makes them."""
-    kernel = load_kernel(KERNEL.format(everywhere=known == "all"), kernels)
+    kernel = load_kernel(KERNEL.format(everywhere=known == "all"), ["cubes"], kernels)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)(kernel.address("cube_all"))
     loop, exponent = np.array(address(UfuncLoop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
 

@@ -8,8 +8,8 @@ import pytest
 from bits import THIRD, numbers, same_bits
 from numba import njit
 
+from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots
 from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
 from tvb_batch.worker.engines.primitives.numba_vectors import norm, number, quick_norm, root, square_root, sure_norm

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from engine_cases import MODELS, Case, additive, multiplicative
 
+from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, _trace, find_trace
-from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
 from tvb_batch.worker.engines.tracing.recording import Parameter, Recording, UnrecordableError
 
 

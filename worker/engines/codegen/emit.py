@@ -6,11 +6,22 @@ phase, and nothing but the inputs and the outputs touches memory.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from tvb_batch.worker.engines.codegen.inline import count_far, inline
-from tvb_batch.worker.engines.passes.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Block, Equation, Graph, Op, Ref
+from tvb_batch.worker.engines.codegen.capabilities import PORTABLE, Capabilities
+from tvb_batch.worker.engines.codegen.inline import FAR, QUICK_EXP, WHOLE_EXP, count_out_of_range, inline
+from tvb_batch.worker.engines.codegen.phases import Phase, divide, is_slot
+from tvb_batch.worker.engines.codegen.workspace import (
+    ITEM_BYTES,
+    WORK,
+    WORK32,
+    ArrayRow,
+    RowAllocator,
+    Store,
+    Workspace,
+)
+from tvb_batch.worker.engines.passes.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Equation, Graph, Op, Ref
 
 _TEMPLATES = {
     Op.NEGATIVE: "-{0}",
@@ -22,64 +33,59 @@ _TEMPLATES = {
     Op.FLOAT32: "np.float32({0})",
     Op.INT64: "np.int64({0})",
 }
-#: Booleans and integers are kept as float64 from one phase to the next.
+#: How a number is read; booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
-_BYTES = {"work": 8, "work32": 4}
-#: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and room to work in.
-SHARED = ("scalars", "fields", "loops", "work", "work32")
+#: Bytes of a number of `fields`.
+_FIELD_BYTES = 8
+#: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and memory to work in.
+SHARED = ("scalars", "fields", "loops", WORK, WORK32)
+#: Becomes the number of scopes, which is known when all rows are.
+_SCOPES = "@SCOPES@"
 
-
+#: One object for each literal that a NumPy loop reads, so that it takes one slot.
 _LITERALS: dict[str, float] = {}
 
-#: A row of an array: its name and the row; and what is stored there.
-ArrayRow = tuple[str, int]
-Store = tuple[str, int, str]
-NeighbourSums = tuple[tuple[int, int], ...]
+
+class NeighbourSum(NamedTuple):
+    """A sum over neighbours, made between two functions."""
+
+    #: The row of `work` with the values.
+    values: int
+    #: The row of `work` for the sums.
+    out: int
 
 
 @dataclass(frozen=True)
 class Function:
-    """KernelSource of a function that is called with the number of nodes and the addresses of arrays."""
+    """The source of a function that is called with the number of nodes and the addresses of arrays."""
 
     name: str
     source: str
     #: Names of the arrays.
     arguments: tuple[str, ...]
-    #: ArrayCall of `work` and of `work32` that it needs.
-    workspace: tuple[int, int]
-    #: What is to be made after it, before the next function is called: rows of `work` with values, and for the sums of
-    #: their neighbours.
-    sums: NeighbourSums = ()
+    #: Rows that it works in.
+    workspace: Workspace
+    #: Names of primitives that the source uses.
+    requires: frozenset[str]
+    #: What is to be made after it, before the next function is called.
+    sums: tuple[NeighbourSum, ...] = ()
 
 
-@dataclass(frozen=True)
-class Capabilities:
-    """What on this machine may be done without a call."""
+class _Lines(NamedTuple):
+    """A call of a whole-array operation."""
 
-    #: Whose exp is made here.
-    c_library: bool = False
-    numpy: bool = False
-    #: Of which numbers NumPy's power is as exact as `cubes` takes it for.
-    cubes: Literal["none", "negative", "all"] = "none"
-    #: Whether the C library's functions are as exact as `roots` takes them for.
-    roots: bool = False
-    #: Whether BLAS is as exact as `quick_norm` takes it for.
-    norms: bool = False
-    #: Whether numbers are taken to be near zero, where `quick_exp` does, and those that are not are counted.
-    near: bool = False
+    lines: list[str]
+    #: What each node must store before.
+    stores: list[Store]
 
 
-NEVER = Capabilities()
+class _Operand(NamedTuple):
+    """Where an operand of a whole-array operation lies."""
 
-
-@dataclass
-class _Phase:
-    statements: list[Equation] = field(default_factory=list)
-    #: Whole-array equations at the end of the phase.
-    arrays: list[Equation] = field(default_factory=list)
-    stores: list[Store] = field(default_factory=list)
-    used: dict[str, Ref] = field(default_factory=dict)
-    made: set[str] = field(default_factory=set)
+    #: Array, row, and numbers in a row, as arguments of a primitive.
+    place: str
+    #: Bytes from one node to the next; 0 where all nodes share it.
+    stride: int
 
 
 def emit_function(
@@ -89,20 +95,20 @@ def emit_function(
     outputs: Sequence[tuple[ArrayRow, Ref]],
     arguments: Sequence[str],
     *,
-    quick: Capabilities = NEVER,
+    capabilities: Capabilities = PORTABLE,
 ) -> list[Function]:
-    """A function that works on nodes 0 .. n - 1, after the functions it calls; where neighbours are summed, several.
+    """Return a function that works on nodes 0 .. n - 1, after the functions it calls.
 
-    These are to be called one after the other; there must be no blocks then.
+    Where neighbours are summed, these are several, to be called one after the other; there must be no blocks then.
 
     Parameters
     ----------
     inputs : for a name of the graph where it is read
     outputs : where a value goes
     arguments : names of the arrays
-    quick : what to do without a call; the function returns how many numbers were not near
+    capabilities : what to do without a call; the function returns how many numbers were out of range
     """
-    return _Emitter(name, graph, inputs, outputs, arguments, quick).functions()
+    return _Emitter(name, graph, inputs, outputs, arguments, capabilities).functions()
 
 
 class _Emitter:
@@ -113,24 +119,23 @@ class _Emitter:
         inputs: Mapping[str, ArrayRow],
         outputs: Sequence[tuple[ArrayRow, Ref]],
         arguments: Sequence[str],
-        quick: Capabilities,
+        capabilities: Capabilities,
     ) -> None:
         self._name, self._graph, self._inputs, self._outputs = name, graph, inputs, outputs
-        self._arguments, self._quick = arguments, quick
-        self._rows: dict[str, ArrayRow] = {}
-        self._free: dict[str, list[int]] = {"work": [], "work32": []}
-        self._count = {"work": 0, "work32": 0}
+        self._arguments, self._capabilities = arguments, capabilities
+        self._rows = RowAllocator()
         self._called: list[Function] = []
-        #: Where the rows of a called function begin in `work` and in `work32`.
-        self._begins: dict[str, tuple[int, int]] = {}
-        self._scopes: dict[ArrayRow, int] = {}
+        #: Where the rows of a called function begin.
+        self._begins: dict[str, Workspace] = {}
         self._bodies = 0
-        self._sums: list[tuple[int, int]] = []
-        self._phases = self._divide()
+        self._sums: list[NeighbourSum] = []
+        self._requires: set[str] = set()
+        refs = [ref for _, ref in outputs]
+        self._phases = divide(graph.reachable(refs), refs, self._is_whole_array)
 
     def functions(self) -> list[Function]:
         bodies: list[list[str]] = [[]]
-        sums: list[NeighbourSums] = []
+        sums: list[tuple[NeighbourSum, ...]] = []
         for number, phase in enumerate(self._phases):
             bodies[-1] += self._phase(number, phase)
             if self._sums:
@@ -141,220 +146,195 @@ class _Emitter:
         names = [self._name, *(f"{self._name}_{k}" for k in range(1, len(bodies)))]
         return [*self._called, *map(self._function, names, bodies, [*sums, ()])]
 
-    def _function(self, name: str, body: list[str], sums: NeighbourSums) -> Function:
+    def _function(self, name: str, body: list[str], sums: tuple[NeighbourSum, ...]) -> Function:
         arguments = (*self._arguments, *SHARED)
         lines = [f"def {name}({', '.join(['n', *arguments])}):", "    far = 0", *body, "    return far"]
-        text = ("\n".join(lines) + "\n").replace("@SCOPES@", str(len(self._scopes) + 1))
-        return Function(name, text, arguments, (self._count["work"], self._count["work32"]), sums)
+        text = ("\n".join(lines) + "\n").replace(_SCOPES, str(self._rows.scopes))
+        return Function(name, text, arguments, self._rows.size, frozenset(self._requires), sums)
 
-    def _divide(self) -> list[_Phase]:
-        """Put every equation into the first phase that has what it needs."""
-        equations = self._graph.reachable(ref for _, ref in self._outputs)
-        level: dict[str, int] = {}
-        phases = [_Phase()]
-        for equation in equations:
-            number = max([level.get(ref.name, 0) for ref in equation.operands], default=0)
-            later = equation.op in WHOLE_ARRAY and not self._is_quick(equation)
-            for ref in equation.results:
-                level[ref.name] = number + later
-            while len(phases) <= number + later:
-                phases.append(_Phase())
-            phase = phases[number]
-            (phase.arrays if later else phase.statements).append(equation)
-            phase.used |= {ref.name: ref for ref in equation.operands}
-            if not later:
-                phase.made |= {ref.name for ref in equation.results}
-        whole = {equation.results[0].name: equation for equation in equations if _is_shared(equation)}
-        for phase in phases[1:]:
-            # An integer that all nodes share is made anew, so that a choice by it is made once for all of them.
-            for name in sorted(whole.keys() & phase.used.keys() - phase.made):
-                phase.statements.insert(0, whole[name])
-                phase.used |= {ref.name: ref for ref in whole[name].operands}
-                phase.made.add(name)
-        for target, ref in self._outputs:
-            phases[-1].stores.append((*target, ref.name))
-            phases[-1].used[ref.name] = ref
-        return phases
+    def _use(self, primitive: str) -> str:
+        """Return the name of a primitive, which the source requires from now on."""
+        self._requires.add(primitive)
+        return primitive
 
-    def _is_quick(self, equation: Equation) -> bool:
-        """Whether a loop of NumPy is replaced by an exp without a call."""
-        if not self._quick.numpy or equation.op is not Op.UFUNC_LOOP:
+    def _is_whole_array(self, equation: Equation) -> bool:
+        return equation.op in WHOLE_ARRAY and not self._is_own_exp(equation)
+
+    def _is_own_exp(self, equation: Equation) -> bool:
+        """Return whether a loop of NumPy is replaced by an exp without a call."""
+        if not self._capabilities.numpy or equation.op is not Op.UFUNC_LOOP:
             return False
-        loop = equation.loop
-        return loop.ufunc.__name__ == "exp" and loop.signature == "d->d"
+        return equation.loop.ufunc.__name__ == "exp" and equation.loop.signature == "d->d"
 
-    def _phase(self, number: int, phase: _Phase) -> list[str]:
-        later = set().union(*(other.used.keys() - other.made for other in self._phases[number + 1 :]), set())
-        kinds = {ref.name: ref.dtype for equation in phase.statements for ref in equation.results}
-        targets = [(*self._row(Ref(name, kinds[name])), name) for name in sorted(phase.made & later)]
+    # ------------------------------------------------------------------------------------------- loops over the nodes
+
+    def _phase(self, number: int, phase: Phase) -> list[str]:
+        later = set().union(*(other.missing for other in self._phases[number + 1 :]), set())
+        dtypes = {ref.name: ref.dtype for equation in phase.statements for ref in equation.results}
+        stores = [Store(self._rows.row(Ref(name, dtypes[name])), name) for name in sorted(phase.made & later)]
         calls: list[str] = []
-        for equation in phase.arrays:
-            lines, stores = self._array_call(equation, phase)
-            calls += lines
-            targets += stores
-        targets = [*dict.fromkeys(targets), *phase.stores]
-        for room, row, _ in targets:
-            self._scope(room, row)
-        loads = [line for name in sorted(phase.used.keys() - phase.made) if (line := self._load(name, phase))]
+        for equation in phase.whole_arrays:
+            call = self._whole_array(equation, phase)
+            calls += call.lines
+            stores += call.stores
+        stores = [*dict.fromkeys(stores)]
+        if phase is self._phases[-1]:
+            stores += [Store(place, ref.name) for place, ref in self._outputs]
+        for store in stores:
+            self._rows.scope(store.place)
+        loads = [line for name in sorted(phase.missing) if (line := self._load(name, phase))]
+        outer, self._requires = self._requires, set()
         statements = [line for equation in phase.statements for line in self._statement(equation)]
-        puts = [self._put(room, row, name) for room, row, name in targets]
-        for name in [name for name in self._rows if name not in later and name not in phase.made]:
-            room, row = self._rows.pop(name)
-            self._free[room].append(row)
+        called, self._requires = self._requires, outer
+        puts = [self._put(store) for store in stores]
+        self._rows.release(later | phase.made)
         body = [*loads, *statements, *puts]
+        scalars = sorted(name for name in phase.used if is_slot(name, "s"))
         if any(equation.op is Op.CALL for equation in phase.statements):
             # Numba makes of TVB's source what it makes of it for TVB.
-            scalars = [f"    {name} = scalars[{name[1:]}]" for name in sorted(phase.used) if _is_slot(name, "s")]
-            loop = [*scalars, "    for i in range(n):", *[f"        {line}" for line in body]]
+            self._requires |= called | ({"get"} if loads else set()) | ({"put"} if puts else set())
+            slots = [f"    {name} = scalars[{name[1:]}]" for name in scalars]
+            loop = [*slots, "    for i in range(n):", *[f"        {line}" for line in body]]
         else:
-            loop = self._compute(body, phase)
+            loop = self._compute(body, scalars) if body else []
         return [*loop, *[f"    {line}" for line in calls]]
 
-    def _compute(self, body: list[str], phase: _Phase) -> list[str]:
-        """A loop over plain arithmetic."""
-        if not body:
-            return []
-        scalars = sorted(name for name in phase.used if _is_slot(name, "s"))
+    def _compute(self, body: list[str], scalars: list[str]) -> list[str]:
+        """Return a loop over plain arithmetic; `compute` knows what stands in its text."""
         loads = [f"{name} = get(scalars, {name[1:]}, 1, 0, 0, 0)" for name in scalars]
         arrays = [name for name in (*self._arguments, *SHARED) if name != "loops"]
-        text = "\n".join([*loads, *body]).replace("@SCOPES@", "0")
+        text = "\n".join([*loads, *body]).replace(_SCOPES, "0")
         names, given = " ".join(arrays), ", ".join(arrays)
-        call = f'far += compute("""\n{text}\n""", "{names}", @SCOPES@, n, i, {given})'
+        call = f'far += {self._use("compute")}("""\n{text}\n""", "{names}", {_SCOPES}, n, i, {given})'
         return ["    for i in range(n):", f"        {call}"]
 
-    def _load(self, name: str, phase: _Phase) -> str:
-        if _is_slot(name, "n"):
-            return f"{name} = get(fields, {name[1:]}, n, i, 0, @SCOPES@)"
+    def _load(self, name: str, phase: Phase) -> str:
+        if is_slot(name, "n"):
+            return f"{name} = get(fields, {name[1:]}, n, i, 0, {_SCOPES})"
         place = self._inputs.get(name) or self._rows.get(name)
         if place is None:
             return ""
-        value = f"get({place[0]}, {place[1]}, n, i, {self._scopes.get(place, 0)}, @SCOPES@)"
-        kind = phase.used[name].dtype
-        return f"{name} = " + {"b": f"{value} != 0.0", "i": f"np.int64({value})", "f": f"np.float32({value})"}.get(
-            kind, value
-        )
+        array, row = place
+        value = f"get({array}, {row}, n, i, {self._rows.known_scope(ArrayRow(array, row))}, {_SCOPES})"
+        return f"{name} = {_READ[phase.used[name].dtype].format(value)}"
 
-    def _put(self, room: str, row: int, name: str) -> str:
-        return f"put({room}, {row}, n, i, {name}, {self._scopes[room, row]}, @SCOPES@)"
+    def _put(self, store: Store) -> str:
+        array, row = store.place
+        return f"put({array}, {row}, n, i, {store.name}, {self._rows.scope(store.place)}, {_SCOPES})"
 
     def _statement(self, equation: Equation) -> list[str]:
-        results, arguments = [ref.name for ref in equation.results], [ref.name for ref in equation.operands]
-        if self._is_quick(equation):
-            if not self._quick.near:
-                return [f"{results[0]} = whole_exp({arguments[0]})"]
-            return [count_far(arguments[0]), f"{results[0]} = quick_exp({arguments[0]})"]
+        results, operands = [ref.name for ref in equation.results], [ref.name for ref in equation.operands]
+        able = self._capabilities
+        if self._is_own_exp(equation):
+            if not able.in_range:
+                return [f"{results[0]} = {self._use(WHOLE_EXP)}({operands[0]})"]
+            self._use(FAR)
+            return [count_out_of_range(operands[0]), f"{results[0]} = {self._use(QUICK_EXP)}({operands[0]})"]
         if equation.op is Op.CALL:
             self._bodies += 1
-            exp = "" if not self._quick.c_library else "quick_exp" if self._quick.near else "whole_exp"
-            return inline(
-                equation.function, arguments, results, f"_{self._bodies}", exp=exp, quick_norm=self._quick.norms
-            )
+            exp = "" if not able.c_library else QUICK_EXP if able.in_range else WHOLE_EXP
+            suffix = f"_{self._bodies}"
+            inlined = inline(equation.function, operands, results, suffix, exp=exp, quick_norm=able.norms)
+            self._requires |= inlined.requires
+            return inlined.lines
+        if equation.op is Op.FMA:
+            self._use("fma")
         template = _TEMPLATES.get(equation.op, f"{{0}} {equation.op.value} {{1}}")
-        return [f"{results[0]} = {template.format(*arguments)}"]
+        return [f"{results[0]} = {template.format(*operands)}"]
 
-    def _array_call(self, equation: Equation, phase: _Phase) -> tuple[list[str], list[Store]]:
-        """The lines that call a whole-array equation, and what each node must store where before."""
+    # -------------------------------------------------------------------------------------------------- whole arrays
+
+    def _whole_array(self, equation: Equation, phase: Phase) -> _Lines:
         if equation.op in ROW_FUNCTIONS:
-            return self._rows_call(equation, phase)
+            return self._row_function(equation, phase)
         if equation.op is Op.BLOCK:
-            return self._block_call(equation.block, equation)
-        stores: list[Store] = []
+            return self._block(equation)
         if equation.op is Op.LOCAL_SUM:
-            (values,) = equation.operands
-            self._operand(values, phase, stores)
-            self._sums.append((self._rows[values.name][1], self._row(equation.results[0])[1]))
-            return [], stores
-        places = [self._operand(ref, phase, stores) for ref in equation.operands]
-        room, row = self._row(equation.results[0])
-        index = self._graph.loops.index(equation.loop)
-        loop, out = f"loops[{2 * index}], loops[{2 * index + 1}]", f"{room}, {row}, n"
-        if self._is_cube(equation):
-            everywhere = self._quick.cubes == "all"
-            call = f"cubes({loop}, skip({places[0][0]}), locate({places[1][0]}), skip({out}), n, {everywhere})"
-            return [call], stores
-        operands = [f"locate({place}), {step}" for place, step in places]
-        operands += ["0, 0"] * (2 - len(operands))
-        return [f"call_loop({loop}, {', '.join(operands)}, locate({out}), {_BYTES[room]}, n)"], stores
+            return self._local_sum(equation, phase)
+        return self._ufunc_loop(equation, phase)
 
-    def _rows_call(self, equation: Equation, phase: _Phase) -> tuple[list[str], list[Store]]:
+    def _local_sum(self, equation: Equation, phase: Phase) -> _Lines:
+        stores: list[Store] = []
+        (values,) = equation.operands
+        self._operand(values, phase, stores)
+        place = self._rows.get(values.name)
+        assert place is not None, "what neighbours give is made by the model"
+        self._sums.append(NeighbourSum(place.row, self._rows.row(equation.results[0]).row))
+        return _Lines([], stores)
+
+    def _ufunc_loop(self, equation: Equation, phase: Phase) -> _Lines:
+        stores: list[Store] = []
+        operands = [self._operand(ref, phase, stores) for ref in equation.operands]
+        array, row = self._rows.row(equation.results[0])
+        index = self._graph.loops.index(equation.loop)
+        # The address of the loop, and that of its data.
+        loop, out = f"loops[{2 * index}], loops[{2 * index + 1}]", f"{array}, {row}, n"
+        skip, locate = self._use("skip") if self._is_cube(equation) else "", self._use("locate")
+        if self._is_cube(equation):
+            base, exponent = operands
+            everywhere = self._capabilities.cubes == "all"
+            arguments = f"{skip}({base.place}), {locate}({exponent.place}), {skip}({out}), n, {everywhere}"
+            return _Lines([f"{self._use('cubes')}({loop}, {arguments})"], stores)
+        given = [f"{locate}({place}), {stride}" for place, stride in operands]
+        given += ["0, 0"] * (2 - len(given))
+        out = f"{locate}({out}), {ITEM_BYTES[array]}"
+        return _Lines([f"{self._use('call_loop')}({loop}, {', '.join(given)}, {out}, n)"], stores)
+
+    def _row_function(self, equation: Equation, phase: Phase) -> _Lines:
         stores: list[Store] = []
         places: list[str] = []
         for ref in equation.operands:
-            place, step = self._operand(ref, phase, stores)
-            if step == 0:  # All nodes share it.
-                room, row = self._row(Ref(f"row of {ref.name}", "d"))
-                stores.append((room, row, ref.name))
-                place = f"{room}, {row}, n"
+            place, stride = self._operand(ref, phase, stores)
+            if stride == 0:  # All nodes share it.
+                row = self._rows.row(Ref(f"row of {ref.name}", "d"))
+                stores.append(Store(row, ref.name))
+                place = f"{row.array}, {row.row}, n"
             places.append(place)
-        rows = [self._row(ref) for ref in equation.results]
-        places += [f"{room}, {row}, n" for room, row in rows]
-        quick = self._quick.norms if equation.op is Op.NORM else self._quick.roots
-        return [f"{equation.op.value}({quick}, n, {', '.join(f'skip({place})' for place in places)})"], stores
+        rows = [self._rows.row(ref) for ref in equation.results]
+        places += [f"{array}, {row}, n" for array, row in rows]
+        able = self._capabilities.norms if equation.op is Op.NORM else self._capabilities.roots
+        given = ", ".join(f"{self._use('skip')}({place})" for place in places)
+        return _Lines([f"{self._use(equation.op.value)}({able}, n, {given})"], stores)
 
     def _is_cube(self, equation: Equation) -> bool:
-        """Whether a loop of NumPy is replaced by `cubes`."""
+        """Return whether a loop of NumPy is replaced by `cubes`."""
         loop = equation.loop
-        if self._quick.cubes == "none" or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
+        if self._capabilities.cubes == "none" or loop.ufunc.__name__ != "power" or loop.signature != "dd->d":
             return False
         base, exponent = equation.operands
-        return exponent.name == "(3.0)" and not _is_slot(base.name, "s")
+        return exponent.name == "(3.0)" and not is_slot(base.name, "s")
 
-    def _operand(self, ref: Ref, phase: _Phase, stores: list[Store]) -> tuple[str, int]:
-        """Where an operand of a NumPy loop lies: rows, row, and numbers in a row; and its stride."""
+    def _operand(self, ref: Ref, phase: Phase, stores: list[Store]) -> _Operand:
+        """Return where an operand lies; what is not in memory yet is added to `stores`."""
         if ref.dtype == "d" and ref.name[0] == "(":
-            # One object for each literal, so that it takes one slot.
             ref = self._graph.scalar(_LITERALS.setdefault(ref.name, float(ref.name[1:-1])))
-        if _is_slot(ref.name, "s"):
-            return f"scalars, {ref.name[1:]}, 1", 0
-        if _is_slot(ref.name, "n"):
-            return f"fields, {ref.name[1:]}, n", 8
+        if is_slot(ref.name, "s"):
+            return _Operand(f"scalars, {ref.name[1:]}, 1", 0)
+        if is_slot(ref.name, "n"):
+            return _Operand(f"fields, {ref.name[1:]}, n", _FIELD_BYTES)
         if ref.name not in self._rows or ref.name in phase.made:
-            stores.append((*self._row(ref), ref.name))
-        room, row = self._rows[ref.name]
-        return f"{room}, {row}, n", _BYTES[room]
+            stores.append(Store(self._rows.row(ref), ref.name))
+        array, row = self._rows.row(ref)
+        return _Operand(f"{array}, {row}, n", ITEM_BYTES[array])
 
-    def _block_call(self, block: Block, equation: Equation) -> tuple[list[str], list[Store]]:
-        name = block.name + ("_quickly" if self._quick.near else "")
+    def _block(self, equation: Equation) -> _Lines:
+        block = equation.block
+        name = block.name + ("_quickly" if self._capabilities.in_range else "")
         if name not in self._begins:
-            inputs = {ref.name: ("given", k) for k, ref in enumerate(block.inputs)}
-            outputs = [(("result", k), ref) for k, ref in enumerate(block.outputs)]
-            self._called += emit_function(name, self._graph, inputs, outputs, ("given", "result"), quick=self._quick)
-            self._begins[name] = (
-                self._reserve("work", self._called[-1].workspace[0]),
-                self._reserve("work32", self._called[-1].workspace[1]),
+            inputs = {ref.name: ArrayRow("given", k) for k, ref in enumerate(block.inputs)}
+            outputs = [(ArrayRow("result", k), ref) for k, ref in enumerate(block.outputs)]
+            arguments = ("given", "result")
+            self._called += emit_function(
+                name, self._graph, inputs, outputs, arguments, capabilities=self._capabilities
             )
-        inside = self._reserve("work", len(equation.operands))
-        result = self._reserve("work", len(equation.results))
+            own = self._called[-1].workspace
+            self._begins[name] = Workspace(self._rows.reserve(WORK, own.work), self._rows.reserve(WORK32, own.work32))
+        given = self._rows.reserve(WORK, len(equation.operands))
+        result = self._rows.reserve(WORK, len(equation.results))
         for k, ref in enumerate(equation.results):
-            self._rows[ref.name] = ("work", result + k)
-            self._scope("work", result + k)
-        stores = [("work", inside + k, ref.name) for k, ref in enumerate(equation.operands)]
-        given, out = f"skip(work, {inside}, n)", f"skip(work, {result}, n)"
-        begin, begin32 = self._begins[name]
-        call = f"{name}(n, {given}, {out}, scalars, fields, loops, skip(work, {begin}, n), skip(work32, {begin32}, n))"
-        return [f"far += {call}"], stores
-
-    def _reserve(self, room: str, rows: int) -> int:
-        """The first of some rows that are used for nothing else."""
-        self._count[room] += rows
-        return self._count[room] - rows
-
-    def _scope(self, room: str, row: int) -> None:
-        self._scopes.setdefault((room, row), len(self._scopes) + 1)
-
-    def _row(self, ref: Ref) -> ArrayRow:
-        """Where a number of each node is kept from one phase to the next."""
-        if ref.name not in self._rows:
-            room = "work32" if ref.dtype == "f" else "work"
-            row = self._free[room].pop() if self._free[room] else self._reserve(room, 1)
-            self._rows[ref.name] = (room, row)
-            self._scope(room, row)
-        return self._rows[ref.name]
-
-
-def _is_shared(equation: Equation) -> bool:
-    return equation.op is Op.INT64 and _is_slot(equation.operands[0].name, "s")
-
-
-def _is_slot(name: str, letter: str) -> bool:
-    return name[0] == letter and name[1:].isdigit()
+            self._rows.place(ref.name, ArrayRow(WORK, result + k))
+        stores = [Store(ArrayRow(WORK, given + k), ref.name) for k, ref in enumerate(equation.operands)]
+        skip, begin = self._use("skip"), self._begins[name]
+        arrays = f"{skip}({WORK}, {given}, n), {skip}({WORK}, {result}, n), scalars, fields, loops"
+        work = f"{skip}({WORK}, {begin.work}, n), {skip}({WORK32}, {begin.work32}, n)"
+        return _Lines([f"far += {name}(n, {arrays}, {work})"], stores)

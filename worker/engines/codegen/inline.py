@@ -3,21 +3,36 @@
 import ast
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from tvb_batch.worker.engines.passes.graph import ScalarFunction
+from tvb_batch.worker.engines.passes.gufuncs import HELPERS
+
+#: Names of primitives in what is written here: two forms of exp, and the largest argument of the quick one.
+QUICK_EXP, WHOLE_EXP, FAR = "quick_exp", "whole_exp", "FAR"
+_QUICK_NORM = "quick_norm"
+
+
+class Inlined(NamedTuple):
+    """The statements of a function inside a loop over the nodes."""
+
+    lines: list[str]
+    #: Names of primitives that they use.
+    requires: frozenset[str]
 
 
 def inline(
-    function: ScalarFunction, arguments: list[str], results: list[str], suffix: str, *, exp: str, quick_norm: bool
-) -> list[str]:
-    """The statements of a function, with names of their own.
+    function: ScalarFunction, operands: list[str], results: list[str], suffix: str, *, exp: str, quick_norm: bool
+) -> Inlined:
+    """Return the statements of a function, with names of their own.
 
     Parameters
     ----------
-    exp : what is called in its place, empty for none; of `quick_exp` the numbers that it is not for are counted
+    suffix : makes the function's own names unique
+    exp : what is called in its place, empty for none; of `QUICK_EXP` the numbers that are out of range are counted
     quick_norm : whether norms are done without a call
     """
-    names = dict(zip(function.inputs, arguments, strict=True)) | dict(zip(function.results, results, strict=True))
+    names = dict(zip(function.inputs, operands, strict=True)) | dict(zip(function.results, results, strict=True))
     tree = ast.parse(function.body)
     kept = {line.split(" as ")[-1] for line in function.imports if " as " in line}
     kept |= {line.split(" = ")[0] for line in function.imports if " = " in line}
@@ -31,7 +46,9 @@ def inline(
         renamed = _QuickNorm().visit(renamed)
     if exp:
         renamed = _Exp(exp, suffix).visit(renamed)
-    return [*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()]
+    helpers = HELPERS | {_QUICK_NORM, QUICK_EXP, WHOLE_EXP, FAR}
+    requires = frozenset(node.id for node in ast.walk(renamed) if isinstance(node, ast.Name)) & helpers
+    return Inlined([*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()], requires)
 
 
 class _Rename(ast.NodeTransformer):
@@ -49,13 +66,13 @@ class _QuickNorm(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         node = self.generic_visit(node)  # type: ignore[assignment]
         if ast.unparse(node.func) == "norm" and len(node.args) == 3:
-            node.func = ast.Name("quick_norm", ast.Load())
+            node.func = ast.Name(_QUICK_NORM, ast.Load())
         return node
 
 
-def count_far(name: str) -> str:
-    """The statement that counts a number which `quick_exp` is not for."""
-    return f"far += 0 if abs({name}) < FAR else 1"
+def count_out_of_range(name: str) -> str:
+    """Return the statement that counts a number which is out of the range of `QUICK_EXP`."""
+    return f"far += 0 if abs({name}) < {FAR} else 1"
 
 
 class _Exp(ast.NodeTransformer):
@@ -69,11 +86,11 @@ class _Exp(ast.NodeTransformer):
         node = self.generic_visit(node)  # type: ignore[assignment]
         if ast.unparse(node.func) not in ("math.exp", "numpy.exp", "np.exp", "exp"):
             return node
-        if self._exp == "whole_exp":
+        if self._exp == WHOLE_EXP:
             return ast.Call(ast.Name(self._exp, ast.Load()), node.args, [])
         self._count += 1
         name = f"e{self._count}{self._suffix}"
-        self._before += ast.parse(f"{name} = {ast.unparse(node.args[0])}\n{count_far(name)}").body
+        self._before += ast.parse(f"{name} = {ast.unparse(node.args[0])}\n{count_out_of_range(name)}").body
         return ast.parse(f"{self._exp}({name})", mode="eval").body
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:

@@ -11,11 +11,14 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -23,31 +26,11 @@ from types import ModuleType
 #: Libraries whose versions decide what a kernel is made of.
 _LIBRARIES = ("tvb-library", "numpy", "scipy", "numba", "llvmlite")
 
-#: Files of the primitives, each after those it uses; kernels may use every name of the first three.
-_PRIMITIVES = (
-    "libm_exp",
-    "memory",
-    "arithmetic",
-    "libm_cube",
-    "libm_sincos",
-    "libm_log",
-    "mt19937",
-    "normals",
-    "averaging_buffer",
-    "simd",
-    "summation",
-    "step_loop",
-    "surface_steps",
-    "numba_vectors",
-    "libm_cube_root",
-)
-#: Those that only some kernels use, and what stands in their sources.
-_RARE = {
-    "libm_cube": ("cubes(",),
-    "libm_sincos": ("turns(",),
-    "numba_vectors": ("norm(", "norms(", "root(", "root_of_real("),
-    "libm_cube_root": ("roots(",),
-}
+#: Raised when the meaning of a kernel's text changes: kernels of another version are not loaded.
+_VERSION = 2
+_PRIMITIVES = Path(__file__).parent.with_name("primitives")
+#: How a primitive declares which others it requires.
+_REQUIRES = re.compile(r"^from tvb_batch\.worker\.engines\.primitives\.(\w+) import\b", re.MULTILINE)
 
 
 @cache
@@ -56,7 +39,9 @@ def _stamp() -> str:
 
     versions = [f"{name} {version(name)}" for name in _LIBRARIES]
     features = llvm.get_host_cpu_features().flatten()
-    return "\n".join([platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), features, *versions])
+    return "\n".join(
+        [str(_VERSION), platform.python_version(), platform.machine(), llvm.get_host_cpu_name(), features, *versions]
+    )
 
 
 @dataclass(frozen=True)
@@ -74,38 +59,44 @@ class Kernel:
         return int(getattr(self.functions, function).address) if function else 0
 
 
-def load_kernel(source: str, directory: Path) -> Kernel:
-    """The functions of a source, compiled; it may use the names of the first primitives.
+def load_kernel(text: str, requires: Iterable[str], directory: Path) -> Kernel:
+    """Return the functions of a text, compiled.
 
     Parameters
     ----------
+    requires : names of the primitives that the text uses
     directory : of the cache; made when missing, and where it cannot be written one that lasts as long as the process
     """
-    pieces = load_primitives(directory)
-    rare = [name for name, marks in _RARE.items() if any(mark in source for mark in marks)]
-    used = [*pieces.MODULES[:3], *(pieces.MODULES[_PRIMITIVES.index(name)] for name in rare)]
-    imports = "\n".join(f"from {module} import *" for module in used)
-    header = (
-        "import math\n\nimport numpy as np\nfrom numba import types\n\n"
-        "from tvb_batch.worker.engines.codegen.jit_cache import entry, jit\n"
-    )
-    path = _write(f"{header}{imports}\n\n{source}", "kernel", _writable(directory))
-    return Kernel(path.stem, _import(path), pieces)
+    primitives = load_primitives(directory)
+    own = (f"from {primitives.MODULES[name]} import {name}" for name in sorted(requires))
+    header = [
+        *("import math", "", "import numpy as np", "from numba import types", ""),
+        *("from tvb_batch.worker.engines.codegen.jit_cache import entry, jit", *own),
+    ]
+    path = _write("\n".join([*header, "", text]), "kernel", _writable(directory))
+    return Kernel(path.stem, _import(path), primitives)
 
 
 @cache
 def load_primitives(directory: Path) -> ModuleType:
-    """All primitives in one module, from the cache."""
-    whole = ModuleType("primitives")
-    modules: list[str] = []
-    for name in _PRIMITIVES:
-        text = Path(__file__).parent.with_name("primitives").joinpath(f"{name}.py").read_text()
-        for used, copied in zip(_PRIMITIVES, modules, strict=False):
-            text = text.replace(f"from tvb_batch.worker.engines.primitives.{used} import", f"from {copied} import")
+    """Return all primitives in one module, from the cache; its `MODULES` tells in which module each name is made."""
+    texts = {path.stem: path.read_text() for path in sorted(_PRIMITIVES.glob("[!_]*.py"))}
+    required = {name: _REQUIRES.findall(text) for name, text in texts.items()}
+    whole, copies = ModuleType("primitives"), dict[str, str]()
+    owners: dict[str, str] = {}
+    for name in TopologicalSorter(required).static_order():
+        text = texts[name]
+        for used in required[name]:
+            text = text.replace(
+                f"from tvb_batch.worker.engines.primitives.{used} import", f"from {copies[used]} import"
+            )
         module = _import(_write(text, name, _writable(directory)))
-        vars(whole).update({key: value for key, value in vars(module).items() if not key.startswith("_")})
-        modules.append(module.__name__)
-    vars(whole)["MODULES"] = tuple(modules)
+        copies[name] = module.__name__
+        names = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+        vars(whole).update(names)
+        # What a module imports from another one comes earlier, and so belongs to the other one.
+        owners = dict.fromkeys(names, module.__name__) | owners
+    vars(whole)["MODULES"] = owners
     return whole
 
 

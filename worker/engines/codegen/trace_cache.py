@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.models.spec.random_streams import is_twister
-from tvb_batch.worker.engines.codegen.emit import Capabilities
+from tvb_batch.worker.engines.codegen.capabilities import Capabilities
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
 from tvb_batch.worker.engines.frontend.noise import equation_parts

@@ -24,6 +24,9 @@ from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast, operand
 
+#: Functions of `primitives.numba_vectors` that passes write into a body.
+HELPERS = frozenset({"norm", "root", "number", "square_root", "root_of_real"})
+
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> StackTracer:
     """What a call of a gufunc returns: (nodes, outputs), as a stack of traced values.
@@ -145,8 +148,7 @@ def make_body(
     scalars = _Scalars(set(names))
     body = [scalars.visit(statement) for statement in body]
     module = ast.Module(body, [])
-    if function.__globals__.keys().isdisjoint({"norm", "root", "number", "square_root", "root_of_real", "quick_norm"}):
-        # Names of `primitives.numba_vectors`.
+    if function.__globals__.keys().isdisjoint(HELPERS | {"quick_norm"}):
         replace_small_arrays(module)
         extract_roots(module)
     module = ast.fix_missing_locations(module)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import Kernel, load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource
 from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, find_trace
-from tvb_batch.worker.engines.codegen.ufunc_loops import find_capabilities
 from tvb_batch.worker.engines.frontend.local_coupling import Sheet, make_sheet
 from tvb_batch.worker.engines.frontend.step import Step
 from tvb_batch.worker.engines.runtime.delay_buffer import Past, check_silence, network_sums
@@ -65,7 +65,7 @@ def make_program(simulator: Any, directory: Path) -> Program:
     network, _ = network_sums(simulator, coupling)
     return Program(
         trace=trace,
-        kernel=load_kernel(trace.source.text, directory),
+        kernel=load_kernel(trace.source.text, trace.source.requires, directory),
         numbers=numbers,
         network=network + (sheet.digest if sheet else b""),
         draws=draws_normals(primitives),
