@@ -10,9 +10,8 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,21 +39,28 @@ def time_streams(steps: list[float]) -> None:
 
     def choose_timed(*arguments: Any) -> Choice:
         choice = choose(*arguments)
-        return dataclasses.replace(choice, stream=partial(_stream, choice.stream, steps))
+        return _Timed(choice.engine, choice.reason, steps)
 
     vars(tvb_batch.worker.job.run)["choose"] = choose_timed
 
 
-def _stream(stream: Callable[..., Iterator[Chunk]], steps: list[float], *arguments: Any) -> Iterator[Chunk]:
-    chunks = stream(*arguments)
-    steps.append(0.0)
-    while True:
-        started = time.perf_counter()
-        chunk = next(chunks, None)
-        steps[-1] += 1000 * (time.perf_counter() - started)
-        if chunk is None:
-            return
-        yield chunk
+@dataclasses.dataclass(frozen=True)
+class _Timed(Choice):
+    """A choice whose stream is timed."""
+
+    steps: list[float]
+
+    def stream(self, simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
+        """Run the simulator; append the milliseconds of it."""
+        chunks = super().stream(simulator, chunk_steps, done)
+        self.steps.append(0.0)
+        while True:
+            started = time.perf_counter()
+            chunk = next(chunks, None)
+            self.steps[-1] += 1000 * (time.perf_counter() - started)
+            if chunk is None:
+                return
+            yield chunk
 
 
 def run(catalogue: Catalogue, settings: Settings, gid: UUID) -> tuple[float, float]:

@@ -30,6 +30,7 @@ class WorkerModule(StrEnum):
     CONVERT_TO_TVB1 = "tvb_batch.worker.h5.tvb1.tvb1_convert"
     CHECK_FILES = "tvb_batch.worker.h5.validation.check"
     COMPARE_FILES = "tvb_batch.worker.tools.file_check"
+    DUMP_KERNEL = "tvb_batch.worker.tools.dump_kernel"
     ESTIMATE = "tvb_batch.worker.tools.estimate"
     RERUN = "tvb_batch.worker.tools.rerun"
 
@@ -166,6 +167,16 @@ class Estimate(Message):
     #: Peak of the whole process, including TVB.
     memory_bytes: int
     disk_bytes: int
+
+
+@dataclass(frozen=True)
+class DumpKernel(Request):
+    """Print the graph of one step of a simulation and the source of its kernel. The answer is this text."""
+
+    module = WorkerModule.DUMP_KERNEL
+
+    #: As `SimulationSpec.canonical` gives it.
+    spec: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
     is_flag=True,
     help="As --dry-run; also build the first simulation and estimate time, memory and disk space.",
 )
+@click.option(
+    "--dump-kernel",
+    is_flag=True,
+    help="Print the graph and the source that the compiled engine makes of the first simulation.",
+)
 @click.option("--no-reuse", is_flag=True, help="Run finished simulations again.")
 @click.option(
     "--priority",
@@ -119,8 +124,15 @@ def _say_waiting(catalogue: Catalogue, sweep: Sweep | None) -> None:
 @format_option
 @click.pass_obj
 def submit(
-    settings: Settings, spec: str, dry_run: bool, check: bool, no_reuse: bool, priority: int, file_format: str | None
-) -> None:  # fmt: skip
+    settings: Settings,
+    spec: str,
+    dry_run: bool,
+    check: bool,
+    dump_kernel: bool,
+    no_reuse: bool,
+    priority: int,
+    file_format: str | None,
+) -> None:
     """Queue SPEC (a YAML, TOML or JSON file, or - for standard input) for running workers.
 
     \b
@@ -132,6 +144,9 @@ def submit(
     from tvb_batch.submit.present import serialize
 
     sweep_spec = load(spec, file_format)
+    if dump_kernel:
+        click.echo(_kernel(settings, sweep_spec), nl=False)
+        return
     if dry_run or check:
         click.echo(serialize.describe_spec(sweep_spec))
         if check:
@@ -154,6 +169,14 @@ def _estimate(settings: Settings, sweep_spec: SweepSpec) -> Estimate:
 
     first = sweep_spec.simulation(next(sweep_spec.points()))
     return Estimate.from_json(run_worker(settings, EstimateCost(first.canonical())))
+
+
+def _kernel(settings: Settings, sweep_spec: SweepSpec) -> str:
+    from tvb_batch.models.worker_protocol import DumpKernel
+    from tvb_batch.submit.operate.processes import run_worker
+
+    first = sweep_spec.simulation(next(sweep_spec.points()))
+    return run_worker(settings, DumpKernel(first.canonical()))
 
 
 @main.command()

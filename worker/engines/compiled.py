@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.passes.graph import UntraceableError
 from tvb_batch.worker.engines.reference import FIRST_STEPS, Chunk, Samples, count_steps, in_chunks
-from tvb_batch.worker.engines.runtime.monitors import join, make_watcher, watches_afferents
+from tvb_batch.worker.engines.runtime.monitors import join, make_recorder, records_afferents
 from tvb_batch.worker.engines.runtime.program import Program, Run, make_program
 from tvb_batch.worker.engines.runtime.surface import SurfaceRun
 from tvb_batch.worker.engines.selfcheck import find_difference
@@ -101,10 +101,10 @@ class _Steps:
 
     def __init__(self, simulator: Any, program: Program, done: int = 0) -> None:
         self._simulator = simulator
-        self._afferents = any(watches_afferents(monitor) for monitor in simulator.monitors)
-        kind = SurfaceRun if program.sheet is not None else Run
+        self._afferents = any(records_afferents(monitor) for monitor in simulator.monitors)
+        kind = SurfaceRun if program.surface is not None else Run
         self._run = kind(program, simulator, afferents=self._afferents)
-        self._watchers = [make_watcher(monitor, program.kernel.primitives) for monitor in simulator.monitors]
+        self._recorders = [make_recorder(monitor, program.kernel.primitives) for monitor in simulator.monitors]
         #: Where the stimulus began.
         self._first = int(simulator.current_step) + 1 - done
         self._step = int(simulator.current_step)
@@ -113,7 +113,7 @@ class _Steps:
 
     def do(self, n_steps: int) -> list[Any]:
         """The samples of each monitor during the next steps."""
-        parts: list[list[Any]] = [[] for _ in self._watchers]
+        parts: list[list[Any]] = [[] for _ in self._recorders]
         done = 0
         while done < n_steps:
             n = min(self._run.steps, n_steps - done)
@@ -121,8 +121,8 @@ class _Steps:
             observed = self._run.advance(n, self._stimulus(first, n))
             self._step += n
             entering = self._run.afferents(n) if self._afferents else observed
-            for part, watcher, monitor in zip(parts, self._watchers, self._simulator.monitors, strict=True):
-                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
+            for part, recorder, monitor in zip(parts, self._recorders, self._simulator.monitors, strict=True):
+                part.append(recorder(first, entering if records_afferents(monitor) else observed))
             done += n
         self._run.give_back()
         self._simulator.calls += 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.models.spec.random_streams import is_twister
-from tvb_batch.worker.engines.runtime.random_state import Twister, draws_uniforms
+from tvb_batch.worker.engines.runtime.random_state import MT19937State, draws_uniforms
 
 #: Histories of the last networks, before anything was in them.
 _EMPTY: list[Any] = []
@@ -42,7 +42,7 @@ def _configure_history(simulator: Any, primitives: ModuleType, initial_condition
     if stream is None or given is not None or simulator.surface is not None or not _is_plain(simulator):
         type(simulator)._configure_history(simulator, initial_conditions)
         return
-    first, past = _draw(simulator, Twister(primitives, stream), stream, primitives)
+    first, past = _draw(simulator, MT19937State(primitives, stream), stream, primitives)
     simulator.current_state = first
     simulator.history = _empty_history(simulator)
     for place, variable in enumerate(simulator.model.cvar):
@@ -71,7 +71,7 @@ def _is_plain(simulator: Any) -> bool:
 
 
 def _draw(
-    simulator: Any, twister: Twister, stream: Any, primitives: ModuleType
+    simulator: Any, generator: MT19937State, stream: Any, primitives: ModuleType
 ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
     """(variables, nodes, modes) the first state, and of each coupling variable its past (times, nodes, modes)."""
     times, _, nodes, modes = simulator.good_history_shape
@@ -81,10 +81,10 @@ def _draw(
     for variable, name in enumerate(model.state_variables):
         low, high = map(float, model.state_variable_range[name])
         values = np.empty((times if variable in kept else 1, nodes, modes))
-        primitives.fill_uniforms(twister.key, twister.words, twister.used, low, high - low, values.reshape(-1))
-        primitives.skip_uniforms(twister.key, twister.words, twister.used, (times - len(values)) * nodes * modes)
+        primitives.fill_uniforms(generator.key, generator.words, generator.used, low, high - low, values.reshape(-1))
+        primitives.skip_uniforms(generator.key, generator.words, generator.used, (times - len(values)) * nodes * modes)
         drawn.append(values)
-    twister.put_back(stream)
+    generator.put_back(stream)
     if integrator.state_variable_boundaries is not None:
         integrator.bound_state(drawn)
     return np.array([values[0] for values in drawn]), {variable: drawn[variable] for variable in kept}

@@ -6,6 +6,7 @@ summed by the primitives. The same interface as `worker.engines.compiled`.
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.frontend.coupling import TracedCoupling, trace_coupling
 from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
 from tvb_batch.worker.engines.reference import Chunk, Samples, count_steps, in_chunks
-from tvb_batch.worker.engines.runtime.delay_buffer import Arrivals, Past, check_silence, send
-from tvb_batch.worker.engines.runtime.monitors import join, make_watcher, watches_afferents
-from tvb_batch.worker.engines.runtime.summation_plan import BLOCK
+from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, DelayedInput, check_silence, send
+from tvb_batch.worker.engines.runtime.monitors import join, make_recorder, records_afferents
 from tvb_batch.worker.engines.selfcheck import find_difference
 
 NAME = "hybrid"
@@ -27,7 +28,17 @@ NAME = "hybrid"
 #: Steps whose states are kept before monitors see them.
 _BATCH = 64
 
-_PREPARED: "weakref.WeakKeyDictionary[Any, tuple[TracedCoupling, ModuleType, Any]]" = weakref.WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A coupling that was compared with TVB's, for the history of the configuration it was made for."""
+
+    coupling: TracedCoupling
+    primitives: ModuleType
+    history: Any
+
+
+_PREPARED: "weakref.WeakKeyDictionary[Any, _Prepared]" = weakref.WeakKeyDictionary()
 
 
 def supports(simulator: Any, cache: Path) -> str | None:
@@ -47,18 +58,18 @@ def supports(simulator: Any, cache: Path) -> str | None:
     except UntraceableError as exc:
         return f"cannot compile {exc}"
     primitives = load_primitives(cache)
-    difference = find_difference(simulator, lambda: _Steps(simulator, coupling, primitives), 2 * BLOCK + 1)
+    difference = find_difference(simulator, lambda: _Steps(simulator, coupling, primitives), 2 * TIME_BLOCK + 1)
     if difference is not None:
         return f"compiled sums differ from TVB's in {difference}"
-    _PREPARED[simulator] = coupling, primitives, simulator.history
+    _PREPARED[simulator] = _Prepared(coupling, primitives, simulator.history)
     return None
 
 
 def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
     """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time."""
-    coupling, primitives, history = _PREPARED[simulator]
-    assert history is simulator.history, "the simulator was configured again: ask `supports` again"
-    steps = _Steps(simulator, coupling, primitives, done)
+    prepared = _PREPARED[simulator]
+    assert prepared.history is simulator.history, "the simulator was configured again: ask `supports` again"
+    steps = _Steps(simulator, prepared.coupling, prepared.primitives, done)
 
     def do(n_steps: int) -> list[Samples | None]:
         with np.errstate(all="ignore"):
@@ -72,9 +83,8 @@ class _Steps:
 
     def __init__(self, simulator: Any, coupling: TracedCoupling, primitives: ModuleType, done: int = 0) -> None:
         self._simulator, self._coupling = simulator, coupling
-        past = Past(simulator, coupling, BLOCK)
-        self._arrivals = Arrivals(past, primitives)
-        self._watchers = [make_watcher(monitor, primitives) for monitor in simulator.monitors]
+        self._delayed_input = DelayedInput(DelayBuffer(simulator, coupling, TIME_BLOCK), primitives)
+        self._recorders = [make_recorder(monitor, primitives) for monitor in simulator.monitors]
         self._entering = simulator._loop_compute_node_coupling(simulator.current_step + 1)
         self._begun = True
         #: Where the stimulus began.
@@ -84,15 +94,15 @@ class _Steps:
     def do(self, n_steps: int) -> list[Any]:
         """The samples of each monitor during the next steps."""
         simulator = self._simulator
-        parts: list[list[Any]] = [[] for _ in self._watchers]
+        parts: list[list[Any]] = [[] for _ in self._recorders]
         done = 0
         while done < n_steps:
             n = min(_BATCH, n_steps - done)
             first = int(simulator.current_step) + 1
             states, entering = self._steps(first, n)
             observed = np.ascontiguousarray(simulator.model.observe(states.transpose(1, 0, 2, 3)).swapaxes(0, 1))
-            for part, watcher, monitor in zip(parts, self._watchers, simulator.monitors, strict=True):
-                part.append(watcher(first, entering if watches_afferents(monitor) else observed))
+            for part, recorder, monitor in zip(parts, self._recorders, simulator.monitors, strict=True):
+                part.append(recorder(first, entering if records_afferents(monitor) else observed))
             simulator.current_step += n
             done += n
         simulator.calls += 1
@@ -121,12 +131,12 @@ class _Steps:
         kept = present[simulator.model.cvar].astype(np.float32)
         sent = kept if coupling.by_edge else send(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
         modes = kept.shape[-1]
-        self._arrivals.send(sent.transpose(0, 2, 1).reshape(-1, sent.shape[1]))
+        self._delayed_input.send(sent.transpose(0, 2, 1).reshape(-1, sent.shape[1]))
         if coupling.by_edge:
             self._sum_edges(kept.transpose(0, 2, 1))
         else:
-            self._arrivals.sum_sources()
-        total = self._arrivals.total
+            self._delayed_input.sum_sources()
+        total = self._delayed_input.total
         total = np.ascontiguousarray(total.reshape(-1, modes, total.shape[1]).transpose(0, 2, 1))
         if len(total) < len(kept):
             total = np.repeat(total, len(kept), axis=0)
@@ -138,7 +148,7 @@ class _Steps:
     def _sum_edges(self, kept: NDArray[np.float32]) -> None:
         """`pre` of every edge, which sees (coupling variables, edges, modes), and its sums."""
         variables, modes, _ = kept.shape
-        delayed, target = self._arrivals.gather()
+        delayed, target = self._delayed_input.gather()
         i = kept[:, :, target].transpose(0, 2, 1)
         j = delayed.reshape(variables, modes, -1).transpose(0, 2, 1)
         if self._coupling.dense:
@@ -146,4 +156,4 @@ class _Steps:
         else:
             product = self._simulator.coupling.pre(i, j)
         product = product.transpose(0, 2, 1).reshape(-1, len(target))
-        self._arrivals.sum_edges(np.ascontiguousarray(product, dtype=self._arrivals.total.dtype))
+        self._delayed_input.sum_edges(np.ascontiguousarray(product, dtype=self._delayed_input.total.dtype))

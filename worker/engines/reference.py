@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
     bytes_per_step = sum(frame / max(monitor.istep, 1) for monitor in simulator.monitors)
     by_memory = int(chunk_bytes / bytes_per_step) if bytes_per_step else MOST_STEPS
     return max(1, min(MOST_STEPS, by_memory))
+
+
+def supports(simulator: Any, cache: Path) -> str | None:
+    """Return None: TVB's own loop runs every configured simulator."""
+    return None
 
 
 def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:

@@ -1,7 +1,6 @@
 """Builds a configured TVB Simulator from a SimulationSpec. Writes nothing."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from tvb_batch.models.errors import ConfigureError, TvbBatchError
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.assembly import assemble, build_connectivity
 from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.bounded_cache import BoundedCache
 
 #: Connectivities of the last simulations, which do not change them; by section, speed and time step.
-_CONNECTIVITIES: OrderedDict[str, Any] = OrderedDict()
-_MOST = 4
+_CONNECTIVITIES: BoundedCache[str, Any] = BoundedCache(4)
 
 
 def build_simulator(spec: SimulationSpec, inputs: Inputs, kernels: Path | None = None) -> Any:
@@ -61,13 +60,12 @@ def _build(spec: SimulationSpec, inputs: Inputs, parts: dict[str, Any], kernels:
 def _connectivity(spec: SimulationSpec, inputs: Inputs) -> Any:
     """Return the configured connectivity, reused from an earlier simulation with the same delays."""
     key = json.dumps([spec.connectivity, spec.conduction_speed, spec.integrator["dt"]], sort_keys=True)
-    if key not in _CONNECTIVITIES:
+    connectivity = _CONNECTIVITIES.get(key)
+    if connectivity is None:
         connectivity = build_connectivity(spec, inputs)
         connectivity.configure()
-        _CONNECTIVITIES[key] = connectivity
-        if len(_CONNECTIVITIES) > _MOST:
-            _CONNECTIVITIES.popitem(last=False)
-    return _CONNECTIVITIES[key]
+        _CONNECTIVITIES.put(key, connectivity)
+    return connectivity
 
 
 def _place(exc: BaseException, parts: Mapping[str, Any]) -> str:

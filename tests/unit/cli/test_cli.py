@@ -276,6 +276,23 @@ def test_a_check_reports_in_one_line_what_tvb_refuses(tvb_batch, tmp_path) -> No
     assert_refused(tvb_batch("submit", "--check", spec_file(tmp_path, monitors=[mask])), "monitors[0]: TVB refuses it")
 
 
+@pytest.mark.slow
+def test_the_kernel_of_the_first_simulation_is_printed_and_nothing_is_queued(tvb_batch, tmp_path) -> None:
+    result = tvb_batch("submit", "--dump-kernel", spec_file(tmp_path, sweep={"coupling.a": [0.1, 0.2]}))
+
+    assert result.exit_code == 0, result.output
+    assert "{ lambda s0:f64[]" in result.stdout
+    assert "\ndef advance(n, " in result.stdout
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_a_simulation_without_a_kernel_says_why(tvb_batch, tmp_path) -> None:
+    spec = spec_file(tmp_path, coupling="PreSigmoidal")
+
+    assert_refused(tvb_batch("submit", "--dump-kernel", spec), "TVB's own loop runs it", "PreSigmoidal sums in a way")
+
+
 def test_points_are_read_from_a_csv_file_beside_the_spec(tvb_batch, tmp_path) -> None:
     (tmp_path / "points.csv").write_text("coupling.a,model.class\n0.1,Kuramoto\n0.2,Generic2dOscillator\n")
 

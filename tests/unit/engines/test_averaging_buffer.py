@@ -1,4 +1,4 @@
-"""Means of many steps at once, and what a monitor's stock holds after them, are those of TVB's step by step."""
+"""Means of many steps at once, and what a averaging buffer holds after them, are those of TVB's step by step."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def test_means_and_stocks_are_tvbs(
     kernels: Path, variables: list[int], period: int, first: int, parts: list[int], seed: int
 ) -> None:
     random, wanted = np.random.default_rng(seed), np.array(variables)
-    stock = random.normal(size=(period, len(variables), 5))
-    expected, means, found = stock.copy(), [], []
+    buffer = random.normal(size=(period, len(variables), 5))
+    expected, means, found = buffer.copy(), [], []
 
     for n in parts:
         rows = random.normal(size=(n, 3, 5))
@@ -29,10 +29,10 @@ def test_means_and_stocks_are_tvbs(
             expected[step % period - 1] = row[wanted]
             if step % period == 0:
                 means.append(expected.mean(axis=0))
-        out = np.empty((len(means) - len(found), *stock.shape[1:]))
-        load_primitives(kernels).stock_up(stock, first, rows, wanted, out, period)
+        out = np.empty((len(means) - len(found), *buffer.shape[1:]))
+        load_primitives(kernels).add_to_buffer(buffer, first, rows, wanted, out, period)
         found += [*out]
         first += n
 
-    np.testing.assert_array_equal(stock, expected)
+    np.testing.assert_array_equal(buffer, expected)
     np.testing.assert_array_equal(np.array(found), np.array(means))

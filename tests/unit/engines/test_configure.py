@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tvb_batch.worker.engines import simulator_state
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.configure import configure
-from tvb_batch.worker.engines.runtime.random_state import Twister
+from tvb_batch.worker.engines.runtime.random_state import MT19937State
 
 NOISY = {"integrator": "HeunStochastic", "noise": additive(nsig=np.array([1e-3]))}
 COLOURED = {"integrator": "HeunStochastic", "noise": additive(nsig=np.array([1e-3]), ntau=2.0)}
@@ -129,7 +129,7 @@ def test_numbers_that_are_drawn_and_passed_over_are_numpys(
     primitives, numpy = load_primitives(kernels), np.random.RandomState(seed)
     if odd:
         numpy.randint(2**32, dtype=np.uint32)
-    own, stream = Twister(primitives, numpy), np.random.RandomState(0)
+    own, stream = MT19937State(primitives, numpy), np.random.RandomState(0)
     high = low + width
 
     for is_kept, count in parts:

@@ -21,7 +21,7 @@ from tvb_batch.worker.engines.codegen.workspace import ArrayRow
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots, split_at_roots
 from tvb_batch.worker.engines.passes.graph import Graph, Op
 from tvb_batch.worker.engines.passes.sincos import extract_sincos
-from tvb_batch.worker.engines.primitives.libm_cube_root import sure_roots, third_roots
+from tvb_batch.worker.engines.primitives.libm_cube_root import roots_if_exact, third_roots
 
 KERNEL = """
 @entry(*[types.CPointer(types.float64)] * 12)
@@ -31,7 +31,7 @@ def root_all(n, real1, size1, real2, size2, re1, im1, re2, im2, a, b, c, d):
 
 @entry(*[types.CPointer(types.float64)] * 3)
 def turn_all(n, x, cosine, sine):
-    turns({quick}, n, x, cosine, sine)
+    sincos({quick}, n, x, cosine, sine)
     return 0
 """
 
@@ -59,7 +59,7 @@ def kernel(kernels: Path, request: pytest.FixtureRequest) -> Callable[..., np.nd
     """The primitives as a kernel calls them: (results, n) from arrays of n numbers."""
     if request.param and not find_capabilities(load_primitives(kernels)).roots:
         pytest.skip("the C library of this machine is less exact than the GNU C library")
-    made = load_kernel(KERNEL.format(quick=request.param), ["roots", "turns"], kernels)
+    made = load_kernel(KERNEL.format(quick=request.param), ["roots", "sincos"], kernels)
 
     def call(name: str, *given: np.ndarray, results: int) -> np.ndarray:
         out = np.full((results, given[0].size), 7.0)
@@ -125,7 +125,7 @@ def test_most_results_of_usual_numbers_are_sure_and_right(kernels: Path) -> None
         pytest.skip("the C library of this machine is less exact than the GNU C library")
     real, imaginary = np.random.default_rng(7).normal(size=(2, 1_000_000)) * 0.1
 
-    found, expected = sure_roots(real, abs(imaginary)), third_roots(real, abs(imaginary))
+    found, expected = roots_if_exact(real, abs(imaginary)), third_roots(real, abs(imaginary))
 
     sure = ~np.isnan(found)
     assert (sure.mean(axis=1) > 0.85).all()

@@ -57,7 +57,7 @@ def test_a_hybrid_run_is_tvbs_run_bit_for_bit(name: str, kernels: Path) -> None:
     expected = tvb.run()
 
     assert hybrid.supports(own, kernels) is None
-    found = run_chunks(Choice(hybrid.NAME, "", hybrid.stream), own, 300)
+    found = run_chunks(Choice(hybrid, ""), own, 300)
 
     assert_same_run(found, own, expected, tvb)
 

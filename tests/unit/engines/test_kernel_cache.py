@@ -12,15 +12,15 @@ from tvb_batch.worker.engines.codegen import kernel_cache
 KERNEL = """
 @entry(types.CPointer(types.float64))
 def advance(n, numbers):
-    far = 0
+    outside = 0
     for i in range(n):
-        far += compute(\"\"\"
+        outside += compute(\"\"\"
 x = get(numbers, 0, n, i, 0, 0)
 y = -x * (0.5) + math.sqrt(x) if x > (0.0) else abs(x)
 put(numbers, 1, n, i, y, 1, 0)
-far += 0 if abs(x) < FAR else 1
+outside += 0 if abs(x) < EXP_RANGE else 1
 \"\"\", "numbers", 2, n, i, numbers)
-    return far
+    return outside
 """
 
 SCRIPT = """
@@ -31,8 +31,8 @@ from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel
 kernel = load_kernel(Path(sys.argv[2]).read_text(), ["compute"], Path(sys.argv[1]))
 numbers = np.array([4.0, -3.0, 600.0, 0.0, 0.0, 0.0])
 advance = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(kernel.address("advance"))
-far = advance(3, numbers.ctypes.data)
-print(far, numbers[3:].tolist(), kernel.functions.advance._cache_hits, kernel.address(""), kernel.functions.__file__)
+outside = advance(3, numbers.ctypes.data)
+print(outside, numbers[3:].tolist(), kernel.functions.advance._cache_hits, kernel.address(""), kernel.functions.__file__)
 """
 
 

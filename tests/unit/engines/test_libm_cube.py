@@ -14,7 +14,7 @@ from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
 from tvb_batch.worker.engines.passes.graph import UfuncLoop
-from tvb_batch.worker.engines.primitives.libm_cube import sure_cubes
+from tvb_batch.worker.engines.primitives.libm_cube import cubes_if_exact
 
 KERNEL = """
 @entry(*[types.CPointer(types.float64)] * 3, types.CPointer(types.int64))
@@ -41,7 +41,7 @@ def known(kernels: Path) -> str:
 @pytest.fixture(scope="module")
 def own_cubes(known: str, kernels: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Cubes as a kernel makes them."""
-    kernel = load_kernel(KERNEL.format(everywhere=known == "all"), ["cubes"], kernels)
+    kernel = load_kernel(KERNEL.format(everywhere=known == "all"), ["cubes", "locate"], kernels)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)(kernel.address("cube_all"))
     loop, exponent = np.array(address(UfuncLoop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
 
@@ -72,7 +72,7 @@ def test_most_cubes_of_usual_numbers_are_sure_and_right(known: str) -> None:
     x = np.random.default_rng(3).normal(size=1_000_000)
     x = x if known == "all" else -abs(x)
 
-    found = sure_cubes(x)
+    found = cubes_if_exact(x)
 
     sure = ~np.isnan(found)
     assert sure.mean() > 0.95
@@ -83,6 +83,6 @@ def test_most_cubes_of_usual_numbers_are_sure_and_right(known: str) -> None:
 def test_what_could_round_either_way_is_not_sure(x: float) -> None:
     exact = float(x) in (1.0, -2.0)
 
-    found = sure_cubes(np.array([x]))[0]
+    found = cubes_if_exact(np.array([x]))[0]
 
     assert found == x**3 if exact else np.isnan(found)

@@ -12,7 +12,7 @@ from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots
 from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays
-from tvb_batch.worker.engines.primitives.numba_vectors import norm, number, quick_norm, root, square_root, sure_norm
+from tvb_batch.worker.engines.primitives.numba_vectors import norm, norm_if_exact, number, quick_norm, root, square_root
 
 NONE = (np.nan,) * 5
 
@@ -45,7 +45,7 @@ def quick_norms(vectors, out):
 @njit(error_model="numpy")
 def sure_norms(vectors, out):
     for i in range(len(out)):
-        out[i] = sure_norm(vectors[i, 0], vectors[i, 1], vectors[i, 2])
+        out[i] = norm_if_exact(vectors[i, 0], vectors[i, 1], vectors[i, 2])
 
 
 @njit(error_model="numpy")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.runtime.summation_plan import BLOCK, Edges, make_sums
+from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
+from tvb_batch.worker.engines.runtime.summation_plan import Edges, make_plan
 
 #: Longest delay of a network, in steps.
 MOST = 20
@@ -40,36 +41,32 @@ def by_numpy(weights: np.ndarray, delays: np.ndarray, sent: np.ndarray, step: in
 def by_chains(edges: Edges, sent: np.ndarray, steps: int, order: Any, kernels: Path) -> np.ndarray:
     """The sums of the last steps: (steps, nodes)."""
     primitives, columns = load_primitives(kernels), sent.shape[1]
-    sums = make_sums(edges, np.flatnonzero(edges.delay < BLOCK - 1), order)
+    plan = make_plan(edges, np.flatnonzero(edges.delay < TIME_BLOCK - 1), order)
     window = np.zeros((1, edges.nodes + 1, columns), dtype=sent.dtype)
     window[0, :-1] = sent
-    early, late = sums.early_edges, sums.late_edges
-    early_tables = (
-        *(sums.early_groups, sums.early_places, sums.early_parts),
-        *(early.offset(columns), early.weight.astype(sent.dtype), sums.line_parts),
+    precomputed, current = plan.precomputed(columns, sent.dtype), plan.current(sent.dtype)
+    array, lines = plan.sums.astype(sent.dtype)[np.newaxis], plan.make_lines(1, sent.dtype)
+    recent, total = (
+        np.zeros((TIME_BLOCK, 1, edges.nodes), dtype=sent.dtype),
+        np.zeros((1, edges.nodes), dtype=sent.dtype),
     )
-    late_tables = (
-        (late.source, late.delay, late.weight.astype(sent.dtype), sums.late_places),
-        (sums.late_groups, sums.copies, sums.totals, sums.late_sums),
-    )
-    array = sums.array.astype(sent.dtype)[np.newaxis]
-    lines = np.tile(sums.line.astype(sent.dtype), (1, BLOCK if len(sums.line_parts) else 1, 1))
-    recent, total = np.zeros((BLOCK, 1, edges.nodes), dtype=sent.dtype), np.zeros((1, edges.nodes), dtype=sent.dtype)
     begin, found = columns - steps, []
     primitives.take_recent(window, begin, recent)
     for s in range(steps):
-        if s % BLOCK == 0:
-            primitives.sum_early(window.reshape(-1), window[0].size, begin + s, early_tables, array, lines)
-        primitives.sum_sources(recent, s, late_tables, lines, total)
+        if s % TIME_BLOCK == 0:
+            primitives.sum_precomputed(window.reshape(-1), window[0].size, begin + s, precomputed, array, lines)
+        primitives.sum_sources(recent, s, current, lines, total)
         found.append(total[0].copy())
-        recent[s % BLOCK, 0] = sent[:, begin + s]
+        recent[s % TIME_BLOCK, 0] = sent[:, begin + s]
     return np.array(found)
 
 
 def network(nodes: int, density: float, late: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     weights = random.lognormal(sigma=3.0, size=(nodes, nodes)) * (random.random((nodes, nodes)) < density)
-    delays = np.where(random.random((nodes, nodes)) < late, 0, BLOCK) + random.integers(0, BLOCK - 1, (nodes, nodes))
+    delays = np.where(random.random((nodes, nodes)) < late, 0, TIME_BLOCK) + random.integers(
+        0, TIME_BLOCK - 1, (nodes, nodes)
+    )
     return weights.astype(np.float32), np.minimum(delays, MOST)
 
 
@@ -100,8 +97,8 @@ def test_a_late_number_costs_one_addition_for_each_that_comes_after_it() -> None
     weights, delays = np.ones((76, 76), dtype=np.float32), np.full((76, 76), 12)
     np.fill_diagonal(delays, 0)
 
-    sums = make_sums(edges_of(weights, delays), np.arange(76) * 77, "pairwise")
+    plan = make_plan(edges_of(weights, delays), np.arange(76) * 77, "pairwise")
 
     # A lane has at most ten numbers; then come three sums of lanes and four numbers beside them.
-    assert sums.late_groups[:, 0].max() <= 10 + 3 + 4
-    assert len(sums.copies) == 0
+    assert plan.current_groups[:, 0].max() <= 10 + 3 + 4
+    assert len(plan.copies) == 0

@@ -9,6 +9,7 @@ from tvb_batch.models.worker_protocol import (
     CheckFiles,
     CompareFile,
     ConvertToTvb1,
+    DumpKernel,
     EstimateCost,
     Request,
     Rerun,
@@ -30,6 +31,7 @@ REQUESTS = {
         ConvertToTvb1(GONE, Path("b.h5")),
         CheckFiles((GONE,)),
         CompareFile(GONE, "gone.h5"),
+        DumpKernel({"model": {"class": "Nothing"}}),
         EstimateCost({"model": {"class": "Nothing"}}),
         Rerun(GONE),
     )

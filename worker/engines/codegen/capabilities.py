@@ -39,7 +39,7 @@ PORTABLE = Capabilities()
 def find_capabilities(primitives: ModuleType) -> Capabilities:
     """Return what the primitives compute with the bits of this machine's libraries, tried on some 80,000 numbers."""
     spread = np.random.RandomState(0)
-    x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.FAR)])
+    x = np.concatenate([spread.uniform(-width, width, 20_000) for width in (1e-6, 1.0, 30.0, primitives.EXP_RANGE)])
     large = spread.uniform(-800.0, 800.0, 20_000)
     wide = np.concatenate([x, large, spread.uniform(-746.0, -708.0, 20_000), [np.inf, -np.inf, np.nan, 1e300, -1e300]])
     with np.errstate(over="ignore"):
@@ -54,15 +54,15 @@ def find_capabilities(primitives: ModuleType) -> Capabilities:
 
 
 def _find_cubes(primitives: ModuleType, x: NDArray[np.float64]) -> Literal["none", "negative", "all"]:
-    """Return the numbers of which `sure_cube` is right; one in twelve of `x` is as doubtful as it allows."""
-    cubes = primitives.sure_cubes(x)
+    """Return the numbers of which `cube_if_exact` is right; one in twelve of `x` is as doubtful as it allows."""
+    cubes = primitives.cubes_if_exact(x)
     wrong = ~np.isnan(cubes) & (cubes != np.power(x, 3.0))
     return "all" if not wrong.any() else "negative" if not wrong[x < 0.0].any() else "none"
 
 
 def _are_roots_exact(primitives: ModuleType, x: NDArray[np.float64]) -> bool:
-    """Return whether `sure_root` and its like are right wherever they give a result."""
+    """Return whether `root_if_exact` and its like are right wherever they give a result."""
     real, size = x, np.abs(x[::-1])
-    found, expected = primitives.sure_roots(real, size), primitives.third_roots(real, size)
+    found, expected = primitives.roots_if_exact(real, size), primitives.third_roots(real, size)
     sure = ~np.isnan(found)
     return bool(np.array_equal(found[sure], expected[sure]))

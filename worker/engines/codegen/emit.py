@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tvb_batch.worker.engines.codegen.capabilities import PORTABLE, Capabilities
-from tvb_batch.worker.engines.codegen.inline import FAR, QUICK_EXP, WHOLE_EXP, count_out_of_range, inline
+from tvb_batch.worker.engines.codegen.inline import EXP_RANGE, QUICK_EXP, WHOLE_EXP, count_out_of_range, inline
 from tvb_batch.worker.engines.codegen.phases import Phase, divide, is_slot
 from tvb_batch.worker.engines.codegen.workspace import (
     ITEM_BYTES,
@@ -148,7 +148,7 @@ class _Emitter:
 
     def _function(self, name: str, body: list[str], sums: tuple[NeighbourSum, ...]) -> Function:
         arguments = (*self._arguments, *SHARED)
-        lines = [f"def {name}({', '.join(['n', *arguments])}):", "    far = 0", *body, "    return far"]
+        lines = [f"def {name}({', '.join(['n', *arguments])}):", "    outside = 0", *body, "    return outside"]
         text = ("\n".join(lines) + "\n").replace(_SCOPES, str(self._rows.scopes))
         return Function(name, text, arguments, self._rows.size, frozenset(self._requires), sums)
 
@@ -205,7 +205,7 @@ class _Emitter:
         arrays = [name for name in (*self._arguments, *SHARED) if name != "loops"]
         text = "\n".join([*loads, *body]).replace(_SCOPES, "0")
         names, given = " ".join(arrays), ", ".join(arrays)
-        call = f'far += {self._use("compute")}("""\n{text}\n""", "{names}", {_SCOPES}, n, i, {given})'
+        call = f'outside += {self._use("compute")}("""\n{text}\n""", "{names}", {_SCOPES}, n, i, {given})'
         return ["    for i in range(n):", f"        {call}"]
 
     def _load(self, name: str, phase: Phase) -> str:
@@ -228,7 +228,7 @@ class _Emitter:
         if self._is_own_exp(equation):
             if not able.in_range:
                 return [f"{results[0]} = {self._use(WHOLE_EXP)}({operands[0]})"]
-            self._use(FAR)
+            self._use(EXP_RANGE)
             return [count_out_of_range(operands[0]), f"{results[0]} = {self._use(QUICK_EXP)}({operands[0]})"]
         if equation.op is Op.CALL:
             self._bodies += 1
@@ -337,4 +337,4 @@ class _Emitter:
         skip, begin = self._use("skip"), self._begins[name]
         arrays = f"{skip}({WORK}, {given}, n), {skip}({WORK}, {result}, n), scalars, fields, loops"
         work = f"{skip}({WORK}, {begin.work}, n), {skip}({WORK32}, {begin.work32}, n)"
-        return _Lines([f"far += {name}(n, {arrays}, {work})"], stores)
+        return _Lines([f"outside += {name}(n, {arrays}, {work})"], stores)

@@ -9,7 +9,7 @@ from tvb_batch.worker.engines.passes.graph import ScalarFunction
 from tvb_batch.worker.engines.passes.gufuncs import HELPERS
 
 #: Names of primitives in what is written here: two forms of exp, and the largest argument of the quick one.
-QUICK_EXP, WHOLE_EXP, FAR = "quick_exp", "whole_exp", "FAR"
+QUICK_EXP, WHOLE_EXP, EXP_RANGE = "quick_exp", "whole_exp", "EXP_RANGE"
 _QUICK_NORM = "quick_norm"
 
 
@@ -46,7 +46,7 @@ def inline(
         renamed = _QuickNorm().visit(renamed)
     if exp:
         renamed = _Exp(exp, suffix).visit(renamed)
-    helpers = HELPERS | {_QUICK_NORM, QUICK_EXP, WHOLE_EXP, FAR}
+    helpers = HELPERS | {_QUICK_NORM, QUICK_EXP, WHOLE_EXP, EXP_RANGE}
     requires = frozenset(node.id for node in ast.walk(renamed) if isinstance(node, ast.Name)) & helpers
     return Inlined([*first, *ast.unparse(ast.fix_missing_locations(renamed)).splitlines()], requires)
 
@@ -72,11 +72,11 @@ class _QuickNorm(ast.NodeTransformer):
 
 def count_out_of_range(name: str) -> str:
     """Return the statement that counts a number which is out of the range of `QUICK_EXP`."""
-    return f"far += 0 if abs({name}) < {FAR} else 1"
+    return f"outside += 0 if abs({name}) < {EXP_RANGE} else 1"
 
 
 class _Exp(ast.NodeTransformer):
-    """`exp(x)` becomes `e = x`, `far += not |e| < FAR`, `quick_exp(e)`; or `whole_exp(x)`."""
+    """`exp(x)` becomes `e = x`, `outside += not |e| < EXP_RANGE`, `quick_exp(e)`; or `whole_exp(x)`."""
 
     def __init__(self, exp: str, suffix: str) -> None:
         self._exp, self._suffix, self._count = exp, suffix, 0

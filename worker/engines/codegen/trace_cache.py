@@ -1,6 +1,5 @@
 """Steps that were traced and written out before: simulators of a kind differ in numbers alone. Called by `program`."""
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -9,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.models.spec.random_streams import is_twister
+from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.codegen.capabilities import Capabilities
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
 from tvb_batch.worker.engines.frontend.noise import equation_parts
 from tvb_batch.worker.engines.frontend.step import Step, trace_step
 from tvb_batch.worker.engines.passes.verify import verify
-from tvb_batch.worker.engines.runtime.monitors import watches_afferents
+from tvb_batch.worker.engines.runtime.monitors import records_afferents
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Parameter, Recording, UnrecordableError
-
-#: Traces that a process remembers.
-_MOST = 64
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Trace:
         return SlotValues(np.array([value[0] for value in scalars]), np.array([*fields]).reshape(-1, nodes))
 
 
-_KNOWN: OrderedDict[Hashable, Trace] = OrderedDict()
+_TRACES: BoundedCache[Hashable, Trace] = BoundedCache(64)
 
 
 def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues]:
@@ -68,16 +65,14 @@ def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues
         A part of it is not understood.
     """
     key = (allowed, *_kind_of(simulator))
-    known = _KNOWN.get(key)
+    known = _TRACES.get(key)
     numbers = known.numbers(simulator) if known is not None else None
     if known is None or numbers is None:
         known = _trace(simulator, allowed)
         numbers = known.numbers(simulator)
         assert numbers is not None, "a trace fits what it was traced for"
         if isinstance(known.recording, Recording):
-            _KNOWN[key] = known
-            if len(_KNOWN) > _MOST:
-                _KNOWN.popitem(last=False)
+            _TRACES.put(key, known)
     return known, numbers
 
 
@@ -112,6 +107,6 @@ def _kind_of(simulator: Any) -> tuple[Hashable, ...]:
         *(model.dfun.__func__, simulator.integrate_next_step == integrator.integrate),
         *(shapes, model.number_of_modes, model.nvar, tuple(model.state_variables), tuple(model.variables_of_interest)),
         *(tuple(map(int, model.cvar)), tuple(map(int, model.stvar)), np.asarray(model.state_variable_mask).tobytes()),
-        *(simulator.stimulus is None, any(map(watches_afferents, simulator.monitors))),
+        *(simulator.stimulus is None, any(map(records_afferents, simulator.monitors))),
         None if noise is None else (is_twister(noise.random_stream), bool(noise.ntau > 0.0)),
     )

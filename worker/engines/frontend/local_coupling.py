@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.passes.graph import Graph, Op, UntraceableError
+from tvb_batch.worker.engines.primitives.arguments import Neighbours
+from tvb_batch.worker.engines.primitives.sizes import SIMD_WIDTH
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
-
-#: Vertices whose neighbours are added at the same time.
-LANES = 8
 
 
 class LocalCouplingTracer:
@@ -44,21 +43,20 @@ class LocalCouplingTracer:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Surface:
     """The vertices of a simulator, as kernels see them."""
 
     #: (nodes,) where each belongs
     region: NDArray[np.int64]
     #: (regions,) how many belong there
     sizes: NDArray[np.float64]
-    #: Who is whose neighbour, see `_group`.
-    groups: tuple[NDArray[Any], ...]
-    #: Tells sheets apart.
+    neighbours: Neighbours
+    #: Tells surfaces apart.
     digest: bytes
 
 
-def make_sheet(simulator: Any) -> Sheet | None:
-    """The surface of a configured simulator, or None where it has none.
+def make_surface(simulator: Any) -> Surface | None:
+    """Return the surface of a configured simulator, or None where it has none.
 
     Raises
     ------
@@ -75,21 +73,18 @@ def make_sheet(simulator: Any) -> Sheet | None:
     ):
         # TVB takes the vertices for regions, or fails.
         raise UntraceableError("a surface of as few vertices as regions")
-    groups = _group(simulator._prepare_local_coupling(), len(region))
-    digest = sha256(b"".join(array.tobytes() for array in (region, *groups))).digest()
-    return Sheet(region, sizes, groups, digest)
+    neighbours = _group(simulator._prepare_local_coupling(), len(region))
+    digest = sha256(b"".join(array.tobytes() for array in (region, *neighbours))).digest()
+    return Surface(region, sizes, neighbours, digest)
 
 
-def _group(matrix: Any, nodes: int) -> tuple[NDArray[Any], ...]:
-    """The matrix in groups of eight vertices with about as many neighbours, whose sums do not wait for each other.
+def _group(matrix: Any, nodes: int) -> Neighbours:
+    """Return the matrix in groups of vertices with about as many neighbours, whose sums do not wait for each other.
 
-    Returns
-    -------
-    vertices : (groups x 8,) int64, the last one repeated to fill up the last group
-    begins : (groups + 1,) int64, in the next two, whose eights have one neighbour of each vertex of a group
-    columns, weights : int32 and float64
-    rests : (groups x 8 + 1,) int64, in the last two: neighbours of single vertices, where a group has unequal numbers
-    columns, weights : int32 and float64
+    Raises
+    ------
+    UntraceableError
+        The matrix is not square or not of float64.
     """
     entries = matrix.tocoo()
     if entries.shape != (nodes, nodes) or entries.data.dtype != np.float64:
@@ -100,16 +95,21 @@ def _group(matrix: Any, nodes: int) -> tuple[NDArray[Any], ...]:
     first = np.searchsorted(entries.row[order], np.arange(nodes + 1)).astype(np.int64)
     lengths = np.diff(first)
     vertices = np.argsort(lengths, kind="stable")
-    vertices = np.concatenate([vertices, np.repeat(vertices[-1:], -nodes % LANES)])
-    common = lengths[vertices].reshape(-1, LANES)[:, 0]
+    vertices = np.concatenate([vertices, np.repeat(vertices[-1:], -nodes % SIMD_WIDTH)])
+    common = lengths[vertices].reshape(-1, SIMD_WIDTH)[:, 0]
     begins = np.concatenate([[0], np.cumsum(common)])
     within = np.arange(begins[-1]) - np.repeat(begins[:-1], common)
-    together = (np.repeat(first[vertices].reshape(-1, LANES), common, axis=0) + within[:, np.newaxis]).ravel()
-    left = lengths[vertices] - np.repeat(common, LANES)
+    together = (np.repeat(first[vertices].reshape(-1, SIMD_WIDTH), common, axis=0) + within[:, np.newaxis]).ravel()
+    left = lengths[vertices] - np.repeat(common, SIMD_WIDTH)
     rests = np.concatenate([[0], np.cumsum(left)])
-    start = first[vertices] + np.repeat(common, LANES)
+    start = first[vertices] + np.repeat(common, SIMD_WIDTH)
     alone = np.arange(rests[-1]) - np.repeat(rests[:-1] - start, left)
-    return (
-        *(vertices.astype(np.int64), begins.astype(np.int64), columns[together], weights[together]),
-        *(rests.astype(np.int64), columns[alone], weights[alone]),
+    return Neighbours(
+        vertices=vertices.astype(np.int64),
+        begins=begins.astype(np.int64),
+        columns=columns[together],
+        weights=weights[together],
+        rests=rests.astype(np.int64),
+        rest_columns=columns[alone],
+        rest_weights=weights[alone],
     )

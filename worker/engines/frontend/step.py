@@ -21,7 +21,7 @@ from tvb_batch.worker.engines.frontend.local_coupling import LocalCouplingTracer
 from tvb_batch.worker.engines.frontend.noise import NoiseTracer
 from tvb_batch.worker.engines.passes.graph import Block, Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
-from tvb_batch.worker.engines.runtime.monitors import watches_afferents
+from tvb_batch.worker.engines.runtime.monitors import records_afferents
 from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
 from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of, stack_of
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Recording
@@ -110,7 +110,7 @@ def _trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
         raise UntraceableError("variables of interest that are no state variables")
     parts = {"state": refs_of(graph, following), "coloured": noise.following(graph), "afferent": ()}
     parts["observed"] = refs_of(graph, observed)
-    if any(watches_afferents(monitor) for monitor in simulator.monitors):
+    if any(records_afferents(monitor) for monitor in simulator.monitors):
         parts["afferent"] = refs_of(graph, afferent)
     # Many models have coupling variables whose sums they never read.
     coupling = keep_used_rows(coupling, graph.names_read([ref for refs in parts.values() for ref in refs]))

@@ -73,7 +73,7 @@ class Op(Enum):
     #: Functions of the primitives, for all nodes at once: the third roots of two complex numbers, the cosine and the
     #: sine of an angle, the length of a vector of three numbers.
     CUBE_ROOTS = "roots"
-    SINCOS = "turns"
+    SINCOS = "sincos"
     NORM = "norms"
 
 

@@ -165,7 +165,7 @@ def make_body(
     turned = [name for angle in angles for name in sincos_names(angle)]
     pieces: list[ScalarFunction | ArrayCall] = [ArrayCall(Op.SINCOS, (angle,), sincos_names(angle)) for angle in angles]
     pieces += _at_lengths(halves.before, [*inputs, *turned], (*ROOT_INPUTS, *halves.carried), imports)
-    pieces.append(ArrayCall(Op.CUBE_ROOTS, ROOT_INPUTS, (*ROOT_RESULTS, *(f"room{k}" for k in range(4)))))
+    pieces.append(ArrayCall(Op.CUBE_ROOTS, ROOT_INPUTS, (*ROOT_RESULTS, *(f"work{k}" for k in range(4)))))
     pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *ROOT_RESULTS], results, imports))
     return Body(tuple(inputs), results, tuple(pieces))
 

@@ -31,13 +31,13 @@ def extract_sincos(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, .
         for target in statement.targets:
             if isinstance(target, ast.Name) and stored.count(target.id) == 1 and statement.value.id in known:
                 known[target.id] = known[statement.value.id]
-    turns = _Turns(known)
+    found = _SinCos(known)
     for statement in statements:
-        turns.visit(statement)
-    return tuple(sorted(turns.found))
+        found.visit(statement)
+    return tuple(sorted(found.found))
 
 
-class _Turns(ast.NodeTransformer):
+class _SinCos(ast.NodeTransformer):
     def __init__(self, known: dict[str, str]) -> None:
         self._known = known
         self.found: set[str] = set()

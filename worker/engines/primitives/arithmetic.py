@@ -4,14 +4,16 @@ Numba takes a millisecond over each operation of a function, and a model has hun
 `compute`, and what is plain enough becomes instructions here: the same that Numba would make of it.
 """
 
-# mypy: ignore-errors
 import ast
+from typing import Any
 
 from llvmlite import ir
 from numba.core import types
+from numba.core.types import StarArgTuple as _StarArgTuple  # type: ignore[attr-defined]  # Numba's stubs lack it
+from numba.core.types import StringLiteral as _Literal  # type: ignore[attr-defined]  # Numba's stubs lack it
 from numba.extending import intrinsic
 
-from tvb_batch.worker.engines.primitives.libm_exp import FAR, quick_exp, whole_exp
+from tvb_batch.worker.engines.primitives.libm_exp import EXP_RANGE, quick_exp, whole_exp
 from tvb_batch.worker.engines.primitives.memory import element, separate
 
 _DOUBLE, _SINGLE, _WORD, _TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
@@ -22,70 +24,70 @@ _CASTS = {"float64": _DOUBLE, "float32": _SINGLE, "int64": _WORD}
 
 
 @intrinsic
-def compute(typingctx, text, names, scopes, n, i, *arrays):
-    """Do the statements of `text` for node `i` of `n`; return its `far`.
+def compute(typingctx: Any, text: Any, names: Any, scopes: Any, n: Any, i: Any, *arrays: Any) -> Any:
+    """Do the statements of `text` for node `i` of `n`; return its `outside`.
 
     Parameters
     ----------
     names : of the arrays, with spaces between them
     scopes : how many rows the function has; see `memory.get`
     """
-    if not (isinstance(text, types.StringLiteral) and isinstance(names, types.StringLiteral)):
+    if not (isinstance(text, _Literal) and isinstance(names, _Literal)):
         return None
-    signature = types.intp(text, names, scopes, types.intp, types.intp, types.StarArgTuple.from_types(arrays))
+    signature = types.intp(text, names, scopes, types.intp, types.intp, _StarArgTuple.from_types(arrays))
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = [builder.extract_value(arguments[5], k) for k in range(len(arrays))]
         known = dict(zip(names.literal_value.split(), given, strict=True)) | {"n": arguments[3], "i": arguments[4]}
         lowering = _Lowering(context, builder, known, scopes.literal_value)
         for statement in ast.parse(text.literal_value).body:
             lowering.do(statement)
-        return lowering.known.get("far", _WORD(0))
+        return lowering.known.get("outside", _WORD(0))
 
     return signature, generate
 
 
 class _Lowering:
-    def __init__(self, context, builder, known, scopes):
+    def __init__(self, context: Any, builder: Any, known: Any, scopes: Any) -> None:
         self.context, self.builder, self.known, self.scopes = context, builder, known, scopes
 
-    def do(self, statement):
+    def do(self, statement: Any) -> None:
         if isinstance(statement, ast.Expr):
             self.value(statement.value)
         elif isinstance(statement, ast.AugAssign):
-            before = self.known.get("far", _WORD(0))
-            self.known["far"] = self.builder.add(before, self.value(statement.value))
+            before = self.known.get("outside", _WORD(0))
+            self.known["outside"] = self.builder.add(before, self.value(statement.value))
         else:
             self.known[statement.targets[0].id] = self.value(statement.value)
 
-    def value(self, node):
+    def value(self, node: Any) -> Any:
         return getattr(self, f"_{type(node).__name__.lower()}")(node)
 
-    def _name(self, node):
-        return _DOUBLE(FAR) if node.id == "FAR" else self.known[node.id]
+    def _name(self, node: Any) -> Any:
+        return _DOUBLE(EXP_RANGE) if node.id == "EXP_RANGE" else self.known[node.id]
 
-    def _constant(self, node):
+    def _constant(self, node: Any) -> Any:
         return _WORD(node.value) if isinstance(node.value, int) else _DOUBLE(node.value)
 
-    def _attribute(self, node):
+    def _attribute(self, node: Any) -> Any:
         return _DOUBLE(float(node.attr))  # math.nan, math.inf
 
-    def _unaryop(self, node):
+    def _unaryop(self, node: Any) -> Any:
         value = self.value(node.operand)
         return value.type(-value.constant) if isinstance(value, ir.Constant) else self.builder.fneg(value)
 
-    def _binop(self, node):
+    def _binop(self, node: Any) -> Any:
         return getattr(self.builder, _BINARY[type(node.op)])(self.value(node.left), self.value(node.right))
 
-    def _compare(self, node):
+    def _compare(self, node: Any) -> Any:
         sign, left, right = _COMPARED[type(node.ops[0])], self.value(node.left), self.value(node.comparators[0])
         compare = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
         return compare(sign, left, right)
 
-    def _ifexp(self, node):
+    def _ifexp(self, node: Any) -> Any:
         return self.builder.select(*(self.value(part) for part in (node.test, node.body, node.orelse)))
 
-    def _call(self, node):
+    def _call(self, node: Any) -> Any:
         name = ast.unparse(node.func).split(".")[-1]
         if name in ("get", "put"):
             return self._access(name, node.args)
@@ -99,11 +101,11 @@ class _Lowering:
             return self.context.compile_internal(self.builder, _EXPS[name].py_func, signature, values)
         return self._intrinsic({"sqrt": "llvm.sqrt", "abs": "llvm.fabs"}[name], values[0])
 
-    def _intrinsic(self, name, value):
+    def _intrinsic(self, name: Any, value: Any) -> Any:
         function = self.builder.module.declare_intrinsic(name, [value.type])
         return self.builder.call(function, [value])
 
-    def _access(self, name, arguments):
+    def _access(self, name: Any, arguments: Any) -> Any:
         place = element(self.builder, *(self.value(argument) for argument in arguments[:4]))
         if name == "get":
             access = self.builder.load(place)
@@ -112,7 +114,7 @@ class _Lowering:
         separate(self.builder, access, arguments[-2].value, self.scopes)
         return access
 
-    def _cast(self, value, kind):
+    def _cast(self, value: Any, kind: Any) -> Any:
         builder, old = self.builder, value.type
         if old == kind:
             return value

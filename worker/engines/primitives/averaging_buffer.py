@@ -1,17 +1,24 @@
 """What monitors keep between two samples. Called by `worker.engines.runtime.monitors`."""
 
-# mypy: ignore-errors
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from tvb_batch.worker.engines.codegen.jit_cache import jit
+
+Values = NDArray[np.float64]
+Wanted = NDArray[np.int64]
 
 
 @jit
-def stock_up(stock, first, rows, wanted, out, period):
-    """Keep the last rows in TVB's stock, and write the mean of a stock's steps to `out` at every period.
+def add_to_buffer(buffer: Values, first: int, rows: Values, wanted: Wanted, out: Values, period: int) -> None:
+    """Keep the last rows in TVB's averaging buffer; write the mean of its steps to `out` at every period.
 
     Parameters
     ----------
-    stock : (period, variables, nodes)
-    first : number of the first step; step 1 is the first of a stock
+    buffer : (period, variables, nodes)
+    first : number of the first step; step 1 is the first of a buffer
     rows : (n, all variables, nodes) what was observed
     wanted : (variables,) which of them
     out : (m, variables, nodes)
@@ -23,27 +30,27 @@ def stock_up(stock, first, rows, wanted, out, period):
         is_whole = many == period
         # What the next steps will fill again is not kept.
         if not is_whole or begin + 2 * period > n:
-            keep(rows, begin, many, wanted, stock, at)
+            keep(rows, begin, many, wanted, buffer, at)
         if is_whole:
             mean_of_rows(rows, begin, period, wanted, out[found])
         elif at + many == period:
-            mean(stock, out[found])
+            mean(buffer, out[found])
         found += at + many == period
         begin += many
 
 
 @jit
-def keep(rows, begin, many, wanted, stock, at):
-    """Put rows into the stock from `at` on."""
+def keep(rows: Values, begin: int, many: int, wanted: Wanted, buffer: Values, at: int) -> None:
+    """Put rows into the buffer from `at` on."""
     for s in range(many):
         for k in range(wanted.size):
-            for i in range(stock.shape[2]):
-                stock[at + s, k, i] = rows[begin + s, wanted[k], i]
+            for i in range(buffer.shape[2]):
+                buffer[at + s, k, i] = rows[begin + s, wanted[k], i]
 
 
 @jit
-def mean_of_rows(rows, begin, period, wanted, out):
-    """NumPy's mean of consecutive rows: one row after the other."""
+def mean_of_rows(rows: Values, begin: int, period: int, wanted: Wanted, out: Any) -> None:
+    """Write NumPy's mean of consecutive rows, one row after the other, to `out`, (variables, nodes)."""
     for k in range(wanted.size):
         variable = wanted[k]
         for i in range(out.shape[1]):
@@ -56,13 +63,13 @@ def mean_of_rows(rows, begin, period, wanted, out):
 
 
 @jit
-def mean(stock, out):
-    """The same of a stock."""
+def mean(buffer: Values, out: Any) -> None:
+    """Write NumPy's mean of the buffer's steps to `out`, (variables, nodes)."""
     for k in range(out.shape[0]):
         for i in range(out.shape[1]):
-            out[k, i] = stock[0, k, i]
-        for s in range(1, stock.shape[0]):
+            out[k, i] = buffer[0, k, i]
+        for s in range(1, buffer.shape[0]):
             for i in range(out.shape[1]):
-                out[k, i] += stock[s, k, i]
+                out[k, i] += buffer[s, k, i]
         for i in range(out.shape[1]):
-            out[k, i] /= stock.shape[0]
+            out[k, i] /= buffer.shape[0]

@@ -5,10 +5,11 @@ numbers. Where that is further than a good pow can be wrong, there is one number
 left to NumPy's own loop. `worker.engines.codegen.ufunc_loops` tries whether pow is as good as that.
 """
 
-# mypy: ignore-errors
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
@@ -16,61 +17,61 @@ from tvb_batch.worker.engines.primitives.memory import call_loop, locate
 
 #: So far from the number it is rounded to, in units of its last place, a cube is known to be rounded by pow as well:
 #: the GNU C library's pow is wrong by less than 0.513 of a unit where it returns what lies between these.
-_SURE = 0.48
+_EXACT = 0.48
 _SMALLEST, _LARGEST = 2.0**-64, 2.0**64
 _EXPONENT = np.uint64(0x7FF0000000000000)
 
 
 @inlined
-def sure(high, low, room):
-    """The sum of two numbers, the second far smaller, rounded to one; NaN where it is further than `room` from that.
+def round_if_exact(high: float, low: float, margin: float) -> float:
+    """Return the sum of two numbers, the second much smaller, rounded to one; NaN where the rounding is in doubt.
 
     Parameters
     ----------
-    room : less than half, in units of the last place
+    margin : how far the sum may lie from the number it is rounded to: less than half, in units of the last place
     """
     nearest = high + low
     away = (high - nearest) + low
     # The smaller unit where the number is a power of two.
     unit = from_bits((bits_of(nearest) - np.uint64(1)) & _EXPONENT) * 2.0**-52
     size = abs(nearest)
-    is_sure = (abs(away) < room * unit) & (size > _SMALLEST) & (size < _LARGEST)
-    return nearest if is_sure else math.nan
+    is_exact = (abs(away) < margin * unit) & (size > _SMALLEST) & (size < _LARGEST)
+    return nearest if is_exact else math.nan
 
 
 @inlined
-def sure_cube(x):
+def cube_if_exact(x: float) -> Any:
     """`x ** 3` where the result of pow is certain, else NaN."""
     square = x * x
     cube = square * x
-    return sure(cube, fma(square, x, -cube) + fma(x, x, -square) * x, _SURE)
+    return round_if_exact(cube, fma(square, x, -cube) + fma(x, x, -square) * x, _EXACT)
 
 
 @allocating
-def sure_cubes(x):
-    """`sure_cube` of each number."""
+def cubes_if_exact(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`cube_if_exact` of each number."""
     out = np.empty_like(x)
     for i in range(x.size):
-        out[i] = sure_cube(x[i])
+        out[i] = cube_if_exact(x[i])
     return out
 
 
 @jit
-def cubes(function, data, x, exponent, out, n, everywhere):
+def cubes(function: int, data: int, x: Any, exponent: int, out: Any, n: int, everywhere: bool) -> None:
     """`x ** 3` of n numbers, by NumPy's loop where pow may round either way.
 
     Parameters
     ----------
     function, data, exponent : as `call_loop` takes them
     x, out : pointers to numbers that lie apart
-    everywhere : whether `sure_cube` is right; else it is so for negative numbers, which NumPy does one by one
+    everywhere : whether `cube_if_exact` is right; else it is so for negative numbers, which NumPy does one by one
     """
     if not everywhere:
         for i in range(n):
             out[i] = 1.0 if x[i] < 0.0 else x[i]
         call_loop(function, data, locate(out, 0, 1), 8, exponent, 0, locate(out, 0, 1), 8, n)
     for i in range(n):
-        out[i] = sure_cube(x[i]) if everywhere or x[i] < 0.0 else out[i]
+        out[i] = cube_if_exact(x[i]) if everywhere or x[i] < 0.0 else out[i]
     for i in range(n):
         if out[i] != out[i] and x[i] == x[i]:
             call_loop(function, data, locate(x, i, 1), 8, exponent, 0, locate(out, i, 1), 8, 1)

@@ -1,18 +1,19 @@
 """Third roots of complex numbers with the bits of the C library, mostly without a call.
 
 What pow and atan2 approximate is computed to more than a number's precision, several nodes at once, and
-rounded where the C library cannot round it otherwise; see `powers`. The rest is left to its functions.
+rounded where the C library cannot round it otherwise; see `libm_cube`. The rest is left to its functions.
 """
 
-# mypy: ignore-errors
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
-from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
-from tvb_batch.worker.engines.primitives.libm_sincos import quick_turn, turns, twofold
+from tvb_batch.worker.engines.primitives.libm_sincos import quick_sincos, sincos, twofold
 
 THIRD = 1.0 / 3.0
 #: The GNU C library's functions are wrong by less than 0.513 (pow), 0.525 (atan2) of the last place.
@@ -24,7 +25,7 @@ _STEPS = 32
 _HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145c07p-54"))
 
 
-def _table():
+def _table() -> NDArray[np.float64]:
     """For k / 32: atan as two numbers, from its series in whole numbers."""
     bits, table = 140, np.zeros((64, 2))
     for k in range(_STEPS + 1):
@@ -43,7 +44,7 @@ _ROW = np.uint64(2)
 
 
 @inlined
-def quick_length(x, y):
+def quick_length(x: float, y: float) -> float:
     """`hypot(x, y)` by the steps of the GNU C library, for x, y >= 0; NaN where these are others.
 
     Right only on C libraries tried before.
@@ -52,16 +53,16 @@ def quick_length(x, y):
     length = math.sqrt(wide * wide + narrow * narrow)
     # What the square of the root lacks of the sum of squares, in one of two forms.
     over, less = length - narrow, length - wide
-    near = wide * (2.0 * over - wide) + (over - 2.0 * (wide - narrow)) * over
-    far = 2.0 * less * (wide - 2.0 * narrow) + ((4.0 * less - narrow) * narrow + less * less)
-    length -= (near if length <= 2.0 * narrow else far) / (2.0 * length)
+    even = wide * (2.0 * over - wide) + (over - 2.0 * (wide - narrow)) * over
+    uneven = 2.0 * less * (wide - 2.0 * narrow) + ((4.0 * less - narrow) * narrow + less * less)
+    length -= (even if length <= 2.0 * narrow else uneven) / (2.0 * length)
     length = wide + narrow if narrow <= wide * 2.0**-54 else length
     usual = (x < 2.0**511) & (y < 2.0**511) & ((narrow > 2.0**-459) | (narrow == 0.0))
     return length if usual else math.nan
 
 
 @inlined
-def sure_root(x):
+def root_if_exact(x: float) -> Any:
     """`x ** (1.0 / 3.0)` where the result of pow is certain, else NaN."""
     top = from_bits((bits_of(x) >> np.uint64(32)) | np.uint64(0x4330000000000000)) - 2.0**52
     # The inverse by a third of the exponent and of the first bits: right to 4 %, then to 2e-5 and to the last bits.
@@ -78,12 +79,12 @@ def sure_root(x):
     # 1.0 / 3.0 is less than a third by 2**-54 / 3, which the logarithm needs no more than three digits for.
     part = from_bits((bits_of(x) & np.uint64(0xFFFFFFFFFFFFF)) | np.uint64(0x3FF0000000000000)) - 1.0
     logarithm = (top * 2.0**-20 - 1023.0 + 0.343 * part * (1.0 - part)) * math.log(2.0)
-    found = sure(y, left * (z2 * (1.0 / 3.0)) - y * logarithm * (2.0**-54 / 3.0), _POWER)
+    found = round_if_exact(y, left * (z2 * (1.0 / 3.0)) - y * logarithm * (2.0**-54 / 3.0), _POWER)
     return found if (x > _SMALLEST) & (x < _LARGEST) else math.nan
 
 
 @inlined
-def sure_angle(y, x):
+def angle_if_exact(y: float, x: float) -> Any:
     """`atan2(y, x)` for y >= 0 where its result is certain, else NaN."""
     wide = abs(x)
     steep = y > wide
@@ -92,8 +93,8 @@ def sure_angle(y, x):
     shifted = little / big * _STEPS + _SHIFT
     c = (shifted - _SHIFT) * (1.0 / _STEPS)
     at = (bits_of(shifted) & np.uint64(63)) * _ROW
-    near, beside = c * big, c * little
-    above, above_rest = little - near, -fma(c, big, -near)
+    even, beside = c * big, c * little
+    above, above_rest = little - even, -fma(c, big, -even)
     below = big + beside
     below_rest = (big - below) + beside + fma(c, little, -beside)
     inverse = 1.0 / below
@@ -103,29 +104,29 @@ def sure_angle(y, x):
     series = t * t2 * (-1.0 / 3.0 + t2 * (1.0 / 5.0 + t2 * (-1.0 / 7.0 + t2 * (1.0 / 9.0))))
     high = _TABLE[at] + t
     low = ((_TABLE[at] - high) + t) + (_TABLE[at + np.uint64(1)] + (rest + series))
-    turns = (1.0 if steep else 0.0) + (2.0 if (not steep) & (x < 0.0) else 0.0)
+    quarters = (1.0 if steep else 0.0) + (2.0 if (not steep) & (x < 0.0) else 0.0)
     sign = -1.0 if steep != (x < 0.0) else 1.0
-    base, high = turns * _HALF_PI[0], sign * high
+    base, high = quarters * _HALF_PI[0], sign * high
     total = base + high
-    found = sure(total, ((base - total) + high) + (turns * _HALF_PI[1] + sign * low), _ANGLE)
+    found = round_if_exact(total, ((base - total) + high) + (quarters * _HALF_PI[1] + sign * low), _ANGLE)
     found = found if (big > _SMALLEST) & (big < _LARGEST) else math.nan
     return 0.0 if (y == 0.0) & (x > 0.0) else found
 
 
 @allocating
-def sure_roots(real, size):
-    """`sure_root` of sizes, `sure_angle`, of a third of it `quick_turn`; `quick_length`: (5, n)."""
+def roots_if_exact(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`root_if_exact` of sizes, `angle_if_exact`, of a third of it `quick_sincos`; `quick_length`: (5, n)."""
     out = np.empty((5, size.size))
     for i in range(size.size):
-        out[0, i], out[1, i] = sure_root(size[i]), sure_angle(size[i], real[i])
+        out[0, i], out[1, i] = root_if_exact(size[i]), angle_if_exact(size[i], real[i])
         phase = math.atan2(size[i], real[i]) * THIRD
-        out[2, i], out[3, i] = quick_turn(phase)
+        out[2, i], out[3, i] = quick_sincos(phase)
         out[4, i] = quick_length(abs(real[i]), size[i])
     return out
 
 
 @allocating
-def third_roots(real, size):
+def third_roots(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
     """What the C library says of the same."""
     out = np.empty((5, size.size))
     for i in range(size.size):
@@ -136,7 +137,22 @@ def third_roots(real, size):
 
 
 @jit
-def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2, some_real, some_size):
+def roots(
+    quick: bool,
+    n: int,
+    real1: Any,
+    size1: Any,
+    real2: Any,
+    size2: Any,
+    re1: Any,
+    im1: Any,
+    re2: Any,
+    im2: Any,
+    work1: Any,
+    work2: Any,
+    some_real: Any,
+    some_size: Any,
+) -> None:
     """Third roots of two complex numbers of each node, by the steps of Python's own power of complex numbers.
 
     Parameters
@@ -144,14 +160,14 @@ def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2
     quick : whether the functions above are right on this machine
     real, size : the real part and the size of the imaginary part; pointers to n numbers
     re, im : for the roots, of which the imaginary part has the sign of the number's
-    room, some : for n numbers
+    work, some : memory for n numbers
     """
-    _roots(quick, n, real1, size1, re1, im1, room1, room2)
+    _roots(quick, n, real1, size1, re1, im1, work1, work2)
     others = 0
     for i in range(n):
         some_real[others], some_size[others] = real2[i], size2[i]
         others += 0 if (real1[i] == real2[i]) & (size1[i] == size2[i]) else 1
-    _roots(quick, others, some_real, some_size, re2, im2, room1, room2)
+    _roots(quick, others, some_real, some_size, re2, im2, work1, work2)
     for i in range(n - 1, -1, -1):
         is_same = (real1[i] == real2[i]) & (size1[i] == size2[i])
         others -= 0 if is_same else 1
@@ -159,7 +175,7 @@ def roots(quick, n, real1, size1, real2, size2, re1, im1, re2, im2, room1, room2
 
 
 @jit
-def _roots(quick, n, real, size, re, im, lengths, phases):
+def _roots(quick: bool, n: int, real: Any, size: Any, re: Any, im: Any, lengths: Any, phases: Any) -> None:
     # The lengths lie where the real parts of the roots will.
     for i in range(n):
         re[i] = quick_length(abs(real[i]), size[i]) if quick else math.nan
@@ -167,16 +183,16 @@ def _roots(quick, n, real, size, re, im, lengths, phases):
         if re[i] != re[i]:
             re[i] = math.hypot(real[i], size[i])
     for i in range(n):
-        lengths[i] = sure_root(re[i]) if quick else math.nan
+        lengths[i] = root_if_exact(re[i]) if quick else math.nan
     for i in range(n):
-        phases[i] = sure_angle(size[i], real[i]) if quick else math.nan
+        phases[i] = angle_if_exact(size[i], real[i]) if quick else math.nan
     for i in range(n):
         if lengths[i] != lengths[i]:
             lengths[i] = math.pow(re[i], THIRD)
         if phases[i] != phases[i]:
             phases[i] = math.atan2(size[i], real[i])
         phases[i] *= THIRD
-    turns(quick, n, phases, re, im)
+    sincos(quick, n, phases, re, im)
     for i in range(n):
         re[i] *= lengths[i]
         im[i] *= lengths[i]

@@ -1,42 +1,43 @@
 """The C library's exp without a call, so that several nodes are done at once."""
 
-# mypy: ignore-errors
 import decimal
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
 
 
 @intrinsic
-def fma(typingctx, a, b, c):
-    def generate(context, builder, signature, arguments):
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
 @intrinsic
-def bits_of(typingctx, x):
-    def generate(context, builder, signature, arguments):
+def bits_of(typingctx: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(64))
 
     return types.uint64(types.float64), generate
 
 
 @intrinsic
-def from_bits(typingctx, x):
-    def generate(context, builder, signature, arguments):
+def from_bits(typingctx: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return types.float64(types.uint64), generate
 
 
-def _powers_of_two():
+def _powers_of_two() -> NDArray[np.uint64]:
     """2**(k / 128) as the C library's exp has it: how far the rounded power is off, and its bits less k * 2**45."""
     decimal.getcontext().prec = 60
     table = np.empty((128, 2), dtype=np.uint64)
@@ -56,7 +57,7 @@ _LN2_HIGH, _LN2_LOW = float.fromhex("-0x1.62e42fefa0000p-8"), float.fromhex("-0x
 _C2, _C3 = float.fromhex("0x1.ffffffffffdbdp-2"), float.fromhex("0x1.555555555543cp-3")
 _C4, _C5 = float.fromhex("0x1.55555cf172b91p-5"), float.fromhex("0x1.1111167a4d017p-7")
 #: From there on the C library takes another path: powers of two beyond what an exponent can say are made in two steps.
-FAR = 512.0
+EXP_RANGE = 512.0
 #: So large numbers have no exp but infinity and zero.
 _MOST = 1024.0
 _RAISED, _LOWERED = np.uint64(1022 << 52), np.uint64(1009 << 52)
@@ -64,7 +65,7 @@ _SMALL, _LARGE = 2.0**-1022, 2.0**1009
 
 
 @inlined
-def _parts(x):
+def _parts(x: float) -> Any:
     """The bits of the power of two that is nearest to exp(x), and the rest: exp(x) is power + power * rest."""
     shifted = fma(_INVERSE, x, _SHIFT)
     whole = bits_of(shifted)
@@ -77,21 +78,21 @@ def _parts(x):
 
 
 @inlined
-def quick_exp(x):
-    """What the C library's exp returns, without a call; right only where |x| < FAR, and on C libraries tried before."""
+def quick_exp(x: float) -> Any:
+    """Return the C library's exp without a call: right where |x| < EXP_RANGE, and on C libraries tried before."""
     bits, rest = _parts(x)
     power = from_bits(bits)
     return fma(power, rest, power)
 
 
 @inlined
-def whole_exp(x):
+def whole_exp(x: float) -> Any:
     """The same for any number, at half as much again."""
     bits, rest = _parts(x)
     is_negative = x < 0.0
     power = from_bits(bits + _RAISED if is_negative else bits - _LOWERED)
     product = power * rest
-    y = power + product if x <= -FAR else fma(power, rest, power)
+    y = power + product if x <= -EXP_RANGE else fma(power, rest, power)
     # What will have fewer digits is rounded to them before.
     one = 1.0 + y
     few = (one + (1.0 - one + y + (power - y + product))) - 1.0
@@ -102,20 +103,20 @@ def whole_exp(x):
 
 
 @allocating
-def quick_exps(x):
+def quick_exps(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """`quick_exp` where it may be asked, `whole_exp` elsewhere."""
     out = np.empty_like(x)
     for i in range(x.size):
-        out[i] = quick_exp(x[i]) if abs(x[i]) < FAR else whole_exp(x[i])
+        out[i] = quick_exp(x[i]) if abs(x[i]) < EXP_RANGE else whole_exp(x[i])
     return out
 
 
 @jit
-def compare_exp(x):
+def compare_exp(x: NDArray[np.float64]) -> int:
     """How often one of them is not the C library's exp."""
     wrong = 0
     for i in range(x.size):
-        expected, near = math.exp(x[i]), abs(x[i]) < FAR
-        for found in (whole_exp(x[i]), quick_exp(x[i]) if near else expected):
+        expected, in_range = math.exp(x[i]), abs(x[i]) < EXP_RANGE
+        for found in (whole_exp(x[i]), quick_exp(x[i]) if in_range else expected):
             wrong += (found != expected) & ((found == found) | (expected == expected))
     return wrong

@@ -1,27 +1,28 @@
 """The C library's log of numbers between 0 and 1, mostly without a call, so that several are done at once.
 
 A logarithm is known here to more than the precision of a number, and so is how far it lies from the middle between two
-numbers: see `powers.sure`. What could be rounded either way is left to the C library.
+numbers: see `libm_cube.round_if_exact`. What could be rounded either way is left to the C library.
 """
 
-# mypy: ignore-errors
 import decimal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import inlined
-from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
 
 #: The GNU C library's log is wrong by less than 0.52 of a unit of the last place.
-_SURE = 0.479
+_EXACT = 0.479
 #: Where the smallest of 128 intervals begins; all of them together reach as far as twice that.
 _BEGIN = np.float64(0.6875)
 _OFFSET = _BEGIN.view(np.uint64)
 _EXPONENT = np.uint64(0xFFF << 52)
 
 
-def _intervals():
+def _intervals() -> NDArray[np.float64]:
     """For each: a factor of few digits that brings its numbers near 1, and its negative logarithm in two parts.
 
     The first part has few digits too, so that multiples of `_LN2_HIGH` can be added to it without rounding.
@@ -45,7 +46,7 @@ _LN2_LOW = float(_LN2 - decimal.Decimal(_LN2_HIGH))
 
 
 @inlined
-def sure_log(x):
+def log_if_exact(x: float) -> Any:
     """`math.log(x)` of a normal number above 0 where the result is certain, else NaN."""
     moved = bits_of(x) - _OFFSET
     at = ((moved >> np.uint64(45)) & np.uint64(127)) * np.uint64(3)
@@ -64,4 +65,4 @@ def sure_log(x):
     rest = fma(fma(r, 1.0 / 9.0, -1.0 / 8.0), r, 1.0 / 7.0)
     rest = fma(fma(fma(fma(rest, r, -1.0 / 6.0), r, 1.0 / 5.0), r, -1.0 / 4.0), r, 1.0 / 3.0)
     low += fma(square * r, rest, fma(twos, _LN2_LOW, _INTERVALS[at + np.uint64(2)]))
-    return sure(second, low, _SURE)
+    return round_if_exact(second, low, _EXACT)

@@ -1,21 +1,22 @@
 """The C library's cosine and sine without a call, so that several nodes are done at once."""
 
-# mypy: ignore-errors
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma
 
 
-def twofold(numerator, bits):
+def twofold(numerator: int, bits: int) -> tuple[float, float]:
     """numerator / 2**bits as a number and what it lacks."""
     high = numerator / (1 << bits)
     return high, (numerator - int(high * 2.0**bits)) / (1 << bits)
 
 
-def _circle():
+def _sincos_table() -> NDArray[np.float64]:
     """For k / 128: sine and cosine, each as two numbers, from their series in whole numbers."""
     bits, table = 160, np.zeros((128, 4))
     for k in range(128):
@@ -28,7 +29,7 @@ def _circle():
     return table.ravel()
 
 
-_CIRCLE = _circle()
+_SINCOS = _sincos_table()
 #: Adding it rounds a number to a multiple of 1 / 128, whose number is in the last bits then.
 _SHIFT = 1.5 * 2.0**45
 # The numbers of cos and sin in the GNU C library since 2.28: an angle is k / 128 and a rest, of which there are short
@@ -43,16 +44,16 @@ _T11 = float.fromhex("-0x1.addffc2fcdf59p-26")
 
 
 @inlined
-def _look_up(x):
+def _look_up(x: float) -> Any:
     """What a number is more than the nearest multiple of 1 / 128, and sine and cosine of that."""
     shifted = x + _SHIFT
     at = (bits_of(shifted) & np.uint64(127)) << np.uint64(2)
-    sine, cosine = _CIRCLE[at], _CIRCLE[at + np.uint64(2)]
-    return x - (shifted - _SHIFT), sine, _CIRCLE[at + np.uint64(1)], cosine, _CIRCLE[at + np.uint64(3)]
+    sine, cosine = _SINCOS[at], _SINCOS[at + np.uint64(2)]
+    return x - (shifted - _SHIFT), sine, _SINCOS[at + np.uint64(1)], cosine, _SINCOS[at + np.uint64(3)]
 
 
 @inlined
-def _sine(x, lacks):
+def _sine(x: float, lacks: float) -> Any:
     r, sine, sine_rest, cosine, cosine_rest = _look_up(x)
     r2 = r * r
     s = r + fma(r * r2, fma(r2, _S5, _S3), lacks)
@@ -65,7 +66,7 @@ def _sine(x, lacks):
 
 
 @inlined
-def _cosine(x, lacks):
+def _cosine(x: float, lacks: float) -> Any:
     r, sine, sine_rest, cosine, cosine_rest = _look_up(x)
     r += lacks
     r2 = r * r
@@ -75,7 +76,7 @@ def _cosine(x, lacks):
 
 
 @inlined
-def quick_turn(x):
+def quick_sincos(x: float) -> tuple[float, float]:
     """The C library's `cos(x)` and `sin(x)` for 0 <= x < 1.5, else NaN; right only on C libraries tried before."""
     is_near = x < _NEAR
     left = _HALF_PI[0] - x
@@ -90,10 +91,10 @@ def quick_turn(x):
 
 
 @jit
-def turns(quick, n, x, cosine, sine):
+def sincos(quick: bool, n: int, x: Any, cosine: Any, sine: Any) -> None:
     """The cosine and the sine of n numbers; all are pointers."""
     for i in range(n):
-        c, s = quick_turn(abs(x[i]))
+        c, s = quick_sincos(abs(x[i]))
         cosine[i] = c if quick else math.nan
         sine[i] = math.copysign(s, x[i]) if quick else math.nan
     for i in range(n):

@@ -3,7 +3,8 @@
 Rows lie one after the other in memory that is known by its address alone.
 """
 
-# mypy: ignore-errors
+from typing import Any
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -12,7 +13,7 @@ _INT = ir.IntType(32)
 
 
 @intrinsic
-def get(typingctx, rows, row, n, i, scope, scopes):
+def get(typingctx: Any, rows: Any, row: Any, n: Any, i: Any, scope: Any, scopes: Any) -> Any:
     """Element `i` of a row of `n`, known not to lie where any other of the function's `scopes` rows lies.
 
     Without that knowledge LLVM does not dare to work on several nodes at once.
@@ -21,7 +22,7 @@ def get(typingctx, rows, row, n, i, scope, scopes):
         return None
     signature = rows.dtype(rows, types.intp, types.intp, types.intp, scope, scopes)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         loaded = builder.load(element(builder, *arguments[:4]))
         separate(builder, loaded, scope.literal_value, scopes.literal_value)
         return loaded
@@ -30,13 +31,13 @@ def get(typingctx, rows, row, n, i, scope, scopes):
 
 
 @intrinsic
-def put(typingctx, rows, row, n, i, value, scope, scopes):
+def put(typingctx: Any, rows: Any, row: Any, n: Any, i: Any, value: Any, scope: Any, scopes: Any) -> Any:
     """Set an element, under the same terms as `get`."""
     if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
         return None
     signature = types.void(rows, types.intp, types.intp, types.intp, rows.dtype, scope, scopes)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         stored = builder.store(arguments[4], element(builder, *arguments[:4]))
         separate(builder, stored, scope.literal_value, scopes.literal_value)
         return context.get_dummy_value()
@@ -45,11 +46,11 @@ def put(typingctx, rows, row, n, i, value, scope, scopes):
 
 
 @intrinsic
-def at(typingctx, array, k):
+def at(typingctx: Any, array: Any, k: Any) -> Any:
     """An element of a flat array, counted from the first one: without a question about negative numbers."""
     signature = array.dtype(array, types.intp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         return builder.load(builder.gep(data, [arguments[1]]))
 
@@ -57,11 +58,11 @@ def at(typingctx, array, k):
 
 
 @intrinsic
-def skip(typingctx, rows, row, n):
+def skip(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
     """The same memory from a row of `n` on."""
     signature = rows(rows, types.intp, types.intp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, row, n = arguments
         return builder.gep(rows, [builder.mul(row, n)])
 
@@ -69,23 +70,23 @@ def skip(typingctx, rows, row, n):
 
 
 @intrinsic
-def locate(typingctx, rows, row, n):
+def locate(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
     """The address of a row of `n`, as a number."""
     signature = types.intp(rows, types.intp, types.intp)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, row, n = arguments
         return builder.ptrtoint(builder.gep(rows, [builder.mul(row, n)]), n.type)
 
     return signature, generate
 
 
-def element(builder, rows, row, n, i):
+def element(builder: Any, rows: Any, row: Any, n: Any, i: Any) -> Any:
     """The address of an element."""
     return builder.gep(rows, [builder.add(builder.mul(row, n), i)])
 
 
-def separate(builder, access, scope, scopes):
+def separate(builder: Any, access: Any, scope: Any, scopes: Any) -> None:
     """Tell LLVM which row an access is for, and that it is none of the others."""
     module, name = builder.module, builder.function.name
     known = vars(module).setdefault("_rows_of_functions", {})
@@ -103,14 +104,16 @@ def separate(builder, access, scope, scopes):
 
 
 @intrinsic
-def call_loop(typingctx, function, data, in1, step1, in2, step2, out, step, n):
+def call_loop(
+    typingctx: Any, function: Any, data: Any, in1: Any, step1: Any, in2: Any, step2: Any, out: Any, step: Any, n: Any
+) -> Any:
     """Call an inner loop of a NumPy ufunc by its address, so that the result carries NumPy's bits.
 
     All arguments are integers; the `in2` of a function of one argument is 0.
     """
     signature = types.void(*[types.intp] * 9)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function, data, in1, step1, in2, step2, out, step, n = arguments
         word = ir.IntType(64)
         two = cgutils.is_not_null(builder, in2)
@@ -119,7 +122,7 @@ def call_loop(typingctx, function, data, in1, step1, in2, step2, out, step, n):
             count = builder.alloca(word)
             steps = builder.alloca(ir.ArrayType(word, 3))
 
-        def put(array, k, value):
+        def put(array: Any, k: Any, value: Any) -> Any:
             builder.store(value, builder.gep(array, [_INT(0), _INT(k)]))
 
         put(places, 0, in1)

@@ -1,7 +1,9 @@
 """NumPy's MT19937, and the numbers from 0 to 1 that its legacy RandomState makes of it, bit for bit."""
 
-# mypy: ignore-errors
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import jit
 
@@ -12,13 +14,13 @@ _ONE = np.uint32(1)
 
 
 @jit
-def _twist(high, low, far):
+def _twist(high: Any, low: Any, later: Any) -> Any:
     y = (high & _UPPER) | (low & _LOWER)
-    return far ^ (y >> _ONE) ^ ((np.uint32(0) - (y & _ONE)) & _MATRIX)
+    return later ^ (y >> _ONE) ^ ((np.uint32(0) - (y & _ONE)) & _MATRIX)
 
 
 @jit
-def next_key(key):
+def next_key(key: NDArray[np.uint32]) -> None:
     """Make the next 624 words of the state."""
     for i in range(227):
         key[i] = _twist(key[i], key[i + 1], key[i + 397])
@@ -31,7 +33,7 @@ def next_key(key):
 
 
 @jit
-def temper(key, words):
+def temper(key: NDArray[np.uint32], words: NDArray[np.uint32]) -> None:
     """What the state gives out."""
     for i in range(WORDS):
         y = key[i]
@@ -42,21 +44,28 @@ def temper(key, words):
 
 
 @jit
-def next_words(key, words):
+def next_words(key: NDArray[np.uint32], words: NDArray[np.uint32]) -> None:
     """Make the next 624 words of the state, and what they give out."""
     next_key(key)
     temper(key, words)
 
 
 @jit
-def unit(a, b):
+def unit(a: Any, b: Any) -> Any:
     """53 bits of two words, from 0 to 1."""
     whole = np.float64(np.int32(a >> np.uint32(5))) * 67108864.0 + np.float64(np.int32(b >> np.uint32(6)))
     return whole / 9007199254740992.0
 
 
 @jit
-def fill_uniforms(key, words, used, low, width, out):
+def fill_uniforms(
+    key: NDArray[np.uint32],
+    words: NDArray[np.uint32],
+    used: NDArray[np.int64],
+    low: float,
+    width: float,
+    out: NDArray[np.float64],
+) -> None:
     """The next `out.size` numbers of `RandomState.uniform(low, low + width)`.
 
     Parameters
@@ -84,7 +93,7 @@ def fill_uniforms(key, words, used, low, width, out):
 
 
 @jit
-def skip_uniforms(key, words, used, n):
+def skip_uniforms(key: NDArray[np.uint32], words: NDArray[np.uint32], used: NDArray[np.int64], n: int) -> None:
     """Let n numbers go by."""
     used[0] += 2 * n
     # The last word of a state is used before the next state is made.

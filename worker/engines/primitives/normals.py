@@ -1,12 +1,14 @@
 """The normals of NumPy's legacy RandomState, bit for bit. `worker.engines.runtime.random_state` holds its state."""
 
-# mypy: ignore-errors
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
-from tvb_batch.worker.engines.primitives.libm_log import sure_log
+from tvb_batch.worker.engines.primitives.arguments import NormalState, NormalWorkspace
+from tvb_batch.worker.engines.primitives.libm_log import log_if_exact
 from tvb_batch.worker.engines.primitives.mt19937 import WORDS, next_words, unit
 
 #: Pairs that the words of a state give.
@@ -14,17 +16,12 @@ _PAIRS = 156
 
 
 @jit
-def fill_normals(twister, out, room):
-    """The next `out.size` normals of a legacy RandomState, bit for bit: Marsaglia's polar method, two at a time.
+def fill_normals(state: NormalState, out: NDArray[np.float64], workspace: NormalWorkspace) -> None:
+    """Draw the next `out.size` normals of a legacy RandomState, bit for bit: Marsaglia's polar method, two at a time.
 
-    Parameters
-    ----------
-    twister : (624,) uint32, the state of MT19937; (1248,) uint32, what it gives out, and room; (1,) int64, words that
-        were used; (2,) whether a normal is left over, and the normal; (period,) int64, how many pairs from a position
-        (modulo the period) on are not needed: they are drawn, but `out` is left as it is; if negative, how many are
-    room : see `worker.engines.runtime.random_state.make_room`
+    Where `state.free` says that a pair is not needed, it is drawn, and `out` is left as it is.
     """
-    (_, _, _, spare, free), (tried, kept, _, _) = twister, room
+    spare, free, tried, kept = state.spare, state.free, workspace.tried, workspace.kept
     n, period = out.size, free.size
     done = 0
     if n and spare[0] != 0.0:
@@ -33,7 +30,7 @@ def fill_normals(twister, out, room):
         done = 1
     phase = done % period
     while done < n:
-        found = _try_pairs(twister, room, (n - done + 1) // 2)
+        found = _try_pairs(state, workspace, (n - done + 1) // 2)
         i = 0
         while i < found:
             pairs = min(abs(free[phase]), found - i, (n - done) // 2)
@@ -53,13 +50,13 @@ def fill_normals(twister, out, room):
 
 
 @jit
-def _normals(tried, kept, out):
-    """Two normals of each point that was kept."""
+def _normals(tried: NDArray[np.float64], kept: Any, out: Any) -> None:
+    """Write two normals of each point that was kept."""
     logarithm, factor = tried[3], tried[4]
     for i in range(kept.size):
         factor[i] = tried[2, kept[i]]
     for i in range(kept.size):
-        logarithm[i] = sure_log(factor[i])
+        logarithm[i] = log_if_exact(factor[i])
     for i in range(kept.size):
         if logarithm[i] != logarithm[i]:
             logarithm[i] = math.log(factor[i])
@@ -71,10 +68,10 @@ def _normals(tried, kept, out):
 
 
 @jit
-def _try_pairs(twister, room, wanted):
+def _try_pairs(state: NormalState, workspace: NormalWorkspace, wanted: int) -> Any:
     """Try as many pairs as the words at hand allow; return how many lie in the circle, at most `wanted`."""
-    key, words, used, _, _ = twister
-    tried, kept, inside, four = room
+    key, words, used = state.key, state.words, state.used
+    tried, kept, inside, four = workspace.tried, workspace.kept, workspace.inside, workspace.four
     if used[0] >= WORDS:
         next_words(key, words)
         used[0] = 0
@@ -98,8 +95,8 @@ def _try_pairs(twister, room, wanted):
 
 
 @inlined
-def _polar(words, pairs, tried, inside):
-    """Points of the square, the squares of their distances from its middle, and whether each lies in the circle."""
+def _polar(words: Any, pairs: int, tried: NDArray[np.float64], inside: NDArray[np.uint8]) -> None:
+    """Make points of the square, their squared distances from its middle, and whether each lies in the circle."""
     for i in range(pairs):
         a = 2.0 * unit(words[4 * i], words[4 * i + 1]) - 1.0
         b = 2.0 * unit(words[4 * i + 2], words[4 * i + 3]) - 1.0
@@ -111,8 +108,10 @@ def _polar(words, pairs, tried, inside):
 
 
 @jit
-def _straddle(key, words, used, four):
-    """Four words that lie on both sides of a refill."""
+def _straddle(
+    key: NDArray[np.uint32], words: NDArray[np.uint32], used: NDArray[np.int64], four: NDArray[np.uint32]
+) -> None:
+    """Take four words that lie on both sides of a refill."""
     for k in range(4):
         if used[0] >= WORDS:
             next_words(key, words)
@@ -122,8 +121,8 @@ def _straddle(key, words, used, four):
 
 
 @jit
-def turn(values, modes, out):
-    """Normals in TVB's order (variables, nodes, modes) as (variables x modes, nodes)."""
+def turn(values: NDArray[np.float64], modes: int, out: Any) -> None:
+    """Write normals in TVB's order (variables, nodes, modes) as (variables x modes, nodes)."""
     for row in range(out.shape[0]):
         first = (row // modes) * modes * out.shape[1] + row % modes
         for i in range(out.shape[1]):

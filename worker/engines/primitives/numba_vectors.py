@@ -1,15 +1,17 @@
 """The length of a small vector and roots of complex numbers, as Numba makes them for TVB's compiled functions."""
 
-# mypy: ignore-errors
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types import StarArgTuple as _StarArgTuple  # type: ignore[attr-defined]  # Numba's stubs lack it
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
-from tvb_batch.worker.engines.primitives.libm_cube import sure
+from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import fma
 
 #: BLAS adds up in extended precision where it is OpenBLAS on x86: wrong by less than 0.502 units of the last place.
@@ -18,13 +20,13 @@ _HUGE = float(np.finfo(np.float64).max) / (1.0 + math.sqrt(2.0))
 
 
 @intrinsic
-def norm(typingctx, *numbers):
+def norm(typingctx: Any, *numbers: Any) -> Any:
     """The root of the sum of squares by the function of BLAS that Numba calls; it may round in a way of its own."""
     if any(number != types.float64 for number in numbers):
         return None
-    signature = types.float64(types.StarArgTuple.from_types(numbers))
+    signature = types.float64(_StarArgTuple.from_types(numbers))
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, kind, double = context.get_value_type(types.intp), ir.IntType(8), ir.DoubleType()
         vector = cgutils.alloca_once(builder, ir.ArrayType(double, len(numbers)))
         result = cgutils.alloca_once_value(builder, double("nan"))
@@ -42,7 +44,7 @@ def norm(typingctx, *numbers):
 
 
 @inlined
-def sure_norm(a, b, c):
+def norm_if_exact(a: float, b: float, c: float) -> Any:
     """`norm(a, b, c)` where its result is certain, else NaN."""
     p, q, r = a * a, b * b, c * c
     first = p + q
@@ -52,28 +54,28 @@ def sure_norm(a, b, c):
     low = ((p - (first - part)) + (q - part)) + ((first - (total - other)) + (r - other))
     low += fma(a, a, -p) + fma(b, b, -q) + fma(c, c, -r)
     length = math.sqrt(total)
-    return sure(length, (fma(-length, length, total) + low) / (2.0 * length), _NORM)
+    return round_if_exact(length, (fma(-length, length, total) + low) / (2.0 * length), _NORM)
 
 
 @jit
-def quick_norm(a, b, c):
+def quick_norm(a: float, b: float, c: float) -> Any:
     """`norm(a, b, c)`, mostly without a call; right only with a BLAS tried before."""
-    found = sure_norm(a, b, c)
+    found = norm_if_exact(a, b, c)
     return found if found == found else norm(a, b, c)
 
 
 @jit
-def norms(quick, n, a, b, c, lengths):
+def norms(quick: bool, n: int, a: Any, b: Any, c: Any, lengths: Any) -> None:
     """The lengths of n vectors of three numbers; all are pointers."""
     for i in range(n):
-        lengths[i] = sure_norm(a[i], b[i], c[i]) if quick else math.nan
+        lengths[i] = norm_if_exact(a[i], b[i], c[i]) if quick else math.nan
     for i in range(n):
         if lengths[i] != lengths[i]:
             lengths[i] = norm(a[i], b[i], c[i])
 
 
 @jit
-def compare_norms(vectors):
+def compare_norms(vectors: NDArray[np.float64]) -> int:
     """How many of the norms of (n, 3) numbers are not what `norm` says."""
     wrong = 0
     for i in range(len(vectors)):
@@ -83,7 +85,7 @@ def compare_norms(vectors):
 
 
 @inlined
-def root_of_real(x):
+def root_of_real(x: float) -> complex:
     """Numba's `numpy.sqrt` of a complex number whose imaginary part is 0, without a branch."""
     size = math.sqrt(abs(x))
     # Numba scales what might overflow, and forgets it for these.
@@ -92,7 +94,7 @@ def root_of_real(x):
 
 
 @jit
-def square_root(x):
+def square_root(x: complex) -> Any:
     """Numba's `numpy.sqrt` of a complex number; of one without an imaginary part, without what that would need."""
     if x.imag == 0.0:
         found = root_of_real(x.real)
@@ -101,7 +103,7 @@ def square_root(x):
 
 
 @jit
-def root(base, exponent, known):
+def root(base: complex, exponent: float, known: Any) -> tuple[float, float, float, float, float]:
     """`base ** exponent`, for an exponent above zero, by the steps of Python's own power of complex numbers.
 
     Gives the real part and the size of the imaginary part of the base and of the result, and the result's sign. Twice
@@ -120,6 +122,6 @@ def root(base, exponent, known):
 
 
 @jit
-def number(found):
+def number(found: Any) -> complex:
     """The complex number that `root` has found."""
     return complex(found[2], found[4] * found[3])

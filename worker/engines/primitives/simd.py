@@ -1,40 +1,40 @@
-"""Eight steps at once: what the sums of `sums` are made of.
+"""Several steps at once: what the sums of `summation` are made of.
 
-Vectors are written in LLVM's own form, eight elements wide: it becomes AVX, SSE or NEON as the processor has
-it, and never changes a rounding.
+Vectors are written in LLVM's own form, SIMD_WIDTH elements wide. It becomes AVX, SSE or NEON as the processor has it,
+and never changes a rounding.
 """
 
-# mypy: ignore-errors
+from typing import Any
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-#: Steps that are gathered or summed at once; an edge takes part when its delay is at least LANES - 1 steps.
-LANES = 8
+from tvb_batch.worker.engines.primitives.sizes import SIMD_WIDTH
 
 _INT = ir.IntType(32)
 
 
-def _pointer(context, builder, array_type, array):
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _bytes(element):
+def _bytes(element: Any) -> Any:
     return 8 if isinstance(element, ir.DoubleType) else 4
 
 
-def _load(builder, pointer, index, vector):
+def _load(builder: Any, pointer: Any, index: Any, vector: Any) -> Any:
     """A whole vector from an address that need not be aligned to it."""
     address = builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
     return builder.load(address, align=_bytes(vector.element))
 
 
-def _store(builder, value, pointer, index):
+def _store(builder: Any, value: Any, pointer: Any, index: Any) -> None:
     address = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
     builder.store(value, address, align=_bytes(value.type.element))
 
 
-def _splat(builder, scalar, vector):
+def _splat(builder: Any, scalar: Any, vector: Any) -> Any:
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, _INT(0))
     zeros = ir.Constant(ir.VectorType(_INT, vector.count), [0] * vector.count)
@@ -42,31 +42,44 @@ def _splat(builder, scalar, vector):
 
 
 @intrinsic
-def add_chain(typingctx, window, base, offset, weight, e0, e1, values, parts, p0, p1, to):
-    """Add up numbers of eight consecutive steps: earlier sums p0:p1, then edges e0:e1.
+def add_chain(
+    typingctx: Any,
+    window: Any,
+    base: Any,
+    offset: Any,
+    weight: Any,
+    e0: Any,
+    e1: Any,
+    values: Any,
+    parts: Any,
+    p0: Any,
+    p1: Any,
+    to: Any,
+) -> Any:
+    """Add up numbers of SIMD_WIDTH consecutive steps: earlier sums p0:p1, then edges e0:e1.
 
     `values[parts[p]]` is the first step's number of sum p, and `window[base + offset[e]]` that of edge e before it is
-    multiplied by its weight; the next steps' follow it. The sums of the eight steps are stored from `values[to]` on.
+    multiplied by its weight; the next steps' follow it. The sums of these steps are stored from `values[to]` on.
     """
     integer = types.intp
     signature = types.void(
         *(window, integer, offset, weight, integer, integer, values, parts, integer, integer, integer)
     )
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         sent, offsets, weights, sums, places = (
             _pointer(context, builder, kinds[k], arguments[k]) for k in (0, 2, 3, 6, 7)
         )
         base, first_edge, last_edge, first_part, last_part, to = (arguments[k] for k in (1, 4, 5, 8, 9, 10))
-        vector = ir.VectorType(context.get_value_type(window.dtype), LANES)
+        vector = ir.VectorType(context.get_value_type(window.dtype), SIMD_WIDTH)
         index = context.get_value_type(integer)
 
-        def place(table, k):
+        def place(table: Any, k: Any) -> Any:
             return builder.sext(builder.load(builder.gep(table, [k])), index)
 
         # Adding to it changes nothing, not even a sign.
-        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [-0.0] * LANES))
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [-0.0] * SIMD_WIDTH))
         with cgutils.for_range_slice(builder, first_part, last_part, index(1), index) as (part, _):
             number = _load(builder, sums, place(places, part), vector)
             builder.store(builder.fadd(builder.load(total), number), total)
@@ -81,17 +94,17 @@ def add_chain(typingctx, window, base, offset, weight, e0, e1, values, parts, p0
 
 
 @intrinsic
-def add_eights(typingctx, values, begin, end, to):
-    """Add up `values[begin:end]`, eight at a time, and put the eight sums there from `to` on."""
+def add_lanes(typingctx: Any, values: Any, begin: Any, end: Any, to: Any) -> Any:
+    """Add up `values[begin:end]`, SIMD_WIDTH at a time, and put the sums of the lanes there from `to` on."""
     integer = types.intp
     signature = types.void(values, integer, integer, integer)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         numbers, (_, begin, end, to) = _pointer(context, builder, signature.args[0], arguments[0]), arguments
-        vector = ir.VectorType(context.get_value_type(values.dtype), LANES)
+        vector = ir.VectorType(context.get_value_type(values.dtype), SIMD_WIDTH)
         index = context.get_value_type(integer)
-        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [-0.0] * LANES))
-        with cgutils.for_range_slice(builder, begin, end, index(LANES), index) as (k, _):
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [-0.0] * SIMD_WIDTH))
+        with cgutils.for_range_slice(builder, begin, end, index(SIMD_WIDTH), index) as (k, _):
             builder.store(builder.fadd(builder.load(total), _load(builder, numbers, k, vector)), total)
         _store(builder, builder.load(total), numbers, to)
         return context.get_dummy_value()
@@ -100,22 +113,22 @@ def add_eights(typingctx, values, begin, end, to):
 
 
 @intrinsic
-def turn_eight(typingctx, values, base, offset, k, out, to, stride):
-    """Turn eight rows of eight numbers, `values[base + offset[k]]` and the next ones, into eight rows of `out`.
+def transpose_lanes(typingctx: Any, values: Any, base: Any, offset: Any, k: Any, out: Any, to: Any, stride: Any) -> Any:
+    """Transpose SIMD_WIDTH rows of as many numbers, `values[base + offset[k]]` and the next ones, into rows of `out`.
 
     These begin at `to`, `to + stride` and so on; the first has the first number of each row.
     """
     integer = types.intp
     signature = types.void(values, integer, offset, integer, out, integer, integer)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args
         source, offsets, copies = (_pointer(context, builder, kinds[k], arguments[k]) for k in (0, 2, 4))
         base, first, to, stride = (arguments[k] for k in (1, 3, 5, 6))
-        vector = ir.VectorType(context.get_value_type(values.dtype), LANES)
+        vector = ir.VectorType(context.get_value_type(values.dtype), SIMD_WIDTH)
         index = context.get_value_type(integer)
         rows = []
-        for k in range(LANES):
+        for k in range(SIMD_WIDTH):
             at = builder.load(builder.gep(offsets, [builder.add(first, index(k))]))
             rows.append(_load(builder, source, builder.add(base, builder.sext(at, index)), vector))
         low = ir.Constant(ir.VectorType(_INT, 8), [0, 8, 1, 9, 2, 10, 3, 11])

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from tvb_batch.worker.engines.reference import Samples
 
 #: (first step, (n, variables of interest, nodes, modes)) -> (times, data) of the samples; data as TVB has it.
-Watcher = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
+Recorder = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
 
 
-def watches_afferents(monitor: Any) -> bool:
-    """Whether TVB shows the monitor what enters the nodes instead of their state."""
+def records_afferents(monitor: Any) -> bool:
+    """Return whether TVB shows the monitor what enters the nodes instead of their state."""
     from tvb.simulator.monitors import AfferentCoupling
 
     return isinstance(monitor, AfferentCoupling)
 
 
-def make_watcher(monitor: Any, primitives: ModuleType) -> Watcher:
-    """What the monitor does with steps."""
+def make_recorder(monitor: Any, primitives: ModuleType) -> Recorder:
+    """Return what the monitor does with steps."""
     from tvb.simulator import monitors as tvb
 
-    ways: dict[Any, Callable[[Any, ModuleType], Watcher]] = {
+    ways: dict[Any, Callable[[Any, ModuleType], Recorder]] = {
         tvb.Raw.sample: _every_step,
         tvb.RawVoi.sample: _every_step,
         tvb.AfferentCoupling.sample: _every_step,
@@ -46,13 +46,13 @@ def make_watcher(monitor: Any, primitives: ModuleType) -> Watcher:
 
 
 def _is_tiny(monitor: Any) -> bool:
-    """A mean of stocks of a single number takes another order in NumPy."""
-    stock = getattr(monitor, "_stock", None)
-    return stock is not None and np.ndim(stock) == 4 and stock[0].size < 2
+    """A mean of averaging buffers of a single number takes another order in NumPy."""
+    buffer = getattr(monitor, "_stock", None)
+    return buffer is not None and np.ndim(buffer) == 4 and buffer[0].size < 2
 
 
 def join(parts: list[Any]) -> Samples | None:
-    """The samples of a chunk, of those of its calls."""
+    """Return the samples of a chunk, of those of its calls."""
     parts = [part for part in parts if part is not None and len(part[0])]
     if not parts:
         return None
@@ -61,58 +61,58 @@ def join(parts: list[Any]) -> Samples | None:
     return Samples(np.concatenate([time for time, _ in parts]), np.concatenate([data for _, data in parts]))
 
 
-def _flat(stock: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A stock (steps, variables, nodes, modes) as (steps, variables, nodes x modes), the same memory."""
-    return stock.reshape(*stock.shape[:2], stock.shape[2] * stock.shape[3])
+def _flat(buffer: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the memory of (steps, variables, nodes, modes) as (steps, variables, nodes x modes)."""
+    return buffer.reshape(*buffer.shape[:2], buffer.shape[2] * buffer.shape[3])
 
 
-def _every_step(monitor: Any, primitives: ModuleType) -> Watcher:
+def _every_step(monitor: Any, primitives: ModuleType) -> Recorder:
     whole = type(monitor).sample.__qualname__ == "Raw.sample"
 
-    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         time = np.arange(first, first + len(rows)) * monitor.dt
         data = rows.copy() if whole else rows[:, monitor.voi]
         return time, data
 
-    return watch
+    return record
 
 
 def _due(first: int, n: int, period: int) -> NDArray[np.int64]:
-    """Which of n steps are multiples of the period."""
+    """Return which of n steps are multiples of the period."""
     return np.arange(-first % period, n, period)
 
 
-def _some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
-    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _some_steps(monitor: Any, primitives: ModuleType) -> Recorder:
+    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         due = _due(first, len(rows), monitor.istep)
         return (first + due) * monitor.dt, rows[due][:, monitor.voi]
 
-    return watch
+    return record
 
 
-def _global_average(monitor: Any, primitives: ModuleType) -> Watcher:
+def _global_average(monitor: Any, primitives: ModuleType) -> Recorder:
     some = _some_steps(monitor, primitives)
 
-    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         time, data = some(first, rows)  # type: ignore[misc]
         return time, np.mean(data, axis=2)[:, :, np.newaxis, :]
 
-    return watch
+    return record
 
 
-def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Watcher:
-    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Recorder:
+    def record(first: int, rows: NDArray[np.float64]) -> Any:
         due = _due(first, len(rows), monitor.istep)
         return _gather([monitor.sample(first + int(s), rows[s]) for s in due])
 
-    return watch
+    return record
 
 
-def _record_every_step(monitor: Any, primitives: ModuleType) -> Watcher:
-    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+def _record_every_step(monitor: Any, primitives: ModuleType) -> Recorder:
+    def record(first: int, rows: NDArray[np.float64]) -> Any:
         return _gather([monitor.record(first + s, row.copy()) for s, row in enumerate(rows)])
 
-    return watch
+    return record
 
 
 def _gather(records: list[Any]) -> Any:
@@ -122,32 +122,32 @@ def _gather(records: list[Any]) -> Any:
     return np.array([record[0] for record in records], dtype=np.float64), np.array([record[1] for record in records])
 
 
-def _temporal_average(monitor: Any, primitives: ModuleType) -> Watcher:
-    period, stock = int(monitor.istep), _flat(monitor._stock)
+def _temporal_average(monitor: Any, primitives: ModuleType) -> Recorder:
+    period, buffer = int(monitor.istep), _flat(monitor._stock)
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
-    def watch(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         due = _due(first, len(rows), period)
-        out = np.empty((len(due), *stock.shape[1:]))
-        primitives.stock_up(stock, first, _flat(rows), wanted, out, period)
+        out = np.empty((len(due), *buffer.shape[1:]))
+        primitives.add_to_buffer(buffer, first, _flat(rows), wanted, out, period)
         return (first + due - period / 2.0) * monitor.dt, out.reshape(len(due), *monitor._stock.shape[1:])
 
-    return watch
+    return record
 
 
-def _bold(monitor: Any, primitives: ModuleType) -> Watcher:
-    """The stock is kept for all steps at once; TVB itself convolves it when a sample is due."""
-    period, interim, stock = int(monitor._interim_istep), _flat(monitor._interim_stock), monitor._stock
+def _bold(monitor: Any, primitives: ModuleType) -> Recorder:
+    """The averaging buffer is kept for all steps at once; TVB itself convolves it when a sample is due."""
+    period, interim, buffer = int(monitor._interim_istep), _flat(monitor._interim_stock), monitor._stock
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
     def keep(first: int, rows: NDArray[np.float64]) -> None:
         due = _due(first, len(rows), period)
         out = np.empty((len(due), *interim.shape[1:]))
-        primitives.stock_up(interim, first, _flat(rows), wanted, out, period)
+        primitives.add_to_buffer(interim, first, _flat(rows), wanted, out, period)
         for s, row in zip(due, out, strict=True):
-            stock[((first + int(s)) // period % monitor._stock_steps) - 1] = row.reshape(stock.shape[1:])
+            buffer[((first + int(s)) // period % monitor._stock_steps) - 1] = row.reshape(buffer.shape[1:])
 
-    def watch(first: int, rows: NDArray[np.float64]) -> Any:
+    def record(first: int, rows: NDArray[np.float64]) -> Any:
         done, records = 0, []
         for s in _due(first, len(rows), monitor.istep):
             keep(first + done, rows[done : s + 1])
@@ -156,4 +156,4 @@ def _bold(monitor: Any, primitives: ModuleType) -> Watcher:
         keep(first + done, rows[done:])
         return _gather(records)
 
-    return watch
+    return record

@@ -6,7 +6,7 @@ own loop would have left in it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import Kernel, load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource
 from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, find_trace
-from tvb_batch.worker.engines.frontend.local_coupling import Sheet, make_sheet
+from tvb_batch.worker.engines.frontend.local_coupling import Surface, make_surface
 from tvb_batch.worker.engines.frontend.step import Step
-from tvb_batch.worker.engines.runtime.delay_buffer import Past, check_silence, network_sums
-from tvb_batch.worker.engines.runtime.random_state import NormalStream, draws_normals, make_room
-from tvb_batch.worker.engines.runtime.summation_plan import BLOCK
+from tvb_batch.worker.engines.primitives.arguments import Network, StepArrays, StepWorkspace
+from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
+from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, check_silence, network_plan
+from tvb_batch.worker.engines.runtime.random_state import NormalStream, draws_normals, make_workspace
 
 #: What a call of the kernel may fill with observed states, so that they stay in the processor's cache. Bytes.
 _CALL_BYTES = 2**20
@@ -37,7 +38,7 @@ class Program:
     #: The kernel draws normals itself; else NumPy draws them for it.
     draws: bool
     #: Where the nodes are vertices of a surface.
-    sheet: Sheet | None
+    surface: Surface | None
 
     @property
     def step(self) -> Step:
@@ -56,25 +57,31 @@ def make_program(simulator: Any, directory: Path) -> Program:
     UntraceableError
         Something in it is not understood.
     """
-    sheet = make_sheet(simulator)
+    surface = make_surface(simulator)
     primitives = load_primitives(directory)
     trace, numbers = find_trace(simulator, find_capabilities(primitives))
     coupling = trace.step.coupling
     if coupling.dense:
         check_silence(simulator)
-    network, _ = network_sums(simulator, coupling)
     return Program(
         trace=trace,
         kernel=load_kernel(trace.source.text, trace.source.requires, directory),
         numbers=numbers,
-        network=network + (sheet.digest if sheet else b""),
+        network=network_plan(simulator, coupling).key + (surface.digest if surface else b""),
         draws=draws_normals(primitives),
-        sheet=sheet,
+        surface=surface,
     )
 
 
+class Work(NamedTuple):
+    """Memory in which a kernel's functions work."""
+
+    work: NDArray[np.float64]
+    work32: NDArray[np.float32]
+
+
 class Run:
-    """One simulator on its way through a program: the state, and where the past lies."""
+    """One simulator on its way through a program: the state, and its delay buffer."""
 
     def __init__(self, program: Program, simulator: Any, *, afferents: bool) -> None:
         self._program, self._simulator = program, simulator
@@ -85,13 +92,14 @@ class Run:
         self._states = np.zeros((2, *first.shape))
         self._states[0] = first
         observed = len(program.step.observed)
-        self.steps = max(BLOCK, _CALL_BYTES // (8 * observed * nodes) // BLOCK * BLOCK)
+        self.steps = max(TIME_BLOCK, _CALL_BYTES // (8 * observed * nodes) // TIME_BLOCK * TIME_BLOCK)
         self._observed = np.empty((self.steps, observed, nodes))
         self._afferents = np.empty((self.steps if afferents else 1, len(program.step.afferent), nodes))
-        self._cvar = (np.asarray(model.cvar)[:, np.newaxis] * self._modes + np.arange(self._modes)).ravel()
+        cvar = (np.asarray(model.cvar)[:, np.newaxis] * self._modes + np.arange(self._modes)).ravel()
         # The same memory as TVB's, with all modes of a node after each other.
-        self._history = simulator.history.buffer.reshape(*simulator.history.buffer.shape[:2], -1)
-        self._past = Past(simulator, program.step.coupling, self.steps)
+        history = simulator.history.buffer.reshape(*simulator.history.buffer.shape[:2], -1)
+        self._buffer = DelayBuffer(simulator, program.step.coupling, self.steps)
+        self._network = Network(history, cvar, self._buffer.window, self._buffer.tables)
         noise = getattr(simulator.integrator, "noise", None)
         self._take_noise(noise if program.step.draws_noise else None)
         kernel = program.kernel
@@ -100,59 +108,74 @@ class Run:
 
     def _prepare(self) -> None:
         program, primitives = self._program, self._program.kernel.primitives
-        self._work = _room(program, self._simulator.number_of_nodes, self._past.edges)
+        self._work = _make_work(program, self._simulator.number_of_nodes, self._buffer.edges)
         self._run = primitives.run_edges if program.step.coupling.by_edge else primitives.run_sources
-        normals, turned = np.zeros((BLOCK, *self._states.shape[1:])), np.zeros((1, *self._states.shape[1:]))
-        self._rooms = (*self._past.rooms(), normals, turned, make_room(), self._past.rooms_of_edges())
+        recent = self._buffer.make_recent()
+        self._workspace = StepWorkspace(
+            total=self._buffer.make_total(),
+            recent=recent,
+            recent_begin=np.arange(TIME_BLOCK) * recent[0].size,
+            normals=np.zeros((TIME_BLOCK, *self._states.shape[1:])),
+            by_mode=np.zeros((1, *self._states.shape[1:])),
+            drawing=make_workspace(),
+            edges=self._buffer.make_edge_workspace(),
+        )
 
     def _lay(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(variables x modes, nodes) as the kernel wants it."""
+        """Return (variables x modes, nodes) as the kernel wants it."""
         return rows
 
     def _take_up(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What `_lay` was given."""
+        """Return what `_lay` was given."""
         return rows
 
     def _take_noise(self, noise: Any) -> None:
         self._shape = self._simulator.current_state.shape
-        self._colours = np.zeros((2, 1, 1))
+        self._coloured = np.zeros((2, 1, 1))
         self._noise = noise
         stream = noise.random_stream if noise is not None else None
         needed = np.ones(self._shape, dtype=bool)
         if noise is not None and self._program.step.coloured:
-            self._colours = np.zeros_like(self._states)
-            self._colours[0] = self._lay(by_mode(noise._eta))
+            self._coloured = np.zeros_like(self._states)
+            self._coloured[0] = self._lay(by_mode(noise._eta))
         elif noise is not None:
             needed = np.broadcast_to(noise.nsig != 0.0, self._shape)
         self._normals = NormalStream(self._program.kernel.primitives, stream, needed.ravel())
 
-    def advance(self, n: int, pulses: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def advance(self, n: int, stimulus: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Do n steps, at most `steps`.
 
         Parameters
         ----------
-        pulses : (n, nodes) the stimulus of each step
+        stimulus : (n, nodes)
 
         Returns
         -------
         (n, variables of interest, nodes, modes) what monitors see; valid until the next call
         """
-        self._past.make_room(n)
-        self._do(n, np.zeros((1, self._simulator.number_of_nodes)) if pulses is None else pulses)
+        self._buffer.reserve(n)
+        self._do(n, np.zeros((1, self._simulator.number_of_nodes)) if stimulus is None else stimulus)
         self._step += n
-        self._past.column += n
+        self._buffer.column += n
         return self._as_tvb(self._observed[:n])
 
-    def _do(self, n: int, pulses: NDArray[np.float64]) -> None:
+    def _do(self, n: int, stimulus: NDArray[np.float64]) -> None:
         program = self._program
         self._run(
-            *(n, self._step + 1, self._past.column, self._modes, self._noise is not None and program.draws),
-            *(self._functions, self._history, self._cvar, self._past.window, self._past.tables),
-            *(self._normals.twister(), self._rooms),
-            (
-                *(self._states, self._draw(n), self._colours, pulses),
-                *(self._afferents, self._observed, program.numbers.scalars, program.numbers.fields),
-                *(program.trace.loops, *self._work),
+            *(n, self._step + 1, self._buffer.column, self._modes, self._noise is not None and program.draws),
+            *(self._functions, self._network, self._normals.arrays(), self._workspace),
+            StepArrays(
+                states=self._states,
+                drawn=self._draw(n),
+                coloured=self._coloured,
+                stimulus=stimulus,
+                afferents=self._afferents,
+                observed=self._observed,
+                scalars=program.numbers.scalars,
+                fields=program.numbers.fields,
+                loops=program.trace.loops,
+                work=self._work.work,
+                work32=self._work.work32,
             ),
         )
 
@@ -186,7 +209,7 @@ class Run:
             if self._program.draws:
                 self._normals.put_back(self._noise.random_stream)
             if self._program.step.coloured:
-                self._noise._eta = self._as_tvb(self._take_up(self._colours[0])[np.newaxis])[0]
+                self._noise._eta = self._as_tvb(self._take_up(self._coloured[0])[np.newaxis])[0]
 
 
 def by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -194,11 +217,10 @@ def by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values.transpose(0, 2, 1).reshape(-1, values.shape[1])
 
 
-def _room(program: Program, nodes: int, edges: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Memory in which the kernel's functions work."""
+def _make_work(program: Program, nodes: int, edges: int) -> Work:
     source = program.source
     sizes = [
         max(of_nodes * nodes, of_edges * edges)
         for of_nodes, of_edges in zip(source.workspace, source.edge_workspace, strict=True)
     ]
-    return np.empty(sizes[0]), np.empty(sizes[1], dtype=np.float32)
+    return Work(np.empty(sizes[0]), np.empty(sizes[1], dtype=np.float32))

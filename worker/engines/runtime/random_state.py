@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvb_batch.worker.engines.primitives.arguments import NormalState, NormalWorkspace
+
 #: Of the state of NumPy's MT19937.
 WORDS = 624
 
 
-class Twister:
-    """A RandomState's Mersenne Twister, taken out for a while and put back where the primitives left it."""
+class MT19937State:
+    """A RandomState's Mersenne MT19937State, taken out for a while and put back where the primitives left it."""
 
     def __init__(self, primitives: ModuleType, stream: Any) -> None:
         """Take out the state of `stream`, where there is one."""
@@ -31,7 +33,7 @@ class Twister:
         stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
 
 
-class NormalStream(Twister):
+class NormalStream(MT19937State):
     """The same for normals."""
 
     def __init__(self, primitives: ModuleType, stream: Any, needed: NDArray[np.bool_]) -> None:
@@ -39,21 +41,23 @@ class NormalStream(Twister):
         super().__init__(primitives, stream)
         self.free = _free(needed.tobytes())
 
-    def twister(self) -> tuple[NDArray[Any], ...]:
-        """As the primitives take it."""
-        return self.key, self.words, self.used, self.spare, self.free
+    def arrays(self) -> NormalState:
+        """Return the state as the primitives take it; they change it."""
+        return NormalState(self.key, self.words, self.used, self.spare, self.free)
 
     def fill(self, primitives: ModuleType, out: NDArray[np.float64]) -> None:
         """Draw the next normals."""
-        primitives.fill_normals(self.twister(), out, make_room())
+        primitives.fill_normals(self.arrays(), out, make_workspace())
 
 
-def make_room() -> tuple[NDArray[Any], ...]:
-    """Where pairs are tried: points and what is made of them, numbers of those kept, which lie inside, four words."""
+def make_workspace() -> NormalWorkspace:
+    """Return memory in which normals are drawn."""
     pairs = WORDS // 4
-    return (
-        *(np.empty((5, pairs)), np.empty(pairs + 1, dtype=np.int32)),
-        *(np.empty(pairs, dtype=np.uint8), np.empty(4, dtype=np.uint32)),
+    return NormalWorkspace(
+        tried=np.empty((5, pairs)),
+        kept=np.empty(pairs + 1, dtype=np.int32),
+        inside=np.empty(pairs, dtype=np.uint8),
+        four=np.empty(4, dtype=np.uint32),
     )
 
 
@@ -73,7 +77,7 @@ def draws_uniforms(primitives: ModuleType) -> bool:
     numpy = np.random.RandomState(1)
     # An odd number of words is used, so that some pairs lie on both sides of a refill.
     numpy.randint(2**32, dtype=np.uint32)
-    own, out, (low, high) = Twister(primitives, numpy), np.empty(5_001), (-0.3, 0.4)
+    own, out, (low, high) = MT19937State(primitives, numpy), np.empty(5_001), (-0.3, 0.4)
     primitives.fill_uniforms(own.key, own.words, own.used, low, high - low, out)
     return np.array_equal(out, numpy.uniform(low, high, out.size))
 

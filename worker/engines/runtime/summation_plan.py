@@ -4,9 +4,10 @@
 pairwise, where those without weight add nothing but keep their place. The pairwise sum has eight lanes up to 128
 numbers, and halves what is longer.
 
-A chain adds numbers one after the other. An early chain is made of what was sent long ago, so it can be done for eight
-steps at once; a late one takes in what was sent a moment ago, and is done at each step. `primitives.summation` walks
-these tables, in which chains of one length follow each other: the processor guesses the ends of loops better.
+A chain adds numbers one after the other. A precomputed chain is made of what was sent at least TIME_BLOCK - 1 steps
+ago, so it is done for TIME_BLOCK steps at once. A current-step chain takes in what was sent later, and is done at each
+step. `primitives.summation` walks these tables, in which chains of one length follow each other: the processor guesses
+the ends of loops better.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-#: As in `worker.engines.primitives`: steps done at once, and lanes of NumPy's pairwise sum.
-BLOCK = LANES = 8
+from tvb_batch.worker.engines.primitives.arguments import CurrentStepSums, PrecomputedSums
+from tvb_batch.worker.engines.primitives.sizes import PAIRWISE_LANES, SIMD_WIDTH, TIME_BLOCK
+
 #: Up to so many numbers NumPy sums in one go.
 _LEAF = 128
 #: Early chains of rows that are done together: their sums should stay in the processor's cache.
@@ -54,46 +56,76 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Sums:
+class SummationPlan:
     """How the sums of all rows are made.
 
-    Early sums lie in an array, each with eight steps. What one step wants of them lies in a line, with what comes at
-    that step: the numbers of late chains, eight chains side by side; sums that are a row's as they are; then the sums
-    of late chains.
+    Precomputed sums lie in an array, each for TIME_BLOCK steps. A line has what one step needs: the numbers of
+    current-step chains, SIMD_WIDTH chains side by side; then sums that are a row's as they are; then the sums of
+    current-step chains.
     """
 
-    #: (n, 3) how many early chains there are of how many earlier sums and how many edges, in the order of their doing
-    early_groups: NDArray[np.int64]
-    #: For each early chain, where in the array its sums go; and those of the sums that it takes.
-    early_places: NDArray[np.int32]
-    early_parts: NDArray[np.int32]
-    early_edges: Edges
-    #: Where in the array the numbers of a line lie; empty where nothing is early.
+    #: (n, 3) how many precomputed chains follow each other, of how many earlier sums and of how many edges each.
+    precomputed_groups: NDArray[np.int64]
+    #: For each precomputed chain, where in the array its sums go; and those of the sums that it takes.
+    precomputed_places: NDArray[np.int32]
+    precomputed_parts: NDArray[np.int32]
+    precomputed_edges: Edges
+    #: Where in the array the numbers of a line lie; empty where nothing is precomputed.
     line_parts: NDArray[np.int32]
-    late_edges: Edges
-    #: Where in a line the value of each late edge goes, times its weight.
-    late_places: NDArray[np.int32]
-    #: (n, 2) how many numbers eight late chains have, and how many copies are made until they are done.
-    late_groups: NDArray[np.int64]
-    #: (n, 2) where in a line a late sum lies, and where it is a number of another chain.
+    current_edges: Edges
+    #: Where in a line the value of each current-step edge goes, times its weight.
+    current_places: NDArray[np.int32]
+    #: (n, 2) how many numbers SIMD_WIDTH current-step chains have, and how many copies are made until they are done.
+    current_groups: NDArray[np.int64]
+    #: (n, 2) where in a line a current-step sum lies, and where it is a number of another chain.
     copies: NDArray[np.int32]
-    #: Where in a line each row's sum lies, and where the sums of late chains begin.
+    #: Where in a line each row's sum lies, and where the sums of current-step chains begin.
     totals: NDArray[np.int32]
-    late_sums: int
+    first_sum: int
     #: The array and a line before anything is in them.
-    array: NDArray[np.float64]
+    sums: NDArray[np.float64]
     line: NDArray[np.float64]
 
+    def precomputed(self, columns: int, dtype: Any) -> PrecomputedSums:
+        """Return the tables of precomputed sums, for a delay buffer of so many columns of a dtype."""
+        edges = self.precomputed_edges
+        return PrecomputedSums(
+            groups=self.precomputed_groups,
+            places=self.precomputed_places,
+            parts=self.precomputed_parts,
+            offset=edges.offset(columns),
+            weight=edges.weight.astype(dtype),
+            line_parts=self.line_parts,
+        )
 
-def make_sums(edges: Edges, late: NDArray[np.int64], order: Order) -> Sums:
-    """The sums of each row.
+    def current(self, dtype: Any) -> CurrentStepSums:
+        """Return the tables of sums that are made at each step, in a dtype."""
+        edges = self.current_edges
+        return CurrentStepSums(
+            source=edges.source,
+            delay=edges.delay,
+            weight=edges.weight.astype(dtype),
+            places=self.current_places,
+            groups=self.current_groups,
+            copies=self.copies,
+            totals=self.totals,
+            first_sum=self.first_sum,
+        )
+
+    def make_lines(self, rows: int, dtype: Any) -> NDArray[Any]:
+        """Return the lines of the steps of a block before anything is in them, (rows, TIME_BLOCK or 1, places)."""
+        return np.tile(self.line.astype(dtype), (rows, TIME_BLOCK if len(self.line_parts) else 1, 1))
+
+
+def make_plan(edges: Edges, current: NDArray[np.int64], order: Order) -> SummationPlan:
+    """Return how the sums of each row are made.
 
     Parameters
     ----------
-    late : the edges whose values are known at the step only, in the order in which they are to lie; -1 for a gap
+    current : the edges whose numbers are known at the step only, in the order in which they are to lie; -1 for a gap
     order : in which TVB sums a row: `reduceat` over its edges, or `pairwise` or in `sequence` over all sources
     """
-    chains = _Chains(late)
+    chains = _Chains(current)
     starts = np.searchsorted(edges.target, np.arange(edges.nodes + 1))
     totals = []
     for start, stop in pairwise(starts):
@@ -114,23 +146,23 @@ def make_sums(edges: Edges, late: NDArray[np.int64], order: Order) -> Sums:
 
 @dataclass(frozen=True)
 class _Edge:
-    """The value of an early edge times its weight."""
+    """The value of a precomputed edge times its weight."""
 
     number: int
 
 
 @dataclass(frozen=True)
-class _LateEdge:
-    """The value of a late edge times its weight."""
+class _CurrentEdge:
+    """The value of a current-step edge times its weight."""
 
     number: int
 
 
 @dataclass(eq=False)
-class _Early:
+class _Precomputed:
     """The sum of earlier sums and then of edges."""
 
-    parts: list["_Early"]
+    parts: list["_Precomputed"]
     edges: list[int]
     #: Rows that are done together, and how many sums lie below this one.
     rows: int
@@ -142,50 +174,50 @@ class _Early:
 
 
 #: What is the sum of a row without edges, and what changes nothing when it is added, not even a sign.
-_ZERO, _NOTHING = _Early([], [], 0, 0, place=0), _Early([], [], 0, 0, place=1)
+_ZERO, _NOTHING = _Precomputed([], [], 0, 0, place=0), _Precomputed([], [], 0, 0, place=1)
 _FIRST = 2
 
 
 @dataclass(eq=False)
-class _Late:
-    """The sum of numbers of which the first is late."""
+class _CurrentStep:
+    """The sum of numbers of which the first is known at the step only."""
 
-    terms: list["_LateEdge | _Late | _Early"]
+    terms: list["_CurrentEdge | _CurrentStep | _Precomputed"]
     #: 0 as long as nobody asked.
     level: int = 0
-    #: Among the sums of late chains.
+    #: Among the sums of current-step chains.
     place: int = 0
 
 
-_Value = _Edge | _LateEdge | _Early | _Late
+_Value = _Edge | _CurrentEdge | _Precomputed | _CurrentStep
 
 
 class _Chains:
-    def __init__(self, late: NDArray[np.int64]) -> None:
-        self._late_order = late
-        self._late_places = {int(edge): place for place, edge in enumerate(late) if edge >= 0}
-        self._early: list[_Early] = []
-        self._late: list[_Late] = []
-        #: Rows that are done together, and how many early chains there were before them.
+    def __init__(self, current: NDArray[np.int64]) -> None:
+        self._current_order = current
+        self._current_places = {int(edge): place for place, edge in enumerate(current) if edge >= 0}
+        self._precomputed: list[_Precomputed] = []
+        self._current: list[_CurrentStep] = []
+        #: Rows that are done together, and how many precomputed chains there were before them.
         self._rows, self._before = 0, 0
 
     def edges(self, line: Sequence[int]) -> list[_Value | None]:
         """The edges of a row; nothing where there is none."""
-        late = self._late_places
-        return [None if k < 0 else _LateEdge(late[k]) if k in late else _Edge(k) for k in line]
+        current = self._current_places
+        return [None if k < 0 else _CurrentEdge(current[k]) if k in current else _Edge(k) for k in line]
 
     def end_row(self) -> None:
-        if len(self._early) - self._before >= _TOGETHER:
-            self._rows, self._before = self._rows + 1, len(self._early)
+        if len(self._precomputed) - self._before >= _TOGETHER:
+            self._rows, self._before = self._rows + 1, len(self._precomputed)
 
     def pairwise(self, line: Sequence[_Value | None]) -> _Value | None:
         """NumPy's pairwise sum."""
         if len(line) > _LEAF:
             half = len(line) // 2
-            half -= half % LANES
+            half -= half % PAIRWISE_LANES
             return self.add([self.pairwise(line[:half]), self.pairwise(line[half:])])
-        whole = len(line) - len(line) % LANES
-        sums = [self.add(line[lane:whole:LANES]) for lane in range(LANES)]
+        whole = len(line) - len(line) % PAIRWISE_LANES
+        sums = [self.add(line[lane:whole:PAIRWISE_LANES]) for lane in range(PAIRWISE_LANES)]
         while len(sums) > 1:
             sums = [self.add(pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
         return self.add([*sums, *line[whole:]])
@@ -195,77 +227,79 @@ class _Chains:
         present = [value for value in values if value is not None]
         if len(present) < 2:
             return present[0] if present else None
-        early = [value for value in present if isinstance(value, _Edge | _Early)]
-        if len(early) == len(present):
-            return self._add_early(early)
-        first = next(k for k, value in enumerate(present) if isinstance(value, _LateEdge | _Late))
+        precomputed = [value for value in present if isinstance(value, _Edge | _Precomputed)]
+        if len(precomputed) == len(present):
+            return self._add_precomputed(precomputed)
+        first = next(k for k, value in enumerate(present) if isinstance(value, _CurrentEdge | _CurrentStep))
         value = present[first]
-        # Of two numbers either may come first, so that the late one is the first of its chain.
-        if not isinstance(value, _Late):
-            assert isinstance(value, _LateEdge)
-            value = _Late([value])
-            self._late.append(value)
+        # Of two numbers either may come first, so that the one of the step is the first of its chain.
+        if not isinstance(value, _CurrentStep):
+            assert isinstance(value, _CurrentEdge)
+            value = _CurrentStep([value])
+            self._current.append(value)
         if first:
-            value.terms.append(self._add_early(early[:first]))
+            value.terms.append(self._add_precomputed(precomputed[:first]))
         for other in present[first + 1 :]:
-            value.terms.append(self._add_early([other]) if isinstance(other, _Edge) else other)
+            value.terms.append(self._add_precomputed([other]) if isinstance(other, _Edge) else other)
         return value
 
-    def _add_early(self, values: Sequence[_Edge | _Early]) -> _Early:
+    def _add_precomputed(self, values: Sequence[_Edge | _Precomputed]) -> _Precomputed:
         first, *rest = values
-        if not rest and isinstance(first, _Early):
+        if not rest and isinstance(first, _Precomputed):
             return first
-        if rest and isinstance(first, _Edge) and isinstance(rest[0], _Early):
-            return self._add_early([rest[0], first, *rest[1:]])
+        if rest and isinstance(first, _Edge) and isinstance(rest[0], _Precomputed):
+            return self._add_precomputed([rest[0], first, *rest[1:]])
         for k in range(1, len(values)):
-            if isinstance(values[k], _Early) and isinstance(values[k - 1], _Edge):
-                return self._add_early([self._add_early(values[:k]), *values[k:]])
-        parts = [value for value in values if isinstance(value, _Early)]
+            if isinstance(values[k], _Precomputed) and isinstance(values[k - 1], _Edge):
+                return self._add_precomputed([self._add_precomputed(values[:k]), *values[k:]])
+        parts = [value for value in values if isinstance(value, _Precomputed)]
         edges = [value.number for value in values if isinstance(value, _Edge)]
-        made = _Early(parts, edges, self._rows, 1 + max((part.level for part in parts), default=0))
-        self._early.append(made)
+        made = _Precomputed(parts, edges, self._rows, 1 + max((part.level for part in parts), default=0))
+        self._precomputed.append(made)
         return made
 
-    def finish(self, edges: Edges, totals: Sequence[_Value | None]) -> Sums:
+    def finish(self, edges: Edges, totals: Sequence[_Value | None]) -> SummationPlan:
         """The tables."""
-        wanted = [self._add_early([value]) if isinstance(value, _Edge) else value or _ZERO for value in totals]
-        for value in (*wanted, *(term for late in self._late for term in late.terms)):
-            if isinstance(value, _Early):
+        wanted = [self._add_precomputed([value]) if isinstance(value, _Edge) else value or _ZERO for value in totals]
+        for value in (*wanted, *(term for current in self._current for term in current.terms)):
+            if isinstance(value, _Precomputed):
                 value.lasts = True
-        self._early.sort(key=lambda one: (one.rows, one.level, len(one.parts), len(one.edges)))
-        size = self._place_early()
-        line = _Line(len(self._late_order))
-        self._late.sort(key=lambda one: (_level(one), len(one.terms)))
-        for _, level in groupby(self._late, key=_level):
+        self._precomputed.sort(key=lambda one: (one.rows, one.level, len(one.parts), len(one.edges)))
+        size = self._place_precomputed()
+        line = _Line(len(self._current_order))
+        self._current.sort(key=lambda one: (_level(one), len(one.terms)))
+        for _, level in groupby(self._current, key=_level):
             chains = list(level)
-            for start in range(0, len(chains), LANES):
-                line.add_chains(chains[start : start + LANES])
+            for start in range(0, len(chains), SIMD_WIDTH):
+                line.add_chains(chains[start : start + SIMD_WIDTH])
         places = line.place_totals(wanted)
-        array = np.zeros(LANES * size)
-        array[LANES : 2 * LANES] = -0.0
-        return Sums(
-            early_groups=_runs((len(one.parts), len(one.edges)) for one in self._early),
-            early_places=_places(self._early),
-            early_parts=_places(part for one in self._early for part in one.parts),
-            early_edges=edges.take(np.array([edge for one in self._early for edge in one.edges], dtype=np.int64)),
-            line_parts=_places(line.parts if self._early else ()),
-            late_edges=edges.take(self._late_order),
-            late_places=np.array(line.late_places, dtype=np.int32),
-            late_groups=np.array(line.groups(), dtype=np.int64).reshape(-1, 2),
+        sums = np.zeros(SIMD_WIDTH * size)
+        sums[SIMD_WIDTH : 2 * SIMD_WIDTH] = -0.0
+        return SummationPlan(
+            precomputed_groups=_runs((len(one.parts), len(one.edges)) for one in self._precomputed),
+            precomputed_places=_places(self._precomputed),
+            precomputed_parts=_places(part for one in self._precomputed for part in one.parts),
+            precomputed_edges=edges.take(
+                np.array([edge for one in self._precomputed for edge in one.edges], dtype=np.int64)
+            ),
+            line_parts=_places(line.parts if self._precomputed else ()),
+            current_edges=edges.take(self._current_order),
+            current_places=np.array(line.current_places, dtype=np.int32),
+            current_groups=np.array(line.groups(), dtype=np.int64).reshape(-1, 2),
             copies=np.array(line.copies(), dtype=np.int32).reshape(-1, 2),
             totals=np.array(places, dtype=np.int32),
-            late_sums=line.sums,
-            array=array,
+            first_sum=line.sums,
+            sums=sums,
             line=line.begin(),
         )
 
-    def _place_early(self) -> int:
-        """Give each early sum its place; the sums of one set of rows lie where those of the last set lay."""
-        lasting = [one for one in self._early if one.lasts]
+    def _place_precomputed(self) -> int:
+        """Give each precomputed sum its place; the sums of one set of rows lie where those of the last set lay."""
+        lasting = [one for one in self._precomputed if one.lasts]
         for place, one in enumerate(lasting, start=_FIRST):
             one.place = place
         most = begin = _FIRST + len(lasting)
-        for _, together in groupby(self._early, key=lambda one: one.rows):
+        for _, together in groupby(self._precomputed, key=lambda one: one.rows):
             place = begin
             for one in together:
                 if not one.lasts:
@@ -278,72 +312,72 @@ class _Chains:
 class _Line:
     """The places of a line."""
 
-    def __init__(self, late_edges: int) -> None:
-        #: What is early at each place.
-        self.parts: list[_Early] = []
-        #: Of each late edge; none for a gap among them.
-        self.late_places = [-1] * late_edges
-        #: Of late sums that are numbers of another chain.
-        self._wanted: dict[_Late, int] = {}
+    def __init__(self, current_edges: int) -> None:
+        #: What is precomputed at each place.
+        self.parts: list[_Precomputed] = []
+        #: Of each current-step edge; none for a gap among them.
+        self.current_places = [-1] * current_edges
+        #: Of current-step sums that are numbers of another chain.
+        self._wanted: dict[_CurrentStep, int] = {}
         self._lengths: list[int] = []
-        #: Where the sums of late chains begin.
+        #: Where the sums of current-step chains begin.
         self.sums = 0
 
-    def add_chains(self, chains: Sequence[_Late]) -> None:
+    def add_chains(self, chains: Sequence[_CurrentStep]) -> None:
         """Eight chains or fewer, side by side."""
         for lane, chain in enumerate(chains):
-            chain.place = LANES * len(self._lengths) + lane
+            chain.place = SIMD_WIDTH * len(self._lengths) + lane
         self._lengths.append(max(len(chain.terms) for chain in chains))
         for number in range(self._lengths[-1]):
-            for lane in range(LANES):
+            for lane in range(SIMD_WIDTH):
                 terms = chains[lane].terms if lane < len(chains) else []
                 self._put(terms[number] if number < len(terms) else _NOTHING)
 
-    def place_totals(self, totals: Sequence[_LateEdge | _Late | _Early]) -> list[int]:
+    def place_totals(self, totals: Sequence[_CurrentEdge | _CurrentStep | _Precomputed]) -> list[int]:
         """Where each row's sum lies, once all chains are there."""
-        places = [0 if isinstance(value, _Late) else self._put(value) for value in totals]
-        while len(self.parts) % LANES:
+        places = [0 if isinstance(value, _CurrentStep) else self._put(value) for value in totals]
+        while len(self.parts) % SIMD_WIDTH:
             self._put(_NOTHING)
         self.sums = len(self.parts)
         return [
-            self.sums + value.place if isinstance(value, _Late) else place
+            self.sums + value.place if isinstance(value, _CurrentStep) else place
             for value, place in zip(totals, places, strict=True)
         ]
 
     def groups(self) -> list[tuple[int, int]]:
         """Lengths, and copies until then."""
-        owners = [chain.place // LANES for chain in self._wanted]
+        owners = [chain.place // SIMD_WIDTH for chain in self._wanted]
         return [(length, sum(owner <= k for owner in owners)) for k, length in enumerate(self._lengths)]
 
     def copies(self) -> list[tuple[int, int]]:
-        """Of late sums, in their order."""
+        """Of current-step sums, in their order."""
         return sorted((self.sums + chain.place, place) for chain, place in self._wanted.items())
 
     def begin(self) -> NDArray[np.float64]:
-        """A line without anything late; its last place is for what belongs to nobody."""
-        line = np.full(self.sums + LANES * len(self._lengths) + 1, -0.0)
+        """A line before anything of a step is in it; its last place is for what belongs to nobody."""
+        line = np.full(self.sums + SIMD_WIDTH * len(self._lengths) + 1, -0.0)
         line[[place for place, part in enumerate(self.parts) if part is _ZERO]] = 0.0
         return line
 
-    def _put(self, value: _LateEdge | _Late | _Early) -> int:
+    def _put(self, value: _CurrentEdge | _CurrentStep | _Precomputed) -> int:
         place = len(self.parts)
-        if isinstance(value, _LateEdge):
-            self.late_places[value.number] = place
-        elif isinstance(value, _Late):
+        if isinstance(value, _CurrentEdge):
+            self.current_places[value.number] = place
+        elif isinstance(value, _CurrentStep):
             self._wanted[value] = place
-        self.parts.append(value if isinstance(value, _Early) else _NOTHING)
+        self.parts.append(value if isinstance(value, _Precomputed) else _NOTHING)
         return place
 
 
-def _level(late: _Late) -> int:
-    """How many late sums must be there one after the other before this one."""
-    if not late.level:
-        late.level = 1 + max((_level(term) for term in late.terms if isinstance(term, _Late)), default=0)
-    return late.level
+def _level(current: _CurrentStep) -> int:
+    """How many current-step sums must be there one after the other before this one."""
+    if not current.level:
+        current.level = 1 + max((_level(term) for term in current.terms if isinstance(term, _CurrentStep)), default=0)
+    return current.level
 
 
-def _places(sums: Iterable[_Early]) -> NDArray[np.int32]:
-    return LANES * np.array([one.place for one in sums], dtype=np.int32)
+def _places(sums: Iterable[_Precomputed]) -> NDArray[np.int32]:
+    return SIMD_WIDTH * np.array([one.place for one in sums], dtype=np.int32)
 
 
 def _runs(kinds: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
