@@ -156,7 +156,7 @@ def test_sums_that_nothing_reads_are_not_made(case: Case, rows: tuple[int, ...])
 def test_the_reference_can_be_asked_for(kernels: Path) -> None:
     choice = choose(Case(steps=10).configure(), "reference", kernels)
 
-    assert (choice.name, choice.stream) == (reference.NAME, reference.stream)
+    assert (choice.engine, choice.reason) == (reference, "asked for")
 
 
 def test_a_simulator_configured_again_must_be_asked_about_again(kernels: Path) -> None:
