@@ -1,6 +1,6 @@
-"""Whatever dies, hangs, fills up or lies: the row is right, the file whole or absent, the data as of a quiet run.
+"""Faults of every kind: the row is right, files are complete or absent, and the data equal those of an undisturbed run.
 
-Real processes: Celery workers, Redis, SQLite and PostgreSQL. Each test ends in `System.assert_right`, and adds a line to
+Real processes: Celery workers, Redis, SQLite and PostgreSQL. Each test ends in `System.assert_right` and adds a line to
 the table that is printed at the end of the run.
 """
 
@@ -42,7 +42,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def undisturbed(warm: Warm, redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """What nobody disturbs: every simulation of this file, once."""
+    """Return the results of every simulation of this file, run once without disturbance."""
     with system(tmp_path_factory.mktemp("quiet"), redis, warm) as quiet:
         sweeps = [quiet.submit(2, LONG), quiet.submit(12, BRIEF)]
         quiet.start(2)
@@ -59,7 +59,7 @@ def here(tmp_path: Path, redis: Redis, warm: Warm, undisturbed: dict[str, np.nda
 
 @pytest.fixture
 def told(record_property):
-    """Note the outcome of a fault for the table."""
+    """Record the outcome of a fault for the table."""
     began = time.monotonic()
 
     def tell(fault: str, outcome: str) -> None:
@@ -312,7 +312,7 @@ def test_a_worker_whose_clock_is_wrong(tmp_path, redis, warm, postgres, undistur
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own for results."""
+    """Mount a small file system for results."""
     directory = tmp_path / "data" / "outputs"
     directory.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(directory)]

@@ -1,4 +1,4 @@
-"""Secrets that must not show, and texts, names and requests of people who mean harm."""
+"""Secrets that must not be shown, and texts, names and requests from attackers."""
 
 import json
 import os
@@ -244,7 +244,7 @@ def address(filled):
 
 
 def ask(address: str, request: bytes) -> bytes:
-    """What the server answers to these bytes."""
+    """Return the server's answer to these bytes."""
     host, port = address.removeprefix("http://").rstrip("/").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(request)

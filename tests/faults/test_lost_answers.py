@@ -1,4 +1,4 @@
-"""A COMMIT whose answer is lost: each transaction is repeated, recognises its own success, and is done once."""
+"""A COMMIT without an answer: each transaction is repeated, recognises its own success, and is done once."""
 
 import contextlib
 import inspect
@@ -39,7 +39,7 @@ SPEC = sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.0, 1.0, 2.0]}})
 
 @dataclass
 class Scene:
-    """A catalogue with two sweeps of three jobs; of the first one job runs."""
+    """A catalogue with two sweeps of three jobs; one job of the first sweep is running."""
 
     catalogue: Catalogue
     gids: list[UUID] = field(init=False)
@@ -61,7 +61,7 @@ class Scene:
 
 
 def nothing(scene: Scene) -> None:
-    """Nothing goes before."""
+    """Do nothing before the transaction."""
 
 
 def canceled(scene: Scene) -> None:
@@ -118,7 +118,7 @@ def uses(function: FunctionType) -> set[str]:
 
 
 def rows(catalogue: Catalogue) -> Any:
-    """What the tables hold, but for what is made anew each time."""
+    """Return the content of the tables, without values that differ each time."""
     with Session(catalogue._engine) as session:
         jobs = session.scalars(select(Job).order_by(Job.id)).all()
         tables = (Sweep, SweepParameter, JobParameter, JobMetric, Output)
@@ -137,7 +137,7 @@ def rows(catalogue: Catalogue) -> Any:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Callable[[str], tuple[Any, Any]]:
-    """The answer and the rows of a quiet run of a kind."""
+    """Return the result and the rows of a transaction without disturbance."""
 
     @cache
     def run(kind: str) -> tuple[Any, Any]:
@@ -154,7 +154,7 @@ def undisturbed(tmp_path_factory) -> Callable[[str], tuple[Any, Any]]:
 
 @pytest.fixture(autouse=True)
 def _oldest_first(monkeypatch) -> None:
-    """Of two sweeps with the same right to a process, a claim takes the older one."""
+    """Make claims take the older of two sweeps with equal precedence."""
     monkeypatch.setattr("tvb_batch.models.catalogue.scheduling.random.random", lambda: 0.0)
 
 
@@ -168,7 +168,7 @@ def proxy(postgres_server, tmp_path) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def administer(postgres_server) -> Iterator[Callable[..., Any]]:
-    """Execute a statement as the server's administrator; beside it is a database `ready` with empty tables."""
+    """Execute a statement as the server's administrator; a database `ready` has empty tables."""
     engine = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
     def execute(statement: str) -> Any:
@@ -261,7 +261,7 @@ def files(settings) -> set[str]:
 
 
 def before_finish(monkeypatch, catalogue: Catalogue, do: Callable[[], Any]) -> None:
-    """Do something once, just before a job is finished."""
+    """Call a function once, just before a job is finished."""
     finish, left = catalogue.finish, [do]
 
     def then_finish(*args: Any, **words: Any) -> None:
@@ -295,7 +295,7 @@ def test_a_result_whose_commit_got_no_answer_stays(
 
 
 def test_a_result_stays_if_it_is_unknown_whether_it_was_finished(catalogue, settings, monkeypatch) -> None:
-    """The answer is lost, and the database stays away for longer than anybody waits."""
+    """The answer is lost, and the database does not answer for longer than a worker waits."""
     claim, engine = one_job(catalogue), catalogue._engine
     connect = engine.pool.connect
 
@@ -362,7 +362,7 @@ def test_a_result_that_was_not_finished_is_removed(catalogue, settings) -> None:
 
 
 def win(catalogue: Catalogue, settings) -> None:
-    """Take the running job from its worker, and finish it."""
+    """Take the running job from its worker and finish it."""
     with Session(catalogue._writer) as session, session.begin():
         session.execute(update(Job).values(lease_until=datetime(2000, 1, 1, tzinfo=UTC)))
     assert catalogue.expire(max_attempts=9) == 1
@@ -372,7 +372,7 @@ def win(catalogue: Catalogue, settings) -> None:
 
 
 def then_win(monkeypatch, name: str, catalogue: Catalogue, settings) -> None:
-    """Let the winner finish the job right after a word of the first worker's heartbeat."""
+    """Let the winner finish the job right after a heartbeat of the first worker."""
     original = getattr(Heartbeat, name)
 
     def frozen(heartbeat: Heartbeat) -> Any:

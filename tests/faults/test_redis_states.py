@@ -1,4 +1,4 @@
-"""A Redis that answers and refuses: workers wait, say why once, and go on when it is well again; clients say it too."""
+"""A Redis that refuses commands: workers wait, log the reason once and continue later; clients report it too."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture(scope="module")
 def here(redis: Redis, warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """An installation with one worker, which is to outlive all that follows."""
+    """Return an installation with one worker, which must survive all tests."""
     with system(tmp_path_factory.mktemp("states"), redis, warm, lease=60.0) as found:
         found.start()
         found.wait(found.submit(1, BRIEF))

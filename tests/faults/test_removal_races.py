@@ -27,7 +27,7 @@ STEPS = range(6)
 
 
 class ActsBefore:
-    """A catalogue; before one of its questions is answered, somebody else acts."""
+    """A catalogue that calls a function before it answers one of its queries."""
 
     def __init__(self, catalogue: Catalogue, step: int, act) -> None:
         self._catalogue, self._left, self._act = catalogue, step, act
@@ -43,7 +43,7 @@ class ActsBefore:
 
 @contextmanager
 def running(settings, spec):
-    """A job that has written its files and waits with `finish`; gives what lets it finish."""
+    """Return a job that has written its files and waits before `finish`, and a function that lets it finish."""
     own, may, did = Catalogue.open(settings.database), threading.Event(), threading.Event()
     [job] = own.jobs(sweep=own.add_sweep(spec, reuse=False).gid)
     claim, finish = own.claim(job.gid, "w", timedelta(seconds=60)), own.finish
@@ -73,13 +73,13 @@ def running(settings, spec):
 
 
 def age(*paths) -> None:
-    """As if nobody had touched them for long."""
+    """Make files look as if they were not touched for a long time."""
     for path in paths:
         os.utime(path, (time.time() - 2 * YOUNG,) * 2)
 
 
 def own_file(tmp_path):
-    """A connectivity of the person's own."""
+    """Return a connectivity file of the user."""
     path = tmp_path / "mine.zip"
     path.write_bytes((files("tvb_data") / "connectivity" / "connectivity_66.zip").read_bytes())
     return path

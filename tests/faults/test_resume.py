@@ -1,4 +1,4 @@
-"""Jobs whose worker is killed, stopped or frozen go on from their checkpoint, and end with an undisturbed run's bits."""
+"""Jobs whose worker is killed, stopped or frozen continue from their checkpoint with the bits of an undisturbed run."""
 
 import dataclasses
 import itertools
@@ -49,13 +49,13 @@ STIMULUS = {
 
 @pytest.fixture
 def settings(settings, monkeypatch):
-    """A checkpoint after every chunk, and chunks of a few steps."""
+    """Return settings with a checkpoint after every chunk, and chunks of a few steps."""
     monkeypatch.setattr(reference, "MOST_STEPS", 7)
     return settings.model_copy(update={"checkpoint_interval": 0.0})
 
 
 def start(settings, gid, *, die_after: int | None = None, freeze_after: int | None = None) -> multiprocessing.Process:
-    """Run the job in a process of its own, which kills or freezes itself after so many chunks."""
+    """Run the job in a separate process, which kills or freezes itself after a number of chunks."""
     process = multiprocessing.get_context("fork").Process(target=work, args=(settings, gid, die_after, freeze_after))
     process.start()
     return process
@@ -79,7 +79,7 @@ def work(settings, gid, die_after, freeze_after) -> None:
 
 
 def kill_one(settings, catalogue, gid, after: int) -> None:
-    """One attempt that is killed after so many chunks; then its lease runs out."""
+    """Run one attempt that is killed after a number of chunks; then let its lease expire."""
     process = start(settings, gid, die_after=after)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
@@ -214,12 +214,12 @@ def test_two_workers_that_run_the_same_job_damage_nothing(settings, catalogue) -
 
 
 def after(chunks: int, count: Iterator[int]) -> Callable[[], bool]:
-    """Whether so many chunks are over; the thread that looks after a job asks too, and is not counted."""
+    """Return whether a number of chunks are done; calls by the heartbeat's thread are not counted."""
     return lambda: threading.current_thread() is threading.main_thread() and next(count) >= chunks
 
 
 def stopped(catalogue, settings, gid, chunks: int) -> None:
-    """One attempt that gives the job back after so many chunks."""
+    """Run one attempt that returns the job after a number of chunks."""
     claim, count = catalogue.claim(gid, "stopped", LEASE), itertools.count(1)
     with pytest.raises(StoppedError):
         run_job(catalogue, settings, claim, should_stop=after(chunks, count))

@@ -1,4 +1,4 @@
-"""Who may reach the broker, what a message may say, and where secrets do not show; with a real Redis."""
+"""Access to the broker, the content of messages, and places where secrets must not be shown; with a real Redis."""
 
 import base64
 import contextlib
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A Redis over TCP with one user, who has a password."""
+    """Start a Redis over TCP with one user and a password; return its port."""
     port = free_port()
     lines = f'bind 127.0.0.1\nport {port}\nsave ""\n{ACL}\n'
     process = subprocess.Popen([redis_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -102,7 +102,7 @@ def command_lines() -> list[str]:
 
 @pytest.fixture
 def tls(port: int, tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """TLS in front of the Redis, whose own binary has none: a port and the certificate to trust."""
+    """Start TLS in front of Redis, whose binary has none; return the port and the certificate."""
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate")
     key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"

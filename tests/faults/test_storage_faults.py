@@ -1,4 +1,4 @@
-"""A storage that is full, read-only, too small or gone: jobs wait with the reason, and go on where they were."""
+"""A storage that is full, read-only, too small or missing: jobs wait with the reason, and continue where they were."""
 
 import multiprocessing
 import os
@@ -33,7 +33,7 @@ LARGE = {
 
 @pytest.fixture
 def small(settings, monkeypatch) -> Iterator[Settings]:
-    """Settings whose outputs lie on a file system of 2 MB."""
+    """Return settings with outputs on a file system of 2 MB."""
     place = settings.storage.root / "outputs"
     place.mkdir()
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", place]).returncode:
@@ -96,7 +96,7 @@ def test_a_disk_that_becomes_full_during_a_job_costs_no_work(small, catalogue, m
 
 
 def perform_elsewhere(settings: Settings, gid: object) -> None:
-    """As in a process of the pool: HDF5 does not survive what is done to it here."""
+    """Run a job in a separate process, as in the pool: HDF5 does not survive these faults in this one."""
 
     def work() -> None:
         perform(WorkerState(settings), str(gid))

@@ -1,4 +1,4 @@
-"""Jobs that come to the end of no chunk: they end all the same when they are to, and no process is left behind."""
+"""Jobs that never reach the end of a chunk: they end when they must, and no process is left behind."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def here(tmp_path: Path, redis: Redis, warm: Warm, monkeypatch: pytest.MonkeyPat
 
 
 def start(here: System, model: str, limit: float | None = None, **changes: object) -> tuple[Worker, Sweep, int]:
-    """A worker with one process, and its number when it is in the middle of the job."""
+    """Start a worker with one process; return it and the process id in the middle of the job."""
     sweep = here.submit(1, {**BRIEF, "model": {"class": f"stuck_models.{model}"}, "time_limit": limit})
     used = here.settings.model_copy(update=changes)
     worker = here.start(1, used, path=[str(here.directory)], hard_after=HARD_AFTER)
@@ -66,7 +66,7 @@ def start(here: System, model: str, limit: float | None = None, **changes: objec
 
 
 def assert_goes_on(here: System, worker: Worker, process: int) -> None:
-    """The process is gone, and the worker runs the next job."""
+    """Check that the process is gone and that the worker runs the next job."""
     wait_until(lambda: not Path(f"/proc/{process}").exists(), seconds=30)
     here.wait(here.submit(1, BRIEF))
     assert worker.lives()

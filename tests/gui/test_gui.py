@@ -1,4 +1,4 @@
-"""What the real TVB GUI makes of our files: imports them into an empty project, and launches every viewer it offers."""
+"""The real TVB GUI imports this program's files into an empty project and launches every viewer it offers."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ NEEDED = [
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two jobs with two monitors each, run and bundled as a user would; the files are compressed, each its way."""
+    """Return a bundle of two jobs with two monitors each, made as by a user; each file has another compression."""
     settings = load_settings(data_dir=tmp_path_factory.mktemp("gui"))
     catalogue = Catalogue.open(settings.database, create=True)
     monitors = [{"class": "TemporalAverage", "period": 1.0}, {"class": "GlobalAverage", "period": 1.0}]
@@ -60,7 +60,7 @@ def run(settings: Settings, catalogue: Catalogue, gid) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def verdicts(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """The GUI's verdict on the bundle, and on copies of it that each lack one thing; one GUI process for all."""
+    """Return the GUI's verdict on the bundle and on copies that each lack one thing, from one GUI process."""
     directory = tmp_path_factory.mktemp("damaged")
     damaged = {name: without(bundle, name, directory) for name in NEEDED}
     # Once more at the end: what fails must fail for what it lacks, not for what came before it.
@@ -71,7 +71,7 @@ def verdicts(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def without(bundle: Path, name: str, directory: Path) -> Path:
-    """A copy of the bundle whose region time series lack one attribute."""
+    """Return a copy of the bundle whose region time series lack one attribute."""
     folder = directory / name
     with zipfile.ZipFile(bundle) as archive:
         archive.extractall(folder)

@@ -1,4 +1,4 @@
-"""What the real TVB GUI makes of bundles of simulations and of explorations: history, groups, viewers, values."""
+"""The real TVB GUI imports bundles of simulations and explorations: history, groups, viewers, values."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def points(settings: Settings) -> list[BundlePoint]:
-    """Four jobs of a sweep of two parameters, run as a worker runs them."""
+    """Return four jobs of a sweep of two parameters, run as by a worker."""
     return run_sweep(settings, {**SHORT, "subject": "S 1"}, PLAN)
 
 
@@ -73,7 +73,7 @@ def without_axes(point: BundlePoint) -> BundlePoint:
 
 @pytest.fixture(scope="module")
 def verdicts(points, inputs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """The GUI's verdict on each kind of bundle, one GUI process for all."""
+    """Return the GUI's verdict on each kind of bundle, from one GUI process."""
     folder, home = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("tvb-home")
     one_axis = [point for point in points if point.swept["model.tau"] == 1.0]
     one_axis = [

@@ -1,4 +1,4 @@
-"""What the real TVB GUI makes of the files of every kind of simulation: each is stored, and every viewer opens."""
+"""The real TVB GUI imports the files of every kind of simulation: each is stored, and every viewer opens."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ WANTED = [
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], dict[str, Any]]:
-    """The records of all files, and the GUI's verdict on one ZIP with all of them."""
+    """Return the records of all files, and the GUI's verdict on one ZIP with all of them."""
     settings = load_settings(data_dir=tmp_path_factory.mktemp("coverage"))
     catalogue = Catalogue.open(settings.database, create=True)
     records = []

@@ -1,4 +1,4 @@
-"""What the real TVB GUI makes of everything a simulation can refer to, in one ZIP: stored, and every viewer opens."""
+"""The real TVB GUI imports every datatype of a simulation in one ZIP: each is stored, and every viewer opens."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ def write_series(directory: Path, datatype: str) -> Path:
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The GUI's verdict on one ZIP with everything in it."""
+    """Return the GUI's verdict on one ZIP with all datatypes."""
     directory, home = tmp_path_factory.mktemp("datatypes"), tmp_path_factory.mktemp("tvb-home")
     files = [write_series(directory, datatype) for datatype in SERIES]
     for number, name in enumerate(CARRIED):

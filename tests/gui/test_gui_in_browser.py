@@ -1,4 +1,4 @@
-"""The visit to the real GUI, as far as it goes without a browser: what it lacks is one line. The visit is run by hand."""
+"""The start of the visit to the real GUI, without a browser: missing parts give one line. The visit is run by hand."""
 
 import os
 import subprocess

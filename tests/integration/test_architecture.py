@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, and that a client never pays for TVB."""
+"""The rules for imports between packages; a client never imports TVB."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""The one table of all benchmarks, with real rows of the quickest of them."""
+"""The table of all benchmarks, with real rows of the fastest ones."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""Everything TVB can simulate: what a job writes equals what `sim.run()` returns in a script, bit for bit.
+"""Everything that TVB can simulate: the output of a job equals `sim.run()` in a script, bit for bit.
 
-Each case is a Simulator as a script makes it. It is described, queued, run by `run_job` and read back; the same
-Simulator then runs by itself. Nothing of ours takes part in the second run.
+Each case is a Simulator as in a script. It is described, queued, run by `run_job` and read back; then the same
+Simulator runs without any code of this program.
 """
 
 from datetime import timedelta
@@ -36,7 +36,7 @@ DATATYPES = {
 
 
 def written(settings: Any, catalogue: Any, spec: Any, name: str) -> list[Any]:
-    """The output records of a job that runs `spec` now."""
+    """Return the output records of a job that runs `spec`."""
     sweep = catalogue.add_sweep(SweepSpec(name=name, base=spec, plan={}), reuse=False)
     claim = catalogue.claim(catalogue.jobs(sweep=sweep.gid)[0].gid, "test", LEASE)
     return run_job(catalogue, settings, claim)

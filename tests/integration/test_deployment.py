@@ -1,4 +1,4 @@
-"""What deployment promises and what can be checked without an engine; `make check-compose` checks the rest for real."""
+"""The deployment files, as far as they can be checked without containers; `make check-compose` checks the rest."""
 
 import os
 import re
@@ -34,13 +34,13 @@ OWN_HOSTS = {"127.0.0.1", "redis", "postgres"}
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    """The Compose file, merged as Compose merges it."""
+    """Return the Compose file, merged as Compose merges it."""
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
 @pytest.fixture(scope="module")
 def pinned() -> dict[str, str]:
-    """Version by normalised name, out of constraints.txt."""
+    """Return the versions in constraints.txt by normalised name."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     return {_normalised(name): version for name, _, version in (line.partition("==") for line in lines if "==" in line)}
 
@@ -236,7 +236,7 @@ def test_every_make_target_in_the_docs_exists() -> None:
 
 @pytest.fixture
 def made_env(tmp_path: Path) -> Path:
-    """A directory where `make env` was called."""
+    """Return a directory in which `make env` was called."""
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate")
     (tmp_path / "scripts").mkdir()

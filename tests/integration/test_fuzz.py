@@ -1,4 +1,4 @@
-"""A thousand damaged specs, messages, H5 files and ZIPs: no traceback, no crash, no hang. More by scripts/fuzz.py."""
+"""A thousand damaged specs, messages, H5 files and ZIPs: no traceback, crash or hang. scripts/fuzz.py runs more."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The examples of docs/operating.md for systemd, Slurm and Kubernetes, as far as one machine can try them."""
+"""The examples of docs/operating.md for systemd, Slurm and Kubernetes, as far as one machine can run them."""
 
 import configparser
 import os

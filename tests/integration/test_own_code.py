@@ -1,4 +1,4 @@
-"""A person edits a module of their own between two runs: new results are of the new source, and old ones say so."""
+"""A user edits a module between two runs: new results come from the new source, and old ones are marked."""
 
 import os
 import warnings
@@ -54,7 +54,7 @@ SPEC = {**SHORT, "model": {"class": "decay_model.Decay"}, "coupling": {"class": 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder with a model, its helper and a metric, in which workers look for modules too."""
+    """Return a folder with a model, its helper and a metric, in which workers look for modules."""
     path = tmp_path / "own"
     path.mkdir()
     for name, text in (("decay_model", MODEL), ("decay_helper", HELPER), ("decay_metrics", METRICS)):
@@ -71,7 +71,7 @@ def own(settings: Settings) -> Settings:
 
 
 def edit(path: Path, old: str, new: str) -> None:
-    """Change a text, and become what a new process of the client is."""
+    """Change a text in a file, and reset this process to the state of a new client."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -90,7 +90,7 @@ def test_a_running_worker_uses_edited_modules_and_records_their_sources(folder, 
     wait_until(lambda: announced(app))
 
     def run(name: str):
-        """The job of one more submission, once it has ended."""
+        """Submit once more and return the job when it has ended."""
         added = enqueue(catalogue, app, sweep({"name": name, **SPEC}), own.storage, note=notes.append)
         return wait_until(lambda: next((job for job in catalogue.jobs(sweep=added.gid) if job.finished_at), None))
 

@@ -1,4 +1,4 @@
-"""A data directory that a group shares: the umask decides who may write, as for every other program."""
+"""A data directory shared by a group: the umask decides who may write, as for every other program."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ GROUP, USER = 54_321, 54_322
 
 @pytest.fixture
 def shared() -> Iterator[Settings]:
-    """A data directory with the set-group-id bit, where every user can reach it."""
+    """Return a data directory with the set-group-id bit that every user can reach."""
     former = os.umask(0o002)
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)

@@ -1,4 +1,4 @@
-"""Sweeps that take over results while somebody deletes them, on PostgreSQL; interleaved at marked points."""
+"""Sweeps that take over results while another user deletes them, on PostgreSQL, interleaved at marked points."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def catalogue(postgres_server) -> Iterator[Catalogue]:
 
 @pytest.fixture
 def source(catalogue) -> UUID:
-    """A sweep whose only job has finished with one output."""
+    """Return a sweep whose only job has finished with one output."""
     sweep = add(catalogue, 1, name="source")
     claim = catalogue.claim(first(catalogue, sweep).gid, "w", LEASE)
     library = {"tvb-library": version("tvb-library")}
@@ -49,7 +49,7 @@ def source(catalogue) -> UUID:
 
 
 class Other(threading.Thread):
-    """Somebody else's transaction; started in the middle of ours, until it waits for us or is done."""
+    """The transaction of another user, started in the middle of the tested one, until it waits or is done."""
 
     def __init__(self, administer: Callable[[str], Any], work: Callable[[], Any]) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Other(threading.Thread):
 
 
 def once_before(monkeypatch, module: Any, name: str, do: Callable[[], Any]) -> None:
-    """Do something right before the first call of a module's function."""
+    """Call a function right before the first call of a module's function."""
     function, left = getattr(module, name), [do]
 
     def then(*args: Any, **words: Any) -> Any:

@@ -200,7 +200,7 @@ def files_below(directory: Path) -> list[Path]:
 
 
 def processes_naming(text: str) -> list[str]:
-    """Command lines and environments of living processes that hold `text`, this one aside."""
+    """Return the running processes with `text` in their command line or environment, without this one."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

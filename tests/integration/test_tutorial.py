@@ -1,4 +1,4 @@
-"""The tutorial is walked as it is written: its spec, its commands, its Python, in its order."""
+"""The tutorial works as written: its spec, its commands and its Python, in order."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def test_the_tutorial_works_as_it_is_written(tmp_path) -> None:
 
 
 def words(line: str) -> list[str]:
-    """A line as a shell splits it."""
+    """Split a line as a shell does."""
     return shlex.split(line.partition(" #")[0])
 
 
@@ -52,7 +52,7 @@ def run(command: list[str], directory: Path, env: dict[str, str]) -> str:
 
 
 def serves(directory: Path, env: dict[str, str]) -> None:
-    """It prints its address, answers, and ends when it is told to."""
+    """Check that it prints its address, answers, and ends when it is stopped."""
     command = [sys.executable, "-m", "tvb_batch.submit", "serve", "--port", "0"]
     process = subprocess.Popen(
         command, cwd=directory, env={**env, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""Runs and bundles of format tvb1: the same numbers, in files that TVB 1.4 to 1.5 reads, from the spec to the ZIP."""
+"""Runs and bundles of format tvb1: the same numbers, in files for TVB 1.4 to 1.5, from the spec to the ZIP."""
 
 import shutil
 import zipfile
@@ -26,7 +26,7 @@ MONITORS = [{"class": "TemporalAverage", "period": 1.0}, {"class": "GlobalAverag
 
 
 def ran(settings, catalogue, name: str = "t", **changes):
-    """A sweep whose jobs have run, and their outputs."""
+    """Return a sweep of finished jobs, and their outputs."""
     made = catalogue.add_sweep(sweep({**SHORT, "name": name, "monitors": MONITORS, **changes}), reuse=False)
     for job in catalogue.jobs(sweep=made.gid):
         run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))

@@ -1,4 +1,4 @@
-"""The built wheel, in an environment of its own, used from a folder whose files have the names of ours and of others."""
+"""The built wheel in a new environment, used from a folder whose files have names of its own and other packages."""
 
 import json
 import os
@@ -45,13 +45,13 @@ METRIC = "from tvb_batch import metric\n\n\n@metric('ours')\ndef ours(series):\n
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel, as a release has it."""
+    """Return the wheel of a release."""
     return build("wheel", ROOT, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory) -> Path:
-    """The Python of a new environment with the wheel; what it needs comes from the environment of the tests."""
+    """Return the Python of a new environment with the wheel; dependencies come from the environment of the tests."""
     home = tmp_path_factory.mktemp("clean")
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     found = home / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The example notebook: its cells run as they stand, and what it shows is what they give."""
+"""The example notebook: its cells run, and its outputs are their results."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ def cells() -> list[dict[str, Any]]:
 
 
 def value_of(source: str, names: dict[str, Any]) -> Any:
-    """Run a cell; what its last line gives, as a notebook shows it."""
+    """Run a cell; return the value of its last line, as a notebook shows it."""
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "cell", "exec"), names)

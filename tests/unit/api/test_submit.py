@@ -1,4 +1,4 @@
-"""`submit(simulator)` from a script: TVB's own examples give TVB's own numbers, and what cannot cross is refused."""
+"""`submit(simulator)` from a script: TVB's examples give TVB's numbers, and what cannot be sent is refused."""
 
 import os
 import shutil

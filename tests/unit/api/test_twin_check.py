@@ -1,4 +1,4 @@
-"""What is not carried to a worker is refused at submit, by its name; every plain class of TVB is carried, used or not."""
+"""Attributes that cannot be sent to a worker are refused at submit by name; every plain class of TVB can be sent."""
 
 import importlib
 import types
@@ -43,7 +43,7 @@ def of(role: str, name: str) -> Any:
 
 
 def data_of(spec: Any, inputs: Inputs) -> list[np.ndarray]:
-    """What a worker computes: each monitor's data."""
+    """Return the data of each monitor, computed as by a worker."""
     simulator = build_simulator(spec, inputs)
     found: list[list[np.ndarray]] = [[] for _ in spec.monitors]
     for chunk in reference.stream(simulator, 1000):
@@ -54,7 +54,7 @@ def data_of(spec: Any, inputs: Inputs) -> list[np.ndarray]:
 
 
 def assert_carried(simulator: Any, inputs: Inputs) -> None:
-    """Its jobs compute what its own run does, bit for bit."""
+    """Check that its jobs compute the same bits as its own run."""
     spec = describe_simulator(simulator, inputs)
     own = simulator if simulator.history is not None else simulator.configure()
     expected = [data for time, data in own.run() if len(time)]

@@ -1,4 +1,4 @@
-"""Which jobs make one exploration: two axes, everything else fixed, no more than the GUI shows."""
+"""The jobs of an exploration: two axes, all other parameters fixed, no more points than the GUI shows."""
 
 import pytest
 from conftest import SHORT

@@ -1,4 +1,4 @@
-"""The ZIP for the GUI: complete, in order, whole or not at all."""
+"""The ZIP for the GUI: complete and in order, or absent."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""The catalogue on SQLite and on PostgreSQL: one contract for both."""
+"""The catalogue on SQLite and PostgreSQL: the same tests for both."""
 
 import contextlib
 import multiprocessing
@@ -360,7 +360,7 @@ def test_a_job_that_would_be_pending_again_is_canceled_if_requested(catalogue, e
 @pytest.mark.postgres
 @pytest.mark.parametrize("is_running", [True, False], ids=["given back meanwhile", "started meanwhile"])
 def test_a_job_that_changes_hands_while_it_is_canceled_is_canceled(request, tmp_path, is_running: bool) -> None:
-    """The cancellation waits for the row, which has another state when it gets it."""
+    """The cancellation waits for the row, whose status has changed when it gets it."""
     catalogue = Catalogue.open(new_database(request.getfixturevalue("postgres_server")), create=True)
     job, answers = first(catalogue, add(catalogue, 1)), []
     claim = catalogue.claim(job.gid, "w", LEASE) if is_running else None
@@ -509,7 +509,7 @@ def test_a_closed_connection_is_opened_again(request, tmp_path) -> None:
 
 
 def claim_next(catalogue, hint, **changes):
-    """A claim by a worker process that has just started."""
+    """Claim a job as a worker process that has just started."""
     catalogue._active = (-10.0, [])
     return catalogue.claim_fairly(hint and hint.gid, "w", LEASE, **changes)
 

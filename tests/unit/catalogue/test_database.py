@@ -1,4 +1,4 @@
-"""Revisions, and databases that are away."""
+"""Revisions of the database, and databases that cannot be reached."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""Filters: what they find on a real catalogue is what plain Python finds, and nothing else gets through."""
+"""Filters find the same jobs as plain Python in a real catalogue, and all other texts are refused."""
 
 import itertools
 import math
@@ -152,7 +152,7 @@ def output(**metrics: float) -> OutputRecord:
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def filled(request, tmp_path_factory) -> Iterator[tuple[Catalogue, dict[Any, dict[str, Any]]]]:
-    """Jobs of three sweeps in every state, and what a person knows of each: its values by their names."""
+    """Return a catalogue with jobs of three sweeps in every status, and the expected values of each job by name."""
     url = f"sqlite:///{tmp_path_factory.mktemp('filters')}/catalogue.sqlite"
     if request.param == "postgresql":
         template, name = request.getfixturevalue("postgres_server"), f"t{uuid4().hex}"

@@ -1,4 +1,4 @@
-"""What a worker's process keeps from one job to the next must let no job change another's, nor hide a change of a file."""
+"""Caches of a worker process: no job may change another, and changes of files must be found."""
 
 from datetime import UTC, datetime
 from pathlib import Path

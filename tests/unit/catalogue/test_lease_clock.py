@@ -1,4 +1,4 @@
-"""Leases in SQLite: no jump of the wall clock takes a job from a living worker, and a restart of the host takes all."""
+"""Leases in SQLite: a change of the wall clock ends no lease, and a restart of the host ends all."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 class Host:
-    """The clocks of a host: its wall clock can be set, and it can start anew."""
+    """The clocks of a host: its wall clock can be set, and it can restart."""
 
     def __init__(self) -> None:
         self.wall, self.up, self.boot = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=1), "first"

@@ -1,4 +1,4 @@
-"""What the catalogue asks of its database does not grow with the jobs of a sweep, on SQLite and on PostgreSQL."""
+"""The number of the catalogue's statements does not grow with the jobs of a sweep, on SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ def catalogue(each_catalogue: Catalogue) -> Catalogue:
 
 @contextmanager
 def statements_of(catalogue: Catalogue) -> Iterator[list[str]]:
-    """Every statement that is sent within the block."""
+    """Record every statement that is sent within the block."""
     sent: list[str] = []
 
     def note(_connection, _cursor, statement, *_rest) -> None:

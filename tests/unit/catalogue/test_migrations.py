@@ -1,4 +1,4 @@
-"""What an older catalogue holds survives the upgrade to this program's revision, on both databases."""
+"""The content of an older catalogue survives the upgrade to this program's revision, on both databases."""
 
 import warnings
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The state machine as a whole: whatever persons, workers, zombies and the reaper do, in any order."""
+"""The state machine as a whole: users, workers, frozen workers and expired leases, in any order."""
 
 import shutil
 import tempfile
@@ -58,7 +58,7 @@ class States(RuleBasedStateMachine):
 
     @rule(job=jobs, worker=workers, is_dead=st.booleans())
     def message_arrives(self, job: int, worker: str, is_dead: bool) -> None:
-        """Messages come late, twice, and for whatever job; a dead worker never says a word again."""
+        """Deliver a message: late, twice and for any job; a dead worker sends nothing."""
         lease = -LEASE if is_dead else LEASE
         claim = self.catalogue.claim(self.gids[job], worker, lease)
         may = self.status[job] == Status.PENDING and not self.is_paused and not self.is_gone
@@ -70,7 +70,7 @@ class States(RuleBasedStateMachine):
             self.claims.append((job, claim))
 
     def ends(self, data, end) -> tuple[int, bool] | None:
-        """Any claim that was ever made says how it ended: zombies too. Gives its job, and whether it was heard."""
+        """Let any earlier claim report its end, also a lost one; return its job, and whether it was accepted."""
         if not self.claims:
             return None
         job, claim = data.draw(st.sampled_from(self.claims))
@@ -85,7 +85,7 @@ class States(RuleBasedStateMachine):
         return job, True
 
     def waits_again(self, job: int) -> bool:
-        """A job that was asked to be canceled never waits again."""
+        """Check that a canceled job is never pending again."""
         waits = not self.is_wanted_canceled[job]
         self.status[job] = Status.PENDING if waits else Status.CANCELED
         return waits

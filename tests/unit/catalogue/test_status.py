@@ -1,4 +1,4 @@
-"""Tests of the words for the status of a job."""
+"""The words for the status of a job."""
 
 import pytest
 

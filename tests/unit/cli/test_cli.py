@@ -1,4 +1,4 @@
-"""The command line as a person uses it: bad input is one clear line and exit code 2, and nothing is left behind."""
+"""The command line: wrong input gives one clear line and exit code 2, and leaves nothing behind."""
 
 import json
 import os

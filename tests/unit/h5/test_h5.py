@@ -1,4 +1,4 @@
-"""Files in HDF5 that HDF5 itself would never come back from."""
+"""HDF5 files on which HDF5 itself would never return."""
 
 import h5py
 import pytest

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file or a ZIP is named by file and key; what is right has no fault."""
+"""Every fault of a file or ZIP is named by file and key, and a correct file has none."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 def make(datatype: str, path: Path) -> Path:
-    """A file of any datatype we write, without a fault."""
+    """Write a correct file of any datatype."""
     if datatype in LABELS_ORDERING:
         ordering, wanted = LABELS_ORDERING[datatype], FORMATS[datatype]
         gids = dict.fromkeys(wanted.references + wanted.optional_references, UUID(int=5))
@@ -53,7 +53,7 @@ def with_attribute(name: str, value):
 
 
 def replaced(name: str, values):
-    """Another content under the old statistics."""
+    """Replace the content and keep the old statistics."""
 
     def change(file: h5py.File) -> None:
         kept = dict(file[name].attrs)
@@ -131,7 +131,7 @@ NEVER = [np.bytes_(b"bool:True"), np.array([1.0, 2.0]), h5py.Empty("f8")]
 
 
 def wrong_values(value) -> list[object]:
-    """Values of another encoding than this one's."""
+    """Return values with another encoding."""
     if isinstance(value, np.integer):
         return [np.float64(value), str(value), np.int64(-1)]
     if isinstance(value, np.floating):
@@ -169,7 +169,7 @@ STATISTICS = ("TVB_Minimum", "TVB_Maximum", "TVB_Mean", "TVB_IsFinite", "TVB_Has
 
 
 def spoil(attributes, wrong) -> None:
-    """Give every statistic a wrong value, or take it away."""
+    """Change or remove every statistic."""
     for name in STATISTICS:
         del attributes[name]
         if wrong is not None:
@@ -290,7 +290,7 @@ def test_a_file_that_cannot_be_opened_is_a_fault(tmp_path) -> None:
 
 @pytest.fixture
 def members(tmp_path) -> list[Path]:
-    """A connectivity, surface, mapping, and a time series of all three."""
+    """Write a connectivity, a surface, a mapping, and a time series that refers to all three."""
     (tmp_path / "in").mkdir()
     mapping = OBJECTS["region_mapping"]()
     found = []
@@ -438,7 +438,7 @@ def test_a_zip_without_an_h5_file_is_a_fault(tmp_path) -> None:
 
 
 def test_the_records_of_an_operation_are_checked_too(tmp_path, members) -> None:
-    """Written as `simulation_operation` and `metric_operation` of TVB 2.10 have them."""
+    """Written as in `simulation_operation` and `metric_operation` of TVB 2.10."""
     gids = {name: uuid4() for name in (*RECORDS, "DatatypeMeasure")}
     series = UUID(members[-1].stem.split("_")[1])
     values = {

@@ -1,4 +1,4 @@
-"""A compressed copy in place of a file: equal content, or the file as it was."""
+"""Compression replaces a file with equal content, or leaves it unchanged."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a simulation refers to, written as tvb-framework itself writes it; and refused where its GUI could not read it."""
+"""Datatypes of a simulation are written as tvb-framework writes them; those that its GUI cannot read are refused."""
 
 import importlib.util
 import json
@@ -49,7 +49,7 @@ def write(directory: Path, instance) -> Path:
 
 @pytest.fixture(scope="module")
 def tvbs_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of files that tvb-framework wrote."""
+    """Return a directory of files written by tvb-framework."""
     if importlib.util.find_spec("tvb.core") is None:
         reason = "tvb-framework is not installed: pip install tvb-batch[gui-test]"
         if os.environ.get("CI"):
@@ -66,7 +66,7 @@ def tvbs_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def described(place) -> dict[str, tuple]:
-    """Name, HDF5 type and value of every attribute."""
+    """Return the name, HDF5 type and value of every attribute."""
     return {name: (str(place.attrs.get_id(name).dtype), place.attrs.get_id(name).shape, value)
             for name, value in place.attrs.items()}  # fmt: skip
 

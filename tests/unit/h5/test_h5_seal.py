@@ -1,4 +1,4 @@
-"""A flipped bit in a file that results refer to: found wherever it changes what can be read, and repaired by a job."""
+"""A flipped bit in a datatype's file is found if it changes the content, and a job repairs the file."""
 
 import os
 import random
@@ -27,7 +27,7 @@ KINDS = (
 
 
 def written(directory, name: str):
-    """A datatype's file under the name of its content."""
+    """Return the file of a datatype, named by its content."""
     instance = OBJECTS["connectivity" if name == "tvb1" else name]()
     path = directory / f"{file_prefix(instance)}_{instance.gid.hex}.h5"
     write_datatype(path, instance, datetime.now(UTC), subject="s")
@@ -38,7 +38,7 @@ def written(directory, name: str):
 
 
 def place_of(dataset: h5py.Dataset) -> int | None:
-    """Where the file has the first byte of its numbers."""
+    """Return the place of a dataset's first byte in the file."""
     if dataset.chunks:
         return dataset.id.get_chunk_info(0).byte_offset if dataset.id.get_num_chunks() else None
     return dataset.id.get_offset()

@@ -1,4 +1,4 @@
-"""Files for TVB 1.4 to 1.5.x: read back by the rules of TVB 1.5.8's own reader, whole or absent, and checked by key."""
+"""Files for TVB 1.4 to 1.5.x: readable by the rules of TVB 1.5.8, complete or absent, and checked by key."""
 
 import json
 import re
@@ -51,7 +51,7 @@ OF_JSON = {
 
 
 def understood(path) -> dict[str, object]:
-    """The root attributes as TVB 1.5.8 takes them in: prefixes, then JSON for the fields of its traits."""
+    """Return the root attributes as TVB 1.5.8 reads them: prefixes, then JSON for the fields of its traits."""
     found: dict[str, object] = {}
     with h5py.File(path) as file:
         for key, value in file.attrs.items():
@@ -352,7 +352,7 @@ def test_an_old_file_stays_when_the_new_one_fails(tmp_path) -> None:
 
 @pytest.fixture
 def files(tmp_path, connectivity):
-    """A converted file of each datatype."""
+    """Return a converted file of each datatype."""
     region_series(tmp_path / "r.h5")
     write(tmp_path / "t.h5", np.ones((3, 2, 1, 1)), datatype="TimeSeries", connectivity=None)
     sources = {"TimeSeriesRegion": tmp_path / "r.h5", "TimeSeries": tmp_path / "t.h5", "Connectivity": connectivity[0]}
@@ -563,7 +563,7 @@ def bundle(tmp_path, connectivity):
 
 
 def rewritten(bundle, change) -> None:
-    """The ZIP anew, with what `change` makes of its members (name to bytes)."""
+    """Write the ZIP again with the result of `change` for its members (name to bytes)."""
     with zipfile.ZipFile(bundle) as archive:
         members = change({name: archive.read(name) for name in archive.namelist()})
     with zipfile.ZipFile(bundle, "w") as archive:

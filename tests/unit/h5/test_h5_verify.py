@@ -1,4 +1,4 @@
-"""Damaged files are caught, each by its key."""
+"""Damaged files are found, each by its key."""
 
 from datetime import UTC, datetime
 from uuid import uuid4

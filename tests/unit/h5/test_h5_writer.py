@@ -1,4 +1,4 @@
-"""Files as TVB 2 writes them: attribute for attribute, and whole though they were streamed."""
+"""Files equal TVB 2's in every attribute, and are complete although they were streamed."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Rows first, messages after, and files by their content."""
+"""Rows are written first, then messages are sent; files are stored by their content."""
 
 import json
 import shutil

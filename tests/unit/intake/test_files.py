@@ -1,4 +1,4 @@
-"""Files that a spec names: found beside it, looked into, and kept by their content."""
+"""Files of a spec: found beside it, checked, and stored by their content."""
 
 import shutil
 import zipfile
@@ -18,7 +18,7 @@ DATA = Path(str(files("tvb_data")))
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A person's directory with a connectivity, a surface and a mapping."""
+    """Return a user's directory with a connectivity, a surface and a mapping."""
     shutil.copy(DATA / "connectivity" / "connectivity_66.zip", tmp_path / "c66.zip")
     shutil.copy(DATA / "surfaceData" / "scalp_1082.zip", tmp_path / "surface.zip")
     np.savetxt(tmp_path / "mapping.txt", np.arange(1082) % 66, fmt="%d")
@@ -218,7 +218,7 @@ def test_points_with_matching_parts_are_not_compared_with_the_base(tmp_path) -> 
 
 @pytest.fixture
 def arrays(tmp_path) -> Path:
-    """A connectivity of four regions, and arrays of several shapes."""
+    """Write a connectivity of four regions, and arrays of several shapes."""
     write_zip(tmp_path / "four.zip")
     write_zip(tmp_path / "oriented.zip", average_orientations=text(np.eye(4, 3)), cortical="1\n" * 4)
     write_zip(tmp_path / "twice.zip", centres="A 1 2 3\n" * 4)

@@ -1,4 +1,4 @@
-"""Spec files in three formats; every fault with its file and line, and no file that can hurt."""
+"""Spec files in three formats; every error has file and line, and no file can do harm."""
 
 import contextlib
 import io
@@ -76,7 +76,7 @@ JSON = json.dumps(
 
 @pytest.fixture
 def write(tmp_path):
-    """A spec file with a content; gives its path."""
+    """Write a spec file; return its path."""
 
     def write(name: str, content: str | bytes) -> str:
         path = tmp_path / name

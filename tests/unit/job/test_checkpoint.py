@@ -1,4 +1,4 @@
-"""What is saved of a running simulation: all of it, whole or not at all, and for the same program and machine only."""
+"""Checkpoints: complete, atomic, and only for the same program and machine."""
 
 import json
 import os
@@ -20,7 +20,7 @@ NAME = "checkpoint_1.npz"
 
 
 def interrupted(case: Case, cache: Path, directory: Path, engine: str, at: int) -> tuple[list, object]:
-    """A run that is saved after a chunk and goes on with another simulator; its chunks, and that simulator."""
+    """Save a run after a chunk and continue it with another simulator; return its chunks and that simulator."""
     first = configured(case)
     stream = choose(first, engine, cache, MANY).stream(first, at)
     chunks = [next(stream)]

@@ -1,4 +1,4 @@
-"""What ends a job before its end: a time limit, soft or hard, NaN where it was to stop there; and what keeps it alive."""
+"""Early ends of a job: time limits and NaN; and the extension of its lease."""
 
 import multiprocessing
 import threading
@@ -115,7 +115,7 @@ def test_one_thread_polls_all_jobs_of_a_process_and_a_child_has_its_own(catalogu
 
 
 def hold(settings, gid) -> None:
-    """Be in the middle of a job until its lease was extended twice."""
+    """Run a job until its lease was extended twice."""
     catalogue = Catalogue.open(settings.database)
     claim = catalogue.claim(gid, "child", timedelta(seconds=1.0))
     with Heartbeat(catalogue, claim, 1.0, None, lambda: False):

@@ -1,4 +1,4 @@
-"""Metrics equal TVB's own analyzers on the same data, in bounded memory; what has none goes without."""
+"""Metrics equal TVB's analyzers on the same data, in bounded memory; missing ones have a reason."""
 
 import tracemalloc
 import warnings
@@ -22,13 +22,13 @@ OF_TVB = {"GlobalVariance", "VarianceNodeVariance", "KuramotoIndex", "Metastabil
 
 
 def walk(*shape: int, seed: int = 0, offset: float = 2.0) -> np.ndarray:
-    """Series that wander, each of its own strength."""
+    """Return random walks, each with its own amplitude."""
     rng = np.random.default_rng(seed)
     return offset + rng.normal(size=shape).cumsum(axis=0) * rng.uniform(0.05, 0.5, size=shape[1:])
 
 
 def tvbs_own(data: np.ndarray, period: float, start_point: float = START_POINT) -> dict[str, float]:
-    """What TVB's analyzers return, with the GUI's defaults or another start point, where they return a number."""
+    """Return the numbers of TVB's analyzers, with the GUI's defaults or another start point."""
     series = TimeSeriesRegion(data=data, sample_period=period)
     found: dict[str, float] = {}
     for name, function in TVB_METRICS.items():
@@ -42,7 +42,7 @@ def tvbs_own(data: np.ndarray, period: float, start_point: float = START_POINT) 
 
 
 def measured(path, transient: Transient | None = None) -> Measured:
-    """What comes of a file's series; that of the same numbers in memory is equal to the last bit."""
+    """Return the metrics of a file's series; check that an array in memory gives the same bits."""
     with h5py.File(path) as file, np.errstate(all="ignore"):
         data, period = file["data"], float(file.attrs["TVB_sample_period"])
         found = metrics.compute(data, period, transient)
@@ -52,12 +52,12 @@ def measured(path, transient: Transient | None = None) -> Measured:
 
 
 def compute(path) -> dict[str, float]:
-    """The metrics that a file's series has, by the default rule."""
+    """Return the metrics of a file's series by the default rule."""
     return measured(path).values
 
 
 def check_equal(data: np.ndarray, period: float, path, rtol: float = 1e-12) -> None:
-    """The metrics are those that TVB's own analyzers find with the GUI's defaults."""
+    """Check that the metrics equal those of TVB's analyzers with the GUI's defaults."""
     write(path, data, sample_period=period)
     expected = tvbs_own(data, period)
 

@@ -1,4 +1,4 @@
-"""A metric of a person's own: one function in a module that TVB_BATCH_MODULES names, from the docs to the catalogue."""
+"""A user's metric: one function in a module named in TVB_BATCH_MODULES, from the docs to the catalogue."""
 
 import json
 import os
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "spec.md"
 
 
 def of_the_docs() -> str:
-    """The example as a person copies it."""
+    """Write the example of the docs as a user copies it."""
     [example] = [code for code in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S) if "@metric" in code]
     return example
 

@@ -1,4 +1,4 @@
-"""One job in this process: the same numbers as TVB, whole files or none."""
+"""One job in this process: TVB's numbers, and complete files or none."""
 
 import dataclasses
 import errno
@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=60)
 
 
 def seed_simulation_in_tvb(seed: int):
-    """The seed simulation as a script writes it; nothing of ours takes part."""
+    """Run the seed simulation as a script does, without this program."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator import coupling, integrators, models, monitors, noise, simulator
 

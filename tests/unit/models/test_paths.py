@@ -1,4 +1,4 @@
-"""Names of files, and that no name leaves the data directory."""
+"""Names of files; no name leaves the data directory."""
 
 from pathlib import Path
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What is in Redis, and what becomes of messages that are lost or repeated."""
+"""The content of Redis, and messages that are lost or repeated."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def test_only_a_window_of_messages_is_kept_in_redis(settings, catalogue) -> None
 
 @pytest.fixture
 def halfway(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """The first process that fills the queue waits before it sends, until it is told to go on."""
+    """Pause the first process that fills the queue before it sends, until it may continue."""
     is_there, may_go = threading.Event(), threading.Event()
     real = tvb_batch.models.queue.send
 
@@ -59,7 +59,7 @@ def halfway(monkeypatch) -> Iterator[tuple[threading.Event, threading.Event]]:
 
 
 def messages(app) -> list[str]:
-    """The jobs that messages name."""
+    """Return the jobs named in messages."""
     with app.connection_for_write() as connection:
         found = connection.default_channel.client.lrange(QUEUE, 0, -1)
     return [json.loads(base64.b64decode(json.loads(one)["body"]))[0][0] for one in found]

@@ -1,4 +1,4 @@
-"""The environment, read in one place."""
+"""Settings from the environment."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The requests between the client and the worker's programs: what one side writes is what the other reads."""
+"""Requests between the client and the worker's programs: one side reads what the other writes."""
 
 import importlib.util
 import math

@@ -1,4 +1,4 @@
-"""Rows against files against checksums, both ways: each disagreement is named, with what to do about it."""
+"""Rows, files and checksums are compared in both directions: each difference is named, with advice."""
 
 import os
 from datetime import timedelta
@@ -25,7 +25,7 @@ def first_file(settings, catalogue, made):
 
 
 def flip(path) -> None:
-    """Change a byte of the data, and nothing that the file says of it."""
+    """Change a byte of the data but not its statistics."""
     content = bytearray(path.read_bytes())
     with h5py.File(path) as file:
         offset = file["data"].id.get_chunk_info(0).byte_offset

@@ -1,4 +1,4 @@
-"""What `tvb-batch doctor` finds, on installations that are fine and on broken ones."""
+"""`tvb-batch doctor` on correct and on broken installations."""
 
 import json
 import subprocess

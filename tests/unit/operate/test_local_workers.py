@@ -1,4 +1,4 @@
-"""The embedded mode: a Redis nobody else reaches, a worker that says why it left, and nothing left behind."""
+"""The embedded mode: a private Redis, a worker that reports why it ended, and nothing left behind."""
 
 import json
 import os

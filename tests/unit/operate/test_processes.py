@@ -1,4 +1,4 @@
-"""The worker's programs, started as the client starts them: what they import, and how their faults reach the client."""
+"""The worker's programs, started as by the client: their imports, and how their errors reach the client."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ REQUESTS = {
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """Work in a folder of modules that leave a file behind when they are imported; gives those that were."""
+    """Use a working folder with modules that create a file when imported; return the imported ones."""
     folder = tmp_path / "hostile"
     folder.mkdir()
     for name in HOSTILE:

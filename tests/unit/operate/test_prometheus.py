@@ -1,4 +1,4 @@
-"""What Prometheus is told of an installation."""
+"""The numbers of an installation for Prometheus."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Deleting and pruning: what goes, and above all what stays."""
+"""Deleting and pruning: what is removed, and what stays."""
 
 import os
 

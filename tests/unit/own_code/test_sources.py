@@ -1,4 +1,4 @@
-"""Which source files decide a result, and what a process has imported of them."""
+"""The source files that decide a result, and those that a process has imported."""
 
 import importlib
 import os
@@ -20,13 +20,13 @@ from tvb_batch.models.tvb.components import allow, find
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder that modules are found in."""
+    """Return a folder for modules."""
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
 def write(folder: Path, **texts: str) -> None:
-    """Modules by their names, with `__` for a dot."""
+    """Write modules by name, with `__` for a dot."""
     for name, text in texts.items():
         path = folder / f"{name.replace('__', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)

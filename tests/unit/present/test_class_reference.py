@@ -1,4 +1,4 @@
-"""What `describe`, `new` and `schema` say: all of TVB's classes, and specs that run as they are."""
+"""`describe`, `new` and `schema`: all of TVB's classes, and specs that run unchanged."""
 
 import jsonschema
 import pytest

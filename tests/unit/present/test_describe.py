@@ -1,4 +1,4 @@
-"""Specs in words."""
+"""Descriptions of specs."""
 
 from conftest import SHORT
 

@@ -1,4 +1,4 @@
-"""Values, counts and times as a person reads them."""
+"""Formats of values, counts and times for people."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The live view: it ends with the last job, tells failures as they are, and knows how fast it goes."""
+"""The live view: it ends with the last job, shows failures, and knows its speed."""
 
 import sys
 import threading

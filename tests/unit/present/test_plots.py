@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what the data says, whatever its size and shape, and the files are pictures."""
+"""Plots show the data of any size and shape, and the files are pictures."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Array:
-    """A series that is in memory."""
+    """A series in memory."""
 
     def __init__(self, data: np.ndarray, period: float = 1.0) -> None:
         self.data = data

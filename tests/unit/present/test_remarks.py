@@ -1,4 +1,4 @@
-"""Which metrics are missing and why, and which results hold NaN: in the catalogue, on every page, and after a run."""
+"""Missing metrics with reasons, and results with NaN: in the catalogue, on every page, and after a run."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def catalogue(each_catalogue):
 
 @pytest.fixture
 def filled(catalogue):
-    """Five jobs: one with the metric, two without for one reason, one for another, one that diverged."""
+    """Return five jobs: one with the metric, three without it for two reasons, and one that diverged."""
     found = add(catalogue, 5, "r")
     outputs = [
         [output(metrics={"m": 0.5}, transient=500.0)],
@@ -153,7 +153,7 @@ def test_a_metric_that_no_job_has_is_refused_with_the_reason(filled) -> None:
 
 @pytest.fixture
 def ran(tmp_path, monkeypatch):
-    """A sweep of two real jobs, one of which diverges, in a data directory that the commands use."""
+    """Return a sweep of two real jobs, one of which diverges, in the data directory of the commands."""
     from tvb_batch.models.catalogue import Catalogue
 
     settings = Settings(data_dir=tmp_path / "data")

@@ -1,4 +1,4 @@
-"""How a sweep ended, and what is known of a job and a sweep."""
+"""The end of a sweep, and the data of a job and a sweep."""
 
 import json
 from datetime import timedelta

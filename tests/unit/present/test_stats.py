@@ -1,4 +1,4 @@
-"""Numbers over a sweep and over workers: what plain Python makes of the same jobs."""
+"""Statistics of a sweep and of workers equal those of plain Python."""
 
 import statistics
 from datetime import UTC, datetime, timedelta

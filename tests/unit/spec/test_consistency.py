@@ -1,4 +1,4 @@
-"""Sections that fit each other, and what TVB itself does where they do not."""
+"""Sections that fit each other, and TVB's behaviour if they do not."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Conditions: what they say is what Python would say, and nothing else runs."""
+"""Conditions mean the same as in Python, and no other code runs."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Objects, files and long arrays in few letters: the same ones have the same label, different ones another."""
+"""Short labels of objects, files and long arrays: equal ones have equal labels, and others differ."""
 
 import pytest
 from conftest import SHORT

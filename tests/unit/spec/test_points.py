@@ -1,4 +1,4 @@
-"""The plan of a sweep: one name for each parameter, forms that cannot be misread, and the points that come of it."""
+"""The plan of a sweep: one name for each parameter, clear forms, and the resulting points."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""A job of a script has the random numbers of the script's own run, however its streams were seeded."""
+"""A job of a script has the random numbers of the script's own run, for every way to seed its streams."""
 
 from collections.abc import Callable
 from typing import Any

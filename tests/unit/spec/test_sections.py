@@ -1,4 +1,4 @@
-"""Sections: checked against what TVB declares, completed, and strict about what they name."""
+"""Sections: checked against TVB's declarations, completed, and strict about names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A simulation: the same text for the same simulation, and none that TVB cannot start."""
+"""A simulation: equal simulations have equal texts, and those that TVB cannot start are refused."""
 
 import json
 import math
@@ -22,7 +22,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 @st.composite
 def simulations(draw: st.DrawFn) -> dict[str, Any]:
-    """Any model, coupling and integrator, with some of the model's numbers changed."""
+    """Generate a model, coupling and integrator with some changed numbers of the model."""
     name = draw(st.sampled_from(sorted(components("model"))))
     attributes = components("model")[name].attributes.items()
     scalars = [key for key, item in attributes if (item.type, item.dtype) == ("array", "f") and len(item.default) == 1]

@@ -1,4 +1,4 @@
-"""A sweep: which simulations come of a plan, with which seeds, and no job that TVB cannot start."""
+"""A sweep: its simulations and seeds; jobs that TVB cannot start are refused."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""Titles with a job's parameters in them."""
+"""Titles with parameters of the job."""
 
 import pytest
 from conftest import SHORT

@@ -1,4 +1,4 @@
-"""Which part of a series counts: the default rule, `transient:` from spec to file, and reuse of what has finished."""
+"""The part of a series that counts: the default rule, `transient` from spec to file, and reuse of finished jobs."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a sweep will cost, estimated from its first simulation; and TVB's own faults before anything is queued."""
+"""The cost of a sweep, estimated from its first simulation; TVB's errors appear before anything is queued."""
 
 import shutil
 from importlib.resources import files

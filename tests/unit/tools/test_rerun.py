@@ -1,4 +1,4 @@
-"""A result runs again from its file alone, and says what differs when the data does."""
+"""A result runs again from its file alone, and differences of the data are explained."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from tvb_batch.worker.tools.rerun import rerun
 
 
 def result(settings, catalogue, monitor: int = 0, **changes):
-    """The file of a job that has just run."""
+    """Return the file of a finished job."""
     spec = keep(sweep({**SHORT, **changes}), settings.storage)
     made = catalogue.add_sweep(spec, reuse=False)
     claim = catalogue.claim(catalogue.jobs(sweep=made.gid)[0].gid, "w", timedelta(seconds=60))
@@ -28,7 +28,7 @@ def result(settings, catalogue, monitor: int = 0, **changes):
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """Settings of a machine that knows nothing of the job."""
+    """Return settings of another machine without the job."""
     return load_settings(data_dir=tmp_path / "elsewhere")
 
 

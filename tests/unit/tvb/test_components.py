@@ -1,4 +1,4 @@
-"""TVB's classes as data: complete, not stale, and strict about what a spec says of them."""
+"""TVB's classes as data: complete, up to date, and strict about a spec."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ import make_components
 
 @pytest.fixture
 def quiet_tvb():
-    """TVB's readers warn of optional files that tvb-data's connectivities lack."""
+    """Ignore warnings of TVB's readers about optional files that tvb-data's connectivities lack."""
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)

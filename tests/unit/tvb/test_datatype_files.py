@@ -1,4 +1,4 @@
-"""Connectivity zips as people make them: read as TVB reads them, and told where TVB fails or leaves something out."""
+"""Connectivity zips of users are read as TVB reads them, with messages if TVB fails or leaves out a part."""
 
 import bz2
 import io
@@ -72,7 +72,7 @@ def tvbs(path: Path) -> Connectivity:
 
 
 def assert_as_tvb(path: Path) -> list[str]:
-    """What is read is what TVB reads, dtype and all; gives the notes."""
+    """Check that arrays and dtypes equal TVB's; return the notes."""
     found, expected = read_contents(COMPONENT, path), tvbs(path)
     for name in ATTRIBUTES:
         ours, theirs = found.arrays.get(name), getattr(expected, name)

@@ -1,4 +1,4 @@
-"""Files by their content: kept once, checked, and nothing outside `inputs/` is read."""
+"""Input files are stored once by their content and checked; nothing outside `inputs/` is read."""
 
 import bz2
 import hashlib
@@ -438,7 +438,7 @@ def more_than_can_be_counted(file: h5py.File) -> None:
 
 
 def large_chunk(file: h5py.File) -> None:
-    """Of 32 MiB, in a file of 32 kB that says little of them."""
+    """Write a file of 32 kB with a chunk of 32 MiB."""
     made = file.create_dataset("weights", (4, 4), "f8", maxshape=(None, None), chunks=(2048, 2048), compression="gzip")
     made[:] = 1.0
 

@@ -1,4 +1,4 @@
-"""Sections become TVB objects and come back, for every class that a spec can name."""
+"""Sections become TVB objects and back, for every class of a spec."""
 
 import importlib
 from typing import Any
@@ -20,7 +20,7 @@ CLASSES = [(role, name) for role in OBJECTS for name in components(role) if name
 
 
 def other_value(attribute: Attribute) -> Any:
-    """A value that fits `attribute` and is not its default."""
+    """Return a value of `attribute` that is not its default."""
     if attribute.type == "array" and attribute.default is None:
         return [[0.0, 1.0], [2.0, 3.0]] if attribute.dtype == "f" else [1, 0]
     if attribute.type == "array":
@@ -94,7 +94,7 @@ def test_any_numbers_are_sent_exactly(values) -> None:
 
 
 def values_of(attribute: Attribute) -> st.SearchStrategy[Any]:
-    """Anything that fits an attribute."""
+    """Generate values of an attribute."""
     finite = st.floats(allow_nan=False, allow_infinity=False)
     if attribute.type == "array":
         item = {"f": finite, "i": st.integers(-(2**31), 2**31), "b": st.booleans()}[attribute.dtype]

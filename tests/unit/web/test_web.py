@@ -1,4 +1,4 @@
-"""The pages: what they show, and who may see it and act."""
+"""The web pages: their content, and who may see it and act."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def stranger(address: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def browser(stranger: httpx.Client) -> httpx.Client:
-    """Somebody who opened the address that the server printed."""
+    """Return a client that opened the address printed by the server."""
     answer = stranger.get("/", params={"token": TOKEN})
     assert answer.status_code == 303
     assert TOKEN not in answer.headers["location"]

@@ -1,4 +1,4 @@
-"""The main paths in a real browser: headless Chromium, with scripts and style sheet, light and dark, wide and narrow."""
+"""The main paths in a real browser: headless Chromium with scripts and style sheet, light and dark, wide and narrow."""
 
 import importlib.util
 import os
@@ -34,7 +34,7 @@ def address(filled) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Debian's Chromium and its driver; skipped at a desk without them."""
+    """Start Debian's Chromium with its driver; skip without them."""
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if None in programs or importlib.util.find_spec("selenium") is None:
         reason = "no chromium and chromedriver, or no selenium: apt install chromium chromium-driver"
@@ -56,7 +56,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def browser(chromium, address: str) -> Any:
-    """A browser that has opened the address the server printed."""
+    """Return a browser that opened the address printed by the server."""
     chromium.get(f"{address}/?token={quote(TOKEN)}")
     chromium.get_log("browser")
     return chromium
@@ -67,7 +67,7 @@ def find(browser, selector: str) -> Any:
 
 
 def text(browser) -> str:
-    """What the page says; asked again where another page took its place meanwhile."""
+    """Return the text of the page; read it again if another page was loaded meanwhile."""
     from selenium.common.exceptions import StaleElementReferenceException
 
     while True:

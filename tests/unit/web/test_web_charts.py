@@ -1,4 +1,4 @@
-"""Charts are well-formed SVG that holds every job, and says nothing of itself that a page would run."""
+"""Charts are well-formed SVG with every job, and contain no code."""
 
 import math
 from xml.etree import ElementTree

@@ -1,4 +1,4 @@
-"""The envelope of a series is the least and largest value of each pixel, whatever the window."""
+"""The envelope of a series has the minimum and maximum of each pixel, for any window."""
 
 import itertools
 
@@ -54,7 +54,7 @@ def test_what_is_not_finite_is_a_gap() -> None:
 
 
 class Counted:
-    """A dataset that notes how much was read of it."""
+    """A dataset that counts how much of it is read."""
 
     def __init__(self, samples: int) -> None:
         self.samples, self.read, self.most = samples, 0, 0

@@ -1,4 +1,4 @@
-"""What a worker writes of itself: JSON, one event a line, whichever process says it."""
+"""The log of a worker: JSON, one event per line, from all processes."""
 
 import json
 import subprocess

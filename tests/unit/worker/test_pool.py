@@ -1,4 +1,4 @@
-"""The pool of a worker, without a broker: what its processes do at its end."""
+"""The pool of a worker without a broker: the end of its processes."""
 
 import os
 import subprocess

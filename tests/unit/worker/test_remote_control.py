@@ -1,4 +1,4 @@
-"""Celery's own tools ask a worker: what changes nothing is answered, the rest refused, and nobody gets control."""
+"""Celery's tools ask a worker: commands that change nothing are answered, all others refused."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ ASKER, TICKET = str(uuid4()), str(uuid4())
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """A command as Celery sends it."""
+    """Return a command as Celery sends it."""
     asked = {
         "method": "ping", "arguments": {}, "destination": None, "pattern": None, "matcher": None, "ticket": TICKET,
         "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": ASKER}, **changes,
@@ -90,7 +90,7 @@ def name_of(here: System) -> str:
 
 
 def celery(here: System, *arguments: str) -> str:
-    """What Celery's own command prints."""
+    """Return the output of Celery's own command."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""What becomes of a message: a row, whatever happens; never an exception, never a second run."""
+"""A message leads to the right row in every case: no exception, and no second run."""
 
 import json
 import threading
