@@ -1,13 +1,13 @@
-# One image for workers, migrations and the command line. `tvb-batch worker` is what it does when nothing else is said.
+# One image for workers, migrations and the command line. By default it runs `tvb-batch worker`.
 FROM python:3.11-slim AS build
 
-# Bytecode is written here, once: importing TVB takes twice as long without it, and no container writes it later.
+# Write bytecode now: importing TVB takes twice as long without it, and containers do not write it later.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/tvb-batch
 ENV PATH=/opt/tvb-batch/bin:$PATH
 WORKDIR /src
 
-# What we depend on comes before what we are: a change of the program does not download TVB again.
+# Dependencies before the program, so that a change of the program does not download TVB again.
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*p['dependencies'], *p['optional-dependencies']['postgres'], sep='\n')" > requirements.txt \
@@ -24,11 +24,11 @@ RUN pip install --compile --no-deps .
 
 FROM python:3.11-slim
 
-# Compiled kernels may be written by whichever user the container runs as; a volume takes this over.
+# Any user of the container may write compiled kernels; a volume keeps these permissions.
 RUN useradd --uid 1000 --create-home tvb && install -d -o tvb -g tvb /data && install -d -m 1777 /cache
 COPY --from=build /opt/tvb-batch /opt/tvb-batch
 
-# TVB, Numba and Matplotlib want to write at home; the container may run as any user, on a read-only root.
+# TVB, Numba and Matplotlib write into HOME; the container may run as any user, on a read-only root.
 ENV PATH=/opt/tvb-batch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp TVB_USER_HOME=/tmp \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# audit.sh PYTHON: look the pinned dependencies up in the public list of known faults, with pip-audit in an environment of
-# its own. Ends with 1 when one of them has a fault, with 77 (skipped) where the list does not answer.
+# audit.sh PYTHON: check the pinned dependencies for known vulnerabilities, with pip-audit in a separate environment.
+# Exits with 1 if there is one, with 77 (skipped) if the public list does not answer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skipped() { echo "not audited: $1"; exit 77; }

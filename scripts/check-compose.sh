@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Proof that docker-compose.yml works: bring the stack up with 5 workers, submit a sweep from the host, kill two workers
-# in the middle of a job, restart Redis, and find every job FINISHED and every file present with the hash its row names.
-# Wrong passwords, the default user and whoever speaks without TLS are refused.
+# Tests docker-compose.yml: starts 5 workers, submits a sweep from the host, kills two workers in the middle of a job,
+# restarts Redis, and checks that every job is FINISHED and every file has the hash in its row. Wrong passwords, the
+# default user and connections without TLS must be refused.
 #
 #   make check-compose
 #
-# Takes its own project name, passwords, ports and data directory, and removes them all. Ends with 77 (skipped) where
-# no Docker engine answers, 1 when something is wrong.
+# Uses its own project name, passwords, ports and data directory, and removes them. Exits with 77 (skipped) without a
+# Docker engine, with 1 after an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/${VENV:-.venv}/bin:$PATH
@@ -16,12 +16,12 @@ fail() { say "FAILED: $*"; exit 1; }
 docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 || { echo "skipped: no Docker engine answers here"; exit 77; }
 command -v tvb-batch >/dev/null || { echo "tvb-batch is not installed; \`make check-compose\` does it" >&2; exit 1; }
 
-# --- 1. a stack of its own
+# --- 1. a separate stack
 work=$(mktemp -d)
 free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 random() { head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 export REDIS_PASSWORD=$(random) POSTGRES_PASSWORD=$(random) REDIS_PORT=$(free_port) POSTGRES_PORT=$(free_port)
-# A short lease, so that the killed worker's job is given back within the check.
+# A short lease, so that the killed worker's job is returned soon.
 export TVB_BATCH_DATA_DIR=$work/data TVB_BATCH_USER=$(id -u):$(id -g) TVB_BATCH_LEASE=15
 [ "$(id -u)" != 0 ] || export TVB_BATCH_USER=1000:1000
 export CERTIFICATES=$work/certificates
@@ -63,7 +63,7 @@ sweep:
 SPEC
 tvb-batch submit "$work/sweep.yaml"
 
-# `count STATUS`: how many jobs are in it.
+# `count STATUS`: the number of jobs with this status.
 jobs() { tvb-batch list compose_check --json; }
 count() { jobs | python -c 'import json, sys; print(sum(job["status"] == sys.argv[1] for job in json.load(sys.stdin)))' "$1"; }
 wait_for() {  # wait_for SECONDS STATUS NUMBER
@@ -75,7 +75,7 @@ wait_for() {  # wait_for SECONDS STATUS NUMBER
   done
 }
 
-# --- 3. kill two workers that are in the middle of a job, and Redis with what it holds
+# --- 3. kill two workers in the middle of a job, and Redis with its content
 wait_for 180 STARTED 3
 for victim in $(jobs | python -c '
 import json, sys
@@ -88,7 +88,7 @@ done
 compose restart --timeout 1 redis >/dev/null 2>&1
 say "restarted Redis"
 
-# --- 4. every job FINISHED, the victims' among them
+# --- 4. every job FINISHED, also those of the killed workers
 wait_for 400 FINISHED 20
 say "20 jobs FINISHED"
 python - <<'PYTHON' || fail "a killed worker's job was not started again"
@@ -102,7 +102,7 @@ for job in sorted(jobs, key=lambda job: job["number"]):
 sys.exit(sum(job["attempt"] > 1 for job in jobs) < 2)
 PYTHON
 
-# --- 5. every file present, with the hash its row names: asked of the database, counted inside a worker
+# --- 5. every file present with the hash in its row: rows from the database, hashes from a worker
 compose exec -T postgres psql --username tvb --dbname tvb_batch --tuples-only --no-align \
   --command "SELECT sha256 || '  ' || path FROM output" > "$work/sha256"
 [ "$(wc -l < "$work/sha256")" = 20 ] || fail "$(wc -l < "$work/sha256") outputs instead of 20"
@@ -115,7 +115,7 @@ say "20 files present, each with the hash its row names, and no other"
 tvb-batch bundle compose_check --output "$work/check.zip" >/dev/null
 say "bundle of $(du -k "$work/check.zip" | cut -f1) kB made on the host"
 tvb-batch verify --all || fail "rows and files disagree"
-refused() {  # refused WHAT VARIABLE=VALUE...: submitting with other settings ends with one line and 2
+refused() {  # refused WHAT VARIABLE=VALUE...: submitting with other settings gives one line and exit code 2
   local what=$1 said code=0; shift
   said=$(export "$@"; tvb-batch submit "$work/sweep.yaml" --no-reuse 2>&1) || code=$?
   [ "$code" = 2 ] && [ "$(wc -l <<< "$said")" = 1 ] || fail "Redis and $what: code $code, $said"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# make_certificates.sh DIRECTORY [HOST...]: an authority of its own for Redis' certificate, good for ten years, in ca.pem,
-# redis.pem and redis.key; HOST is what other machines call this one. The authority's key is thrown away: whoever needs
-# another certificate makes both anew.
+# make_certificates.sh DIRECTORY [HOST...]: create a certificate authority and Redis' certificate, valid for ten years, in
+# ca.pem, redis.pem and redis.key. HOST is the name of this machine for others. The authority's key is deleted; for
+# another certificate, create both again.
 set -euo pipefail
 command -v openssl >/dev/null || { echo "openssl is missing; it makes Redis' certificate" >&2; exit 1; }
 names=$(printf ',DNS:%s' "${@:2}")
 [ $# -gt 1 ] || names=
 mkdir -p "$1"
-# Others of this host cannot go through the directory; in a container Redis' own user reads the files.
+# Other users of this host cannot enter the directory; in a container Redis' own user reads the files.
 chmod 700 "$1"
 cd "$1"
 umask 022

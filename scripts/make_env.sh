@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Write .env for docker-compose.yml from .env.example, with random passwords, and the certificates of Redis. Leaves an
-# existing .env alone.
+# Write .env for docker-compose.yml from .env.example, with random passwords, and the certificates of Redis. An existing
+# .env is not changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ ! -e .env ] || { echo ".env is there already"; exit 0; }
+[ ! -e .env ] || { echo ".env exists already"; exit 0; }
 
 random() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 data=$PWD/data
-# A container of root's would run as root: its results then go to uid 1000, the image's own user.
+# As root, the container would run as root; use uid 1000, the image's user, instead.
 user=$(id -u):$(id -g)
 [ "$(id -u)" != 0 ] || user=1000:1000
 

@@ -254,7 +254,7 @@ def test_env_file_has_random_passwords_and_is_not_overwritten(made_env: Path) ->
     passwords = re.findall(r"(?m)^(?:REDIS|POSTGRES)_PASSWORD=([0-9a-f]{48})$", first)
     assert len(set(passwords)) == 2
     assert (made_env / ".env").read_text() == first
-    assert "there already" in again.stdout
+    assert "exists already" in again.stdout
     assert (made_env / ".env").stat().st_mode & 0o077 == 0
     assert (made_env / "data").is_dir()
 
