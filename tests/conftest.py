@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import create_engine
 
-# Before NumPy is imported, as in a worker: otherwise its threads fight over the cores.
+# Before NumPy is imported, as in a worker: its threads would compete for the cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-# What a person has set must not reach the tests.
+# The user's settings must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "TEST" not in name]:
     del os.environ[_name]
 # Kernels of all tests and their workers, where pytest's own cache is: compiling them takes longer than most tests.
@@ -52,7 +52,7 @@ SHORT = {
     "monitors": [{"class": "TemporalAverage", "period": 1.0}],
 }
 
-#: What makes it run until it is taken away, on any machine: TVB's own loop takes minutes for it.
+#: Makes it run until it is stopped, on any machine: TVB's own loop takes minutes for it.
 ENDLESS = {"simulation_length": 600_000.0, "engine": "reference"}
 
 
@@ -174,7 +174,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pytest.fail(reason)
         pytest.skip(reason)
     directory = tmp_path_factory.mktemp("pg")
-    # PostgreSQL refuses to run as root: `nobody` runs it then, in directories that it may enter.
+    # PostgreSQL refuses to run as root; `nobody` runs it, in directories that it can enter.
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
     if as_nobody:
         os.chown(directory, 65534, 65534)
@@ -252,7 +252,7 @@ def gui_verdicts(files: Sequence[Path], home: Path, judge: Path = JUDGE) -> list
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    # Some of the GUI's test profile's files land where it is started.
+    # The GUI's test profile writes some files into its working folder.
     command = [sys.executable, str(judge), str(home), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=home)
     lines = [line for line in done.stdout.splitlines() if line.startswith("VERDICT ")]

@@ -341,7 +341,7 @@ def test_a_connection_without_a_request_in_time_is_closed(filled, monkeypatch) -
         while is_open and time.monotonic() < deadline:
             for number in list(is_open):
                 try:
-                    held[number].sendall(b"x")  # A letter now and then keeps nobody waiting.
+                    held[number].sendall(b"x")  # Single bytes do not extend the time limit.
                     if not held[number].recv(65536):
                         is_open.discard(number)
                 except TimeoutError:

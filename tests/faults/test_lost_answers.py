@@ -32,7 +32,7 @@ from tvb_batch.worker.job.run import run_job
 
 LEASE, PAST = timedelta(hours=1), timedelta(hours=-1)
 VERSIONS = {"tvb-library": version("tvb-library")}
-#: How many wait for a lock in PostgreSQL.
+#: Counts the sessions that wait for a lock in PostgreSQL.
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 SPEC = sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.0, 1.0, 2.0]}})
 
@@ -68,7 +68,7 @@ def canceled(scene: Scene) -> None:
     scene.catalogue.cancel(sweep=scene.sweep)
 
 
-#: What goes before, what is done, and what of its answer must be the same each time.
+#: The preparation, the transaction, and the part of its result that must be the same each time.
 KINDS: dict[str, tuple[Callable[[Scene], Any], Callable[[Scene, Any], Any]]] = {
     "add_sweep": (nothing, lambda s, _: s.catalogue.add_sweep(SPEC).name),
     "add_sweep, reused": (Scene.finished, lambda s, _: s.catalogue.add_sweep(SPEC).size),
@@ -106,7 +106,7 @@ KINDS: dict[str, tuple[Callable[[Scene], Any], Callable[[Scene, Any], Any]]] = {
 
 def test_every_kind_of_transaction_is_tested() -> None:
     ways = {"_once", "_write", "_change", "_end"}
-    # It changes nothing.
+    # This transaction changes nothing.
     harmless = {"has_finished"}
     writing = {name for name, found in inspect.getmembers(Catalogue, inspect.isfunction) if uses(found) & ways}
 
@@ -220,7 +220,7 @@ def test_a_commit_still_running_on_the_server_is_waited_for(
     proxy.cut_commit(late=True)
     thread = threading.Thread(target=lambda: answers.append(act(scene, held)))
     thread.start()
-    # The repetition waits for a lock that the first try holds: only then the server gets the COMMIT.
+    # The server gets the COMMIT only when the repetition waits for a lock of the first try.
     wait_until(lambda: administer(WAITING) or not thread.is_alive(), seconds=20)
     proxy.may_commit.set()
     thread.join(20)
@@ -318,7 +318,7 @@ def test_a_result_stays_if_it_is_unknown_whether_it_was_finished(catalogue, sett
     [named] = catalogue.outputs([job.gid])
     assert job.status == Status.FINISHED
     assert named.path in files(settings)
-    # The worker tells that its job failed once the database is back: it is not the worker's any more.
+    # When the database answers again, the worker reports that its job failed, but it has lost the job.
     with pytest.raises(LeaseLostError):
         catalogue.fail(claim, "E", "m", retryable=True, max_attempts=3)
     catalogue.finish(claim, [output(gid=named.gid)], engine="e", versions={})
@@ -385,7 +385,7 @@ def then_win(monkeypatch, name: str, catalogue: Catalogue, settings) -> None:
 
 
 def broken() -> bool:
-    # The thread that looks after the job asks too.
+    # The heartbeat's thread asks too.
     if threading.current_thread() is threading.main_thread():
         raise ValueError("a fault that would come again")
     return False

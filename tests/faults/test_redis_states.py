@@ -17,7 +17,7 @@ from tvb_batch.models.queue import QUEUE, check_broker, make_app
 from tvb_batch.submit.intake.enqueue import enqueue
 from tvb_batch.submit.operate.doctor import broker
 
-#: Who mends what is broken, whatever the others may do.
+#: The administrator, who can repair Redis in every state.
 ADMIN = "user admin on >admin ~* &* +@all"
 
 
@@ -46,7 +46,7 @@ def admin(redis: Redis) -> Iterator[Any]:
 
 
 def full_disk(admin: Any) -> None:
-    # It cannot save what it holds: in the place of its file is a directory.
+    # Redis cannot save its data: a directory is in the place of its file.
     (Path(admin.config_get("dir")["dir"]) / "dump.rdb").mkdir()
     admin.config_set("save", "1 1")
     admin.set("a", 1)
@@ -105,7 +105,7 @@ def reasons(here: System) -> list[str]:
     return [event["reason"] for event in here.events("redis_refuses")]
 
 
-#: How it begins, how it ends, and what a worker says of it; None where that is Celery's word for a lost connection.
+#: How the state starts, how it ends, and what a worker logs; None for Celery's message about a lost connection.
 STATES: dict[str, tuple[Callable[[Any], None], Callable[[Any], None], str | None]] = {
     "MISCONF": (full_disk, mend_disk, "MISCONF"),
     "READONLY": (replica, no_replica, "read only replica"),
@@ -122,7 +122,7 @@ def test_a_worker_waits_for_a_redis_that_refuses_and_logs_the_reason_once(here, 
 
     begin(admin)
     try:
-        # A client's word; the rows are there all the same.
+        # The message of the client; the rows exist.
         notes: list[str] = []
         app = make_app(here.settings)
         sweep = enqueue(here.catalogue, app, sweep_of(1, BRIEF), here.settings.storage, reuse=False, note=notes.append)
@@ -142,7 +142,7 @@ def test_a_worker_waits_for_a_redis_that_refuses_and_logs_the_reason_once(here, 
     assert found
     if word is not None:
         told = reasons(here)[before[0] :]
-        # A Redis that becomes a replica says first that it does.
+        # A Redis that becomes a replica first reports this.
         assert len(told) == len(set(told)) <= 2
         wait_until(lambda: len(list(here.events("redis_recovered"))) == before[1] + 1, seconds=10)
 

@@ -22,7 +22,7 @@ from tvb_batch.submit.operate.audit import audit
 from tvb_batch.submit.operate.removal import delete, prune
 from tvb_batch.worker.job.run import run_job
 
-#: Questions that `prune` and `verify --all` ask the catalogue, at the most.
+#: Maximum number of queries of `prune` and `verify --all`.
 STEPS = range(6)
 
 
@@ -254,7 +254,7 @@ def test_a_sweep_deleted_while_it_is_verified_is_not_a_fault(settings, catalogue
         delete(catalogue, settings.storage, found)
         prune(catalogue, settings.storage)
 
-    # Between the rows and the files: the worker's process finds nothing.
+    # Between rows and files: the worker's process finds no file.
     class Between(ActsBefore):
         def output_rows(self, **target):
             yield from list(self._catalogue.output_rows(**target))
@@ -291,7 +291,7 @@ def test_two_prunes_do_not_remove_files_that_the_other_restores(settings) -> Non
     path = old_input(settings.storage)
 
     first = removal._set_aside(path)
-    removal._restore_all(settings.storage)  # The second one begins.
+    removal._restore_all(settings.storage)  # The second `prune` starts.
     second = removal._set_aside(path)
     removal._unlink([first])
     removal._restore(second)
@@ -302,7 +302,7 @@ def test_two_prunes_do_not_remove_files_that_the_other_restores(settings) -> Non
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_restored_file_does_not_replace_a_newer_one(settings, catalogue, monkeypatch, has_links) -> None:
     path = old_input(settings.storage)
-    removal._set_aside(path)  # And is killed.
+    removal._set_aside(path)  # Then it is killed.
     new = settings.storage.absolute(Inputs(settings.storage).keep_array(np.ones(3)))
     assert new == path
     if not has_links:

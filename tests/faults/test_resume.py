@@ -194,7 +194,7 @@ def test_two_workers_that_run_the_same_job_damage_nothing(settings, catalogue) -
     zombie = start(short, gid, freeze_after=6)
     expire(catalogue, gid)
 
-    # The zombie wakes while the next attempt is under way, and both go on for a while.
+    # The frozen worker continues while the next attempt runs.
     claim = catalogue.claim(gid, "next", LEASE)
     run = iter(range(100))
 
@@ -241,7 +241,7 @@ def test_a_returned_job_continues_where_it_was(settings, catalogue) -> None:
     assert_same(contents(settings, outputs), expected)
     assert claim.attempt == 1
     assert next(chunks) < 60, "it did not begin again"
-    # Of the job and its finished twin: one checkpoint, and the files that have samples already.
+    # For the job and its finished twin: one checkpoint, and the files with samples.
     assert {len([name for name in names if name.endswith(".npz")]) for names in seen} == {1}
     assert max(len([name for name in names if name.endswith(".part")]) for names in seen) <= len(MONITORS)
 
@@ -328,7 +328,7 @@ def test_a_job_that_cannot_continue_leaves_no_files(settings, catalogue, monkeyp
 
 # ---------------------------------------------------------------------------------------------------------- real workers
 
-#: The row tells of progress a few times a second, on a machine of any speed.
+#: The row shows progress a few times a second, on any machine.
 TOLD_OFTEN = {"lease": fault_system.LEASE, "chunk_bytes": 2**16}
 
 

@@ -27,7 +27,7 @@ from tvb_batch.submit.operate.local_workers import redis_server
 from tvb_batch.worker.transport import gid_of, plain
 
 SECRET = "s3cretword"
-#: What the stack of containers lets its users do, as it says it.
+#: The rights of Redis users in the Compose file.
 STACK = yaml.safe_load((Path(__file__).parent.parent.parent / "docker-compose.yml").read_text())["services"]["redis"][
     "command"
 ]
@@ -164,7 +164,7 @@ def test_a_worker_runs_jobs_over_tls_with_the_rights_of_the_compose_file(
     wait_until(lambda: catalogue.counts(sweep.gid).get(Status.FINISHED) == 2)
 
     assert worker.poll() is None
-    # What `doctor`, `watch` and the metrics ask of Redis is allowed too.
+    # The commands of `doctor`, `watch` and the metrics are allowed too.
     wait_until(lambda: len(announced(app)) == 1)
     assert len(listening(app)) == 1
     assert broker_facts(app).policy == "noeviction"

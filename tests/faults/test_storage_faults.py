@@ -72,7 +72,7 @@ def undisturbed_twin(settings, catalogue):
 
 
 def test_a_disk_that_becomes_full_during_a_job_costs_no_work(small, catalogue, monkeypatch) -> None:
-    # As on a file system that reserves no room.
+    # As on a file system that cannot reserve space.
     for name in ("check_room", "reserve"):
         monkeypatch.setattr(f"tvb_batch.worker.h5.writer.{name}", lambda *_: None)
     gid = add(catalogue, **LARGE)

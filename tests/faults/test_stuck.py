@@ -13,7 +13,7 @@ from servers import Redis
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Sweep
 
-#: How a model never returns: in a loop, where other threads of its process go on, or in a call that holds them up.
+#: A model never returns: in a loop, while other threads run, or in a call that blocks them.
 MODELS = """
 import ctypes
 import sys
@@ -36,7 +36,7 @@ class Interrupts(Generic2dOscillator):
     def dfun(self, *args, **kwargs):
         raise KeyboardInterrupt
 """
-#: Seconds that a job which is to end may go on, in these tests.
+#: How long a job may continue after it must end, in these tests. Seconds.
 HARD_AFTER = 2.0
 
 

@@ -63,7 +63,7 @@ def verdicts(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     """Return the GUI's verdict on the bundle and on copies that each lack one thing, from one GUI process."""
     directory = tmp_path_factory.mktemp("damaged")
     damaged = {name: without(bundle, name, directory) for name in NEEDED}
-    # Once more at the end: what fails must fail for what it lacks, not for what came before it.
+    # The complete bundle again at the end: a failure must come from the missing part, not from earlier imports.
     files = {"whole": bundle} | damaged | {"whole again": bundle}
     home = tmp_path_factory.mktemp("tvb-home")
 

@@ -94,7 +94,7 @@ def verdicts(points, inputs, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return dict(zip(files, gui_verdicts([*map(Path, files.values())], home, JUDGE), strict=True))
 
 
-#: What comes with every connectivity that tvb-data knows.
+#: The datatypes added to every connectivity of tvb-data.
 KNOWN = {"ConnectivityIndex": 1, "SurfaceIndex": 1, "RegionMappingIndex": 1}
 STORED = {
     "pse": {"TimeSeriesRegionIndex": 4, "DatatypeMeasureIndex": 4, "DataTypeGroup": 2},

@@ -66,7 +66,7 @@ def test_each_library_is_imported_only_in_its_rooms() -> None:
         "worker/remote_control.py",
     }
     assert users_of("celery") <= rooms
-    # Others read: `inputs/` here, a person's time series there.
+    # Other rooms only read: `inputs/` and a user's time series.
     assert {path for path in users_of("h5py") if not path.startswith("worker/")} <= {
         "models/tvb/h5_guard.py", "models/tvb/readers.py", "submit/api/time_series.py",
     }  # fmt: skip
@@ -80,7 +80,7 @@ def test_only_the_settings_read_the_environment() -> None:
         if any(word in path.read_text() for word in ("os.getenv", "os.environ.get", "os.environ["))
     }
 
-    # Before the settings can be imported, the working folder goes off the path.
+    # The working folder is taken off the path before the settings can be imported.
     assert readers == {"worker/celery.py"}
 
 

@@ -21,10 +21,10 @@ from tvb_batch.worker.job.simulator import build_simulator
 
 LEASE = timedelta(seconds=600)
 
-#: What TVB makes of its kernel with its own parameters.
+#: The kernel as TVB computes it from its own parameters.
 NOTHING_BUT_NAN = "monitor Bold DoubleExponential"
 
-#: What each monitor makes of a region and of a surface simulation, as the GUI knows it.
+#: The datatype of each monitor's series in a region and a surface simulation.
 DATATYPES = {
     "GlobalAverage": ("TimeSeries", "TimeSeries"),
     "SpatialAverage": ("TimeSeriesRegion", "TimeSeriesRegion"),
@@ -71,7 +71,7 @@ def _seed(simulator: Any) -> int:
     return 42 if noise is None else noise.noise_seed
 
 
-# Of this one TVB notes two numbers that it derives among the parameters.
+# TVB adds two derived numbers to the parameters of this equation.
 DERIVED = "monitor Bold MixtureOfGammas"
 
 
@@ -102,7 +102,7 @@ def test_a_rebuilt_simulator_equals_the_described_one(settings, case) -> None:
 
 def _comparable(spec: Any) -> dict[str, Any]:
     values: dict[str, Any] = spec.canonical()
-    # TVB computes these where nobody gave them.
+    # TVB computes these if they are not given.
     for name in ("hemispheres", "cortical", "orientations", "areas", "undirected", "speed"):
         values["connectivity"].pop(name, None)
     return values

@@ -28,7 +28,7 @@ DEPLOYMENT_FILES = [
     "scripts/make_env.sh",
     "scripts/check-compose.sh",
 ]
-#: Hosts that may be named: this machine itself, and the services of the Compose file.
+#: Allowed host names: this machine and the services of the Compose file.
 OWN_HOSTS = {"127.0.0.1", "redis", "postgres"}
 
 
@@ -159,7 +159,7 @@ def test_redis_accepts_only_tls_and_one_user(compose: dict[str, Any]) -> None:
     assert worker["environment"]["TVB_BATCH_BROKER_URL"].startswith("rediss://tvb:")
     mounted = [volume for volume in worker["volumes"] if worker["environment"]["TVB_BATCH_BROKER_CA_FILE"] in volume]
     assert len(mounted) == 1
-    # Of Redis' files a worker holds the authority's certificate alone.
+    # A worker has only the authority's certificate of Redis' files.
     assert not [volume for volume in worker["volumes"] if "redis." in volume]
 
 

@@ -101,7 +101,7 @@ def test_a_running_worker_uses_edited_modules_and_records_their_sources(folder, 
     data = series(own, catalogue, first)
     assert {"source decay_model", "source decay_helper", "metrics decay_metrics"} <= first.versions.keys()
 
-    # The function that Numba compiled and keeps is in another file than what was edited, and the length is the same.
+    # The function in Numba's cache is in another file than the edit, and the length of the file is the same.
     edit(folder / "decay_helper.py", "return 1.0", "return 9.0")
     second = run("helper")
     assert (second.status, second.source_id) == (Status.FINISHED, None), second.error
@@ -136,7 +136,7 @@ def test_a_pending_job_is_not_run_with_an_edited_module(folder, own, catalogue) 
     told = []
 
     def attempt() -> Status:
-        # As the pool does, a new process for each.
+        # A new process for each, as in the pool.
         state = WorkerState(own.model_copy(update={"max_attempts": 2}))
         perform(state, str(job.gid))
         assert state.is_spent is (catalogue.find_job(str(job.gid)).status != Status.FINISHED)
@@ -177,7 +177,7 @@ def test_a_process_with_edited_modules_returns_its_message(folder, own, catalogu
     first = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "s", **SPEC})).gid)[0]
     state = WorkerState(own)
     perform(state, str(first.gid))
-    # The client is another process; this one has imported what there was.
+    # The client is another process; this one has imported the old files.
     second = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "t", **SPEC, "seed": 7})).gid)[0]
     catalogue.mark_published([second.gid])
     (folder / "decay_helper.py").write_text(HELPER.replace("1.0", "9.0"))
@@ -278,7 +278,7 @@ def test_the_web_server_shows_jobs_of_classes_that_were_edited_while_it_runs(fol
     [old] = catalogue.jobs(sweep=catalogue.add_sweep(sweep({"name": "old", **SPEC})).gid)
     assert "model.a" in page(old)
     text = (folder / "decay_model.py").read_text().replace("    a = NArray", "    b = NArray")
-    # What the server has imported stays, while another process submits.
+    # The server keeps its imported modules while another process submits.
     (folder / "decay_model.py").write_text(text)
     assert "model.a" in page(old)
 

@@ -21,7 +21,7 @@ from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.operate.removal import prune
 from tvb_batch.worker.job.run import run_job
 
-#: Of nobody else on this machine.
+#: A group id that nobody else uses.
 GROUP, USER = 54_321, 54_322
 
 
@@ -75,7 +75,7 @@ def test_the_group_can_write_all_files(shared: Settings) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_second_user_of_the_group_uses_the_same_directory(shared: Settings) -> None:
-    # Run here first: the other user may not read the modules that a job imports.
+    # Run here first: the other user cannot read the modules that a job imports.
     finish_one_job(shared, 1)
 
     other = multiprocessing.get_context("fork").Process(target=as_the_other_user, args=(shared,))

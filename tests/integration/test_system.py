@@ -25,7 +25,7 @@ def test_thirty_jobs_over_two_workers_run_once_each_though_every_message_comes_t
     settings, catalogue, start_worker
 ) -> None:
     app = make_app(settings)
-    # The first one ready would be done with all jobs before the second.
+    # The first ready worker could finish all jobs before the second starts.
     start_worker()
     start_worker()
     wait_until(lambda: len(announced(app)) == 2)
@@ -127,7 +127,7 @@ def test_a_stopped_run_leaves_no_process_and_pending_jobs(tmp_path: Path, how: s
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A test run in the background of a script has inherited deafness to Ctrl-C.
+        # A test in the background of a script inherits that SIGINT is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     url = f"sqlite:///{tmp_path}/data/catalogue.sqlite"

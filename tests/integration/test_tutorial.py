@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 
 def test_the_tutorial_works_as_it_is_written(tmp_path) -> None:
     steps = re.findall(r"```(yaml|console|python)\n(.*?)```", PAGE, re.DOTALL)
-    # Beside this Python, as a person's shell has it.
+    # The command beside this Python, as in a user's shell.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "TVB_BATCH_DATA_DIR": str(tmp_path / "data"), "PATH": path}
     said = ""

@@ -15,7 +15,7 @@ from conftest import EXAMPLES, ROOT, SHORT
 pytestmark = pytest.mark.xdist_group("wheel")
 
 HOSTILE = "raise SystemExit('a file of the working folder was imported: ' + __file__)\n"
-#: What the folder of a script may hold, and the working folder of a command.
+#: Files in the folder of a script or in the working folder of a command.
 BESIDE_A_SCRIPT = ("models.py", "models/__init__.py", "worker.py", "submit.py", "celery.py")
 BESIDE_A_COMMAND = (*BESIDE_A_SCRIPT, "redis.py", "numpy.py", "sqlalchemy.py", "kombu.py")
 SCRIPT = """

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-#: As psycopg sends it: a simple query.
+#: A COMMIT as psycopg sends it: a simple query.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
 
@@ -31,9 +31,9 @@ class Proxy:
         self._listener.bind(str(directory / server.name))
         self._listener.listen(16)
         self._left, self._times, self._is_late = -1, 0, False
-        #: How many COMMITs were cut.
+        #: Number of COMMITs that were cut.
         self.cut = 0
-        #: Lets a late COMMIT through to the server.
+        #: Lets the server get a late COMMIT.
         self.may_commit = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -81,7 +81,7 @@ class Proxy:
             client.close()
             self.may_commit.wait(30)
         server.sendall(data)
-        # It has committed once it answers.
+        # It has committed when it answers.
         server.recv(2**16)
 
 

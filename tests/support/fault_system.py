@@ -30,9 +30,9 @@ from tvb_batch.submit.intake.enqueue import enqueue
 from tvb_batch.submit.operate.local_workers import environment, worker_command
 from tvb_batch.worker.h5.verify import verify
 
-#: A worker that is silent for so long is dead. Seconds.
+#: A worker without a heartbeat for this time is dead. Seconds.
 LEASE = 3.0
-#: TVB's own loop, for one to five seconds: some words of a worker whose lease is so short. Nothing is compiled.
+#: TVB's own loop for one to five seconds: several heartbeats with this lease. Nothing is compiled.
 LONG = {
     **SHORT,
     "simulation_length": 6000.0,
@@ -242,7 +242,7 @@ class System:
 
     def _assert_finished_once(self, gids: list[UUID]) -> None:
         said = [event["gid"] for event in self.events("job_finished")]
-        # A worker may have been killed between its commit and its word.
+        # A worker may have been killed between its commit and its log line.
         assert all(said.count(str(gid)) <= 1 for gid in gids), said
 
     def events(self, name: str) -> Iterator[dict[str, Any]]:

@@ -78,11 +78,11 @@ def message_case(directory: Path, chance: random.Random) -> str:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
-        return "refused"  # By `worker.transport.Channel`, in the same words.
+        return "refused"  # `worker.transport.Channel` refuses it with the same message.
     try:
         UUID(gid_of(message))
     except ValueError as exc:
-        # Its own refusals are short; Python's would tell of a hole.
+        # Its own errors are short; an error of Python would show a bug.
         if not str(exc).startswith(("not a Celery message", "unknown task", "it has no job gid")):
             raise
         return "refused"

@@ -71,7 +71,7 @@ def judge(files: str) -> dict[str, Any]:
 def import_project(file: str, user: Any) -> tuple[str, Any]:
     """Import a project; return the error or nothing, and the project."""
     service = ImportService()
-    # It removes what it is given.
+    # It removes the file that it gets.
     copy = f"{file}.copy.zip"
     shutil.copyfile(file, copy)
     try:
@@ -180,7 +180,7 @@ def opened(row: Any, user: Any, project: Any) -> str:
     session[KEY_USER], session[KEY_PROJECT] = user, project
     cherrypy.request.method = "GET"
     controller = SimulatorController()
-    # The web server's session is the one thing that is not there without a web server.
+    # Only the session is missing without a web server.
     with patch("cherrypy.session", session, create=True):
         try:
             pages = [controller.load_burst_read_only(str(row.id))]

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 home = Path(sys.argv[1])
-# The test profile asks for the one, the rest of TVB for the other.
+# The test profile reads the one, the rest of TVB the other.
 os.environ["HOME"] = os.environ["TVB_USER_HOME"] = str(home)
 # The atlas library asks the network for its atlases while it is imported; the GUI runs without it.
 sys.modules["siibra"] = None  # type: ignore[assignment]
@@ -63,7 +63,7 @@ def empty_project() -> tuple[Any, Any]:
     """Return a user and an empty project in an empty database."""
     # The folder of a project is named after it, and an import that fails leaves its files there.
     reset_database()
-    # The updates of older data run in a thread that shares the database session: now and then it broke an import.
+    # Updates of older data run in a thread with the same database session, which sometimes broke an import.
     thread = initialize(skip_import=True)
     if thread is not None:
         thread.join()

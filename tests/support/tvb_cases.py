@@ -20,7 +20,7 @@ class Case:
     name: str
     #: Keyword arguments of the Simulator that differ from the usual ones, each made by a call.
     parts: dict[str, Callable[[], Any]]
-    #: Roles and classes that the case shows.
+    #: Roles and classes that the case covers.
     covers: frozenset[tuple[str, str]] = frozenset()
     #: A surface simulation of several seconds.
     is_slow: bool = False
@@ -112,7 +112,7 @@ def _projection_monitor(name: str, *, is_surface: bool = False, **values: Any) -
 
 
 def _models() -> Iterator[Case]:
-    # With the usual step every other model soon gives nothing but NaN, which equal each other whatever made them.
+    # With the usual step, half of the models soon give only NaN, which would equal each other.
     for name in components("model"):
         dt = 0.001 if name == "CoombesByrne" else 0.01
         parts = {"model": partial(_model, name), "integrator": partial(_integrator, "HeunStochastic", dt=dt)}
@@ -209,7 +209,7 @@ def _stimulus(temporal: str, **parameters: float) -> Any:
 
 def _ranged(**ranges: Any) -> Any:
     model = _model("Generic2dOscillator")
-    # TVB's own scripts change the range of one model so; the class' own must stay as it is.
+    # TVB's scripts change the range of one model in this way; the range of the class must not change.
     vars(model)["state_variable_range"] = {name: np.array(ends) for name, ends in ranges.items()}
     return model
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from tvb_cases import CASES, Case, simulator_of
 
-#: As if the sweep had many jobs: worth compiling.
+#: As for a sweep of many jobs, which is worth compiling.
 MANY = 10**6
 
 
-#: What the documentation says no engine but TVB's own loop runs, and why.
+#: Cases that only TVB's own loop runs, with the reason, as in the documentation.
 _ROW = re.compile(r"^\| (.+?) \| reference \| (.+?) \|$", re.MULTILINE)
 
 

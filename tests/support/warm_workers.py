@@ -66,7 +66,7 @@ def become(order: dict[str, Any]) -> None:
         if order.get("visibility_timeout"):
             from tvb_batch.worker.app import app
 
-            # Kombu looks for messages to deliver again every hundred seconds, if it is not told otherwise.
+            # Kombu by default looks for messages to deliver again every hundred seconds.
             app.conf.broker_transport_options |= {
                 "visibility_timeout": order["visibility_timeout"],
                 "unacked_restore_interval": order["visibility_timeout"],

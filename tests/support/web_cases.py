@@ -19,7 +19,7 @@ from tvb_batch.worker.job.run import run_job
 
 TOKEN = "a token <of> 'ours'"
 PLAN = {"coupling.a": [0.01, 0.02], "model.tau": [1.0, 1.5]}
-#: What would be run, were a page to take it for its own.
+#: Texts that a page would execute if it did not escape them.
 EVIL = "<img src=x onerror=alert(1)>"
 
 

@@ -48,7 +48,7 @@ def test_its_cells_run_as_plain_python(settings, monkeypatch) -> None:
     assert names["sweep"].counts() == {"FINISHED": 18}
     assert isinstance(names["series"], TimeSeries)
     assert names["last"].shape == (100, 76)
-    # The numbers that it shows are those of any other machine's run: seeds are part of a sweep.
+    # The shown numbers are equal on every machine: seeds are part of a sweep.
     shown = "".join(cells()[2]["outputs"][0]["data"]["text/plain"])
     assert f"{values[2]['KuramotoIndex'].iloc[0]:.6f}" in shown
     assert Path(names["series"].path).is_file()

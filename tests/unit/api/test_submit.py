@@ -33,7 +33,7 @@ def test_tvbs_own_examples_give_tvbs_own_numbers(configured, catalogue, start_wo
         sweep, simulation = names["sweep"], names["simulation"]
         assert sweep.counts() == {"FINISHED": len(sweep)}, name
         if len(sweep) > 1:
-            continue  # Each point has other parameters; test_a_sweep... has those.
+            continue  # Each point has other parameters, which test_a_sweep... tests.
         for index, (time, data) in enumerate(simulation.run()):
             with sweep.jobs()[0].time_series(index) as series:
                 np.testing.assert_array_equal(series.time, time)

@@ -111,7 +111,7 @@ def test_an_undeclared_attribute_is_refused_by_name(inputs, name, is_configured)
     make, words = REFUSED[name]
     made = make()
     if is_configured:
-        # Before: TVB itself may fail with what was set.
+        # First, because TVB itself may fail with the new attribute.
         clean = tiny().configure()
         for part in ("model", "coupling", "integrator", "connectivity"):
             own = {
@@ -245,7 +245,7 @@ def stimulated() -> Any:
     made.stimulus = StimuliRegion(
         temporal=PulseTrain(parameters=parameters), connectivity=made.connectivity, weight=np.ones(6)
     )
-    # As people do who draw it first.
+    # As in scripts that plot it first.
     made.stimulus.configure_space()
     made.stimulus.configure_time(np.arange(0.0, 100.0, 0.25).reshape((1, -1)))
     return made
@@ -261,7 +261,7 @@ def logged(place: int) -> Any:
 
 def ranged() -> Any:
     made = tiny()
-    # TVB hands out its default itself: a change in place would reach every other test.
+    # TVB returns its default object itself: a change in place would reach other tests.
     ranges = {**made.model.state_variable_range, "V": np.array([-0.5, 0.5])}
     vars(made.model)["state_variable_range"] = ranges
     return made

@@ -19,7 +19,7 @@ from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatyp
 from tvb_batch.worker.h5.gui.archive import Linking
 from tvb_batch.worker.h5.gui.write import FRESH, write_data
 
-#: Objects that refer to each other in every way there is.
+#: Objects with every kind of reference.
 ORDERED = (
     "connectivity", "cortex", "region_mapping", "local_connectivity", "eeg_sensors", "usable_sensors", "eeg_projection",
     "white_matter_cortex", "brain_skull", "skull_skin", "skin_air", "layered_projection", "region_stimulus",
@@ -103,7 +103,7 @@ def test_each_file_comes_after_its_references(tmp_path) -> None:
         one, np.ones((3, 1, 76, 1)), connectivity=mapping.connectivity.gid, region_mapping=mapping.gid, created=LONG_AGO
     )
 
-    # The most dependent ones first: the worst order to be given.
+    # The most dependent files first, which is the worst order.
     bundle = write_data([one, *reversed(files)], tmp_path / "b.zip")
 
     with zipfile.ZipFile(bundle) as archive:

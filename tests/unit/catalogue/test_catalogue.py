@@ -69,7 +69,7 @@ def test_finished_jobs_are_shared_and_not_run_again(catalogue) -> None:
     assert [found.gid for found in catalogue.outputs([jobs[0].gid])] == [made.gid]
     assert (jobs[0].source_id, jobs[0].engine) == (job.id, "reference")
     assert catalogue.claim(jobs[0].gid, "w", LEASE) is None
-    # Shared once more, the files are still the first job's.
+    # Shared again, the files still belong to the first job.
     assert catalogue.jobs(sweep=add(catalogue, 1, "third").gid)[0].source_id == job.id
 
 
@@ -523,7 +523,7 @@ def test_a_small_sweep_does_not_wait_for_a_large_one(catalogue) -> None:
 
     assert sorted(str(claim.sweep) for claim in claims) == sorted([str(large.gid), str(small.gid)] * 3)
     assert len({claim.gid for claim in claims}) == 6
-    # Messages that were spent on jobs of the other sweep are sent anew.
+    # Messages used for jobs of the other sweep are sent again.
     waiting = [job for job in catalogue.jobs(sweep=large.gid) if job.status == Status.PENDING]
     assert sum(job.published_at is None for job in waiting) == 3
 

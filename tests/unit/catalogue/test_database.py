@@ -30,7 +30,7 @@ def test_the_migrations_make_the_tables_of_the_models(url, tmp_path) -> None:
 
     command.check(alembic_config(engine))
 
-    # As they are written, which Alembic does not compare.
+    # As SQL text, which Alembic does not compare.
     assert indexes(engine) == indexes(other)
     engine.dispose()
     other.dispose()

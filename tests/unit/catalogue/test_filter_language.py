@@ -81,7 +81,7 @@ def test_a_filter_is_read(text: str, tree: object) -> None:
 )  # fmt: skip
 def test_an_invalid_filter_is_refused_in_one_line_with_the_place(text, position, words) -> None:
     if position is None:
-        assert isinstance(Filter.parse(text).tree.value, float)  # Larger than any row's, and still a number.
+        assert isinstance(Filter.parse(text).tree.value, float)  # Larger than any row's value, but still a number.
         return
     with pytest.raises(FilterError) as caught:
         Filter.parse(text)
@@ -282,7 +282,7 @@ filters = st.recursive(
 )
 @given(found=filters)
 def test_a_filter_finds_the_same_jobs_as_plain_python(filled, found, few, monkeypatch) -> None:
-    # Comparisons with many rows are asked in another way than those with few.
+    # Comparisons with many matching rows use another query than those with few.
     monkeypatch.setattr(filter_sql, "FEW", few)
     catalogue, known = filled
     text, fits = found
@@ -395,7 +395,7 @@ def test_frequent_queries_use_indexes(catalogue, ask) -> None:
         ]
     steps = [step[-1] for plan in plans for step in plan]
     assert steps
-    # A search of a table, or its walk along an index; never row by row, and what is sorted are equal values.
+    # A search, or a scan of an index; never a scan of the table, and only equal values are sorted.
     assert not [step for step in steps if step.startswith("SCAN job") and " USING " not in step]
     assert not [step for step in steps if step == "USE TEMP B-TREE FOR ORDER BY" and "SCAN sweep" not in steps]
 

@@ -50,7 +50,7 @@ def test_a_jump_of_the_wall_clock_ends_no_lease_and_keeps_none(catalogue, host, 
     claim = catalogue.claim(job.gid, "w", LEASE)
 
     host.wall += jump
-    # The process that looks for dead jobs may have begun after the jump.
+    # The process that looks for expired leases may have started after the jump.
     other = Catalogue.open(f"sqlite:///{tmp_path}/c.sqlite")
     assert other.expire(max_attempts=1) == 0
     assert catalogue.heartbeat(claim, 0.5, LEASE) is False

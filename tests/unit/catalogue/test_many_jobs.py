@@ -109,7 +109,7 @@ def test_a_delete_takes_as_many_statements_for_many_jobs_as_for_few(catalogue) -
             assert {path.split("/")[1] for path in paths} == {source.gid.hex}
             values = catalogue.metrics([job.gid for job in found])
             assert [values[job.gid]["m"] for job in found] == [float(number) for number in range(jobs)]
-        # The first of those that shared a file has it now, and the others share with it.
+        # The first of the jobs that shared a file owns it now, and the others share with it.
         assert {job.source_id for job in catalogue.jobs(sweep=heir.gid)} == {None}
         owners = {job.id for job in catalogue.jobs(sweep=heir.gid, limit=jobs)}
         assert {job.source_id for job in catalogue.jobs(sweep=other.gid, limit=jobs)} == owners

@@ -45,7 +45,7 @@ def test_data_of_the_first_revision_survive_the_upgrade_and_the_downgrade(url) -
 
 def has_index(engine) -> bool:
     with warnings.catch_warnings():
-        # Of an index of expressions, which SQLAlchemy does not list on SQLite.
+        # SQLAlchemy does not list an index of expressions on SQLite.
         warnings.simplefilter("ignore")
         return "ix_job_waiting" in {index["name"] for index in inspect(engine).get_indexes("job")}
 

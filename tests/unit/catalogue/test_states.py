@@ -49,7 +49,7 @@ class States(RuleBasedStateMachine):
         self.attempt = [0] * JOBS
         self.is_wanted_canceled = [False] * JOBS
         self.is_paused = self.is_gone = False
-        #: The claim that owns each job, and all that ever did.
+        #: The current claim of each job, and all claims so far.
         self.owner: list[Claim | None] = [None] * JOBS
         self.claims: list[tuple[int, Claim]] = []
         self.finished = [0] * JOBS

@@ -256,7 +256,7 @@ def test_a_dry_run_says_what_would_be_queued_and_writes_nothing(tvb_batch, tmp_p
 
 @pytest.mark.slow
 def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, tmp_path) -> None:
-    # TVB's readers log to standard output what this connectivity lacks.
+    # TVB's readers log missing parts of this connectivity to standard output.
     spec = spec_file(tmp_path, connectivity="connectivity_66.zip", sweep={"coupling.a": [0.1, 0.2]})
 
     result = tvb_batch("submit", "--check", spec)
@@ -270,7 +270,7 @@ def test_a_check_builds_the_first_simulation_and_estimates_the_sweep(tvb_batch, 
 
 @pytest.mark.slow
 def test_a_check_reports_in_one_line_what_tvb_refuses(tvb_batch, tmp_path) -> None:
-    # Not one index after the other.
+    # Not many single indices.
     mask = {"class": "SpatialAverage", "period": 1.0, "spatial_mask": [0] * 75 + [2]}
 
     assert_refused(tvb_batch("submit", "--check", spec_file(tmp_path, monitors=[mask])), "monitors[0]: TVB refuses it")

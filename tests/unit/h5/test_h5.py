@@ -27,7 +27,7 @@ def test_a_whole_file_opens(path) -> None:
 
 @pytest.mark.parametrize("length", [0, 15])
 def test_a_heap_without_end_is_a_fault_and_no_hang(path, length: int) -> None:
-    # After a length of 15 the next one is read where there is nothing but zeros.
+    # After a length of 15, the next length is read from zeros.
     damage(path, 8, length)
 
     with pytest.raises(OSError, match="string heap is damaged"):
@@ -48,7 +48,7 @@ def test_a_damaged_heap_is_found_where_parts_of_the_file_need_no_search(path) ->
 
 
 def test_a_long_heap_is_walked_to_its_end(path) -> None:
-    # A heap as HDF5 makes it for long texts: 20,000 bytes of objects, and free room behind them.
+    # A heap as HDF5 makes it for long texts: 20,000 bytes of objects, then free space.
     objects = b"".join((1 + n).to_bytes(8, "little") + (984).to_bytes(8, "little") + b"x" * 984 for n in range(20))
     heap = b"GCOL\1\0\0\0" + (16 + len(objects) + 64).to_bytes(8, "little") + objects + bytes(8)
     whole = path.read_bytes()

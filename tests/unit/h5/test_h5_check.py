@@ -126,7 +126,7 @@ def test_all_faults_are_named_at_once(tmp_path) -> None:
     ]  # fmt: skip
 
 
-#: Wrong for each attribute.
+#: A wrong value for each attribute.
 NEVER = [np.bytes_(b"bool:True"), np.array([1.0, 2.0]), h5py.Empty("f8")]
 
 

@@ -18,7 +18,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_convert import write_connectivity
 from tvb_batch.worker.h5.validation.check import faults
 from tvb_batch.worker.tools.file_check import record_faults
 
-#: How many bits of each file are flipped, one at a time.
+#: Number of bits of each file to flip, one at a time.
 FLIPS = 60
 KINDS = (
     "connectivity", "white_matter", "region_mapping", "other_local_connectivity", "eeg_sensors", "layered_projection",
@@ -60,7 +60,7 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path, name: str) -> None:
     whole, chance = path.read_bytes(), random.Random(name)
     assert list(record_faults(CompareFile(path, "x"))) == []
 
-    # All but the words of the last line, without which the file counts as unchecked.
+    # All bytes except the text of the last line, without which the file counts as unchecked.
     for place in [*chance.sample(range(len(whole) - seal._LENGTH), FLIPS), len(whole) - 1, len(whole) - 60]:
         flip(path, place, chance.randrange(8))
         assert caught(path), place

@@ -32,7 +32,7 @@ FIFTH = UUID(int=5)
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
 
-#: What the notebook's files carry, and a dataset's statistics.
+#: Attributes of the notebook's files, and the statistics of a dataset.
 ATTRIBUTES = {
     "Connectivity", "Create_date", "Data_version", "Gid", "Has_surface_mapping", "Has_volume_mapping", "Invalid", "Is_nan",
     "Labels_dimensions", "Labels_ordering", "Length_1d", "Length_2d", "Length_3d", "Length_4d", "Module", "Nr_dimensions",
@@ -41,7 +41,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 STATISTICS = {"TVB_Minimum", "TVB_Maximum", "TVB_Mean"}
 
-#: Fields that TVB 1 keeps as JSON; the rest it takes as they are.
+#: Fields that TVB 1 stores as JSON; it reads all others unchanged.
 OF_JSON = {
     "Title": str, "Sample_period": float, "Sample_rate": float, "Start_time": float, "Sample_period_unit": str,
     "Nr_dimensions": int, "Length_1d": int, "Length_2d": int, "Length_3d": int, "Length_4d": int, "Labels_ordering": list,
@@ -207,7 +207,7 @@ def test_a_connectivity_keeps_its_arrays(connectivity, tmp_path) -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_series_does_not_depend_on_the_blocks(tmp_path_factory, data, frames, text, period) -> None:
     directory = tmp_path_factory.mktemp("h5")
-    text = text.replace("\0", "")  # HDF5's texts end there.
+    text = text.replace("\0", "")  # HDF5's texts end at a zero byte.
     labels = {"State Variable": [text]}
     write(directory / "x.h5", data, title=text, subject=text, sample_period=period, labels_dimensions=labels)
     with pytest.MonkeyPatch.context() as patch:
@@ -695,7 +695,7 @@ def test_a_missing_file_is_one_fault(tmp_path) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_bytes_are_a_fault_and_never_an_exception(files, bundle, tmp_path, seed: int) -> None:
-    # Fixed seeds: HDF5 itself never returns from a few damages, whoever reads the file.
+    # Fixed seeds: on a few damaged files HDF5 itself never returns.
     generator = np.random.default_rng(seed)
     for source in (*files.values(), bundle):
         content = bytearray(source.read_bytes())

@@ -208,7 +208,7 @@ def test_the_writer_returns_the_places_of_samples_only(tmp_path, planned, writte
     assert held.startswith(data.tobytes()[: 431 * data[0].nbytes])
     assert time.tobytes()[:1000] in held
     assert b"GCOL" not in held
-    # What was planned and did not come leaves a hole.
+    # Samples that were planned but not written leave a hole.
     assert len(content) - len(held) < 100_000 or planned > written
     with verified(path, head.gid, places) as found:
         np.testing.assert_array_equal(found.numbers[()], data)

@@ -86,7 +86,7 @@ def test_the_values_are_those_of_tvbs_analyzers(tmp_path, shape, period: float) 
 
 
 def test_the_values_are_tvbs_for_small_deviations_from_a_large_mean(tmp_path) -> None:
-    # TVB itself loses six digits here, and we lose the same.
+    # TVB loses six digits here, and this program loses the same.
     check_equal(walk(1200, 2, 20, 1, offset=1e6), 1.0, tmp_path / "x.h5")
 
 
@@ -110,7 +110,7 @@ def test_the_values_are_tvbs_for_any_shape_and_any_chunks(
     path = tmp_path_factory.mktemp("any") / "x.h5"
     write(path, data, sample_period=period)
     start = transient_of(samples, period).samples
-    # Half a sample more is the same sample of TVB's, whatever the division gives.
+    # Half a sample more is the same sample for TVB, whatever the division gives.
     expected = tvbs_own(data, period, (start + 0.5) * period)
     whole = compute(path)
 
@@ -119,7 +119,7 @@ def test_the_values_are_tvbs_for_any_shape_and_any_chunks(
         found = compute(path)
 
     assert found == pytest.approx(whole, rel=1e-9, abs=1e-14)
-    # Of one sample TVB's variances are 0, or only those of the state variables.
+    # For one sample TVB's variances are 0, or only those of the state variables.
     of_one = {"GlobalVariance", "VarianceNodeVariance", "Metastability"} if samples - start < 2 else set()
     assert set(whole) & OF_TVB == set(expected) - of_one
     for name in set(expected) - of_one:
@@ -234,7 +234,7 @@ def test_a_diverged_series_is_not_a_fault(tmp_path, value: float) -> None:
 
 @pytest.mark.parametrize("samples", [500, 501, 600, 666])
 def test_a_short_series_has_metrics_of_its_last_quarter(tmp_path, samples: int) -> None:
-    # TVB's analyzers make them of nothing, one sample, or less than a quarter.
+    # TVB's analyzers use no sample, one sample, or less than a quarter.
     data = walk(samples, 2, 7, 1)
     write(tmp_path / "x.h5", data, sample_period=1.0)
 

@@ -223,7 +223,7 @@ def test_an_output_directory_that_cannot_be_written_gives_one_line(settings, cat
         run_job(catalogue, settings, claimed(catalogue))
 
 
-#: Enough steps to be worth compiling for.
+#: Enough steps to be worth compiling.
 LONG = {"simulation_length": 6000.0, "monitors": [{"class": "TemporalAverage", "period": 100.0}, {"class": "Raw"}]}
 
 
@@ -259,7 +259,7 @@ def files(settings) -> list[Path]:
 
 def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, catalogue, monkeypatch) -> None:
     monkeypatch.setattr("tvb_batch.worker.h5.verify.BLOCK", 200_000)
-    # Bounded too, by more than this simulation gives.
+    # This buffer is bounded too, above the output of this simulation.
     monkeypatch.setattr("tvb_batch.worker.h5.verify.WHOLE", 200_000)
     monkeypatch.setattr("tvb_batch.worker.job.metrics.WINDOW", 200_000)
     monkeypatch.setattr("tvb_batch.worker.job.metrics.CHUNK", 200_000)
@@ -275,7 +275,7 @@ def test_memory_is_bounded_by_the_chunk_and_not_by_the_simulation(settings, cata
         assert output.shape[0] == simulation_length / 0.5
         return peak
 
-    peak(500.0)  # Whatever is made once.
+    peak(500.0)  # Warm up first.
     short, long = peak(500.0), peak(5000.0)
 
     # Ten times the output, 11 MB more of it.

@@ -95,7 +95,7 @@ def test_a_dead_filler_is_replaced_and_no_job_is_sent_twice(settings, catalogue,
         filler = frozen.submit(publish, catalogue, app, window=10)
         assert is_there.wait(60)
         wait_until(lambda: publish(catalogue, app, window=10) == 10)
-        # What another has now is not taken from it by the first one's end.
+        # The end of the first process does not release the lock of the second.
         monkeypatch.setattr("tvb_batch.models.queue.FILLER_LEASE", 3600.0)
         with tvb_batch.models.queue._filling(app) as is_ours:
             assert is_ours

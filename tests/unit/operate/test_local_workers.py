@@ -81,7 +81,7 @@ def test_without_redis_a_message_says_what_to_install(tmp_path, monkeypatch) -> 
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_start_says_why(tmp_path) -> None:
-    # No tables: the worker finds out before it takes a job.
+    # No tables: the worker notices before it takes a job.
     with local_workers(load_settings(data_dir=tmp_path), 1) as local:
         wait_until(lambda: local.worker.poll() is not None)
 

@@ -19,7 +19,7 @@ from tvb_batch.models.worker_protocol import (
 )
 from tvb_batch.submit.operate.processes import WorkerProcessError, run_worker
 
-#: Modules that the programs import, and a person may have files of the same name of.
+#: Modules that the programs import; a user may have files with the same names.
 HOSTILE = ("models", "worker", "submit", "numpy", "redis", "celery", "h5py", "json", "tvb", "tvb_batch")
 
 GONE = Path("/nowhere/gone.h5")
@@ -62,7 +62,7 @@ def test_a_program_imports_nothing_from_the_working_folder(settings, hostile, mo
         answer = str(exc)
 
     assert hostile() == []
-    # The program has come as far as the request itself.
+    # The program has read the request.
     assert ("gone.h5" in answer) or ("Nothing" in answer), answer
 
 

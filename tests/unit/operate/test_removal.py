@@ -93,7 +93,7 @@ def test_unneeded_files_are_pruned_and_those_of_running_jobs_stay(settings, cata
     for path in (unfinished, stray):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    assert prune(catalogue, storage, dry_run=True)[0] == 1  # An input that was kept just now may be of a submission.
+    assert prune(catalogue, storage, dry_run=True)[0] == 1  # A recent input may belong to a submission.
     os.utime(stray, (0, 0))
 
     would = prune(catalogue, storage, dry_run=True)
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_removed_gives_one_line(settings, catalogue, made,
         prune(catalogue, settings.storage) if what == "prune" else delete(catalogue, settings.storage, made)
     monkeypatch.undo()
 
-    # The next one, by whoever may, removes all that is left, whatever came of the first.
+    # The next `prune` by a user with permission removes the rest.
     assert prune(catalogue, settings.storage)[0] == (1 if what == "prune" else 4)
     assert audit(catalogue, settings).faults == []
 

@@ -33,7 +33,7 @@ def write(folder: Path, **texts: str) -> None:
         path.write_text(textwrap.dedent(text))
 
 
-#: What a source says, and the module of which it must tell that it reads it.
+#: A source, and the module that must be found in it.
 IMPORTS = {
     "import helper_beside": "helper_beside",
     "import helper_beside as h, os": "helper_beside",

@@ -73,7 +73,7 @@ def test_a_table_is_readable_and_shows_texts_as_they_are(filled) -> None:
     assert "100%" in table
     assert "disk [red]full really" in table
     assert "coupling.a=0.1 model=Kuramoto(omega=2)" in usual
-    # Nothing is cut, however narrow.
+    # Nothing is cut in a narrow terminal.
     narrow = "".join(shown(list_jobs(catalogue, jobs, (), "table"), 40).split())
     assert "".join(str(jobs[3].parameters["coupling.a"]).split()) in narrow
 

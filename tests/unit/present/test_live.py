@@ -161,7 +161,7 @@ def test_a_rate_and_the_time_left_are_known_after_a_while() -> None:
     assert rates[0] is None
     assert rates[5] == rates[99] == 2.0
     assert len(pace.seen) <= live.PACE + 1
-    assert pace.rate(101.0, 0.0) is None  # Jobs were sent back: nothing is known.
+    assert pace.rate(101.0, 0.0) is None  # Jobs returned to pending, so the rate is unknown.
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_notebook_replaces_one_output(filled, monkeypatch) -> None:
         def update(self, page) -> None:
             shown.append(page.data)
 
-    # IPython shows nothing where no kernel runs; what it is given is what a browser would show.
+    # Without a kernel IPython shows nothing; its argument is what a browser would show.
     monkeypatch.setattr("IPython.display.display", lambda page, display_id: shown.append(page.data) or Handle())
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
 

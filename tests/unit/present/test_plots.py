@@ -43,7 +43,7 @@ def drawn(picture: Picture) -> list[Any]:
 
 
 def test_every_sample_is_seen_however_many_there_are(monkeypatch) -> None:
-    monkeypatch.setattr(plot_series, "CHUNK", 8 * 3 * 700)  # Chunks that no pixel ends with.
+    monkeypatch.setattr(plot_series, "CHUNK", 8 * 3 * 700)  # No pixel ends with a chunk.
     one = series(10_007, 3)
     one.data[1234, 0, 1, 0], one.data[9876, 0, 2, 0] = 99.0, -77.0
 

@@ -79,7 +79,7 @@ def test_reasons_are_shown_by_job_and_counted_by_sweep_also_for_shared_files(fil
         assert list(catalogue.missing_metrics(gids).values()) == [
             {}, {"m": ONE, "monitors[1].m": TWO}, {"m": ONE, "n": ONE}, {"m": TWO}, {"m": NOT_FINITE, "n": NOT_FINITE},
         ]  # fmt: skip
-        # Of reasons that are as frequent, the last one in alphabetical order.
+        # Of equally frequent reasons, the last one in alphabetical order.
         assert catalogue.lacking(one.gid) == [
             Lacking("m", 4, ONE, others=2), Lacking("monitors[1].m", 1, TWO), Lacking("n", 2, NOT_FINITE, others=1),
         ]  # fmt: skip

@@ -48,7 +48,7 @@ def test_the_names_of_a_condition_are_known() -> None:
 )  # fmt: skip
 def test_anything_else_is_refused_in_one_line(text) -> None:
     if text == "print":
-        assert Expression.parse(text).names == {"print"}  # A name like any other, and nobody's function.
+        assert Expression.parse(text).names == {"print"}  # A name like any other, not the function.
         return
     with pytest.raises(ExpressionError) as caught:
         Expression.parse(text)

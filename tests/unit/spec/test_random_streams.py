@@ -25,7 +25,7 @@ def inputs(settings) -> Inputs:
 @pytest.fixture(autouse=True)
 def own_global_stream():
     state = np.random.get_state()  # noqa: NPY002 - TVB's
-    np.random.mtrand._rand.set_state(np.random.RandomState([1, 2, 3]).get_state())  # As if nobody had seeded it.
+    np.random.mtrand._rand.set_state(np.random.RandomState([1, 2, 3]).get_state())  # As if it was not seeded.
     yield
     np.random.set_state(state)  # noqa: NPY002
 

@@ -29,7 +29,7 @@ BOLD = simulation({**SHORT, "monitors": ["Bold"], "simulation_length": 4000.0}).
         (1000, 1.0, {}, 500), (10_000, 0.1, {}, 5000), (668, 1.0, {}, 500),  # As TVB.
         (400, 1.0, {}, 300), (401, 1.0, {}, 300), (5, 1.0, {}, 3),  # As TVB: the last of four parts.
         (500, 1.0, {}, 375), (501, 1.0, {}, 375), (666, 1.0, {}, 498),  # TVB would leave less than a quarter.
-        (1, 1.0, {}, 0), (2, 1.0, {}, 0), (3, 1.0, {}, 0), (4, 1.0, {}, 2),  # Never one sample of more.
+        (1, 1.0, {}, 0), (2, 1.0, {}, 0), (3, 1.0, {}, 0), (4, 1.0, {}, 2),  # Never one sample if there are more.
         (100, 1000.0, {}, 1), (100, 600.0, {}, 1),  # The first sample holds the transient.
         (300, 2000.0, BOLD, 10), (300, 1000.0, BOLD, 20), (300, 720.0, BOLD, 27),  # 20 s of haemodynamic response.
         (300, 2000.0, {**BOLD, "hrf_length": 32_000.0}, 16), (300, 2000.0, {**BOLD, "hrf_length": None}, 1),
@@ -176,7 +176,7 @@ def test_metrics_of_bold_hold_nothing_of_the_haemodynamic_transient(settings, ca
         data = file["data"][()]
     assert (record.transient, data.shape[0]) == (20_000.0, 40)
     assert record.metrics["std"] == pytest.approx(data[20:].std(), rel=1e-9)
-    # The ramp is far larger than what is left.
+    # The ramp is far larger than the rest.
     assert np.ptp(data[:20]) > 10 * np.ptp(data[20:])
 
 

@@ -177,7 +177,7 @@ def test_a_file_that_tvb_cannot_read_gives_one_line(inputs, storage, tmp_path, r
             archive.writestr("readme.txt", "nothing here")
     else:
         path.write_bytes(content)
-    # As if an older version had kept it.
+    # As if an older version had stored it.
     kept = storage.input(hashlib.sha256(path.read_bytes()).hexdigest(), name.removeprefix("a"))
     shutil.copy(path, kept)
     choices = {"sensors": "SensorsEEG", "projection": "ProjectionSurfaceEEG", "surface": "CorticalSurface"}

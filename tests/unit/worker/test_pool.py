@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-#: A pool that stops as Celery stops it while a process works on a task whose start the pool has not heard of.
+#: A pool that Celery stops while a process works on a task whose start the pool has not seen.
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
@@ -24,7 +24,7 @@ while not pool._fileno_to_inq:
     hub.run_once()
 pool.apply_async(task, (sys.argv[1],))
 while not os.path.exists(sys.argv[1]):
-    # Written to the process, and nothing read of what it says.
+    # Written to the process, without reading its answer.
     pool.on_poll_start()
     hub.consolidate_callback(list(pool._all_inqueues))
     time.sleep(0.02)

@@ -64,7 +64,7 @@ def test_one_message_serves_several_short_jobs(state, catalogue) -> None:
     hint = catalogue.jobs(sweep=found.gid)[-1]
 
     serve(state, str(hint.gid))
-    # The messages of the others are spent.
+    # The messages of the other jobs are outdated.
     serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
 
     assert [(job.status, job.attempt) for job in catalogue.jobs(sweep=found.gid)] == [(Status.FINISHED, 1)] * 3
