@@ -48,6 +48,33 @@ def test_imports_go_one_way(package: str, forbidden: set[str]) -> None:
     assert found == set()
 
 
+#: The engine's rooms, from the ground up; `*` are the modules beside them that no room needs.
+FLOORS = (
+    {"jit_cache", "graph", "reference"},
+    {"primitives", "tracing"},
+    {"passes"},
+    {"frontend"},
+    {"codegen"},
+    {"runtime"},
+    {"*"},
+)
+
+
+def test_the_rooms_of_the_engine_import_only_lower_floors() -> None:
+    engines = ROOT / "worker" / "engines"
+    floors = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    found = {
+        (path.relative_to(engines).as_posix(), name)
+        for path in engines.rglob("*.py")
+        for name in imported(path)
+        if name.startswith("tvb_batch.worker.engines.")
+        and (own := path.relative_to(engines).with_suffix("").parts[0]) != (other := name.split(".")[3])
+        and floors.get(other, floors["*"]) >= floors.get(own, floors["*"]) < floors["*"]
+    }
+
+    assert found == set()
+
+
 def test_no_module_imports_the_package_models_by_its_bare_name() -> None:
     assert [path for path in MODULES if "models" in imported(path)] == []
 

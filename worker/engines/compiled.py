@@ -14,9 +14,10 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.frontend.coupling import records_afferents
+from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.engines.reference import FIRST_STEPS, Chunk, Samples, count_steps, in_chunks
-from tvb_batch.worker.engines.runtime.monitors import join, make_recorder, records_afferents
+from tvb_batch.worker.engines.runtime.monitors import join, make_recorder
 from tvb_batch.worker.engines.runtime.program import Program, Run, make_program
 from tvb_batch.worker.engines.runtime.surface import SurfaceRun
 from tvb_batch.worker.engines.selfcheck import find_difference

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
-from tvb_batch.worker.engines.frontend.coupling import TracedCoupling, trace_coupling
-from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.frontend.coupling import TracedCoupling, records_afferents, trace_coupling
+from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
 from tvb_batch.worker.engines.reference import Chunk, Samples, count_steps, in_chunks
 from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, DelayedInput, check_silence, send
-from tvb_batch.worker.engines.runtime.monitors import join, make_recorder, records_afferents
+from tvb_batch.worker.engines.runtime.monitors import join, make_recorder
 from tvb_batch.worker.engines.selfcheck import find_difference
 
 NAME = "hybrid"

@@ -18,7 +18,7 @@ from tvb_batch.models.worker_protocol import DumpKernel
 from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
 from tvb_batch.worker.engines.codegen.trace_cache import find_trace
-from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.job.simulator import build_simulator
 from tvb_batch.worker.program import run_program
 from tvb_batch.worker.tvb_import import import_tvb

@@ -18,8 +18,8 @@ from tvb_batch.worker.engines.codegen.emit import emit_function
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.kernel_source import _with_signature
 from tvb_batch.worker.engines.codegen.workspace import ArrayRow
+from tvb_batch.worker.engines.graph import Graph, Op
 from tvb_batch.worker.engines.passes.cube_roots import extract_roots, split_at_roots
-from tvb_batch.worker.engines.passes.graph import Graph, Op
 from tvb_batch.worker.engines.passes.sincos import extract_sincos
 from tvb_batch.worker.engines.primitives.libm_cube_root import roots_if_exact, third_roots
 

@@ -8,7 +8,7 @@ from engine_cases import Case
 from test_trace_cache import CASES
 
 from tvb_batch.worker.engines.frontend.step import trace_step
-from tvb_batch.worker.engines.passes.graph import Block, Equation, Graph, Op, Ref, ScalarFunction, UfuncLoop, literal
+from tvb_batch.worker.engines.graph import Block, Equation, Graph, Op, Ref, ScalarFunction, UfuncLoop, literal
 from tvb_batch.worker.engines.passes.verify import SIGNATURES, GraphError, verify
 from tvb_batch.worker.engines.tracing.recording import NoRecording
 

@@ -19,7 +19,7 @@ from conftest import wait_until
 SOURCE = """
 from numba import types
 
-from tvb_batch.worker.engines.codegen.jit_cache import entry, jit
+from tvb_batch.worker.engines.jit_cache import entry, jit
 
 
 @jit

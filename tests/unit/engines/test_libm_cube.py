@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
-from tvb_batch.worker.engines.passes.graph import UfuncLoop
+from tvb_batch.worker.engines.graph import UfuncLoop
 from tvb_batch.worker.engines.primitives.libm_cube import cubes_if_exact
 
 KERNEL = """

@@ -21,7 +21,7 @@ from tvb_batch.worker.engines.codegen.workspace import (
     Store,
     Workspace,
 )
-from tvb_batch.worker.engines.passes.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Equation, Graph, Op, Ref
+from tvb_batch.worker.engines.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Equation, Graph, Op, Ref
 
 _TEMPLATES = {
     Op.NEGATIVE: "-{0}",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tvb_batch.worker.engines.passes.graph import ScalarFunction
+from tvb_batch.worker.engines.graph import ScalarFunction
 from tvb_batch.worker.engines.passes.gufuncs import HELPERS
 
 #: Names of primitives in what is written here: two forms of exp, and the largest argument of the quick one.

@@ -1,6 +1,6 @@
 """The cache of compiled kernels: source files named by what they are made of.
 
-What Numba made of them lies beside them, see `worker.engines.codegen.jit_cache`.
+What Numba made of them lies beside them, see `worker.engines.jit_cache`.
 
 All workers of a host share the directory. A file is never changed: another version of TVB, NumPy, Numba or this
 package, or another processor, gives another name.
@@ -71,7 +71,7 @@ def load_kernel(text: str, requires: Iterable[str], directory: Path) -> Kernel:
     own = (f"from {primitives.MODULES[name]} import {name}" for name in sorted(requires))
     header = [
         *("import math", "", "import numpy as np", "from numba import types", ""),
-        *("from tvb_batch.worker.engines.codegen.jit_cache import entry, jit", *own),
+        *("from tvb_batch.worker.engines.jit_cache import entry, jit", *own),
     ]
     path = _write("\n".join([*header, "", text]), "kernel", _writable(directory))
     return Kernel(path.stem, _import(path), primitives)

@@ -11,7 +11,7 @@ from tvb_batch.worker.engines.codegen.emit import Function, NeighbourSum, emit_f
 from tvb_batch.worker.engines.codegen.inline import QUICK_EXP
 from tvb_batch.worker.engines.codegen.workspace import ArrayRow, Workspace
 from tvb_batch.worker.engines.frontend.step import Step
-from tvb_batch.worker.engines.passes.graph import Ref
+from tvb_batch.worker.engines.graph import Ref
 
 #: Types of the arrays that the functions are called with; all others are float64.
 _TYPES = {"loops": "int64", "work32": "float32", "delayed": "float32", "present": "float32", "kept": "float32"}

@@ -6,7 +6,7 @@ Called by `worker.engines.codegen.emit`. Without whole-array operations there is
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tvb_batch.worker.engines.passes.graph import Equation, Op, Ref
+from tvb_batch.worker.engines.graph import Equation, Op, Ref
 
 
 @dataclass

@@ -12,10 +12,10 @@ from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.codegen.capabilities import Capabilities
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
 from tvb_batch.worker.engines.codegen.ufunc_loops import address
+from tvb_batch.worker.engines.frontend.coupling import records_afferents
 from tvb_batch.worker.engines.frontend.noise import equation_parts
 from tvb_batch.worker.engines.frontend.step import Step, trace_step
 from tvb_batch.worker.engines.passes.verify import verify
-from tvb_batch.worker.engines.runtime.monitors import records_afferents
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Parameter, Recording, UnrecordableError
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.graph import UfuncLoop, UntraceableError
+from tvb_batch.worker.engines.graph import UfuncLoop, UntraceableError
 
 #: Numbers that an inner loop is tried on.
 _TRIED = 13

@@ -5,7 +5,7 @@ Called by `worker.engines.codegen.emit`.
 
 from typing import NamedTuple
 
-from tvb_batch.worker.engines.passes.graph import Ref
+from tvb_batch.worker.engines.graph import Ref
 
 #: Arrays to work in, and the bytes of a number: float64 and float32.
 WORK, WORK32 = "work", "work32"

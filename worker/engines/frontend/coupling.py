@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.graph import Graph, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
 from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
 from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of, stack_of
@@ -124,3 +124,10 @@ def trace_post(simulator: Any, context: TraceContext, coupling: TracedCoupling) 
     ):
         raise UntraceableError(f"the post of {type(simulator.coupling).__name__}")
     return StackTracer(found.items)
+
+
+def records_afferents(monitor: Any) -> bool:
+    """Return whether TVB shows the monitor what enters the nodes instead of their state."""
+    from tvb.simulator.monitors import AfferentCoupling
+
+    return isinstance(monitor, AfferentCoupling)

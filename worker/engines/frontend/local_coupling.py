@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.passes.graph import Graph, Op, UntraceableError
+from tvb_batch.worker.engines.graph import Graph, Op, UntraceableError
 from tvb_batch.worker.engines.primitives.arguments import Neighbours
 from tvb_batch.worker.engines.primitives.sizes import SIMD_WIDTH
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer

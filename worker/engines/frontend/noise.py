@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tvb_batch.models.spec.random_streams import is_twister
-from tvb_batch.worker.engines.passes.graph import Graph, Ref, UntraceableError
+from tvb_batch.worker.engines.graph import Graph, Ref, UntraceableError
 from tvb_batch.worker.engines.tracing.context import Proxy, TraceContext
 from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of
 from tvb_batch.worker.engines.tracing.tracers import StackTracer

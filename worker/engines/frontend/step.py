@@ -13,15 +13,15 @@ import numpy as np
 from tvb_batch.worker.engines.frontend.coupling import (
     TracedCoupling,
     keep_used_rows,
+    records_afferents,
     trace_coupling_pre,
     trace_post,
     trace_source,
 )
 from tvb_batch.worker.engines.frontend.local_coupling import LocalCouplingTracer
 from tvb_batch.worker.engines.frontend.noise import NoiseTracer
-from tvb_batch.worker.engines.passes.graph import Block, Graph, Op, Ref, UntraceableError
+from tvb_batch.worker.engines.graph import Block, Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.passes.gufuncs import call_gufunc
-from tvb_batch.worker.engines.runtime.monitors import records_afferents
 from tvb_batch.worker.engines.tracing.context import TRACE_ERRORS, Proxy, TraceContext
 from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of, stack_of
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Recording

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from tvb_batch.worker.engines.graph import Graph, Op, Ref, ScalarFunction, UntraceableError
 from tvb_batch.worker.engines.passes.cube_roots import ROOT_INPUTS, ROOT_RESULTS, extract_roots, split_at_roots
-from tvb_batch.worker.engines.passes.graph import Graph, Op, Ref, ScalarFunction, UntraceableError
 from tvb_batch.worker.engines.passes.norms import names_in, split_at_norms
 from tvb_batch.worker.engines.passes.sincos import extract_sincos, sincos_names
 from tvb_batch.worker.engines.passes.small_arrays import replace_small_arrays

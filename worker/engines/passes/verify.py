@@ -6,7 +6,7 @@ simulation to the next engine.
 
 from collections.abc import Iterable
 
-from tvb_batch.worker.engines.passes.graph import DTYPES, Block, Equation, Graph, Op, Ref, ScalarFunction, UfuncLoop
+from tvb_batch.worker.engines.graph import DTYPES, Block, Equation, Graph, Op, Ref, ScalarFunction, UfuncLoop
 
 
 class GraphError(Exception):

@@ -10,7 +10,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import allocating, inlined, jit
+from tvb_batch.worker.engines.jit_cache import allocating, inlined, jit
 
 
 @intrinsic

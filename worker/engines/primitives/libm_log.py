@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import inlined
+from tvb_batch.worker.engines.jit_cache import inlined
 from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
 

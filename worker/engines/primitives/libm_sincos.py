@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.jit_cache import inlined, jit
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.jit_cache import inlined, jit
 from tvb_batch.worker.engines.primitives.arguments import NormalState, NormalWorkspace
 from tvb_batch.worker.engines.primitives.libm_log import log_if_exact
 from tvb_batch.worker.engines.primitives.mt19937 import WORDS, next_words, unit

@@ -10,7 +10,7 @@ from numba.core.types import StarArgTuple as _StarArgTuple  # type: ignore[attr-
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import inlined, jit
+from tvb_batch.worker.engines.jit_cache import inlined, jit
 from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import fma
 

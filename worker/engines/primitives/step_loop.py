@@ -12,7 +12,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import jit
+from tvb_batch.worker.engines.jit_cache import jit
 from tvb_batch.worker.engines.primitives.arguments import (
     EdgeWorkspace,
     Network,

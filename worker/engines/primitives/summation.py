@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.engines.codegen.jit_cache import jit
+from tvb_batch.worker.engines.jit_cache import jit
 from tvb_batch.worker.engines.primitives.arguments import (
     CurrentStepSums,
     EdgeTables,

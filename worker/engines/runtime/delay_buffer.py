@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.frontend.coupling import TracedCoupling
-from tvb_batch.worker.engines.passes.graph import UntraceableError
+from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.engines.primitives.arguments import (
     DelayTables,
     EdgeTables,

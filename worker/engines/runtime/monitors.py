@@ -17,13 +17,6 @@ from tvb_batch.worker.engines.reference import Samples
 Recorder = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
 
 
-def records_afferents(monitor: Any) -> bool:
-    """Return whether TVB shows the monitor what enters the nodes instead of their state."""
-    from tvb.simulator.monitors import AfferentCoupling
-
-    return isinstance(monitor, AfferentCoupling)
-
-
 def make_recorder(monitor: Any, primitives: ModuleType) -> Recorder:
     """Return what the monitor does with steps."""
     from tvb.simulator import monitors as tvb

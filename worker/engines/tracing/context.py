@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.graph import Graph, UntraceableError
+from tvb_batch.worker.engines.graph import Graph, UntraceableError
 from tvb_batch.worker.engines.tracing.recording import ABSENT, NoRecording, Parameter, Recording
 from tvb_batch.worker.engines.tracing.tracers import StackTracer, Tracer, as_tracer
 

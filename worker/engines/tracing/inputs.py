@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tvb_batch.worker.engines.passes.graph import Graph, Ref
+from tvb_batch.worker.engines.graph import Graph, Ref
 from tvb_batch.worker.engines.tracing.tracers import NodeTracer, StackTracer
 from tvb_batch.worker.engines.tracing.ufuncs import cast
 

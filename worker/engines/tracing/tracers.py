@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tvb_batch.worker.engines.passes.graph import Graph, Op, Ref, UntraceableError
+from tvb_batch.worker.engines.graph import Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.tracing.recording import Parameter
 from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole, operand
 
@@ -129,9 +129,7 @@ class NodeTracer(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        from tvb_batch.worker.engines.tracing.array_functions import array_function  # It makes stand-ins.
-
-        return array_function(self.graph, function, arguments, keywords)
+        return _array_function(self.graph, function, arguments, keywords)
 
 
 class StackTracer(NDArrayOperatorsMixin):
@@ -257,9 +255,7 @@ class StackTracer(NDArrayOperatorsMixin):
         return StackTracer([_known(item) ** exponent for item in self.items], self.axis)
 
     def __array_function__(self, function: Callable[..., Any], kinds: Any, arguments: Any, keywords: Any) -> Any:
-        from tvb_batch.worker.engines.tracing.array_functions import array_function  # It makes stand-ins.
-
-        return array_function(first(self.items).graph, function, arguments, keywords)
+        return _array_function(self.graph, function, arguments, keywords)
 
 
 #: A number of every node, or as many as there are modes.
@@ -282,6 +278,37 @@ def as_tracer(stack: StackTracer, value: Any) -> "Tracer":
     if graph is None:
         raise UntraceableError("a constant stored before any value")
     return NodeTracer(graph, operand(graph, value, stack.inner), stack.inner)
+
+
+def _array_function(graph: Graph, function: Callable[..., Any], arguments: Any, keywords: Any) -> Any:
+    """Return what a function of NumPy that is no ufunc makes of arguments of which some are tracers."""
+    if function is np.dot and not keywords and isinstance(arguments[0], StackTracer):
+        return _dot(graph, *arguments)
+    if keywords or function is not np.where:
+        raise UntraceableError(f"numpy's {function.__name__}")
+    if len(arguments) == 1:
+        return (arguments[0],)
+    condition, yes, no = arguments
+    if not isinstance(condition, NodeTracer) or condition.ref.dtype != "b":
+        raise UntraceableError("numpy's where on this condition")
+    values = [condition._ref(value) for value in (yes, no)]
+    kind = "d" if any(ref.dtype in "dw" for ref in values) else "f"
+    values = [cast(graph, ref, kind) for ref in values]
+    return NodeTracer(graph, graph.apply(Op.WHERE, (condition.ref, *values), kind)[0], condition.shape)
+
+
+def _dot(graph: Graph, left: StackTracer, right: Any) -> StackTracer:
+    """Return (nodes, modes) times (modes, modes); the order of additions is that of BLAS, with fused products."""
+    if left.axis != 1 or left.ndim != 2 or not isinstance(right, np.ndarray | Parameter) or right.ndim != 2:
+        raise UntraceableError("a product of these matrices")
+    columns = []
+    for column in right.T:
+        factors = [graph.scalar(factor) for factor in column]
+        total = graph.apply(Op.MULTIPLY, (left.refs[0], factors[0]), "d")[0]
+        for ref, factor in zip(left.refs[1:], factors[1:], strict=True):
+            total = graph.apply(Op.FMA, (ref, factor, total), "d")[0]
+        columns.append(NodeTracer(graph, total, left.inner))
+    return StackTracer(columns, axis=1)
 
 
 def _part(value: Any, k: int, ndim: int, axis: int) -> Any:

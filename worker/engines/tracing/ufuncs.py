@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.worker.engines.passes.graph import Graph, Op, Ref, UntraceableError, literal
+from tvb_batch.worker.engines.graph import Graph, Op, Ref, UntraceableError, literal
 from tvb_batch.worker.engines.tracing.recording import value_of
 
 #: NumPy's names of ufuncs that a kernel computes itself.
