@@ -28,7 +28,7 @@ class WorkerModule(StrEnum):
     WRITE_BUNDLE = "tvb_batch.worker.h5.gui.write"
     WRITE_TVB1_BUNDLE = "tvb_batch.worker.h5.tvb1.tvb1_zip"
     CONVERT_TO_TVB1 = "tvb_batch.worker.h5.tvb1.tvb1_convert"
-    CHECK_FILES = "tvb_batch.worker.h5.validation.check"
+    CHECK_FILES = "tvb_batch.worker.tools.gui_check"
     COMPARE_FILES = "tvb_batch.worker.tools.file_check"
     DUMP_KERNEL = "tvb_batch.worker.tools.dump_kernel"
     ESTIMATE = "tvb_batch.worker.tools.estimate"

@@ -11,9 +11,9 @@ from conftest import gui_verdicts
 from tvb_objects import OBJECTS
 
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.gui.write import write_data
 from tvb_batch.worker.h5.tvb2 import Header
-from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.verify import verify, verify_datatype
 from tvb_batch.worker.h5.writer import TimeSeriesWriter
 

@@ -18,8 +18,8 @@ from tvb_batch.submit.api.results import TimeSeries
 from tvb_batch.submit.bundles.tvb1_bundle import make_tvb1_bundle
 from tvb_batch.submit.bundles.tvb2_bundle import make_bundles
 from tvb_batch.worker.h5.tvb1.tvb1_convert import convert, write_source
-from tvb_batch.worker.h5.validation.check import faults
 from tvb_batch.worker.job.run import run_job
+from tvb_batch.worker.tools.gui_check import faults
 from tvb_batch.worker.tools.rerun import rerun
 
 MONITORS = [{"class": "TemporalAverage", "period": 1.0}, {"class": "GlobalAverage", "period": 2.0}]

@@ -21,8 +21,8 @@ from tvb_batch.models.errors import TvbBatchError
 from tvb_batch.models.queue import RUN_JOB
 from tvb_batch.models.tvb.input_store import check_file
 from tvb_batch.submit.intake.spec_file import load
-from tvb_batch.worker.h5.validation.check import faults
 from tvb_batch.worker.h5.verify import verify
+from tvb_batch.worker.tools.gui_check import faults
 from tvb_batch.worker.transport import gid_of
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

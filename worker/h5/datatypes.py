@@ -14,10 +14,10 @@ from uuid import UUID, uuid4
 import h5py
 import structlog
 
+from tvb_batch.worker.h5.formats import FORMATS
 from tvb_batch.worker.h5.kinds import Kind, find_kind, kind_of, needed
 from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
 from tvb_batch.worker.h5.tvb2 import common, write_attributes
-from tvb_batch.worker.h5.validation.formats import FORMATS
 from tvb_batch.worker.h5.verify import as_output_error, publish, verify_datatype
 
 log = structlog.get_logger()

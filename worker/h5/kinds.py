@@ -22,7 +22,7 @@ from tvb_batch.worker.h5.tvb2 import write_array, write_attributes, write_sparse
 class Kind:
     """How the objects of a class are written."""
 
-    #: One of `worker.h5.validation.formats.FORMATS`.
+    #: One of `worker.h5.formats.FORMATS`.
     datatype: str
     #: Writes everything except the common attributes and the references.
     write: Callable[[h5py.File, Any], None]

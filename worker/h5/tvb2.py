@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.worker.h5.validation.formats import FORMATS
+from tvb_batch.worker.h5.formats import FORMATS
 
 DATA_VERSION = 5
 DATE_FORMAT = "%Y-%m-%d,%H-%M-%S.%f"

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from tvb_batch.models.errors import OutputError, StorageError
 from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 from tvb_batch.worker.h5.tvb2 import DATA_VERSION, Statistics, get, names_of
-from tvb_batch.worker.h5.validation.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
 
 #: Bytes read at once; larger blocks do not fit into the processor's cache.
 BLOCK = 2**20

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from tvb_batch.models.worker_protocol import NOTE, CompareFile
 from tvb_batch.worker.h5.seal import is_as_sealed
-from tvb_batch.worker.h5.validation import check
 from tvb_batch.worker.h5.verify import sha256
+from tvb_batch.worker.tools import gui_check
 
 
 def record_faults(expected: CompareFile) -> Iterator[str]:
@@ -39,7 +39,7 @@ def record_faults(expected: CompareFile) -> Iterator[str]:
         return
     if expected.is_input:
         return
-    yield from (fault.replace(str(path), name) for fault in check.faults(path))
+    yield from (fault.replace(str(path), name) for fault in gui_check.faults(path))
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from h5_files import damage
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.models.tvb.h5_guard import open_h5
-from tvb_batch.worker.h5.validation.check import faults
 from tvb_batch.worker.h5.verify import verify_datatype
+from tvb_batch.worker.tools.gui_check import faults
 
 
 @pytest.fixture

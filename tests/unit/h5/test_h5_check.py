@@ -17,12 +17,12 @@ from tvb_batch.models.errors import InputError
 from tvb_batch.models.tvb.input_store import check_file
 from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
+from tvb_batch.worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
 from tvb_batch.worker.h5.gui.view_models import write_measure
 from tvb_batch.worker.h5.gui.write import write_data
 from tvb_batch.worker.h5.tvb2 import common, write_attributes
-from tvb_batch.worker.h5.validation.check import faults
-from tvb_batch.worker.h5.validation.formats import FORMATS, LABELS_ORDERING, REQUIRED
 from tvb_batch.worker.h5.validation.rules import ATTRIBUTES, RECORDS
+from tvb_batch.worker.tools.gui_check import faults
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 

@@ -28,10 +28,10 @@ from tvb_objects import OBJECTS, ONE_OF_EACH
 
 from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
+from tvb_batch.worker.h5.formats import FORMATS, REQUIRED
 from tvb_batch.worker.h5.slices import OVERLAP, STEP, slice_surface
-from tvb_batch.worker.h5.validation.check import faults
-from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED
 from tvb_batch.worker.h5.verify import verify_datatype
+from tvb_batch.worker.tools.gui_check import faults
 
 pytestmark = pytest.mark.xdist_group("datatypes")
 

@@ -15,8 +15,8 @@ from tvb_batch.submit.operate.audit import audit
 from tvb_batch.worker.h5 import seal
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.tvb1.tvb1_convert import write_connectivity
-from tvb_batch.worker.h5.validation.check import faults
 from tvb_batch.worker.tools.file_check import record_faults
+from tvb_batch.worker.tools.gui_check import faults
 
 #: Number of bits of each file to flip, one at a time.
 FLIPS = 60

@@ -26,7 +26,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import OPERATION_FIELDS, REQUIRED
 from tvb_batch.worker.h5.tvb1.tvb1_zip import convert_bundle
 from tvb_batch.worker.h5.tvb1.tvb1_zip_check import faults, is_tvb1
-from tvb_batch.worker.h5.validation import check
+from tvb_batch.worker.tools import gui_check
 
 FIFTH = UUID(int=5)
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -603,7 +603,7 @@ def test_converted_files_have_no_faults(files, bundle, tmp_path) -> None:
     assert all(is_tvb1(path) for path in (*files.values(), bundle))
     assert not is_tvb1(tmp_path / "x.h5")
     rewritten(bundle, without("Connectivity_"))
-    assert check.faults(bundle) == faults(bundle) != []
+    assert gui_check.faults(bundle) == faults(bundle) != []
     assert not is_tvb1(tmp_path / "gone.h5")
 
 

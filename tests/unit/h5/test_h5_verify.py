@@ -10,7 +10,7 @@ from h5_files import write
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.worker.h5 import verify as module
-from tvb_batch.worker.h5.validation.formats import REQUIRED, REQUIRED_TIME_SERIES
+from tvb_batch.worker.h5.formats import REQUIRED, REQUIRED_TIME_SERIES
 from tvb_batch.worker.h5.verify import portions, publish, sha256, verified, verify, verify_datatype
 
 NOW = datetime.now(UTC)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tvb_batch.models.errors import OutputError, StorageError
+from tvb_batch.worker.h5.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.tvb2 import Statistics, encode, get, put, write_attributes
-from tvb_batch.worker.h5.validation.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.verify import verified, verify
 from tvb_batch.worker.h5.writer import TimeSeriesWriter, has_lost_files
 

@@ -338,7 +338,7 @@ def foreign_filter(file: h5py.File, secret: Path) -> None:
     "how", [external, external_link, virtual, soft_link, linked_group, circle, huge, foreign_filter]
 )
 def test_an_h5_file_that_names_other_files_is_refused(inputs, storage, tmp_path, how) -> None:
-    from tvb_batch.worker.h5.validation.check import faults
+    from tvb_batch.worker.tools.gui_check import faults
 
     hostile, secret = tmp_path / "mine.h5", tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.formats import FORMATS
 from tvb_batch.worker.h5.tvb2 import DATE_FORMAT
-from tvb_batch.worker.h5.validation.formats import FORMATS
 
 #: Attributes that hold the gid of another datatype.
 REFERENCES = sorted({f"TVB_{name}" for it in FORMATS.values() for name in it.references + it.optional_references})

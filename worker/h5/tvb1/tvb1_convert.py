@@ -22,6 +22,7 @@ from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.models.worker_protocol import ConvertToTvb1
 from tvb_batch.worker.h5 import tvb2
+from tvb_batch.worker.h5.formats import FORMATS
 from tvb_batch.worker.h5.seal import is_as_sealed, is_right_once, seal
 from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import (
@@ -35,7 +36,6 @@ from tvb_batch.worker.h5.tvb1.tvb1_format import (
 )
 from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked, read_tvb1, write_again
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
-from tvb_batch.worker.h5.validation.formats import FORMATS
 from tvb_batch.worker.h5.verify import as_output_error, portions, publish
 from tvb_batch.worker.program import run_program
 

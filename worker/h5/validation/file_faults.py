@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 
 from tvb_batch.models.tvb.h5_guard import open_h5
+from tvb_batch.worker.h5.formats import FORMATS, REQUIRED, Format
 from tvb_batch.worker.h5.validation.content import CONTENT
-from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, ArrayRule
 from tvb_batch.worker.h5.verify import statistics_faults
 

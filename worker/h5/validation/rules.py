@@ -1,6 +1,6 @@
 """Rules for the values of attributes and datasets: the type of a rule, and the rules of tvb2. Data.
 
-`worker.h5.validation.formats` says which attributes and datasets must exist. The rules of tvb1 are in
+`worker.h5.formats` says which attributes and datasets must exist. The rules of tvb1 are in
 `worker.h5.tvb1.tvb1_faults`.
 """
 
@@ -14,8 +14,8 @@ from uuid import UUID
 
 import numpy as np
 
+from tvb_batch.worker.h5.formats import FORMATS, REQUIRED, Format
 from tvb_batch.worker.h5.tvb2 import DATA_VERSION, DATE_FORMAT
-from tvb_batch.worker.h5.validation.formats import FORMATS, REQUIRED, Format
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Finds every fault in files and ZIPs for the GUI, without tvb-framework and TVB.
 
-`python -m tvb_batch.worker.h5.validation.check` answers a `CheckFiles` and exits with 1 if there was a fault.
+`python -m tvb_batch.worker.tools.gui_check` answers a `CheckFiles` and exits with 1 if there was a fault.
 `worker.h5.verify` checks a job's own file and stops at the first fault; this module also checks the encoding of each
 value, and the references between the members of a ZIP. It writes only copies of members into a temporary directory.
 """
