@@ -4,6 +4,9 @@
 `TvbBatchError` as one line and exits with 2.
 """
 
+import difflib
+from collections.abc import Iterable, Sequence
+
 from tvb_batch.models.masking import masked
 
 
@@ -20,6 +23,19 @@ class TvbBatchError(Exception):
 def one_line(message: str) -> str:
     """Return the message in one line, without line breaks from file names or values."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Return a hint with the nearest known name, or with all names."""
+    names = sorted(known)
+    return nearest(found, names) or (f"known: {', '.join(names)}" if 0 < len(names) <= 30 else "")
+
+
+def nearest(found: str, names: Sequence[str]) -> str:
+    """Return a hint with the nearest known name, or an empty text."""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(found, names, n=1) or difflib.get_close_matches(found.lower(), by_lower, n=1)
+    return f"did you mean {by_lower.get(near[0], near[0])!r}?" if near else ""
 
 
 class SettingsError(TvbBatchError, ValueError):

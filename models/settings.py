@@ -9,8 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tvb_batch.models.errors import SettingsError
 from tvb_batch.models.masking import remember
+from tvb_batch.models.own_code.allowed import allow
 from tvb_batch.models.paths import Storage
-from tvb_batch.models.tvb.components import allow
 
 Compression = Literal["none", "lzf", "gzip"]
 

@@ -27,10 +27,10 @@ for _name in [name for name in os.environ if name.startswith("TVB_BATCH_") and "
 os.environ["TVB_BATCH_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "d" / "tvb-batch")
 
 from tvb_batch.models.catalogue import Catalogue  # noqa: E402
+from tvb_batch.models.own_code.allowed import allowed  # noqa: E402
 from tvb_batch.models.own_code.imports import forget  # noqa: E402
 from tvb_batch.models.queue import make_app  # noqa: E402
 from tvb_batch.models.settings import Settings, load_settings  # noqa: E402
-from tvb_batch.models.tvb.components import allowed  # noqa: E402
 from tvb_batch.submit.cli import main  # noqa: E402
 from tvb_batch.submit.operate.local_workers import environment, private_redis  # noqa: E402
 from tvb_batch.worker.job import metrics  # noqa: E402
@@ -91,7 +91,7 @@ def settings(tmp_path: Path, broker_url: str) -> Settings:
 @pytest.fixture(autouse=True)
 def own_modules_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove the modules and metrics that a test has imported from its own folder."""
-    monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", set(allowed()))
+    monkeypatch.setattr("tvb_batch.models.own_code.allowed._allowed", set(allowed()))
     monkeypatch.setattr(metrics, "METRICS", dict(metrics.METRICS))
     yield
     forget()

@@ -16,10 +16,10 @@ from celery import Celery
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.errors import BrokerError, CatalogueError
+from tvb_batch.models.own_code.allowed import allowed
 from tvb_batch.models.own_code.sources import Here
 from tvb_batch.models.queue import announce, publish, take_turn
 from tvb_batch.models.settings import Settings
-from tvb_batch.models.tvb.components import allowed
 from tvb_batch.worker.job.versions import versions
 
 log = structlog.get_logger()

@@ -14,8 +14,7 @@ from enum import StrEnum
 from typing import Literal, cast
 
 from tvb_batch.models.catalogue.status import Status
-from tvb_batch.models.errors import TvbBatchError
-from tvb_batch.models.tvb.components import nearest
+from tvb_batch.models.errors import TvbBatchError, nearest
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 Value = int | float | str | bool | datetime

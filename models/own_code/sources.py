@@ -19,7 +19,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from tvb_batch.models.tvb.components import allowed
+from tvb_batch.models.own_code.allowed import allowed
 
 #: Prefixes of the entries in a job's `versions` for sources of classes and of metrics.
 OF_DATA, OF_METRICS = "source ", "metrics "

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.models.errors import SpecError, did_you_mean
 
 #: Other names of the same parameters.
 _ALIASES = {"integrator.noise.noise_seed": "seed", "connectivity.from_file": "connectivity"}

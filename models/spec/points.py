@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tvb_batch.models.errors import SpecError
+from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.spec.expressions import Expression, ExpressionError
 from tvb_batch.models.spec.parameter_names import get, one_name, parameters
-from tvb_batch.models.tvb.components import did_you_mean, finite
+from tvb_batch.models.spec.sections import finite
 
 #: Larger sweeps are refused as mistakes.
 MOST_JOBS = 1_000_000

@@ -1,20 +1,13 @@
 """The sections of a spec. Each describes one TVB object. They are checked with TVB's declarations and completed."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import (
-    Attribute,
-    Component,
-    components,
-    data_files,
-    did_you_mean,
-    find,
-    finite,
-    nearest,
-)
+from tvb_batch.models.errors import SpecError, did_you_mean, nearest
+from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find
+from tvb_batch.models.tvb.input_files import SUFFIXES
 
 _TYPES = {
     "array": "a number or a list of numbers",
@@ -31,8 +24,6 @@ _TYPES = {
     "component": "a mapping with a `class`",
     "parts": "a list of mappings with a `class`",
 }
-#: Suffixes of files in TVB's formats and in this program's; a worker reads no others.
-SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
 #: Maximum length of a file name as the user gave it.
 _MOST_LETTERS = 4096
 #: The default class of a section if several are possible.
@@ -350,3 +341,22 @@ def _flat(value: Any) -> Iterator[float]:
             yield from _flat(item)
     else:
         yield value
+
+
+def finite(value: Any, path: str, expected: str = "a number") -> float:
+    """Return `value` as a float.
+
+    Raises
+    ------
+    SpecError
+        It is not a number, or too large for a float, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(path, repr(value), expected)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpecError(path, repr(value)[:40], "a finite number")
+    return number

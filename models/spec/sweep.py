@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from tvb_batch.models.errors import SpecError
+from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.spec.expressions import ExpressionError
 from tvb_batch.models.spec.labels import label, whole_label
 from tvb_batch.models.spec.parameter_names import get, is_section, parameters
@@ -28,7 +28,6 @@ from tvb_batch.models.spec.simulation import (
     spec_warnings,
     to_json,
 )
-from tvb_batch.models.tvb.components import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.models.errors import SpecError, did_you_mean
 
 _NAME = re.compile(r"\{([^{}]*)\}")
 

@@ -5,16 +5,16 @@ sections with it, and `models.tvb.traits` finds the classes for a spec. Other cl
 TVB_BATCH_MODULES names their module.
 """
 
-import difflib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tvb_batch.models.errors import SpecError
+from tvb_batch.models.errors import SpecError, did_you_mean
+from tvb_batch.models.own_code.allowed import allowed
+from tvb_batch.models.own_code.imports import load
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,6 @@ class Component:
     state_variables: tuple[str, ...] = ()
     #: Whether its arrays can be read from one file of TVB's formats.
     from_file: bool = False
-
-
-#: Modules whose classes a spec may name besides TVB's own.
-_allowed: set[str] = set()
-
-
-def allow(modules: Iterable[str]) -> None:
-    """Allow specs to use classes of these modules."""
-    _allowed.update(modules)
-
-
-def allowed() -> list[str]:
-    """Return the allowed modules."""
-    return sorted(_allowed)
 
 
 @cache
@@ -117,7 +103,7 @@ def _words(role: str) -> str:
 
 def _own(role: str, name: str, path: str) -> Component:
     module = name.rpartition(".")[0]
-    if module not in _allowed:
+    if module not in allowed():
         raise SpecError(
             f"{path}.class", repr(name), "a class of TVB or of an allowed module",
             f"name the module {module!r} in TVB_BATCH_MODULES, here and where the workers run",
@@ -126,7 +112,6 @@ def _own(role: str, name: str, path: str) -> Component:
 
 
 def _own_component(role: str, name: str, path: str) -> Component:
-    from tvb_batch.models.own_code.imports import load
     from tvb_batch.models.tvb.introspect import role_of
 
     module, _, class_name = name.rpartition(".")
@@ -167,35 +152,3 @@ def _component(role: str, name: str, raw: Mapping[str, Any]) -> Component:
     }
     variables = tuple(raw.get("state_variables", ()))
     return Component(role, name, raw["module"], raw["doc"], attributes, variables, raw.get("from_file", False))
-
-
-def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Return a hint with the nearest known name, or with all names."""
-    names = sorted(known)
-    return nearest(found, names) or (f"known: {', '.join(names)}" if 0 < len(names) <= 30 else "")
-
-
-def nearest(found: str, names: Sequence[str]) -> str:
-    """Return a hint with the nearest known name, or an empty text."""
-    by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(found, names, n=1) or difflib.get_close_matches(found.lower(), by_lower, n=1)
-    return f"did you mean {by_lower.get(near[0], near[0])!r}?" if near else ""
-
-
-def finite(value: Any, path: str, expected: str = "a number") -> float:
-    """Return `value` as a float.
-
-    Raises
-    ------
-    SpecError
-        It is not a number, or too large for a float, infinite or NaN.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(path, repr(value), expected)
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise SpecError(path, repr(value)[:40], "a finite number")
-    return number

@@ -12,6 +12,9 @@ from typing import IO, Literal
 from tvb_batch.models.errors import InputError
 from tvb_batch.models.tvb.h5_guard import open_h5
 
+#: Suffixes of files in TVB's formats and in this program's; a worker reads no others.
+SUFFIXES = (".zip", ".h5", ".txt", ".txt.bz2", ".npy", ".npz", ".mat", ".csv")
+
 #: Maximum size of an unpacked file. Bytes.
 MOST_UNPACKED = 4 * 2**30
 _BLOCK = 2**20

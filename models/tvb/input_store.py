@@ -1,6 +1,7 @@
 """Input files of simulations, stored once by their content in `inputs/` of the shared storage.
 
-The client stores files and arrays there; a worker reads nothing else. TVB is not imported at import time.
+The client stores files and arrays there (`keep*`); `models.tvb.traits` and `models.spec.assembly` read them (`read_*`),
+and a worker reads nothing else. TVB is not imported at import time.
 """
 
 import contextlib
@@ -13,9 +14,10 @@ from uuid import uuid4
 
 from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.paths import Storage, check_writable
-from tvb_batch.models.spec.sections import SUFFIXES
-from tvb_batch.models.tvb.file_readers import without_marks
-from tvb_batch.models.tvb.input_files import check_file
+from tvb_batch.models.tvb.components import Component, data_files
+from tvb_batch.models.tvb.file_readers import read_array_file, without_marks
+from tvb_batch.models.tvb.input_files import SUFFIXES, check_file
+from tvb_batch.models.tvb.readers import read_datatype, read_shipped, read_sparse, reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,6 +104,44 @@ class Inputs:
         buffer = io.BytesIO()
         sparse.save_npz(buffer, matrix.tocsc() if matrix.format not in ("csc", "csr") else matrix, compressed=False)
         return self._keep_bytes(buffer, ".npz")
+
+    def read_array(self, from_file: str) -> Any:
+        """Return the array of a .npy file, or the numbers of a text file.
+
+        Raises
+        ------
+        InputError
+            The file is missing or holds no array.
+        """
+        path = self.path(from_file)
+        return reading(from_file, "an array", lambda: read_array_file(path))
+
+    def read_sparse(self, from_file: str) -> Any:
+        """Return the scipy.sparse matrix of a .npz file.
+
+        Raises
+        ------
+        InputError
+            The file is missing or holds no sparse matrix.
+        """
+        return read_sparse(self.path(from_file), from_file)
+
+    def read_datatype(self, cls: Any, component: Component, from_file: str) -> Any:
+        """Return a TVB datatype from a file of tvb-data, or from a stored file in one of TVB's formats.
+
+        Parameters
+        ----------
+        cls : the TVB class of the datatype
+        component : its declaration
+
+        Raises
+        ------
+        InputError
+            The file is missing, damaged, or holds something else.
+        """
+        if from_file in data_files(component.role):
+            return read_shipped(cls, component, from_file)
+        return read_datatype(cls, component, self.path(from_file), from_file)
 
     def _keep_bytes(self, buffer: io.BytesIO, suffix: str) -> str:
         return self._keep(buffer, hashlib.sha256(buffer.getvalue()).hexdigest(), suffix)

@@ -1,4 +1,8 @@
-"""Reads arrays, sparse matrices and TVB datatypes from `inputs/` and tvb-data. Imports TVB inside its functions."""
+"""Reads TVB datatypes and sparse matrices from files, as a worker does. Imports TVB inside its functions.
+
+`models.tvb.input_store` calls it with files that it has checked. The client reads files with
+`models.tvb.datatype_files`, which shares `h5_values` and imports no TVB.
+"""
 
 import copy
 import zipfile
@@ -9,27 +13,38 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from tvb_batch.models.errors import InputError
-from tvb_batch.models.tvb.components import Component, data_files
-from tvb_batch.models.tvb.file_readers import read_array_file
+from tvb_batch.models.tvb.components import Component
 from tvb_batch.models.tvb.h5_guard import open_h5
-from tvb_batch.models.tvb.input_store import Inputs
 
 T = TypeVar("T")
 
 
-def read_array(inputs: Inputs, from_file: str) -> Any:
-    """Return the array of a .npy file, or the numbers of a text file.
+def read_datatype(cls: Any, component: Component, path: Path, from_file: str) -> Any:
+    """Return a TVB datatype from a file in one of TVB's formats.
+
+    Parameters
+    ----------
+    from_file : the file's name in the spec, for messages
 
     Raises
     ------
     InputError
-        There is none in it.
+        The file is damaged, or holds something else.
     """
-    path = inputs.path(from_file)
-    return _reading(from_file, "an array", lambda: read_array_file(path))
+
+    def read() -> Any:
+        if path.suffix == ".h5":
+            return cls(**h5_values(component, path))
+        if path.suffix == ".npz" and "matrix" in component.attributes:
+            return cls(matrix=read_sparse(path, from_file))
+        if path.suffix == ".mat" and component.role == "projection":
+            return _from_matlab(cls, path)
+        return cls.from_file(str(path))
+
+    return reading(from_file, _expected(component), read)
 
 
-def read_sparse(inputs: Inputs, from_file: str) -> Any:
+def read_sparse(path: Path, from_file: str) -> Any:
     """Return the sparse matrix of a .npz file of SciPy.
 
     Raises
@@ -40,50 +55,50 @@ def read_sparse(inputs: Inputs, from_file: str) -> Any:
     from scipy import sparse
 
     def read() -> Any:
-        with inputs.path(from_file).open("rb") as file:
+        with path.open("rb") as file:
             return sparse.load_npz(file)
 
-    return _reading(from_file, "a sparse matrix of scipy.sparse.save_npz", read)
-
-
-def read_datatype(cls: Any, component: Component, inputs: Inputs, from_file: str) -> Any:
-    """Return a TVB datatype from a file of tvb-data, or from one of TVB's formats in `inputs/`.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, or holds something else.
-    """
-    what = f"a TVB {component.role.replace('_', ' ')}"
-    if from_file in data_files(component.role):
-        return _shipped(cls, from_file, what)
-    path = inputs.path(from_file)
-    if path.suffix == ".h5":
-        return _reading(from_file, what, lambda: cls(**h5_values(component, path)))
-    if path.suffix == ".npz" and "matrix" in component.attributes:
-        return _reading(from_file, what, lambda: cls(matrix=read_sparse(inputs, from_file)))
-    if path.suffix == ".mat" and component.role == "projection":
-        return _reading(from_file, what, lambda: _from_matlab(cls, path))
-    return _reading(from_file, what, lambda: cls.from_file(str(path)))
+    return reading(from_file, "a sparse matrix of scipy.sparse.save_npz", read)
 
 
 #: Connectivities of tvb-data as they were read, by class and file: the package does not change while a process runs.
 _READ: dict[tuple[type, str], Any] = {}
 
 
-def _shipped(cls: Any, from_file: str, what: str) -> Any:
-    """Return a datatype of tvb-data, a new copy; reading a connectivity takes as long as a short simulation."""
-    if what != "a TVB connectivity":
-        return _reading(from_file, what, lambda: cls.from_file(from_file))
+def read_shipped(cls: Any, component: Component, from_file: str) -> Any:
+    """Return a datatype of tvb-data, a new copy; reading a connectivity takes as long as a short simulation.
+
+    Raises
+    ------
+    InputError
+        tvb-data is damaged.
+    """
+
+    def read() -> Any:
+        return reading(from_file, _expected(component), lambda: cls.from_file(from_file))
+
+    if component.role != "connectivity":
+        return read()
     if (cls, from_file) not in _READ:
-        _READ[cls, from_file] = _reading(from_file, what, lambda: cls.from_file(from_file))
+        _READ[cls, from_file] = read()
     # Copy each array with its memory order, on which the last bit can depend.
     instance = copy.deepcopy(_READ[cls, from_file])
     instance.gid = uuid4()
     return instance
 
 
-def _reading(from_file: str, what: str, read: Callable[[], T]) -> T:
+def _expected(component: Component) -> str:
+    return f"a TVB {component.role.replace('_', ' ')}"
+
+
+def reading(from_file: str, what: str, read: Callable[[], T]) -> T:
+    """Return what `read` returns.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read; the message names `from_file` and says that `what` was expected.
+    """
     from scipy.io.matlab import MatReadError
     from tvb.basic.readers import ReaderException
 

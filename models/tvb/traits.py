@@ -1,6 +1,8 @@
 """Converts sections of a spec to TVB objects and back, with the attributes that TVB declares.
 
-Imports TVB inside its functions. Classes are found only through `models.tvb.components`, so a spec cannot use others.
+`models.spec.assembly` calls `build` for each section of a spec; `submit.api.from_simulator` calls `describe` for each
+object of a script. Classes are found only through `models.tvb.components`, so a spec cannot use others. Files are read
+and stored only through `models.tvb.input_store`. Imports TVB inside its functions.
 """
 
 import copy
@@ -9,16 +11,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tvb_batch.models.errors import InputError, SpecError
+from tvb_batch.models.errors import SpecError
 from tvb_batch.models.tvb.components import Attribute, Component, find
 from tvb_batch.models.tvb.input_store import Inputs
-from tvb_batch.models.tvb.readers import read_array, read_datatype, read_sparse
 
 #: Larger arrays are stored as files, so that people can read a spec.
 MOST_INLINE = 1000
 
 
-def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -> Any:
+def build(role: str, section: Mapping[str, Any], inputs: Inputs) -> Any:
     """Return the TVB object that a complete section describes.
 
     Parameters
@@ -48,7 +49,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
         for name, value in values.items():
             setattr(instance, name, value)
     elif "from_file" in section:
-        instance = read_datatype(cls, component, _needed(inputs, section["from_file"]), section["from_file"])
+        instance = inputs.read_datatype(cls, component, section["from_file"])
         for name, value in values.items():
             setattr(instance, name, value)
     else:
@@ -61,7 +62,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs | None = None) -
     return instance
 
 
-def describe(role: str, instance: Any, inputs: Inputs | None = None, own: Sequence[Any] = ()) -> dict[str, Any]:
+def describe(role: str, instance: Any, inputs: Inputs, own: Sequence[Any] = ()) -> dict[str, Any]:
     """Return the section from which `build` makes an equal object.
 
     Parameters
@@ -114,7 +115,7 @@ def class_name(instance: Any) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
+def fill_references(role: str, instance: Any, own: Mapping[str, Any]) -> None:
     """Set all missing references below `instance` to the simulation's own parts.
 
     Parameters
@@ -123,10 +124,10 @@ def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
     """
     sensors = _value(instance, "sensors")
     own = {**own, "sensors": sensors} if sensors is not None else own
-    for name, attribute in _component_of(instance).attributes.items():
+    for name, attribute in find(role, class_name(instance), role).attributes.items():
         if attribute.type == "parts":
             for part in _value(instance, name):
-                fill_references(part, own)
+                fill_references(attribute.role, part, own)
         if attribute.type != "component":
             continue
         value = _value(instance, name)
@@ -134,15 +135,7 @@ def fill_references(instance: Any, own: Mapping[str, Any]) -> None:
             if type(own[attribute.role]).__name__ in attribute.choices:
                 setattr(instance, name, own[attribute.role])
         elif value is not None:
-            fill_references(value, own)
-
-
-def _component_of(instance: Any) -> Component:
-    from tvb_batch.models.tvb.introspect import role_of
-
-    role = role_of(type(instance))
-    assert role is not None, "only what fills a role is built"
-    return find(role, class_name(instance), role)
+            fill_references(attribute.role, value, own)
 
 
 def _is_undeclared(cls: Any, component: Component, name: str) -> bool:
@@ -159,12 +152,6 @@ def _own_defaults(component: Component, instance: Any, section: Mapping[str, Any
             vars(instance)[name] = copy.deepcopy(value)
 
 
-def _needed(inputs: Inputs | None, from_file: str) -> Inputs:
-    if inputs is None and "/" in from_file:
-        raise InputError(f"{from_file}: no storage to read it from")
-    return inputs if inputs is not None else Inputs(None)  # type: ignore[arg-type]  # tvb-data needs none
-
-
 def _value(instance: Any, name: str) -> Any:
     """Return an attribute, or None if TVB raises because it was never set."""
     try:
@@ -173,16 +160,16 @@ def _value(instance: Any, name: str) -> Any:
         return None
 
 
-def _to_trait(attribute: Attribute, value: Any, inputs: Inputs | None) -> Any:
+def _to_trait(attribute: Attribute, value: Any, inputs: Inputs) -> Any:
     import numpy as np
 
     if value is None:
         return None
     if attribute.type == "sparse":
-        return read_sparse(_needed(inputs, value["from_file"]), value["from_file"])
+        return inputs.read_sparse(value["from_file"])
     if attribute.type == "array":
         if isinstance(value, dict):
-            value = read_array(_needed(inputs, value["from_file"]), value["from_file"])
+            value = inputs.read_array(value["from_file"])
         return np.array(value, dtype={"f": float, "i": int, "b": bool, "U": str}[attribute.dtype])
     if attribute.type == "ranges":
         open_ends = (-np.inf, np.inf)
@@ -203,7 +190,7 @@ def _to_trait(attribute: Attribute, value: Any, inputs: Inputs | None) -> Any:
     return value
 
 
-def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Sequence[Any]) -> Any:
+def _from_trait(attribute: Attribute, value: Any, inputs: Inputs, own: Sequence[Any]) -> Any:
     import numpy as np
 
     from tvb_batch.models.tvb.introspect import open_ends
@@ -213,9 +200,9 @@ def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Se
         is_plain = array.flags.c_contiguous and (array.dtype.kind not in "fc" or bool(np.isfinite(array).all()))
         if array.size <= MOST_INLINE and is_plain:
             return array.tolist()
-        return {"from_file": _kept(attribute, inputs).keep_array(array)}
+        return {"from_file": inputs.keep_array(array)}
     if attribute.type == "sparse":
-        return {"from_file": _kept(attribute, inputs).keep_sparse(value)}
+        return {"from_file": inputs.keep_sparse(value)}
     if attribute.type == "ranges":
         return {name: open_ends(ends) for name, ends in value.items()}
     if attribute.type == "list":
@@ -229,12 +216,6 @@ def _from_trait(attribute: Attribute, value: Any, inputs: Inputs | None, own: Se
     if attribute.type == "choice":
         return value.name
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _kept(attribute: Attribute, inputs: Inputs | None) -> Inputs:
-    if inputs is None:
-        raise SpecError(attribute.name, "an array too large for a spec", "a storage to keep it in")
-    return inputs
 
 
 def _choice(attribute: Attribute, value: str) -> Any:

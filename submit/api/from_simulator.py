@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tvb_batch.models.errors import SpecError
+from tvb_batch.models.spec.assembly import assemble
 from tvb_batch.models.spec.simulation import SimulationSpec, as_speed, simulation
-from tvb_batch.models.tvb.assembly import assemble
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.introspect import role_of
 from tvb_batch.models.tvb.traits import build, describe

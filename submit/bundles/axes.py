@@ -7,8 +7,7 @@ from itertools import groupby
 
 from tvb_batch.models.catalogue.submission import as_columns
 from tvb_batch.models.catalogue.tables import Job
-from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.submit.present.formatting import number
 
 #: Maximum number of points in the GUI's Discrete viewer.

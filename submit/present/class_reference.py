@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import tvb_batch
-from tvb_batch.models.errors import NotFoundError, SpecError
+from tvb_batch.models.errors import NotFoundError, SpecError, did_you_mean
 from tvb_batch.models.spec.sections import complete
-from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, did_you_mean, find, roles
+from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find, roles
 
 #: Fields of a spec besides sections: their JSON Schema and description.
 _TOP: dict[str, tuple[dict[str, Any], str]] = {

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tvb_batch.models.catalogue import JobValue
-from tvb_batch.models.errors import NotFoundError
-from tvb_batch.models.tvb.components import did_you_mean
+from tvb_batch.models.errors import NotFoundError, did_you_mean
 from tvb_batch.submit.present.formatting import number
 from tvb_batch.submit.present.plots import Picture
 

@@ -9,10 +9,9 @@ from uuid import UUID
 from tvb_batch.models.catalogue import Catalogue, JobValue, Spread, WorkerRow
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Sweep
-from tvb_batch.models.errors import BrokerError, NotFoundError
+from tvb_batch.models.errors import BrokerError, NotFoundError, did_you_mean
 from tvb_batch.models.queue import listening, make_app
 from tvb_batch.models.settings import Settings
-from tvb_batch.models.tvb.components import did_you_mean
 from tvb_batch.submit.present.formatting import number, short
 from tvb_batch.submit.present.listing import Form, Listing
 

@@ -12,11 +12,11 @@ from conftest import ENDLESS, SHORT, wait_until
 
 from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.status import Status
+from tvb_batch.models.own_code.allowed import allow
 from tvb_batch.models.own_code.imports import forget
 from tvb_batch.models.queue import announced, make_app
 from tvb_batch.models.settings import Settings
 from tvb_batch.models.spec.sweep import sweep
-from tvb_batch.models.tvb.components import allow
 from tvb_batch.submit.intake.enqueue import enqueue
 from tvb_batch.worker.state import WorkerState
 from tvb_batch.worker.tasks import perform
@@ -205,7 +205,7 @@ def test_added_and_removed_user_metrics_are_recomputed(folder, own, catalogue, m
     if how == "new":
         (folder / "decay_metrics.py").write_text(METRICS)
     elif how == "gone":
-        monkeypatch.setattr("tvb_batch.models.tvb.components._allowed", {"decay_model"})
+        monkeypatch.setattr("tvb_batch.models.own_code.allowed._allowed", {"decay_model"})
     else:
         (folder / "decay_metrics.py").unlink()
     again = catalogue.add_sweep(sweep({"name": "again", **SPEC}), note=told.append)

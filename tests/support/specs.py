@@ -1,6 +1,13 @@
 """The simulation that tests of specs change."""
 
+from pathlib import Path
 from typing import Any
+
+from tvb_batch.models.paths import Storage
+from tvb_batch.models.tvb.input_store import Inputs
+
+#: For sections without stored files.
+NO_INPUTS = Inputs(Storage(Path("/nonexistent")))
 
 BASE: dict[str, Any] = {
     "model": {"class": "JansenRit", "mu": 0.0},

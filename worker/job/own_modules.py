@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tvb_batch.models.errors import SourceError
+from tvb_batch.models.own_code.allowed import allowed
 from tvb_batch.models.own_code.imports import check_submitted, is_loaded, load, loaded, loaded_metrics
 from tvb_batch.models.own_code.sources import TVB, closure, digest, modules_of, tvb_version
 from tvb_batch.models.spec.simulation import SimulationSpec
-from tvb_batch.models.tvb.components import allowed
 
 
 def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tvb_batch.models.errors import ConfigureError, TvbBatchError
+from tvb_batch.models.spec.assembly import assemble, build_connectivity
 from tvb_batch.models.spec.simulation import SimulationSpec
-from tvb_batch.models.tvb.assembly import assemble, build_connectivity
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.worker.bounded_cache import BoundedCache
 

@@ -11,11 +11,13 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
+from specs import NO_INPUTS
 
 from tvb_batch.models.errors import SpecError
+from tvb_batch.models.own_code.allowed import allow
 from tvb_batch.models.own_code.imports import changed, check_unchanged, load
 from tvb_batch.models.own_code.sources import MISSING, Here, closure, tvb_version
-from tvb_batch.models.tvb.components import allow, find
+from tvb_batch.models.tvb.components import find
 
 
 @pytest.fixture
@@ -243,9 +245,9 @@ def test_a_reloaded_module_has_new_defaults_and_its_old_objects_are_refused(fold
     importlib.reload(sys.modules["again"])
 
     assert find("model", "again.Mine", "model").attributes["own"].default == [0.7]
-    assert describe("model", sys.modules["again"].Mine())["own"] == [0.7]
+    assert describe("model", sys.modules["again"].Mine(), NO_INPUTS)["own"] == [0.7]
     with pytest.raises(SpecError, match="the module was imported again: make the object again"):
-        describe("model", old)
+        describe("model", old, NO_INPUTS)
 
 
 def test_stale_bytecode_does_not_replace_the_source(folder) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from specs import NO_INPUTS
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.consistency import check_shapes, check_times, time_warnings
@@ -63,9 +64,9 @@ def test_tvb_samples_as_often_as_the_check_supposes(length, period, samples) -> 
     spec = simulation({**BASE, "simulation_length": 4.0})
     simulator = Simulator(
         connectivity=Connectivity.from_file(),
-        model=build("model", spec.model),
-        integrator=build("integrator", spec.integrator),
-        monitors=[build("monitor", complete("monitor", average(period), "monitor"))],
+        model=build("model", spec.model, NO_INPUTS),
+        integrator=build("integrator", spec.integrator, NO_INPUTS),
+        monitors=[build("monitor", complete("monitor", average(period), "monitor"), NO_INPUTS)],
         simulation_length=length,
     ).configure()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import allow, components, connectivities, data_files, did_you_mean, find, roles
+from tvb_batch.models.errors import SpecError, did_you_mean
+from tvb_batch.models.own_code.allowed import allow
+from tvb_batch.models.tvb.components import components, connectivities, data_files, find, roles
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent / "scripts"))
 

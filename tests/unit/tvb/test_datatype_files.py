@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from scipy.io import savemat
+from specs import NO_INPUTS
 from tvb.datatypes.connectivity import Connectivity
 
 from tvb_batch.models.paths import Storage
@@ -20,7 +21,6 @@ from tvb_batch.models.tvb.components import data_files, find
 from tvb_batch.models.tvb.datatype_files import read_contents
 from tvb_batch.models.tvb.file_readers import UnreadableError
 from tvb_batch.models.tvb.input_store import Inputs
-from tvb_batch.models.tvb.readers import read_datatype
 from tvb_batch.models.tvb.traits import build
 
 DATA = Path(str(files("tvb_data")))
@@ -230,7 +230,7 @@ def test_a_byte_order_mark_is_taken_from_the_copy_that_workers_read(tmp_path, me
     kept = Inputs(storage).keep(path)
 
     expected = tvbs(write(tmp_path / "plain.zip", {}))
-    made = read_datatype(Connectivity, COMPONENT, Inputs(storage), kept)
+    made = Inputs(storage).read_datatype(Connectivity, COMPONENT, kept)
     for name in ATTRIBUTES:
         np.testing.assert_array_equal(getattr(made, name), getattr(expected, name), strict=True)
     assert Inputs(storage).keep(path) == kept
@@ -274,7 +274,7 @@ def test_other_files_of_tvb_data_are_read_as_tvb_reads_them(role, name) -> None:
     found = read_contents(component, DATA / ROLES[role][0] / name)
 
     with warnings.catch_warnings(action="ignore"):  # One has an empty member.
-        made = build(role, {"class": component.name, "from_file": name})
+        made = build(role, {"class": component.name, "from_file": name}, NO_INPUTS)
     assert found.arrays
     for attribute, array in found.arrays.items():
         theirs = getattr(made, attribute)

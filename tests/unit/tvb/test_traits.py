@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import NO_INPUTS
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.sections import complete
@@ -47,7 +48,7 @@ def other_value(attribute: Attribute) -> Any:
 def test_the_completed_section_is_what_tvb_makes_by_default(role, name) -> None:
     made_by_tvb = getattr(importlib.import_module(components(role)[name].module), name)()
 
-    described = describe(role, made_by_tvb)
+    described = describe(role, made_by_tvb, NO_INPUTS)
 
     assert described == complete(role, name, role)
 
@@ -56,7 +57,7 @@ def test_the_completed_section_is_what_tvb_makes_by_default(role, name) -> None:
 def test_a_build_of_defaults_has_the_arrays_of_tvbs_own(role, name) -> None:
     made_by_tvb = getattr(importlib.import_module(components(role)[name].module), name)()
 
-    built = build(role, complete(role, name, role))
+    built = build(role, complete(role, name, role), NO_INPUTS)
 
     for key, attribute in components(role)[name].attributes.items():
         if attribute.type == "array" and attribute.default is not None:
@@ -70,14 +71,16 @@ def test_every_attribute_comes_back_as_it_was_given(role, name) -> None:
     attributes = components(role)[name].attributes
     given = complete(role, {"class": name, **{key: other_value(item) for key, item in attributes.items()}}, role)
 
-    instance = build(role, given)
+    instance = build(role, given, NO_INPUTS)
 
     assert type(instance).__name__ == name
-    assert describe(role, instance) == given
+    assert describe(role, instance, NO_INPUTS) == given
 
 
 def test_arrays_get_the_type_that_tvb_declares() -> None:
-    model = build("model", complete("model", {"class": "EpileptorCodim3", "N": 2, "modification": True}, "model"))
+    model = build(
+        "model", complete("model", {"class": "EpileptorCodim3", "N": 2, "modification": True}, "model"), NO_INPUTS
+    )
 
     assert (model.N.dtype, model.modification.dtype, model.R.dtype) == (np.dtype(int), np.dtype(bool), np.dtype(float))
 
@@ -87,10 +90,10 @@ def test_arrays_get_the_type_that_tvb_declares() -> None:
 def test_any_numbers_are_sent_exactly(values) -> None:
     section = complete("model", {"class": "Generic2dOscillator", "tau": values}, "model")
 
-    model = build("model", section)
+    model = build("model", section, NO_INPUTS)
 
     np.testing.assert_array_equal(model.tau, np.array(values))
-    assert describe("model", model) == section
+    assert describe("model", model, NO_INPUTS) == section
 
 
 def values_of(attribute: Attribute) -> st.SearchStrategy[Any]:
@@ -117,13 +120,15 @@ def test_any_values_come_back_as_they_were_given(role, name, data) -> None:
     drawn = {key: data.draw(values_of(item), key) for key, item in attributes.items() if item.type != "component"}
     given_section = complete(role, {"class": name, **drawn}, role)
 
-    assert describe(role, build(role, given_section)) == given_section
+    assert describe(role, build(role, given_section, NO_INPUTS), NO_INPUTS) == given_section
 
 
 def test_nested_objects_are_built() -> None:
     noise = {"class": "Multiplicative", "nsig": [0.1], "b": {"class": "Linear", "parameters": {"a": 2.0}}}
 
-    integrator = build("integrator", complete("integrator", {"class": "EulerStochastic", "noise": noise}, "integrator"))
+    integrator = build(
+        "integrator", complete("integrator", {"class": "EulerStochastic", "noise": noise}, "integrator"), NO_INPUTS
+    )
 
     assert type(integrator.noise.b).__name__ == "Linear"
     assert integrator.noise.b.parameters == {"a": 2.0, "b": 0.0}
@@ -132,7 +137,7 @@ def test_nested_objects_are_built() -> None:
 def test_an_array_for_each_region_keeps_its_values() -> None:
     mu = np.linspace(0.0, 0.2, 76).tolist()
 
-    model = build("model", complete("model", {"class": "JansenRit", "mu": mu}, "model"))
+    model = build("model", complete("model", {"class": "JansenRit", "mu": mu}, "model"), NO_INPUTS)
 
     assert model.mu.tolist() == mu
 
@@ -140,16 +145,16 @@ def test_an_array_for_each_region_keeps_its_values() -> None:
 def test_null_reaches_tvb_as_none() -> None:
     section = complete("monitor", {"class": "SpatialAverage", "default_mask": None}, "monitor")
 
-    monitor = build("monitor", section)
+    monitor = build("monitor", section, NO_INPUTS)
 
     assert monitor.default_mask is None
-    assert describe("monitor", monitor) == section
+    assert describe("monitor", monitor, NO_INPUTS) == section
 
 
 def test_two_builds_share_no_part() -> None:
     section = complete("integrator", "HeunStochastic", "integrator")
 
-    first, second = build("integrator", section), build("integrator", section)
+    first, second = build("integrator", section, NO_INPUTS), build("integrator", section, NO_INPUTS)
 
     assert first.noise is not second.noise
     # TVB's own defaults are shared, and cannot be written to.
@@ -158,4 +163,4 @@ def test_two_builds_share_no_part() -> None:
 
 def test_no_class_outside_components_json_is_imported() -> None:
     with pytest.raises(SpecError):
-        build("model", {"class": "os.system"})
+        build("model", {"class": "os.system"}, NO_INPUTS)

@@ -1,4 +1,8 @@
-"""Builds a TVB Simulator, not configured, from a SimulationSpec. Imports TVB inside its functions."""
+"""Builds a TVB Simulator, not configured, from a SimulationSpec. Imports TVB inside its functions.
+
+Called by `worker.job.simulator`, which configures it, and by `submit.api.from_simulator`, which compares it with a
+script's simulator. `models.tvb.traits` builds each section, and `models.tvb.input_store` reads the files.
+"""
 
 from typing import Any
 
@@ -8,7 +12,6 @@ from tvb_batch.models.errors import InputError
 from tvb_batch.models.spec.random_streams import restore
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.input_store import Inputs
-from tvb_batch.models.tvb.readers import read_array
 from tvb_batch.models.tvb.traits import build, fill_references
 
 #: The parts of a simulation, by their place in the spec.
@@ -66,7 +69,7 @@ def assemble(spec: SimulationSpec, inputs: Inputs, parts: Parts) -> Any:
     _fill(simulator)
     if spec.initial_conditions is not None:
         given = spec.initial_conditions
-        values = read_array(inputs, given["from_file"]) if isinstance(given, dict) else given
+        values = inputs.read_array(given["from_file"]) if isinstance(given, dict) else given
         simulator.initial_conditions = np.array(values, dtype=float)
     return simulator
 
@@ -80,7 +83,7 @@ def _seed(spec: SimulationSpec, inputs: Inputs, noise: Any) -> None:
     if spec.random_state is not None:
         stream = np.random.mtrand._rand if noise is None else noise.random_stream
         name = spec.random_state["from_file"]
-        restore(stream, read_array(inputs, name), name)
+        restore(stream, inputs.read_array(name), name)
 
 
 def _fill(simulator: Any) -> None:
@@ -88,9 +91,10 @@ def _fill(simulator: Any) -> None:
     own = {"connectivity": simulator.connectivity}
     if cortex is not None:
         own |= {"surface": cortex.surface, "region_mapping": cortex.region_mapping_data}
-    for part in (cortex, simulator.stimulus, *simulator.monitors):
+    parts = [("cortex", cortex), ("stimulus", simulator.stimulus)]
+    for role, part in [*parts, *(("monitor", monitor) for monitor in simulator.monitors)]:
         if part is not None:
-            fill_references(part, own)
+            fill_references(role, part, own)
     if cortex is not None:
         _check_mapping(cortex.region_mapping_data, simulator.connectivity)
         # `coupling_strength` is compared with its numbers, and the file of the surface contains them.
