@@ -258,14 +258,14 @@ class Claims(Database):
         Gives what it is now. Raises as `fail` does.
         """
         words = {"error": message, "error_type": error_type, "not_before": self.lease_clock() + pause}
-        return self._end(claim, "waiting", message, Status.PENDING, **words, attempt=Job.attempt - 1)
+        return self._end(claim, "postponed", message, Status.PENDING, **words, attempt=Job.attempt - 1)
 
     def release(self, claim: Claim) -> Status:
         """Set PENDING without counting the attempt: the worker was told to stop.
 
         Gives what it is now. Raises as `fail` does.
         """
-        return self._end(claim, "given back", None, Status.PENDING, attempt=Job.attempt - 1)
+        return self._end(claim, "returned", None, Status.PENDING, attempt=Job.attempt - 1)
 
     def canceled(self, claim: Claim) -> None:
         """Set CANCELED, by the worker that ran the job."""

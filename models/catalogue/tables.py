@@ -62,13 +62,13 @@ class Sweep(Base):
     base: Mapped[dict[str, Any]] = mapped_column(comment="canonical SimulationSpec that every job starts from")
     #: A plan of many points takes megabytes: only `Catalogue.plan` reads it.
     plan: Mapped[dict[str, Any]] = mapped_column(
-        deferred=True, deferred_raiseload=True, comment="what varies, as tvb_batch.models.spec.points has it"
+        deferred=True, deferred_raiseload=True, comment="what varies, in the form of tvb_batch.models.spec.points"
     )
-    priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher one start first")
-    is_paused: Mapped[bool] = mapped_column(default=False, comment="its waiting jobs are not started")
+    priority: Mapped[int] = mapped_column(default=0, comment="jobs of a higher priority start first")
+    is_paused: Mapped[bool] = mapped_column(default=False, comment="its pending jobs are not started")
     queue: Mapped[str] = mapped_column(String(16), default="short", comment="short or long, by estimated cost")
     sources: Mapped[dict[str, Any] | None] = mapped_column(
-        JSON(none_as_null=True), comment="digests of the operator's modules where it was submitted"
+        JSON(none_as_null=True), comment="digests of the user's modules at submission"
     )
 
     jobs: Mapped[list["Job"]] = relationship(back_populates="sweep", lazy="raise")
@@ -129,33 +129,35 @@ class Job(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     gid: Mapped[UUID] = mapped_column(unique=True)
     sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id", ondelete="CASCADE"))
-    number: Mapped[int] = mapped_column(comment="which job of the sweep, from 0")
-    repeat: Mapped[int] = mapped_column(default=0, comment="which repeat of its point, from 0")
+    number: Mapped[int] = mapped_column(comment="number of the job in the sweep, from 0")
+    repeat: Mapped[int] = mapped_column(default=0, comment="number of the repeat, from 0")
     parameters: Mapped[dict[str, Any]] = mapped_column(comment="swept parameters of this job")
-    parameters_hash: Mapped[str] = mapped_column(String(64), index=True, comment="sha256 of what decides the data")
+    parameters_hash: Mapped[str] = mapped_column(
+        String(64), index=True, comment="sha256 of everything that decides the data"
+    )
     seed: Mapped[int] = mapped_column(BigInteger, comment="noise_seed, and NumPy's seed for initial conditions")
     status: Mapped[Status] = mapped_column(SqlEnum(Status, native_enum=False, length=16, create_constraint=True))
-    attempt: Mapped[int] = mapped_column(default=0, comment="how often it was started")
+    attempt: Mapped[int] = mapped_column(default=0, comment="number of attempts")
     saved_attempt: Mapped[int] = mapped_column(
-        default=0, server_default="0", comment="the last attempt that saved progress; starts are counted from there"
+        default=0, server_default="0", comment="last attempt with a checkpoint; attempts are counted from it"
     )
-    not_before: Mapped[datetime | None] = mapped_column(comment="it waits for the storage until then")
-    claim_token: Mapped[UUID | None] = mapped_column(comment="whoever holds it may write this row")
+    not_before: Mapped[datetime | None] = mapped_column(comment="does not start before, because the storage failed")
+    claim_token: Mapped[UUID | None] = mapped_column(comment="only the worker with this token may write the row")
     worker: Mapped[str | None] = mapped_column(String(200), comment="host:pid of the last claim")
     created_at: Mapped[datetime]
-    published_at: Mapped[datetime | None] = mapped_column(comment="when its message was last sent")
+    published_at: Mapped[datetime | None] = mapped_column(comment="time of the last message")
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    lease_until: Mapped[datetime | None] = mapped_column(comment="after this the worker counts as dead")
+    lease_until: Mapped[datetime | None] = mapped_column(comment="after this time the worker counts as dead")
     progress: Mapped[float] = mapped_column(default=0.0, comment="0 to 1")
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    error: Mapped[str | None] = mapped_column(Text, comment="the last fault, in words for a person")
+    error: Mapped[str | None] = mapped_column(Text, comment="message of the last error")
     error_type: Mapped[str | None] = mapped_column(String(200))
     engine: Mapped[str | None] = mapped_column(String(40))
-    engine_reason: Mapped[str | None] = mapped_column(Text, comment="why no faster engine ran it")
-    versions: Mapped[dict[str, Any] | None] = mapped_column(comment="libraries that ran it")
+    engine_reason: Mapped[str | None] = mapped_column(Text, comment="why no faster engine was used")
+    versions: Mapped[dict[str, Any] | None] = mapped_column(comment="versions of libraries and sources")
     source_id: Mapped[int | None] = mapped_column(
-        ForeignKey("job.id"), comment="the equal job of an earlier sweep whose files this one shares"
+        ForeignKey("job.id"), comment="equal job of an earlier sweep whose files it shares"
     )
 
     # Read once for all jobs of a query.
@@ -169,11 +171,11 @@ class Attempt(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), index=True)
-    number: Mapped[int] = mapped_column(comment="which start, from 1; `retry` counts anew")
+    number: Mapped[int] = mapped_column(comment="number of the attempt, from 1; `retry` starts again at 1")
     worker: Mapped[str | None] = mapped_column(String(200), comment="host:pid")
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime]
-    outcome: Mapped[str] = mapped_column(String(16), comment="error, lost, waiting, given back or canceled")
+    outcome: Mapped[str] = mapped_column(String(16), comment="error, lost, postponed, returned or canceled")
     error: Mapped[str | None] = mapped_column(Text)
 
 
@@ -219,9 +221,11 @@ class Output(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     shape: Mapped[list[Any]] = mapped_column(comment="time, state variable, space, mode")
     is_nan: Mapped[bool] = mapped_column(index=True)
-    refers_to: Mapped[list[Any]] = mapped_column(comment="files of the datatypes it refers to, relative")
-    transient: Mapped[float | None] = mapped_column(Float(53), comment="what its metrics leave out, ms")
-    missing: Mapped[dict[str, Any] | None] = mapped_column(comment="why it lacks metrics, by their names in job_metric")
+    refers_to: Mapped[list[Any]] = mapped_column(comment="relative paths of the datatypes it refers to")
+    transient: Mapped[float | None] = mapped_column(
+        Float(53), comment="part at the start that its metrics leave out, ms"
+    )
+    missing: Mapped[dict[str, Any] | None] = mapped_column(comment="reasons for missing metrics, by name in job_metric")
 
 
 class Receipt(Base):
@@ -229,7 +233,7 @@ class Receipt(Base):
 
     __tablename__ = "receipt"
 
-    gid: Mapped[UUID] = mapped_column(primary_key=True, comment="made by the client for one transaction")
+    gid: Mapped[UUID] = mapped_column(primary_key=True, comment="created by the client for one transaction")
     made_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -238,5 +242,5 @@ class Boot(Base):
 
     __tablename__ = "boot"
 
-    id: Mapped[str] = mapped_column(String(100), primary_key=True, comment="the operating system's name for it")
-    zero: Mapped[datetime] = mapped_column(comment="the time when the host's monotonic clock showed 0")
+    id: Mapped[str] = mapped_column(String(100), primary_key=True, comment="the operating system's id of the start")
+    zero: Mapped[datetime] = mapped_column(comment="time at which the host's monotonic clock was 0")

@@ -640,7 +640,7 @@ def test_the_outcome_of_each_attempt_is_recorded(catalogue) -> None:
 
     found = catalogue.attempts(job.gid)
     assert [(one.outcome, one.worker) for one in found] == [
-        ("error", "w0"), ("given back", "w1"), ("waiting", "w2"), ("lost", "w3"),
+        ("error", "w0"), ("returned", "w1"), ("postponed", "w2"), ("lost", "w3"),
     ]  # fmt: skip
     assert [one.error for one in found][:3] == ["it broke", None, "full"]
     assert [one.number for one in found] == [1, 2, 2, 2]

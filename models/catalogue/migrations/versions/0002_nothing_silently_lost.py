@@ -13,33 +13,32 @@ down_revision = "0001"
 def upgrade() -> None:
 
     op.add_column(
-        "output", sa.Column("transient", sa.Float(53), nullable=True, comment="what its metrics leave out, ms")
+        "output",
+        sa.Column("transient", sa.Float(53), nullable=True, comment="part at the start that its metrics leave out, ms"),
     )
     op.add_column(
         "output",
-        sa.Column("missing", sa.JSON(), nullable=True, comment="why it lacks metrics, by their names in job_metric"),
+        sa.Column("missing", sa.JSON(), nullable=True, comment="reasons for missing metrics, by name in job_metric"),
     )
     op.add_column(
         "sweep",
-        sa.Column(
-            "sources", sa.JSON(), nullable=True, comment="digests of the operator's modules where it was submitted"
-        ),
+        sa.Column("sources", sa.JSON(), nullable=True, comment="digests of the user's modules at submission"),
     )
     op.create_table(
         "receipt",
-        sa.Column("gid", sa.Uuid(), nullable=False, comment="made by the client for one transaction"),
+        sa.Column("gid", sa.Uuid(), nullable=False, comment="created by the client for one transaction"),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("gid", name=op.f("pk_receipt")),
     )
     op.create_index(op.f("ix_receipt_made_at"), "receipt", ["made_at"], unique=False)
     op.create_table(
         "boot",
-        sa.Column("id", sa.String(length=100), nullable=False, comment="the operating system's name for it"),
+        sa.Column("id", sa.String(length=100), nullable=False, comment="the operating system's id of the start"),
         sa.Column(
             "zero",
             sa.DateTime(timezone=True),
             nullable=False,
-            comment="the time when the host's monotonic clock showed 0",
+            comment="time at which the host's monotonic clock was 0",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_boot")),
     )
