@@ -47,9 +47,9 @@ class SpecError(TvbBatchError, ValueError):
 
     Parameters
     ----------
-    path : where in the spec, dotted, such as `monitors[0].period`; empty for the spec as a whole
-    found : what stands there
-    expected : what would have been right
+    path : the place in the spec, dotted, such as `monitors[0].period`; empty for the whole spec
+    found : the value there
+    expected : a description of valid values
     hint : what to do next, such as `did you mean 'JansenRit'?`
     source : file, or `file:line` once known
     """

@@ -80,7 +80,7 @@ class Storage:
         return self.root / "bundles" / f"{plain or '_'}.zip"
 
     def relative(self, path: Path) -> str:
-        """Return `path` as rows hold it.
+        """Return `path` relative to the data directory, as in rows.
 
         Raises
         ------
@@ -122,7 +122,7 @@ def check_writable(storage: Storage) -> None:
     Raises
     ------
     OutputError
-        They cannot; one line with the reason.
+        They cannot; the message has the reason.
     """
     storage_time(storage)
 

@@ -56,12 +56,12 @@ def make_app(settings: Settings, *, client_name: str | None = None) -> Celery:
 
     Parameters
     ----------
-    client_name : by which Redis knows this process; see `worker_client_name`
+    client_name : the name of this process in Redis; see `worker_client_name`
 
     Raises
     ------
     BrokerError
-        The URL is none.
+        The URL is invalid.
     """
     _check_url(settings.broker)
     app = Celery("tvb_batch", broker=settings.broker, set_as_current=False)
@@ -138,7 +138,7 @@ def check_broker(settings: Settings) -> None:
     Raises
     ------
     BrokerError
-        It does not; one line with the address, without the password.
+        It does not; the message has the address without the password.
     """
     app = make_app(settings)
     try:
@@ -202,7 +202,7 @@ def send(app: Celery, gids: Sequence[UUID], queue: str = QUEUE) -> None:
     Raises
     ------
     BrokerError
-        Redis did not take them all. What was sent does no harm: `claim` drops what is not PENDING.
+        Redis did not accept all messages. The sent ones do no harm: `claim` ignores jobs that are not PENDING.
     """
     try:
         with app.producer_or_acquire() as producer:
@@ -239,7 +239,7 @@ def announce(app: Celery, worker: str, facts: Mapping[str, Any]) -> None:
 def announced(app: Celery) -> dict[str, dict[str, Any]]:
     """Return the facts of living workers, by worker.
 
-    What others have written there in another form is left out.
+    Entries in another form, written by other programs, are left out.
 
     Raises
     ------
@@ -294,13 +294,13 @@ def take_turn(app: Celery, seconds: float) -> bool:
 def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
     """Fill the queue with PENDING jobs and return how many were sent; 0 while another process does so.
 
-    Called after a submission, by `requeue`, and by some worker once a second. Jobs never published come first. Rows
-    published a while ago are sent again only when the queue is empty: then their messages are gone.
+    It is called after a submission, by `requeue`, and by one worker once a second. Jobs never published come first.
+    Rows published some time ago are sent again only if the queue is empty, because then their messages are lost.
 
     Raises
     ------
     BrokerError
-        Redis does not answer, or did not take the messages.
+        Redis does not answer, or did not accept the messages.
     """
     with _filling(app) as is_ours:
         return sum(_top_up(catalogue, app, queue, window) for queue in QUEUES) if is_ours else 0

@@ -49,7 +49,7 @@ class Message:
         Raises
         ------
         ValueError
-            The text is no JSON, or a field is missing or has another type.
+            The text is not JSON, or a field is missing or has another type.
         """
         return TypeAdapter(cls).validate_python(json.loads(text))
 

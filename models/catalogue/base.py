@@ -71,7 +71,7 @@ class Database:
 
         Parameters
         ----------
-        create : make the tables, or bring them to this program's revision
+        create : create the tables, or upgrade them to this program's revision
 
         Raises
         ------
@@ -101,8 +101,8 @@ class Database:
     def lease_clock(self) -> datetime:
         """Return the time for leases, waits and the age of messages.
 
-        A server's is its clock. In SQLite, which one host uses, nobody can set it: it shows the right time when the
-        first process since the host's start looks at it, and runs on from there.
+        It is the clock of the server. For SQLite, on one host, it cannot be set: it starts at the right time when the
+        first process after the host's start reads it, and then runs by itself.
         """
         return self._zero() + since_boot() if self._is_sqlite else self.clock()
 
@@ -130,9 +130,9 @@ class Database:
 
         Parameters
         ----------
-        is_done : asked before `work` is repeated whose COMMIT was sent, but not answered, and told its result: whether
-            that COMMIT has succeeded. It waits for a server that is still at it, by locking a row that `work` changes.
-            Without it, to do `work` twice is to do it once.
+        is_done : returns whether the COMMIT of `work` has succeeded, called with its result if the answer was lost. It
+            waits for a server that is still committing, by locking a row that `work` changes. Without it, repeating
+            `work` must change nothing.
         """
         sent: list[T] = []
         if self._is_sqlite:

@@ -83,7 +83,7 @@ class Claim:
         Raises
         ------
         SpecError
-            Another version of this program made the row, or somebody else.
+            The row was made by another version of this program, or by another program.
         """
         return self.shared.spec.with_parameters(self.parameters)
 
@@ -176,7 +176,7 @@ class Claims(Database):
         Raises
         ------
         LeaseLostError
-            The job is no longer this worker's.
+            This worker has lost the job.
         """
 
         def work(connection: Connection) -> bool:
@@ -195,7 +195,7 @@ class Claims(Database):
         Raises
         ------
         LeaseLostError
-            The job is no longer this worker's; nothing was written.
+            This worker has lost the job; nothing was written.
         """
         said = {"engine": engine, "engine_reason": engine_reason or None, "versions": dict(versions)}
         rows = [_output_row(index, output, claim.id) for index, output in enumerate(outputs)]
@@ -234,7 +234,7 @@ class Claims(Database):
         Raises
         ------
         LeaseLostError
-            The job is no longer this worker's.
+            This worker has lost the job.
         """
         self._write(lambda connection: _change(connection, claim, saved_attempt=JOB.c.attempt))
 
@@ -244,7 +244,7 @@ class Claims(Database):
         Raises
         ------
         LeaseLostError
-            The job is no longer this worker's.
+            This worker has lost the job.
         """
         words = {"error": message, "error_type": error_type}
         left = select(Job.attempt - Job.saved_attempt < max_attempts).where(Job.gid == claim.gid)
@@ -255,7 +255,7 @@ class Claims(Database):
     def wait(self, claim: Claim, error_type: str, message: str, pause: timedelta) -> Status:
         """Set PENDING until `pause` is over, without counting the attempt: the job did not cause the error.
 
-        Gives what it is now. Raises as `fail` does.
+        Returns the new status. Raises the same errors as `fail`.
         """
         words = {"error": message, "error_type": error_type, "not_before": self.lease_clock() + pause}
         return self._end(claim, "postponed", message, Status.PENDING, **words, attempt=Job.attempt - 1)
@@ -263,7 +263,7 @@ class Claims(Database):
     def release(self, claim: Claim) -> Status:
         """Set PENDING without counting the attempt: the worker was told to stop.
 
-        Gives what it is now. Raises as `fail` does.
+        Returns the new status. Raises the same errors as `fail`.
         """
         return self._end(claim, "returned", None, Status.PENDING, attempt=Job.attempt - 1)
 
@@ -274,7 +274,8 @@ class Claims(Database):
     def _end(self, claim: Claim, outcome: str, why: str | None, status: Status, **values: Any) -> Status:
         """Record how the attempt ended and change the row, or neither; return the new status.
 
-        A job that would wait again is CANCELED when a person has asked for that: nobody else will hear of it.
+        A job that would be PENDING again is CANCELED if a user has requested it, because no worker would see the
+        request.
         """
         moment = self.clock()
         held = select(JOB.c.cancel_requested).where(_is_held(claim)).with_for_update()
@@ -312,7 +313,7 @@ def is_taken(connection: Connection, claim: Claim | None) -> bool:
 def _is_finished(connection: Connection, claim: Claim, outputs: Sequence[OutputRecord]) -> bool:
     """Return whether rows name the outputs of this claim; without outputs, whether its attempt finished the job.
 
-    The lock waits for a server that is still at the COMMIT of an earlier try.
+    The lock waits for a server that is still committing an earlier try.
     """
     held = select(JOB.c.status, JOB.c.attempt).where(JOB.c.id == claim.id).with_for_update()
     job = connection.execute(held).one_or_none()

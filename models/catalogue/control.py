@@ -54,11 +54,11 @@ class Control(Database):
     ) -> int:
         """Set failed and canceled jobs to PENDING with all their attempts; return how many.
 
-        They run with the operator's modules as they are here now, when these were edited since the sweep was submitted.
+        If the user's modules were edited since the submission, the jobs run with the current files of this machine.
 
         Parameters
         ----------
-        note : called with a line for the person
+        note : called with a line for the user
         """
         self._take_sources(sweep, job, note)
         ended = Job.status.in_([Status.ERROR, Status.CANCELED])
@@ -90,7 +90,7 @@ class Control(Database):
     def expire(self, *, max_attempts: int) -> int:
         """Take jobs from workers whose lease has expired; return how many.
 
-        They wait again, end in ERROR when their attempts are used up, or are CANCELED when that was asked for.
+        They are PENDING again, ERROR if their attempts are used up, or CANCELED if that was requested.
         """
         dead = and_(Job.status == Status.STARTED, Job.lease_until < self.lease_clock())
         if not self._read(lambda session: session.scalar(select(exists().where(dead)))):
@@ -143,7 +143,7 @@ class Control(Database):
     def delete(self, *, sweep: UUID | None = None, job: UUID | None = None) -> list[str]:
         """Delete jobs, and their sweep after its last job; return relative paths of files that no row names any more.
 
-        Files that jobs of other sweeps share stay, and become theirs.
+        Files that jobs of other sweeps share stay and belong to these jobs afterwards.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Control(Database):
 def _hand_over(session: Session, is_doomed: Callable[[Any], ColumnElement[bool]]) -> None:
     """Give the files and metrics of deleted jobs to the first other job that shares them.
 
-    Some statements for all of them: a sweep of a hundred thousand jobs may share every file.
+    It uses a few statements for all jobs: a sweep of a hundred thousand jobs may share every file.
     """
     source, sharing = aliased(Job), aliased(Job)
     doomed = select(source.id).where(is_doomed(source))

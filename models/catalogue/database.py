@@ -43,7 +43,7 @@ def connect(url: str) -> Engine:
     Raises
     ------
     CatalogueError
-        The URL is none, or its driver is not installed.
+        The URL is invalid, or its driver is not installed.
     """
     if not url.startswith("sqlite") and not is_url(url):
         raise DatabaseUrlError(
@@ -102,12 +102,12 @@ def _sqlite(url: str) -> Engine:
 def transact(engine: Engine, work: Callable[[], T]) -> T:
     """Run `work`; repeat it with jitter if the database was locked, deadlocked or away for a moment.
 
-    It may have succeeded before it is done again: the answer of a COMMIT can be lost.
+    `work` may have succeeded before it is repeated, because the answer of a COMMIT can be lost.
 
     Raises
     ------
     CatalogueError
-        It stays so; one line, without the password.
+        It stays so; the message is one line without the password.
     """
     for attempt in range(TRIES):
         try:

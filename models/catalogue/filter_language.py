@@ -51,7 +51,7 @@ class FilterError(TvbBatchError, ValueError):
     Parameters
     ----------
     text : the filter
-    position : where in it the fault is, from 0
+    position : the place of the fault in the text, from 0
     fault : what is there, and what was expected
     """
 
@@ -116,7 +116,7 @@ class Filter:
         Raises
         ------
         FilterError
-            It writes none; the message points at the place.
+            It is not a filter; the message points at the place.
         """
         if len(text) > MOST_LETTERS:
             raise FilterError(text, MOST_LETTERS, f"{len(text)} characters, expected at most {MOST_LETTERS}")
@@ -164,7 +164,7 @@ def sort_keys(text: str) -> list[tuple[str, bool]]:
     Raises
     ------
     FilterError
-        It is no list of names.
+        It is not a list of names.
     """
     keys = []
     words = text.split(",")

@@ -117,8 +117,8 @@ def in_order(
 
     Parameters
     ----------
-    keys : of `models.catalogue.filter_language.sort_keys`
-    first : what it is ordered by before them
+    keys : from `models.catalogue.filter_language.sort_keys`
+    first : columns to sort by before the keys
     """
     order: list[Any] = list(first)
     for name, is_down in keys:
@@ -140,11 +140,11 @@ def along_index(
 ) -> Any:
     """Return all jobs with a number for the first key, in the order of `in_order`, from an index.
 
-    None where their values are in more than one table, or in the jobs' own rows.
+    Return None if the values are in more than one table, or in the rows of the jobs.
 
     Parameters
     ----------
-    sweep : a large one, whose jobs alone are wanted
+    sweep : only jobs of this large sweep
     """
     (name, is_down), *rest = keys
     if name in FIELDS or len(tables[name]) != 1 or tables[name] == (SweepParameter,):
@@ -173,9 +173,11 @@ def _owner(row: Any, table: Table) -> Any:
 
 
 def _having(session: Session, table: Table, name: str, fits: Condition) -> Condition:
-    """Jobs with a row of this name that fits: their own, their sweep's, or a metric of the job whose files they share.
+    """Return the condition for jobs with a matching row of this name.
 
-    Few rows are looked up, and the jobs are found by them; many are asked for job by job, for those that are looked at.
+    The row is their own, their sweep's, or a metric of the job whose files they share.
+
+    With few matching rows, the jobs are found from the rows; with many, each job is checked for a row.
     """
     owner = table.sweep_id if table is SweepParameter else table.job_id  # type: ignore[union-attr]
     rows = select(owner).where(table.name == name, fits)

@@ -64,7 +64,7 @@ class Queries(Database):
 
         Parameters
         ----------
-        unfinished : only those with jobs that wait or run
+        unfinished : only sweeps with pending or running jobs
         """
         going = exists().where(Job.sweep_id == Sweep.id, Job.status.in_([Status.PENDING, Status.STARTED]))
         wanted = [going] if unfinished else []
@@ -94,12 +94,12 @@ class Queries(Database):
         Parameters
         ----------
         where : such as `coupling.a >= 5 and KuramotoIndex > 0.8`; see `models.catalogue.filter_language`
-        sort : names to sort by instead, such as `-duration,coupling.a`; jobs without such a value come last
+        sort : names to sort by, such as `-duration,coupling.a`; jobs without such a value come last
 
         Raises
         ------
         FilterError
-            `where` or `sort` says nothing.
+            `where` or `sort` is invalid.
         """
         fits, keys = _Fits(sweep, status, Filter.all_of(where)), sort_keys(sort) if sort else []
 

@@ -54,7 +54,7 @@ class Scheduling(Claims):
 
         Parameters
         ----------
-        older_than : those instead whose message was sent longer ago than this
+        older_than : return jobs whose last message is older than this instead
         queue : short or long
         """
         moment = self.lease_clock()
@@ -72,11 +72,11 @@ class Scheduling(Claims):
         return self._read(work)
 
     def mark_published(self, gids: Sequence[UUID], *, older_than: timedelta | None = None) -> list[UUID]:
-        """Record that messages of pending jobs are sent now; return the jobs that nobody else has marked meanwhile.
+        """Record that messages of pending jobs are sent now; return those that no other process has marked meanwhile.
 
         Parameters
         ----------
-        older_than : as `unpublished` was told
+        older_than : the same as for `unpublished`
         """
         if not gids:
             return []
@@ -105,8 +105,8 @@ class Scheduling(Claims):
 
         Parameters
         ----------
-        hint : None without a message: whichever job has the best right
-        queues : of the sweeps that this worker serves
+        hint : the job of the message; None without a message, for the job with the highest precedence
+        queues : the queues that this worker serves
         """
         served = [sweep for sweep in self._known_active() if sweep.queue in queues]
 
@@ -144,8 +144,9 @@ class Scheduling(Claims):
     def _take_first(self, connection: Connection, sweep: int, worker: str, lease: timedelta) -> Claim | None:
         """Claim the first job of a sweep that may start.
 
-        This process looks from its last job of the sweep on, and below when it finds none, and anew every few seconds:
-        PostgreSQL steps over the index entries of all jobs claimed since the last VACUUM, maybe a hundred thousand.
+        This process searches from its last job of the sweep, then from the start if it finds none, and every few
+        seconds from the start. Otherwise PostgreSQL would step over the index entries of all jobs claimed since the
+        last VACUUM, maybe a hundred thousand.
         """
         if time.monotonic() - self._from_start_at >= FROM_START_EVERY:
             self._from_start_at, self._lowest = time.monotonic(), {}
@@ -166,8 +167,8 @@ class Scheduling(Claims):
     def _first(self, connection: Connection, served: Sequence[_Active]) -> _Active:
         """Return the sweep of highest priority with the fewest running jobs.
 
-        Where several have as few, each has its turn: it is the one that this process has not served for the longest
-        time. Any one of those that it never served, or a sweep could wait for ever where processes end after each job.
+        Of several such sweeps, it is the one that this process has not served for the longest time. Among sweeps that
+        it never served, it is a random one: otherwise a sweep could wait for ever if processes end after each job.
         """
         most = max(sweep.priority for sweep in served)
         equal = [sweep for sweep in served if sweep.priority == most]

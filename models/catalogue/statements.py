@@ -39,7 +39,7 @@ _METRIC = cast("Table", JobMetric.__table__)
 def _is(status: Status, table: Any = JOB.c) -> ColumnElement[bool]:
     """Return the condition for jobs with this status; a literal, so that PostgreSQL plans a statement once.
 
-    Not where a job is named: PostgreSQL might look for it among all jobs in this state.
+    Do not use it for a named job: PostgreSQL might search it among all jobs with this status.
     """
     return cast("ColumnElement[bool]", table.status == literal_column(f"'{status}'"))
 
@@ -96,7 +96,7 @@ def statements(is_sqlite: bool, has_returning: bool) -> Statements:
 
     Parameters
     ----------
-    has_returning : whether an UPDATE can tell of its rows; SQLite's does from 3.35 on
+    has_returning : whether the database supports UPDATE ... RETURNING; SQLite does since 3.35
     """
     kind = JOB.c.lease_until.type
     moment: ColumnElement[Any] = bindparam("moment", type_=kind)

@@ -131,12 +131,12 @@ class Statistics(Database):
         return self._read(lambda session: list(session.scalars(query)))
 
     def workers(self, lease: timedelta, *, since: timedelta = timedelta(hours=1)) -> list[WorkerRow]:
-        """Workers that run a job, or have ended one lately, by name.
+        """Return the workers that run a job or have recently ended one, by name.
 
         Parameters
         ----------
-        lease : for how long a worker takes a job at once; tells when it was last heard of
-        since : how long ago is lately
+        lease : the length of a lease, from which the last heartbeat is computed
+        since : the length of the recent time
         """
         clock = self.lease_clock()
 

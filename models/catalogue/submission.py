@@ -33,15 +33,15 @@ class Submission(Database):
 
         Parameters
         ----------
-        reuse : a job whose simulation has finished before, with the same tvb-library and the same sources of the
-            operator's modules, is FINISHED at once and shares its files; all others are PENDING
-        priority : jobs of sweeps with a higher one start first
-        note : called with a line for the person, once it is done
+        reuse : a job whose simulation has finished before, with the same tvb-library and the same sources of the user's
+            modules, is FINISHED at once and shares its files; all others are PENDING
+        priority : jobs of sweeps with a higher priority start first
+        note : called with a line for the user after the commit
 
         Raises
         ------
         SpecError
-            This process has imported a class from another source than what is there now.
+            This process has imported a class from a source that was edited since.
         """
         reusable = ReusableJobs(spec)
 
@@ -117,7 +117,7 @@ def _reuse(session: Session, sweep: Sweep, rows: Sequence[dict[str, Any]], reusa
 def _besides_data(base: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides files and metrics but not the data; swept or not.
 
-    A key that an older program did not know is not there: its rule for the metrics may have been another one.
+    A key that an older program did not have is missing, because its rule for the metrics may differ.
     """
     names = ANNOTATION | MEASURING
     return {name: value for name, value in {**base, **parameters}.items() if name in names}
@@ -169,7 +169,7 @@ def _next_ids(session: Session, count: int) -> Sequence[int]:
 def as_columns(value: object) -> tuple[float | None, str | None]:
     """Return the column values of a parameter: a number or a text.
 
-    An array of one element is its element, as in TVB, where a parameter `a: 5` is an array.
+    An array of one element counts as its element, because TVB treats `a: 5` as an array.
     """
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]

@@ -49,7 +49,7 @@ def load(module: str) -> ModuleType:
     Raises
     ------
     ImportError, Exception
-        Whatever its own code raises.
+        The module's own code may raise any exception.
     """
     with _LOCK:
         found = sys.modules.get(module)
@@ -124,7 +124,7 @@ def check_unchanged(modules: Iterable[str]) -> None:
     Raises
     ------
     SpecError
-        A source was edited since, or what was made of it changed: a worker would run something else.
+        A source was edited, or an imported object was changed: a worker would run something else.
     """
     for module in modules:
         load(module)
@@ -144,7 +144,7 @@ def check_submitted(submitted: dict[str, str], here: dict[str, str]) -> None:
     Raises
     ------
     SourceError
-        It is not; names the first module or file that differs.
+        They are not; the message names the first module or file that differs.
     """
     wanted = {name: text for name, text in submitted.items() if here.get(name) != text}
     for name in differences(wanted, {name: here[name] for name in wanted if name in here}):

@@ -168,8 +168,8 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def tvb_version() -> str:
     """Return the version of tvb-library; `2.10.0+changed.0123abcd` if its source was edited.
 
-    Files of an installation are compared with the sha256 that the installer noted. Of a checkout (`pip install -e`)
-    nothing is noted: there the digest of the whole source is part of the version. Looked up once a process.
+    Files of an installation are compared with the sha256 recorded by the installer. A checkout (`pip install -e`) has
+    no such record; the digest of its whole source is part of the version. The result is cached in the process.
     """
     found = distribution(TVB)
     noted = {str(file): file.hash for file in found.files or () if file.hash is not None}
@@ -319,7 +319,7 @@ class _Named:
 
     Parameters
     ----------
-    tree, name, source : of the module
+    tree, name, source : syntax tree, name and file of the module
     """
 
     def __init__(self, tree: ast.Module, name: str, source: Path) -> None:

@@ -33,12 +33,12 @@ def assemble(spec: SimulationSpec, inputs: Inputs, parts: Parts) -> Any:
 
     Parameters
     ----------
-    parts : may hold a `connectivity` already; filled with what else the simulation is made of
+    parts : may already have a `connectivity`; the other parts of the simulation are added
 
     Raises
     ------
     InputError
-        A file cannot be read, or two of them do not fit each other.
+        A file cannot be read, or two files do not match.
     """
     from tvb.simulator.simulator import Simulator
 

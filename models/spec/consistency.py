@@ -107,7 +107,7 @@ def check_format(spec: _CompleteSimulation) -> None:
     Raises
     ------
     SpecError
-        The format is `tvb1`, and a monitor makes a series that it has no file for.
+        The format is `tvb1`, which has no file for the series of a monitor.
     """
     for index, monitor in enumerate(spec.monitors if spec.format == "tvb1" else ()):
         made = OF_SENSORS.get(monitor["class"])
@@ -125,14 +125,14 @@ def check_shapes(
 
     Parameters
     ----------
-    regions : how many the connectivity has, where the spec does not tell; with None, an array may have any length
-    shapes : of arrays that stand in files of their own, by their place in the spec
-    nodes : how many a surface simulation has: vertices, and regions that no vertex maps to
+    regions : number of regions of the connectivity, if it is not in the spec; with None, an array may have any length
+    shapes : shapes of arrays in separate files, by their place in the spec
+    nodes : number of nodes of a surface simulation: vertices, and regions without vertices
 
     Raises
     ------
     SpecError
-        An array can fit neither the state variables nor the regions, or an index points behind the last variable.
+        An array fits neither the state variables nor the regions, or an index is larger than the last variable.
     """
     component = find("model", spec.model["class"], "model")
     regions = count_regions(spec.connectivity) or regions

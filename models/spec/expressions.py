@@ -74,7 +74,8 @@ class Expression:
         Raises
         ------
         ExpressionError
-            It is none: parameters, numbers and texts, compared; `and`, `or`, `not`, + - * / %, abs, min and max.
+            It is not a condition. Allowed are comparisons of parameters, numbers and texts; `and`, `or`, `not`, + - * /
+            %, abs, min and max.
         """
         if not isinstance(text, str) or len(text) > MOST_LETTERS:
             raise ExpressionError(f"condition {str(text)[:40]!r}: expected a text of at most {MOST_LETTERS} characters")
@@ -94,7 +95,7 @@ class Expression:
         Raises
         ------
         ExpressionError
-            A parameter is not among them, or two of them cannot be compared.
+            A parameter has no value, or two values cannot be compared.
         """
         try:
             return bool(self.evaluate(values))

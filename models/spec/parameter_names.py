@@ -18,7 +18,7 @@ _NAME = re.compile(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", re.ASCII)
 def assign(values: dict[str, Any], name: str, value: Any) -> None:
     """Replace the value of `name` in a canonical simulation; the value must exist.
 
-    A class replaces its whole section, because the parameters of another class mean nothing to it.
+    A class replaces its whole section, because it does not have the parameters of the other class.
 
     Raises
     ------

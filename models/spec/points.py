@@ -38,7 +38,7 @@ def normalize(plan: Any, base: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        It is no plan, names no parameter or one twice, or has over `MOST_JOBS` points.
+        It is not a plan, names an unknown parameter or one twice, or has more than `MOST_JOBS` points.
     """
     if not isinstance(plan, Mapping):
         raise SpecError("sweep", repr(plan), "a mapping of parameters to their values")

@@ -43,7 +43,7 @@ def restore(stream: Any, state: Any, name: str) -> None:
     Raises
     ------
     InputError
-        The array holds no such state.
+        The array is not such a state.
     """
     if state.shape != (_LENGTH,) or state.dtype != np.uint32 or state[WORDS] > WORDS:
         raise InputError(f"{name}: {state.dtype} of shape {state.shape}; expected the state of a stream, uint32 (628,)")
@@ -69,7 +69,7 @@ def origin(stream: Any, most: int) -> int | None:
 
     Parameters
     ----------
-    most : how many twists to go back, each taking about 30 us; None too when the beginning is further away
+    most : maximum number of twists to go back, about 30 us each; the result is None if the start is further away
     """
     key = as_array(stream)[:WORDS]
     for _ in range(most + 1):

@@ -45,8 +45,8 @@ def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) 
     ----------
     section : `{"class": ..., attribute: value, ...}`; the class name alone; for datatypes also `{"from_file": ...}` or
         the file's name alone
-    path : where the section stands, for messages
-    choices : the only classes that fit here; all of the role's when empty
+    path : the place of the section, for messages
+    choices : the allowed classes; empty for all classes of the role
 
     Raises
     ------

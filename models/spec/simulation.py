@@ -314,7 +314,7 @@ def complete_part(role: str, value: Any, path: str) -> Section:
     Raises
     ------
     SpecError
-        It is none.
+        It is not a section.
     """
     if role == "connectivity" and isinstance(value, Mapping):
         speed = value.get("speed")
@@ -331,12 +331,12 @@ def complete_part(role: str, value: Any, path: str) -> Section:
 
 
 def as_speed(value: Any, path: str) -> float | Literal["inf"]:
-    """Return a conduction speed as specs have it, mm/ms: infinity, TVB's way to say no delays, as the text `inf`.
+    """Return a conduction speed as in specs, mm/ms; infinity, which means no delays in TVB, is the text `inf`.
 
     Raises
     ------
     SpecError
-        It is no positive number.
+        It is not a positive number.
     """
     if value in ("inf", math.inf):
         return "inf"  # JSON has no infinity.

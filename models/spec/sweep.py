@@ -98,9 +98,9 @@ class SweepSpec(BaseModel):
     def points(self) -> Iterator[Point]:
         """Yield the jobs one at a time.
 
-        A single simulation keeps the spec's seed. In a sweep each point has its own, derived from the spec's seed and
-        the point's own parameters, so that it depends neither on the order of the runs, nor on the number of workers,
-        nor on which other points there are. With `common_random_numbers` all points of one repeat share it.
+        A single simulation keeps the spec's seed. In a sweep, the seed of each point is derived from the spec's seed
+        and the point's parameters. So it does not depend on the order of the runs, the number of workers or other
+        points. With `common_random_numbers`, all points of one repeat share a seed.
         """
         numbers = itertools.count()
         for point in self._points():
@@ -234,7 +234,7 @@ class SweepSpec(BaseModel):
 class _Template:
     """A sweep over plain numbers of model and coupling, which cannot conflict with each other.
 
-    Its points need not be made to be checked and hashed: that takes 10 us instead of 300.
+    Points are checked and hashed without making simulations, which takes 10 us instead of 300.
     """
 
     def __init__(self, base: SimulationSpec, names: list[str]) -> None:

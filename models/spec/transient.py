@@ -22,10 +22,10 @@ class Transient:
 
 
 def default_transient(monitor: Mapping[str, Any]) -> float:
-    """Return what a monitor's metrics leave out of a long series, ms.
+    """Return the part of a long series that a monitor's metrics leave out, ms.
 
-    That is `START_POINT`, as in TVB's analyzers. A BOLD monitor convolves with the last `hrf_length` ms, of which TVB
-    takes those before the simulation as 0: its first `hrf_length` ms are a ramp, whatever the model does.
+    It is `START_POINT`, as in TVB's analyzers. A BOLD monitor convolves with the last `hrf_length` ms, and TVB uses 0
+    for the time before the simulation. So its first `hrf_length` ms are a ramp for every model.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ def default_transient(monitor: Mapping[str, Any]) -> float:
 def transient_of(
     samples: int, sample_period: float, given: float | None = None, monitor: Mapping[str, Any] | None = None
 ) -> Transient:
-    """Return what is left out of a series.
+    """Return the part of a series to leave out.
 
-    With `given` it is that. Otherwise it is `default_transient`, but at most three quarters of the series, and at least
-    `LEAST_LEFT` samples are left. Samples are counted as TVB's analyzers do, `int(transient / sample_period)`; a
-    transient shorter than one sample takes that sample, which holds it.
+    It is `given`, or by default `default_transient`, but at most three quarters of the series, so that at least
+    `LEAST_LEFT` samples are left. Samples are counted as in TVB's analyzers, `int(transient / sample_period)`. A
+    transient shorter than one sample leaves out the first sample, which contains it.
 
     Parameters
     ----------
     samples : length of the series
     sample_period : ms
-    given : ms, from 0 on; None where nobody chose one
-    monitor : that made the series, as a section of a canonical spec
+    given : ms, at least 0; None for the default rule
+    monitor : the monitor of the series, as a section of a canonical spec
     """
     wanted = default_transient(monitor or {}) if given is None else given
     count = max(int(wanted / sample_period), 1 if wanted > 0 else 0)

@@ -30,7 +30,7 @@ def check_no_nan(array: Any) -> None:
     Raises
     ------
     UnreadableError
-        It does, or holds no numbers.
+        It does, or it is not an array of numbers.
     """
     import numpy as np
 

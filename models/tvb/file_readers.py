@@ -27,10 +27,10 @@ class UnreadableError(ValueError):
 
     Parameters
     ----------
-    found : the member or array, and what is wrong with it
-    expected : what would have been right
+    found : the member or array, and its fault
+    expected : a description of valid content
     hint : what to do
-    is_fatal : whether TVB fails even where the member is optional
+    is_fatal : whether TVB fails although the member is optional
     """
 
     def __init__(self, found: str, expected: str = "", hint: str = "", *, is_fatal: bool = False) -> None:
@@ -84,7 +84,7 @@ def read_content(content: bytes, name: str, dtype: Any = float, columns: Sequenc
     Raises
     ------
     UnreadableError
-        It cannot read it.
+        The reader cannot read it.
     """
     import numpy as np
 
@@ -114,7 +114,7 @@ def read_text(path: Path, dtype: Any = float, columns: Sequence[int] | None = No
     Raises
     ------
     UnreadableError
-        It holds something else.
+        It is not a table of numbers.
     """
     content = path.read_bytes()
     try:
@@ -130,7 +130,7 @@ def read_array_file(path: Path) -> Any:
     Raises
     ------
     UnreadableError
-        There is none in it.
+        The file has no array.
     """
     import numpy as np
 

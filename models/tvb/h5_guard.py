@@ -75,7 +75,7 @@ def check_contained(file: h5py.File, most_bytes: float = math.inf) -> None:
     Raises
     ------
     OSError
-        Something is; the message names it.
+        A dataset violates this; the message names it.
     """
     import h5py
 

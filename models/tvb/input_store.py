@@ -39,7 +39,7 @@ class Inputs:
         Raises
         ------
         InputError
-            It is not there, its content is not what its name says, or the name leads outside `inputs/`.
+            It is missing, its content does not match its name, or the name is outside `inputs/`.
         """
         try:
             path = self._storage.absolute(from_file)
@@ -66,12 +66,12 @@ class Inputs:
         return _is_made_young(self._storage.absolute(from_file))
 
     def keep(self, source: Path) -> str:
-        """Copy a file under the name of its content, unless it is there; return its name for a spec.
+        """Copy a file to `inputs/`, named by its content, unless it exists; return its name for a spec.
 
         Raises
         ------
         InputError
-            The file cannot be read, or is not what its name says.
+            The file cannot be read, or does not have the format of its suffix.
         OutputError
             The data directory cannot be written.
         """
@@ -161,12 +161,12 @@ _COMPARED: dict[Path, tuple[int, ...]] = {}
 
 
 def is_whole(kept: Path) -> bool:
-    """Whether the content is what the name says; a file that nobody has touched is read once a process.
+    """Return whether the content matches the name; cached in this process until the file changes.
 
     Raises
     ------
     InputError
-        It cannot be read, or is nothing that `keep` takes.
+        It cannot be read, or it is not a file of `keep`.
     """
     try:
         found = kept.stat()
@@ -192,8 +192,8 @@ def digest_of(name: str) -> str:
 def _is_made_young(kept: Path) -> bool:
     """Set a stored file's date to now; return False if it is missing.
 
-    Whoever sets it aside looks at its date afterwards (`submit.operate.removal`): either this call is seen there, or it
-    comes later and finds nothing.
+    `submit.operate.removal` checks the date after it has set the file aside: it sees this call, or this call comes
+    later and finds no file.
     """
     try:
         os.utime(kept)  # Sets the time of the storage's clock.

@@ -126,7 +126,7 @@ def h5_values(component: Component, path: Path) -> dict[str, Any]:
     Raises
     ------
     KeyError
-        It has not what the datatype needs.
+        An attribute that the datatype needs is missing.
     OSError
         It is damaged.
     """

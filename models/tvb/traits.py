@@ -25,8 +25,8 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs) -> Any:
     Parameters
     ----------
     role : model, coupling, integrator, noise, monitor, equation, connectivity, surface ...
-    section : as `models.spec.sections.complete` returns it
-    inputs : where the files are that the section names
+    section : a section from `models.spec.sections.complete`
+    inputs : the storage of the section's files
 
     Raises
     ------
@@ -67,13 +67,13 @@ def describe(role: str, instance: Any, inputs: Inputs, own: Sequence[Any] = ()) 
 
     Parameters
     ----------
-    inputs : where large arrays are kept
-    own : objects that a section may leave out, because the simulation has them already
+    inputs : the storage for large arrays
+    own : objects that a section may leave out, because the simulation already has them
 
     Raises
     ------
     SpecError
-        The object is of a class that no worker could import, or of one that is not allowed.
+        Workers could not import the object's class, or the class is not allowed.
     """
     component = find(role, class_name(instance), role)
     section: dict[str, Any] = {"class": component.name}
@@ -97,7 +97,7 @@ def class_name(instance: Any) -> str:
     Raises
     ------
     SpecError
-        It is defined where no worker can import it.
+        Workers cannot import the module that defines it.
     """
     cls = type(instance)
     if cls.__module__.startswith("tvb."):

@@ -32,14 +32,14 @@ def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = Non
 
     Parameters
     ----------
-    inputs : where its large arrays are kept
-    seeds : what is asked of random numbers; by default one job that has those of the simulator's own run
+    inputs : the storage for its large arrays
+    seeds : the request for random numbers; by default those of the simulator's own run
     annotation : `subject`, `title`, `user_tags`
 
     Raises
     ------
     SpecError
-        Something in it cannot cross to a worker, or cannot be run.
+        A part of it cannot be sent to a worker or cannot be run.
     """
     _check_kind(simulator)
     monitors = _monitors(simulator)
@@ -55,14 +55,14 @@ def describe_simulator(simulator: Any, inputs: Inputs, seeds: Seeds | None = Non
 
 
 def describe_object(value: Any, path: str, inputs: Inputs) -> Any:
-    """Return the section of a TVB object that is a value of a sweep; of a list of monitors, only those with a series.
+    """Return the section of a TVB object that is a value of a sweep; for a list of monitors, those with a series.
 
-    Gives None of anything else.
+    Return None for any other value.
 
     Raises
     ------
     SpecError
-        Something in it cannot cross to a worker.
+        A part of it cannot be sent to a worker.
     """
     if isinstance(value, list | tuple) and value and all(role_of(type(item)) == "monitor" for item in value):
         items = [(index, item) for index, item in enumerate(value) if not _only_prints(item)]

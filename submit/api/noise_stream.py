@@ -44,12 +44,12 @@ def has_run(simulator: Any) -> bool:
 
 
 def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
-    """`seed`, and `random_state` where need be, as a spec has them; of several the first one that `begin_alike` fits.
+    """Return `seed` and, if necessary, `random_state` for a spec; of several, the first one that fits `begin_alike`.
 
     Raises
     ------
     SpecError
-        The noise's stream is of a kind that cannot be carried, or began nobody knows where.
+        The noise's stream cannot be sent, or its start is unknown.
     """
     noise = getattr(simulator.integrator, "noise", None)
     if noise is not None and not is_twister(noise.random_stream):

@@ -29,7 +29,7 @@ def refuse_patches(objects: Iterable[Any]) -> None:
     Raises
     ------
     SpecError
-        One was; it is named with its module.
+        One was changed; the message names it with its module.
     """
     history = sys.modules["tvb.simulator.history"].SparseHistory
     classes = dict.fromkeys(base for cls in [history, *map(type, objects)] for base in cls.__mro__)

@@ -72,7 +72,7 @@ class Job:
         Raises
         ------
         NotFoundError
-            The job has none: it has not finished, or there is no such monitor.
+            The job has not finished, or there is no such monitor.
         """
         outputs = self._catalogue.outputs([self.gid])
         if isinstance(monitor, str):
@@ -92,7 +92,7 @@ class Job:
 
         Parameters
         ----------
-        transient : ms that spectrum and connectivity leave out at the beginning; that of the metrics by default
+        transient : part at the start that spectrum and connectivity leave out, ms; by default as for the metrics
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Sweep:
     def wait(self) -> "Sweep":
         """Show progress until every job has ended, then stop the sweep's own workers; return the sweep.
 
-        Failed jobs are told, not raised: `jobs(status="ERROR")` has them.
+        Failed jobs are shown and raise no exception; `jobs(status="failed")` returns them.
         """
         try:
             counts = watch(self._catalogue, self._row, on_tick=self._check)
@@ -206,8 +206,8 @@ class Sweep:
 
         Parameters
         ----------
-        metric : such as KuramotoIndex (where there is one, the default), or `duration`, in seconds
-        over : one or two swept parameters, by default the first that vary; the mean is taken over the others
+        metric : such as KuramotoIndex (the default if it exists), or `duration`, in seconds
+        over : one or two swept parameters, by default the first that vary; the others are averaged
 
         Raises
         ------
@@ -231,8 +231,8 @@ class Sweep:
 
         Parameters
         ----------
-        kind : data, simulations, pse or project; what suits the sweep by default
-        axes : of an exploration of more than two numbers: which two
+        kind : data, simulations, pse or project; by default chosen by the sweep
+        axes : two swept parameters, for an exploration of more than two
         """
         path = Path(target) if target else self._settings.storage.bundle(self.name)
         wanted = Wanted(kind, axes=tuple(axes))

@@ -60,24 +60,25 @@ def submit(
     points : a list of points, each a mapping of parameters to values, or a pandas DataFrame with a column for each
     random, sobol, lhs : `{"coupling.a": [low, high]}`, drawn `samples` times: independently, from a Sobol sequence, or
         from a Latin hypercube
-    repeats : how often each point is simulated, each time with another seed
-    where : only points that fit, such as `coupling.a < model.b`
+    repeats : number of jobs at each point, each with its own seed
+    where : only points for which it is true, such as `coupling.a < model.b`
     common_random_numbers : one seed for all points
-    seed : of the noise, and of NumPy where TVB draws initial conditions; by default a single job has the random
+    seed : seed of the noise, and of NumPy if TVB draws initial conditions; by default a single job has the random
         numbers of the script's own run, and the jobs of a sweep have seeds derived from the noise's
-    transient : ms at the beginning that all metrics leave out; by default 500, and `hrf_length` (20000) for BOLD
+    transient : first part of each series that all metrics leave out, ms; by default 500, and `hrf_length` (20000) for
+        BOLD
     title, subject, user_tags : annotation of the files
-    workers : run here and now on so many processes, with a private Redis, until `Sweep.wait` returns; by default the
-        workers of TVB_BATCH_BROKER_URL run it
-    reuse : take over the results of equal simulations that have finished before
-    data_dir : where results and the catalogue are; TVB_BATCH_DATA_DIR by default
+    workers : number of worker processes to start on this machine, with a private Redis, until `Sweep.wait` returns; by
+        default the workers of TVB_BATCH_BROKER_URL run the jobs
+    reuse : use the results of equal simulations that have finished before
+    data_dir : directory for results and the catalogue; TVB_BATCH_DATA_DIR by default
 
     Raises
     ------
     SpecError
-        A parameter does not exist or does not fit, or something in the simulator cannot cross to a worker.
+        A parameter does not exist or does not fit, or a part of the simulator cannot be sent to a worker.
     BrokerError
-        There is no Redis; give `workers`.
+        Redis does not answer; give `workers`.
     """
     settings = load_settings(data_dir=data_dir)
     check_writable(settings.storage)

@@ -88,7 +88,7 @@ class TimeSeries:
 
         Parameters
         ----------
-        transient : ms; by default that of the simulation, or the rule of `docs/spec.md`
+        transient : ms; by default as in the simulation, or by the rule in `docs/spec.md`
 
         Raises
         ------
@@ -108,7 +108,7 @@ class TimeSeries:
 
         Parameters
         ----------
-        transient : ms that the latter two leave out at the beginning; see `left_out`
+        transient : part at the start that the latter two leave out, ms; see `left_out`
         """
         from tvb_batch.submit.present.plot_series import draw_series
         from tvb_batch.submit.present.plots import save

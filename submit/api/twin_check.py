@@ -52,13 +52,13 @@ def refuse_differences(pairs: Sequence[tuple[str, Any, Any]], configure: Callabl
 
     Parameters
     ----------
-    pairs : an object's name for messages, such as `model`, empty for the simulator; the object; its twin
-    configure : configures the twins; called only where it may explain a difference
+    pairs : name of an object for messages, such as `model`, empty for the simulator; the object; its twin
+    configure : configures the twins; called only if it may explain a difference
 
     Raises
     ------
     SpecError
-        Something of the original is not in the twin.
+        A part of the original is not in the twin.
     """
     found = _by_path(pairs)
     if not found:

@@ -26,7 +26,7 @@ def as_data_array(data: Any, time: NDArray[Any], attributes: Mapping[str, Any], 
     Parameters
     ----------
     data : the open dataset; it stays open for as long as the array is used
-    regions : names of the nodes; empty where they have none
+    regions : names of the nodes; empty if they have none
     """
     coordinates: dict[str, Any] = {"time": ("time", time, {"units": "ms"})}
     variables = attributes.get("labels_dimensions", {}).get("State Variable", [])

@@ -29,13 +29,13 @@ def explorations(jobs: Sequence[Job], axes: Sequence[str], at: Mapping[str, str]
 
     Parameters
     ----------
-    axes : one or two swept numbers; those that vary, where they are no more
-    at : values of others, as `list --where` writes them; jobs with other values are left out
+    axes : one or two swept parameters; by default those that vary, if there are at most two
+    at : values of other parameters, as in `list --where`; jobs with other values are left out
 
     Raises
     ------
     SpecError
-        There is no such parameter or value, or the axes have to be chosen.
+        There is no such parameter or value, or the axes must be given.
     """
     names = list(dict.fromkeys(name for job in jobs for name in job.parameters))
     for name in (*axes, *at):

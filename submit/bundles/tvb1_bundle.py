@@ -21,8 +21,8 @@ def make_tvb1_bundle(
 
     Parameters
     ----------
-    connectivity_gid : of the Connectivity that the TVB 1 project holds; by default the jobs' own is put into the ZIP
-    region_mapping_gid : of the RegionMapping that the project holds; by default none is named
+    connectivity_gid : gid of a Connectivity in the TVB 1 project; by default the jobs' own is put into the ZIP
+    region_mapping_gid : gid of a RegionMapping in the project; by default none is named
 
     Raises
     ------

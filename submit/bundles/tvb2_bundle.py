@@ -55,15 +55,15 @@ def make_bundles(
 
     Parameters
     ----------
-    target : of several ZIPs each has its number in its name
-    on_progress : called with the jobs that are done, and all
+    target : the ZIP; if there are several, each has its number in its name
+    on_progress : called with the number of finished jobs and of all jobs
 
     Raises
     ------
     NotFoundError
         None of the jobs is FINISHED.
     SpecError
-        They make no exploration, or the axes have to be chosen.
+        They are not an exploration, or the axes must be given.
     OutputError, WorkerProcessError
         A file is not on this machine, or a ZIP could not be written.
     """

@@ -22,9 +22,9 @@ def enqueue(
 
     Parameters
     ----------
-    reuse : take over the results of equal simulations that have finished before
-    priority : jobs of sweeps with a higher one start first
-    note : called with lines for the person
+    reuse : use the results of equal simulations that have finished before
+    priority : jobs of sweeps with a higher priority start first
+    note : called with lines for the user
 
     Raises
     ------

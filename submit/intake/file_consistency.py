@@ -28,7 +28,7 @@ def check_files(spec: SimulationSpec, looked: Looked) -> None:
     Raises
     ------
     SpecError
-        It does not; the first fault that was found.
+        A file cannot be read or does not fit; the message names the first fault.
     """
     if not _needs_looking(spec):
         check_shapes(spec)

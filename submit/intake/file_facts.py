@@ -35,7 +35,7 @@ class Looked:
 
     Parameters
     ----------
-    storage : where files are that were kept before, as `inputs/<sha256><suffix>`
+    storage : the storage of files named `inputs/<sha256><suffix>`
     """
 
     def __init__(self, storage: Storage | None = None) -> None:
@@ -70,7 +70,7 @@ class Looked:
         Raises
         ------
         SpecError
-            There is none in it, or it holds NaN.
+            The file has no array, or the array holds NaN.
         """
         file = value["from_file"]
         if file not in self._arrays:

@@ -20,8 +20,8 @@ def locate(spec: SweepSpec, directory: Path, storage: Storage | None = None) -> 
 
     Parameters
     ----------
-    directory : what paths of the spec are relative to
-    storage : where files are that were kept already
+    directory : the directory for relative paths of the spec
+    storage : the storage of files that are already stored
 
     Raises
     ------
@@ -67,7 +67,7 @@ def keep(spec: SweepSpec, storage: Storage) -> SweepSpec:
     Raises
     ------
     InputError
-        A file cannot be read, or was kept and is gone.
+        A file cannot be read, or a stored file is missing.
     OutputError
         The data directory cannot be written.
     """
@@ -89,12 +89,12 @@ def look(spec: SweepSpec, storage: Storage | None = None) -> list[str]:
 
     Parameters
     ----------
-    spec : its files are absolute, or kept in the storage
+    spec : a sweep whose files are absolute paths or stored files
 
     Raises
     ------
     SpecError
-        TVB would fail at a file, or compute with nonsense; the first one, and how many more there are.
+        TVB would fail on a file or compute nonsense; the message has the first fault and the number of others.
     """
     looked = Looked(storage)
     faults: list[SpecError] = []

@@ -33,7 +33,7 @@ def load(file: str, tell: Callable[[str], None] = lambda _: None) -> SweepSpec:
 
     Parameters
     ----------
-    tell : is given a line for each thing in a file that TVB leaves out, or runs unmeant
+    tell : called with a warning for each part of a file that TVB ignores or probably misreads
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     SpecError
-        It has no columns, or a line has more or fewer fields than there are columns.
+        It has no columns, or a line has another number of fields than columns.
     """
     # A device or a pipe may be endless.
     if path.exists() and not path.is_file():

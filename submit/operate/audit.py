@@ -40,7 +40,7 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
 
     Parameters
     ----------
-    found : None compares all of the catalogue, and looks for files that no row names as well
+    found : a job or sweep; None compares the whole catalogue, and also finds files without a row
 
     Raises
     ------

@@ -75,7 +75,7 @@ class Local:
         Raises
         ------
         WorkerDiedError
-            It does not; the message holds the last line of its log.
+            It has ended; the message has the last line of its log.
         """
         code = self.worker.poll()
         if code is not None:
@@ -112,7 +112,7 @@ def redis_server() -> str:
     Raises
     ------
     BrokerError
-        There is none.
+        No Redis server was found.
     """
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
@@ -136,7 +136,7 @@ def private_redis(settings: Settings) -> Iterator[Settings]:
     Raises
     ------
     BrokerError
-        There is no Redis server, it does not start, or there is no place for its socket.
+        There is no Redis server, it does not start, or no directory is suitable for its socket.
     """
     with _socket_directory() as directory:
         # Pass the configuration through standard input, so that the list of processes does not show it.
@@ -203,7 +203,7 @@ def worker_command(concurrency: int, queue: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    queue : short or long, to serve no other
+    queue : short or long, to serve only this queue
     """
     options = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     if queue is not None:

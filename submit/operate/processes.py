@@ -26,9 +26,9 @@ def run_worker(
 
     Parameters
     ----------
-    requests : at least one, all of one class
-    may_fail : code 1 is an answer, not a fault
-    on_line : called with each line, as soon as it is printed
+    requests : at least one, all of the same class
+    may_fail : exit code 1 is an answer, not an error
+    on_line : called with each line when it is printed
 
     Raises
     ------

@@ -73,7 +73,7 @@ def _remove_empty(directory: Path) -> None:
 def prune(catalogue: Catalogue, storage: Storage, *, dry_run: bool = False) -> tuple[int, int]:
     """Remove files that no row names and no unfinished job may need; return the number of files and bytes.
 
-    Jobs may finish and sweeps be submitted meanwhile: see `submit.operate.strays`.
+    Jobs may finish and sweeps may be submitted meanwhile: see `submit.operate.strays`.
 
     Raises
     ------

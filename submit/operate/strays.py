@@ -38,7 +38,7 @@ class Before:
 
         Parameters
         ----------
-        outputs : all rows, read since
+        outputs : all rows, read after this object was made
         """
         named = names_of(outputs) | catalogue.input_names()
         return [path for path in self.files if not self._is_needed(path, named)]
@@ -55,7 +55,7 @@ def before_rows(catalogue: Catalogue, storage: Storage, time: float) -> Before:
 
     Parameters
     ----------
-    time : now, as `storage_time` has it
+    time : the current time from `storage_time`
     """
     files = [path for path in _stored(storage) if not (is_input(storage, path) and is_young(path, time))]
     return Before(storage, files, frozenset(gid.hex for gid in catalogue.unfinished()))

@@ -54,7 +54,7 @@ def describe_class(name: str) -> str:
     Raises
     ------
     NotFoundError
-        No class is called so.
+        There is no class with this name.
     """
     found = [component for role in roles() for component in components(role).values() if component.name == name]
     for role in roles() if "." in name else ():
@@ -150,7 +150,7 @@ def new_spec(model: str) -> str:
 
 
 def example_text(name: str) -> str:
-    """Return the text of an example, named with or without its ending: `sweep`, `sweep.yaml`.
+    """Return the text of an example, named with or without its suffix: `sweep`, `sweep.yaml`.
 
     Raises
     ------

@@ -111,7 +111,7 @@ def list_jobs(catalogue: Catalogue, jobs: Sequence[Job], columns: Sequence[str],
 
     Parameters
     ----------
-    columns : empty for those that suit the form: a few in a table, everything in JSON and CSV
+    columns : empty for the default: a few in a table, all in JSON and CSV
     """
     gids = [job.gid for job in jobs]
     if columns:

@@ -50,12 +50,12 @@ def watch(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], st
 def follow(catalogue: Catalogue, sweep: Sweep | None, *, on_tick: Callable[[], str | None] = lambda: None) -> LiveState:
     """Show progress until every job has ended or belongs to a paused sweep; return the last snapshot.
 
-    A database that is away for a while is waited for, as workers do, and the reason is shown.
+    If the database does not answer for a while, wait for it as workers do, and show the reason.
 
     Parameters
     ----------
-    sweep : None watches everything that is waiting or running, and what is submitted meanwhile
-    on_tick : called at every look; gives what keeps the workers from going on, and what it raises ends the watch
+    sweep : None watches all pending and running jobs, and those submitted meanwhile
+    on_tick : called at every update; returns what the workers report as a problem; an exception ends the watch
     """
     console = Console(stderr=True, highlight=False)
     eyes = _Eyes(catalogue, sweep)

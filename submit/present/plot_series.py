@@ -41,7 +41,7 @@ def draw_series(series: PlottedSeries, title: str, skipped: int = 0) -> Picture:
 
     Parameters
     ----------
-    skipped : samples at the beginning that the latter two leave out
+    skipped : number of first samples that the latter two leave out
     """
     nodes = series.data.shape[2]
     period = float(series.attributes["sample_period"])
@@ -119,9 +119,9 @@ def _draw_connectivity(axes: Axes, series: PlottedSeries, period: float, skipped
 
 
 def functional_connectivity(series: PlottedSeries, skipped: int = 0) -> tuple[Array, int]:
-    """(nodes, nodes) Pearson's correlation of the first state variable, and which part of the nodes it has: every nth.
+    """Return Pearson's correlation of the first state variable, (nodes, nodes), and the step between its nodes.
 
-    NaN for nodes at rest. Read once, in bounded memory.
+    It is NaN for nodes at rest. The series is read once, in bounded memory.
     """
     step = -(-series.data.shape[2] // MOST_NODES)
     count, mean, products = 0, np.zeros(0), np.zeros((0, 0))

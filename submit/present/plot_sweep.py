@@ -52,7 +52,7 @@ def draw_sweep(points: Sequence[JobValue], metric: str, over: Sequence[str] | No
 
     Parameters
     ----------
-    over : one or two swept parameters; None for the first that vary. The mean is taken over all others, and repeats
+    over : one or two swept parameters; None for the first that vary. All others and repeats are averaged
 
     Raises
     ------

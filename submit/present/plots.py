@@ -26,7 +26,7 @@ def save(picture: Picture, path: Path) -> None:
     Raises
     ------
     OutputError
-        The ending is no format of pictures, or the file cannot be written.
+        The suffix is not a picture format, or the file cannot be written.
     """
     if path.suffix.lower() not in KINDS:
         raise OutputError(f"{path}: not a picture format; expected a name that ends in {', '.join(KINDS)}")

@@ -25,7 +25,7 @@ def print_end(
 
     Parameters
     ----------
-    followed : all sweeps that were watched; of several each remark names its own
+    followed : all watched sweeps; if there are several, each remark names its sweep
     """
     console = Console(highlight=False, markup=False)
     if sweep is None:

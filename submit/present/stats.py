@@ -21,7 +21,7 @@ _SPREAD = ("jobs", "min", "mean", "max")
 def sweep_stats(catalogue: Catalogue, sweep: Sweep, form: Form) -> Listing:
     """Return statistics of duration and metrics of finished jobs, with the jobs of the minimum and maximum.
 
-    In a table these two are told by what was swept, in the order of the sweep; otherwise by their gids.
+    In a table these two jobs are named by their swept values, in the order of the sweep; otherwise by their gids.
     """
     spreads = catalogue.spreads(sweep.gid)
     seconds = catalogue.durations(sweep.gid)

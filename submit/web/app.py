@@ -25,8 +25,8 @@ def make_web(catalogue: Catalogue, settings: Settings, token: str, hosts: frozen
 
     Parameters
     ----------
-    token : who knows it may look and act
-    hosts : the names by which a browser may ask for this server, without ports
+    token : gives access to all pages and actions
+    hosts : the allowed host names of this server, without ports
     """
     guard = Guard(token, hosts)
     routes = [

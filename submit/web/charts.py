@@ -68,7 +68,7 @@ def series_svg(found: Envelope, names: Sequence[str], title: str, variable: str,
 
     Parameters
     ----------
-    transient : what metrics leave out, ms; its end is a dotted line, where it is within the window
+    transient : the part that metrics leave out, ms; a dotted line marks its end, if it is in the window
     """
     low, high = _extent(np.concatenate([found.low.ravel(), found.high.ravel()]))
     first, last = float(found.times[0]), float(found.times[-1])

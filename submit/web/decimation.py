@@ -40,9 +40,9 @@ def envelope(
     Parameters
     ----------
     data : h5py dataset of shape (time, state variable, node, mode)
-    time : h5py dataset of shape (time,), ms, rising
-    nodes : numbers of nodes
-    start, stop : ms; the whole series without them
+    time : h5py dataset of shape (time,), ms, increasing
+    nodes : indices of nodes
+    start, stop : ms; None for the whole series
     """
     first = 0 if start is None else _index(time, start)
     last = len(time) if stop is None else max(first + 1, _index(time, stop, after=True))

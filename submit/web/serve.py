@@ -21,14 +21,14 @@ def serve(catalogue: Catalogue, settings: Settings, *, host: str, port: int, hos
 
     Parameters
     ----------
-    host : an address of this machine; 0.0.0.0 is all of them
-    port : 0 takes one that is free
-    host_names : names by which browsers ask for this server, besides its own
+    host : an address of this machine; 0.0.0.0 for all addresses
+    port : 0 for a free port
+    host_names : additional host names of this server
 
     Raises
     ------
     SettingsError
-        The port cannot be had.
+        The port cannot be used.
     """
     token = settings.web_token.get_secret_value() or new_token()
     hosts = frozenset({*LOOPBACK, *host_names, socket.gethostname(), *({host} - {"0.0.0.0", "::"})})  # noqa: S104
