@@ -23,6 +23,9 @@ from tvb_batch.worker.h5.tvb1 import tvb1_zip_check
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, file_faults, kind_in, reason
 from tvb_batch.worker.h5.validation.rules import DATE, GID
 
+#: Starts of the classes whose view models are the records of operations; the others are parts of them.
+_OPERATIONS = ("tvb.adapters.", "tvb.core.entities.file.simulator.view_model.SimulatorAdapterModel")
+
 
 @dataclass(frozen=True)
 class _Member:
@@ -33,6 +36,8 @@ class _Member:
     created: str
     #: The gid that each attribute holds.
     references: dict[str, str]
+    #: Whether it is the record of its folder's operation.
+    is_operation: bool = False
 
     @property
     def folder(self) -> str:
@@ -109,6 +114,7 @@ def _member(file: h5py.File, name: str) -> _Member:
         str(own) if GID.fits(own) else "",
         str(created) if DATE.fits(created) else "",
         {one: value for one, value in held.items() if isinstance(value, str) and GID.fits(value)},
+        str(file.attrs.get("TVB_type")).startswith(_OPERATIONS),
     )
 
 
@@ -118,6 +124,7 @@ def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
         if member.gid and member.gid in by_gid:
             yield f"{path}/{member.name}::TVB_gid: {member.gid}, which {by_gid[member.gid].name} has, too"
         by_gid.setdefault(member.gid, member)
+    operations = {member.folder: member for member in members if member.is_operation}
     for member in members:
         for name, held in member.references.items():
             other = by_gid.get(held)
@@ -130,6 +137,14 @@ def _relation_faults(path: Path, members: list[_Member]) -> Iterator[str]:
                     f"{path}/{member.name}::TVB_create_date: {member.created}, expected later than "
                     f"{other.created} of {other.name}, which it refers to"
                 )
+            # It imports the folders by the date of their operations; the parts of one have the same folder.
+            elif other.folder != member.folder and member.folder in operations and other.folder in operations:
+                own, first = operations[member.folder], operations[other.folder]
+                if "" < own.created <= first.created:
+                    yield (
+                        f"{path}/{own.name}::TVB_create_date: {own.created}, expected later than {first.created} of "
+                        f"{first.name}, whose operation holds {other.name}"
+                    )
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from tvb_batch.models.tvb.input_store import check_file
 from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
-from tvb_batch.worker.h5.gui.view_models import write_measure
+from tvb_batch.worker.h5.gui.view_models import import_record, write_measure, write_view_model
 from tvb_batch.worker.h5.gui.write import write_data
 from tvb_batch.worker.h5.tvb2 import common, write_attributes
 from tvb_batch.worker.h5.validation.rules import ATTRIBUTES, RECORDS
@@ -355,6 +355,25 @@ def test_folders_are_imported_in_order_for_any_dates(tmp_path, members) -> None:
             archive.write(member, f"{number}/{member.name}")
 
     assert faults(tmp_path / "b.zip") == []
+
+
+def test_an_operation_that_is_older_than_the_one_it_takes_data_from_is_named(tmp_path, members) -> None:
+    record = import_record()
+    for folder, created in (("data", CREATED), ("later", CREATED)):
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / record.file_name, "w") as file:
+            write_view_model(file, record, created, {"gid": uuid4()})
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for folder, member in zip(("data", "data", "later", "later"), members, strict=True):
+            archive.write(member, f"{folder}/{member.name}")
+        for folder in ("data", "later"):
+            archive.write(tmp_path / folder / record.file_name, f"{folder}/{record.file_name}")
+
+    found = faults(tmp_path / "b.zip")
+
+    assert len(found) >= 1
+    assert all(line.startswith(f"{tmp_path}/b.zip/later/{record.file_name}::TVB_create_date: ") for line in found)
+    assert "expected later than 2026-01-02,03-04-05.000006 of data/TVBImporterModel_" in found[0]
 
 
 def test_a_members_own_faults_are_named_by_the_zip_and_the_member(tmp_path, members) -> None:

@@ -1,7 +1,8 @@
 """A ZIP while it is written: assigns gids and dates, with one temporary file at a time. Imports no TVB.
 
 Each file in the ZIP gets a later creation date than the one before. The GUI imports in the order of dates, and fails
-with an unrelated message if a time series is as old as its connectivity.
+with an unrelated message if a time series is as old as its connectivity. The same holds for the operations of a project
+that the GUI exports and imports again: their order is that of the dates in their main view models.
 """
 
 import shutil
@@ -20,6 +21,11 @@ from tvb_batch.models.errors import OutputError
 from tvb_batch.models.paths import part
 from tvb_batch.worker.h5.gui.members import REFERENCES, Member, read_member
 from tvb_batch.worker.h5.tvb2 import PROVENANCE, write_attributes
+
+#: The folder of the datatypes that several operations refer to.
+SHARED = "datatypes/"
+#: The date of the operation with these datatypes, before that of every simulation. The GUI uses it only for the order.
+SHARED_DATE = datetime(2000, 1, 1)
 
 #: Datatypes that a GUI project may already have: the start of their file names, by option.
 LINKED = {
@@ -47,9 +53,12 @@ class Archive:
 
     def __init__(self, archive: zipfile.ZipFile, directory: Path, first: datetime, linking: Linking) -> None:
         self._archive, self.directory, self._date, self.linking = archive, directory, first, linking
+        self._operation_date = _first_operation(first, linking)
         self._gids: dict[UUID, UUID] = {}
         self._linked: dict[str, str] = {}
         self._added: set[UUID] = set()
+        #: Where datatypes that operations share are put: a folder, or "" in a ZIP without operations.
+        self.shared_folder = ""
         #: The RegionMapping of each Connectivity, both with their gids in this ZIP.
         self.mappings: dict[UUID, UUID] = {}
 
@@ -62,8 +71,18 @@ class Archive:
         self._date += timedelta(microseconds=1)
         return self._date
 
+    def operation_date(self) -> datetime:
+        """Return the date of an operation's view model, after all that this method returned before."""
+        self._operation_date += timedelta(microseconds=1)
+        return self._operation_date
+
+    @property
+    def holds_datatypes(self) -> bool:
+        """Return whether the ZIP holds a datatype that operations share."""
+        return bool(self._added)
+
     def add_datatype(self, member: Member) -> None:
-        """Add a datatype at the top level of the ZIP, once, unless the project already has it.
+        """Add a datatype that operations share, once, unless the project already has it.
 
         Raises
         ------
@@ -81,7 +100,7 @@ class Archive:
         gid = self.gid_of(UUID(member.gid))
         if gid not in self._added:
             self._added.add(gid)
-            self.add_copy(member, "", gid, {})
+            self.add_copy(member, self.shared_folder, gid, {})
 
     def add(self, name: str, write: Callable[[h5py.File], None]) -> None:
         """Write a new file into the ZIP."""
@@ -121,6 +140,18 @@ class Archive:
                 file[PROVENANCE].attrs["output"] = own.hex
         self._archive.write(copy, name)
         copy.unlink()
+
+
+def _first_operation(first: datetime, linking: Linking) -> datetime:
+    """Return a date before that of the first operation with a simulation.
+
+    The operation must be later than the upload of what it refers to, and earlier than what the GUI computes from it.
+    A day covers the time zones of the GUI and of this machine.
+    """
+    if linking.links or linking.is_stable:
+        # The project may already have the datatypes; the GUI dates their upload by its local clock.
+        return datetime.now()
+    return first - timedelta(days=1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Writes one folder of the ZIP for each operation of the GUI, and the shared datatypes at the top level."""
+"""Writes one folder of the ZIP for each operation of the GUI: one with the shared datatypes, and the simulations."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,13 @@ from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
 from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
-from tvb_batch.worker.h5.gui.archive import Archive
+from tvb_batch.worker.h5.gui.archive import SHARED, SHARED_DATE, Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import Member, in_order, read_member
 from tvb_batch.worker.h5.gui.view_models import (
     Burst,
     ViewModel,
+    import_record,
     metrics_record,
     simulation_record,
     write_burst,
@@ -29,10 +30,16 @@ from tvb_batch.worker.job.simulator import build_simulator
 
 
 class SharedDatatypes:
-    """The datatypes that operations refer to, each once at the top level of the ZIP."""
+    """The datatypes that operations refer to, each once, in an operation of their own.
+
+    Without a record of their own, the GUI gives them one with the date of the upload. A project that the GUI exports
+    then has them after the simulations, and cannot be imported again.
+    """
 
     def __init__(self, inputs: Inputs, archive: Archive) -> None:
         self._inputs, self._archive = inputs, archive
+        archive.shared_folder = SHARED
+        self._has_record = False
         self._added: set[str] = set()
         self._built: tuple[str, Any] = ("", None)
 
@@ -52,6 +59,12 @@ class SharedDatatypes:
                 if member.gid not in own | self._added:
                     self._added.add(member.gid)
                     add_datatype(self._archive, member)
+        if self._archive.holds_datatypes and not self._has_record:
+            self._has_record = True
+            record = import_record()
+            self._archive.add(
+                f"{SHARED}{record.file_name}", lambda file: write_view_model(file, record, SHARED_DATE, {})
+            )
         return simulator, outputs
 
     def _simulator(self, spec: SimulationSpec) -> Any:
@@ -120,8 +133,9 @@ class Operation:
         )
 
     def _add_view_model(self, model: ViewModel, extra: Mapping[str, object]) -> None:
+        created = self._archive.operation_date()
         self._archive.add(
-            f"{self._folder}{model.file_name}", lambda file: write_view_model(file, model, self._archive.date(), extra)
+            f"{self._folder}{model.file_name}", lambda file: write_view_model(file, model, created, extra)
         )
 
 

@@ -22,6 +22,7 @@ from tvb_batch.worker.h5.tvb2 import DATA_VERSION, common, encode, write_array, 
 
 _VIEW_MODELS = "tvb.core.entities.file.simulator.view_model"
 _METRICS_MODEL = "tvb.adapters.analyzers.metrics_group_timeseries.TimeseriesMetricsAdapterModel"
+_IMPORT_MODEL = "tvb.adapters.uploaders.tvb_importer.TVBImporterModel"
 
 #: Classes for which the GUI has its own view models; it has no other integrators, noises and monitors.
 GUI_CLASSES = {
@@ -143,6 +144,12 @@ def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: floa
     if start_point is not None:
         attributes["start_point"] = start_point
     return ViewModel(_METRICS_MODEL, uuid4(), attributes, is_visible=False)
+
+
+def import_record() -> ViewModel:
+    """Return the view model of the operation that the datatypes of a bundle come from."""
+    attributes = {"data_file": "tvb-batch", "data_subject": "John Doe", "is_metric_operation": False}
+    return ViewModel(_IMPORT_MODEL, uuid4(), attributes)
 
 
 def write_view_model(file: h5py.File, model: ViewModel, created: datetime, extra: Mapping[str, object]) -> None:
