@@ -25,7 +25,7 @@ _INVERSE = pow(_FACTOR, -1, 2**32)
 Words = NDArray[np.uint32]
 
 
-def is_twister(stream: Any) -> bool:
+def is_mt19937(stream: Any) -> bool:
     """Return whether the stream is a plain RandomState with a Mersenne Twister."""
     return type(stream) is np.random.RandomState and stream.get_state(legacy=False)["bit_generator"] == "MT19937"
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tvb_batch.models.errors import SpecError
-from tvb_batch.models.spec.random_streams import as_array, descends, is_twister, origin, rewound, seed_of
+from tvb_batch.models.spec.random_streams import as_array, descends, is_mt19937, origin, rewound, seed_of
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.api.twin_check import is_equal
 
@@ -52,7 +52,7 @@ def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
         The noise's stream cannot be sent, or its start is unknown.
     """
     noise = getattr(simulator.integrator, "noise", None)
-    if noise is not None and not is_twister(noise.random_stream):
+    if noise is not None and not is_mt19937(noise.random_stream):
         found = f"a {type(noise.random_stream).__name__} that is not NumPy's Mersenne Twister"
         hint = "give noise_seed=7 when you make the noise"
         raise SpecError("integrator.noise.random_stream", found, "numpy.random.RandomState(7)", hint)
@@ -60,7 +60,7 @@ def starts(simulator: Any, inputs: Inputs, seeds: Seeds) -> Iterator[Start]:
         yield {"seed": seeds.given}
     elif noise is not None:
         yield from _of_noise(simulator, noise, inputs, seeds)
-    elif seeds.are_own or not is_twister(np.random.mtrand._rand):
+    elif seeds.are_own or not is_mt19937(np.random.mtrand._rand):
         yield {}
     else:
         # A copy, because the following attempts seed the global stream.
@@ -132,4 +132,4 @@ def _words(simulator: Any, noise: Any = None) -> int:
 
 def is_drawn_from(stream: Any) -> bool:
     """Return whether the stream started from an integer seed and was used a little."""
-    return is_twister(stream) and seed_of(stream) is None and origin(stream, _MOST) is not None
+    return is_mt19937(stream) and seed_of(stream) is None and origin(stream, _MOST) is not None

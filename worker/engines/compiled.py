@@ -14,6 +14,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
+from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.frontend.coupling import records_afferents
 from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.engines.reference import FIRST_STEPS, Chunk, Samples, count_steps, in_chunks
@@ -40,15 +41,15 @@ class _Prepared:
 
 
 _PREPARED: "weakref.WeakKeyDictionary[Any, _Prepared]" = weakref.WeakKeyDictionary()
-#: How many simulations were given to a kernel that gave TVB's bits in this process, on a network and to these monitors.
-_TRUSTED: dict[Hashable, int] = {}
+#: How many simulations ran with a kernel, a network and monitors of this kind, after a comparison in this process.
+_TRUSTED: BoundedCache[Hashable, int] = BoundedCache(1024)
 
 
 def supports(simulator: Any, cache: Path) -> str | None:
-    """None when `stream` runs the configured simulator as TVB would; else the reason why not, in one sentence.
+    """Return None if `stream` runs the configured simulator as TVB would, else the reason in one sentence.
 
-    The kernel is compiled when nobody has compiled it before, and tried on the simulator's first steps; the simulator
-    is left as it was.
+    The kernel is compiled if it is not in the cache, and its first steps are compared with TVB's. The simulator is left
+    unchanged.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def supports(simulator: Any, cache: Path) -> str | None:
     try:
         program = make_program(simulator, cache)
         key = (program.kernel.name, program.network, _kinds(simulator))
-        times = _TRUSTED.get(key, 0)
+        times = _TRUSTED.get(key) or 0
         n_steps = CHECKED_STEPS if not times else 0 if times % AGAIN_EVERY else CHECKED_AGAIN
         difference = find_difference(simulator, lambda: _Steps(simulator, program), n_steps) if n_steps else None
     except UntraceableError as exc:
@@ -67,13 +68,13 @@ def supports(simulator: Any, cache: Path) -> str | None:
         return f"Numba cannot compile the kernel: {str(exc).strip().splitlines()[0]}"
     if difference is not None:
         return f"compiled steps differ from TVB's in {difference}"
-    _TRUSTED[key] = times + 1
+    _TRUSTED.put(key, times + 1)
     _PREPARED[simulator] = _Prepared(program, simulator.history)
     return None
 
 
 def _kinds(simulator: Any) -> Hashable:
-    """What the steps depend on beside the kernel and the network: all but numbers."""
+    """Return what the steps depend on, apart from the kernel, the network and numbers."""
     parts = (simulator.stimulus, getattr(simulator.integrator, "noise", None))
     monitors = ((type(one), one.istep, str(getattr(one, "voi", None))) for one in simulator.monitors)
     return (*map(type, parts), *monitors)
@@ -82,7 +83,8 @@ def _kinds(simulator: Any) -> Hashable:
 def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
     """Run a simulator that `supports` accepted from its current step to its `simulation_length`, a chunk at a time.
 
-    At the end of each chunk the simulator holds what TVB's loop would have left in it: state, history, noise, stocks.
+    At the end of each chunk, the simulator holds what TVB's loop would have left in it: state, history, noise and the
+    monitors' averaging buffers.
     """
     prepared = _PREPARED.get(simulator)
     assert prepared is not None, "ask `supports` first"
@@ -98,7 +100,7 @@ def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
 
 
 class _Steps:
-    """A simulator and its monitors on their way."""
+    """A simulator and its monitors while they run."""
 
     def __init__(self, simulator: Any, program: Program, done: int = 0) -> None:
         self._simulator = simulator
@@ -112,9 +114,9 @@ class _Steps:
         if simulator.stimulus is not None:
             simulator._prepare_stimulus()
 
-    def do(self, n_steps: int) -> list[Any]:
-        """The samples of each monitor during the next steps."""
-        parts: list[list[Any]] = [[] for _ in self._recorders]
+    def do(self, n_steps: int) -> list[Samples | None]:
+        """Do the next steps; return the samples of each monitor."""
+        parts: list[list[Samples | None]] = [[] for _ in self._recorders]
         done = 0
         while done < n_steps:
             n = min(self._run.steps, n_steps - done)
@@ -130,7 +132,7 @@ class _Steps:
         return [join(part) for part in parts]
 
     def _stimulus(self, first: int, n: int) -> NDArray[np.float64] | None:
-        """What the stimulus gives to the nodes, (steps, nodes); TVB counts its steps from the start of the run."""
+        """Return the stimulus, (steps, nodes); TVB counts its steps from the start of the run."""
         stimulus = self._simulator.stimulus
         if stimulus is None:
             return None

@@ -1,10 +1,11 @@
 """TVB's `Simulator.configure` with the same numbers in less time. Called by `worker.job.simulator`.
 
-Most of TVB's time goes into a past that nobody will see: random numbers for every state variable at every step of the
-longest delay, of which coupling variables alone, and one state, are kept. Here the others are passed over. What of a
-history is the same for all simulations on a network is kept from the last ones.
+TVB spends most of the time on random numbers that it does not use: it draws every state variable at every step of the
+longest delay, and keeps the coupling variables and one state. Here the other numbers are skipped. Simulations on one
+network share the parts of the history that depend only on the network.
 """
 
+from collections.abc import Hashable
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -12,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.models.spec.random_streams import is_twister
+from tvb_batch.models.spec.random_streams import is_mt19937
+from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.runtime.random_state import MT19937State, draws_uniforms
 
 #: Histories of the last networks, before anything was in them.
-_EMPTY: list[Any] = []
-_MOST = 4
+_EMPTY: BoundedCache[Hashable, Any] = BoundedCache(4)
 
 
 def configure(simulator: Any, primitives: ModuleType) -> Any:
-    """The simulator, configured as `simulator.configure()` would; it may be configured again by TVB itself."""
+    """Configure a simulator as `simulator.configure()` would, and return it; TVB itself may configure it again."""
     own = {
         "_configure_history": partial(_configure_history, simulator, primitives),
         # What TVB says of memory goes to a log that nobody reads.
@@ -42,23 +43,23 @@ def _configure_history(simulator: Any, primitives: ModuleType, initial_condition
     if stream is None or given is not None or simulator.surface is not None or not _is_plain(simulator):
         type(simulator)._configure_history(simulator, initial_conditions)
         return
-    first, past = _draw(simulator, MT19937State(primitives, stream), stream, primitives)
+    first, histories = _draw(simulator, MT19937State(primitives, stream), stream, primitives)
     simulator.current_state = first
     simulator.history = _empty_history(simulator)
     for place, variable in enumerate(simulator.model.cvar):
-        simulator.history.buffer[:, place] = past[int(variable)]
+        simulator.history.buffer[:, place] = histories[int(variable)]
 
 
 def _stream_of(simulator: Any, primitives: ModuleType) -> Any:
-    """The stream that TVB draws initial conditions from, where the primitives can do so."""
+    """Return the stream from which TVB draws initial conditions, or None if the primitives cannot draw from it."""
     noise = getattr(simulator.integrator, "noise", None)
     # Without noise TVB draws from NumPy's global stream.
     stream = np.random.uniform.__self__ if noise is None else noise.random_stream  # type: ignore[attr-defined]
-    return stream if is_twister(stream) and draws_uniforms(primitives) else None
+    return stream if is_mt19937(stream) and draws_uniforms(primitives) else None
 
 
 def _is_plain(simulator: Any) -> bool:
-    """Whether TVB does no more than draw, and keep what it drew within boundaries."""
+    """Return whether TVB only draws numbers and keeps them within boundaries."""
     from tvb.simulator.models.base import Model
 
     model, kind = simulator.model, type(simulator.model)
@@ -73,7 +74,7 @@ def _is_plain(simulator: Any) -> bool:
 def _draw(
     simulator: Any, generator: MT19937State, stream: Any, primitives: ModuleType
 ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
-    """(variables, nodes, modes) the first state, and of each coupling variable its past (times, nodes, modes)."""
+    """Draw the first state, (variables, nodes, modes), and each coupling variable's history, (times, nodes, modes)."""
     times, _, nodes, modes = simulator.good_history_shape
     model, integrator = simulator.model, simulator.integrator
     kept = {int(variable) for variable in model.cvar}
@@ -91,22 +92,21 @@ def _draw(
 
 
 def _empty_history(simulator: Any) -> Any:
-    """TVB's history for the simulator's network, with nothing in it yet."""
+    """Return TVB's history for the simulator's network, with nothing in it yet."""
     from tvb.simulator.history import SparseHistory
 
     network, model = simulator.connectivity, simulator.model
-    parts = (network.weights, network.idelays, np.asarray(model.cvar), model.number_of_modes)
-    for known, history in _EMPTY:
-        if all(np.array_equal(one, other) for one, other in zip(known, parts, strict=True)):
-            return _copy(history)
-    history = SparseHistory(network.weights, network.idelays, model.cvar, model.number_of_modes)
-    _EMPTY.append((tuple(np.copy(part) for part in parts), history))
-    del _EMPTY[:-_MOST]
+    arrays = (network.weights, network.idelays, np.asarray(model.cvar))
+    key = (model.number_of_modes, *((array.dtype.str, array.shape, array.tobytes()) for array in arrays))
+    history = _EMPTY.get(key)
+    if history is None:
+        history = SparseHistory(network.weights, network.idelays, model.cvar, model.number_of_modes)
+        _EMPTY.put(key, history)
     return _copy(history)
 
 
 def _copy(history: Any) -> Any:
-    """Another one with arrays of its own, where these are written to; TVB keeps them in descriptors of the class."""
+    """Return a copy with its own writable arrays; TVB keeps them in descriptors of the class."""
     from tvb.simulator.descriptors import Final
     from tvb.simulator.descriptors import NDArray as Described
 

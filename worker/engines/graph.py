@@ -35,7 +35,7 @@ class Ref(NamedTuple):
 
     @property
     def is_literal(self) -> bool:
-        """Whether it is a number of TVB's source."""
+        """Return whether it is a number of TVB's source."""
         return not self.name.isidentifier()
 
 
@@ -71,7 +71,7 @@ class Op(Enum):
     #: The weighted sum over a vertex's neighbours.
     LOCAL_SUM = "local sum"
     #: Functions of the primitives, for all nodes at once: the third roots of two complex numbers, the cosine and the
-    #: sine of an angle, the length of a vector of three numbers.
+    #: sine of an angle, the norm of a vector of three numbers.
     CUBE_ROOTS = "roots"
     SINCOS = "sincos"
     NORM = "norms"
@@ -128,19 +128,19 @@ class Equation:
 
     @property
     def loop(self) -> UfuncLoop:
-        """The loop of a `UFUNC_LOOP`."""
+        """Return the loop of a `UFUNC_LOOP`."""
         assert isinstance(self.payload, UfuncLoop)
         return self.payload
 
     @property
     def function(self) -> ScalarFunction:
-        """The function of a `CALL`."""
+        """Return the function of a `CALL`."""
         assert isinstance(self.payload, ScalarFunction)
         return self.payload
 
     @property
     def block(self) -> Block:
-        """The block of a `BLOCK`."""
+        """Return the block of a `BLOCK`."""
         assert isinstance(self.payload, Block)
         return self.payload
 

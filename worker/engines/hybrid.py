@@ -42,9 +42,9 @@ _PREPARED: "weakref.WeakKeyDictionary[Any, _Prepared]" = weakref.WeakKeyDictiona
 
 
 def supports(simulator: Any, cache: Path) -> str | None:
-    """None when `stream` runs the configured simulator as TVB would; else the reason why not, in one sentence.
+    """Return None if `stream` runs the configured simulator as TVB would, else the reason in one sentence.
 
-    The first steps are tried; the simulator is left as it was.
+    The first steps are compared with TVB's. The simulator is left unchanged.
     """
     _PREPARED.pop(simulator, None)
     if simulator.surface is not None:
@@ -79,7 +79,7 @@ def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
 
 
 class _Steps:
-    """A simulator and its monitors on their way."""
+    """A simulator and its monitors while they run."""
 
     def __init__(self, simulator: Any, coupling: TracedCoupling, primitives: ModuleType, done: int = 0) -> None:
         self._simulator, self._coupling = simulator, coupling
@@ -91,10 +91,10 @@ class _Steps:
         self._first = int(simulator.current_step) + 1 - done
         self._pulses = simulator._prepare_stimulus()
 
-    def do(self, n_steps: int) -> list[Any]:
-        """The samples of each monitor during the next steps."""
+    def do(self, n_steps: int) -> list[Samples | None]:
+        """Do the next steps; return the samples of each monitor."""
         simulator = self._simulator
-        parts: list[list[Any]] = [[] for _ in self._recorders]
+        parts: list[list[Samples | None]] = [[] for _ in self._recorders]
         done = 0
         while done < n_steps:
             n = min(_BATCH, n_steps - done)
@@ -109,7 +109,7 @@ class _Steps:
         return [join(part) for part in parts]
 
     def _steps(self, first: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The states after each of the next n steps, and what enters the nodes at the step after each."""
+        """Return the states after each of the next n steps, and what enters the nodes at the step after each."""
         simulator = self._simulator
         states = np.empty((n, *simulator.current_state.shape))
         entering = np.empty((n, *self._entering.shape))
@@ -126,7 +126,7 @@ class _Steps:
         return states, entering
 
     def _sum(self, present: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What enters the nodes at the next step: (coupling variables, nodes, modes)."""
+        """Return what enters the nodes at the next step, (coupling variables, nodes, modes)."""
         simulator, coupling = self._simulator, self._coupling
         kept = present[simulator.model.cvar].astype(np.float32)
         sent = kept if coupling.by_edge else send(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
@@ -146,7 +146,7 @@ class _Steps:
         return np.asarray(simulator.coupling.post(total.astype(np.float32)))
 
     def _sum_edges(self, kept: NDArray[np.float32]) -> None:
-        """`pre` of every edge, which sees (coupling variables, edges, modes), and its sums."""
+        """Do `pre` for every edge, as TVB does it for (coupling variables, edges, modes), and sum the results."""
         variables, modes, _ = kept.shape
         delayed, target = self._delayed_input.gather()
         i = kept[:, :, target].transpose(0, 2, 1)

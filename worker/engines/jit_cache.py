@@ -1,4 +1,4 @@
-"""Numba's compiler with files that workers can share: what it made of a function is kept beside the function's source.
+"""Numba's compiler with a cache that workers can share: the machine code of a function lies beside its source.
 
 Numba's own cache numbers its files, so that two processes that compile at once can take each other's, and a damaged
 file ends in an error, or in a crash. Here a file is named by what it is for, appears whole or not at all, and is
@@ -22,9 +22,9 @@ _HEAD = 32
 
 
 def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> Any:
-    """The function compiled by Numba for what it is called with; divisions by zero are NumPy's.
+    """Compile a function for the types it is called with; it divides by zero as NumPy does.
 
-    It makes no arrays: so arrays need not be counted, which would take as long as the short functions themselves.
+    The function must not make arrays. So Numba does not count references, which would take as long as a short function.
     """
     made = nb.njit(error_model="numpy", _nrt=_nrt, **options)(function)
     # What is kept is named by its source alone: a file that may change, whatever it calls included, is not kept.
@@ -34,12 +34,12 @@ def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> 
 
 
 def allocating(function: Callable[..., Any]) -> Any:
-    """The same for a function that makes arrays."""
+    """Compile a function that makes arrays, see `jit`."""
     return jit(function, _nrt=True)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """The same, written into each loop that calls it, so that LLVM can work on several numbers at once."""
+    """Compile a function into each loop that calls it, so that LLVM can work on several numbers at once; see `jit`."""
     return jit(function, forceinline=True)
 
 
@@ -90,10 +90,10 @@ class _Files:
         self._directory, self._source, self._name = directory, source, name
 
     def flush(self) -> None:
-        """Nothing is remembered outside of the files."""
+        """Do nothing: all is in the files."""
 
     def load(self, key: Any) -> Any:
-        """What was saved, or None where there is nothing that is whole."""
+        """Return what was saved, or None if there is no undamaged file."""
         try:
             content = self._path(key).read_bytes()
         except OSError:
@@ -103,7 +103,7 @@ class _Files:
         return pickle.loads(content[_HEAD:])  # noqa: S301 - only this user's workers write here
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep what was compiled."""
+        """Save what was compiled."""
         content = dumps(data)
         part = ""
         try:

@@ -47,17 +47,17 @@ class Chunk:
 
 
 def count_steps(simulator: Any) -> int:
-    """How many steps TVB makes for the simulator's `simulation_length`."""
+    """Return the number of steps that TVB makes for the simulator's `simulation_length`."""
     return steps_of(float(simulator.simulation_length), float(simulator.integrator.dt))
 
 
 def steps_of(length: float, dt: float) -> int:
-    """How many steps of `dt` ms TVB makes for a length in ms."""
+    """Return the number of steps of `dt` ms that TVB makes for a length in ms."""
     return math.ceil(length / dt)
 
 
 def choose_chunk_steps(simulator: Any, chunk_bytes: int) -> int:
-    """Most steps of a chunk whose monitor output stays below `chunk_bytes`."""
+    """Return the most steps of a chunk whose monitor output stays below `chunk_bytes`."""
     frame = int(simulator.current_state.size) * 8  # No monitor returns more than the state, as float64.
     bytes_per_step = sum(frame / max(monitor.istep, 1) for monitor in simulator.monitors)
     by_memory = int(chunk_bytes / bytes_per_step) if bytes_per_step else MOST_STEPS
@@ -92,7 +92,7 @@ def stream(simulator: Any, chunk_steps: int, done: int = 0) -> Iterator[Chunk]:
 def in_chunks(
     do: Callable[[int], list[Samples | None]], total: int, most: int, done: int, first: int = FIRST_STEPS
 ) -> Iterator[Chunk]:
-    """The chunks of the steps from `done` to `total`, each of about `CHUNK_SECONDS`; `do` does a number of steps."""
+    """Yield chunks of the steps from `done` to `total`, each of about `CHUNK_SECONDS`; `do` does a number of steps."""
     n_steps = min(first, most)
     while done < total:
         n_steps = min(n_steps, total - done)

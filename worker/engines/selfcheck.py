@@ -1,4 +1,4 @@
-"""The first steps of an engine beside TVB's own. Called by `worker.engines.compiled` and `worker.engines.hybrid`."""
+"""The first steps of an engine, compared with TVB's. Called by the modules `compiled` and `hybrid`."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -6,19 +6,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from tvb_batch.worker.engines import simulator_state
-from tvb_batch.worker.engines.reference import count_steps
+from tvb_batch.worker.engines.reference import Samples, count_steps
 
 
 class Steps(Protocol):
-    """A simulator on its way."""
+    """A simulator while an engine runs it."""
 
-    def do(self, n_steps: int) -> list[Any]:
-        """The samples of each monitor during the next steps."""
+    def do(self, n_steps: int) -> list[Samples | None]:
+        """Do the next steps; return the samples of each monitor."""
         ...
 
 
 def find_difference(simulator: Any, begin: Callable[[], Steps], n_steps: int) -> str | None:
-    """Where the next steps of an engine and of TVB differ first, or None; the simulator is left as it was.
+    """Return where the next steps of an engine and of TVB first differ, or None; the simulator is left unchanged.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def find_difference(simulator: Any, begin: Callable[[], Steps], n_steps: int) ->
     return None
 
 
-def _same(records: list[Any], samples: Any) -> bool:
+def _same(records: list[Any], samples: Samples | None) -> bool:
     if samples is None or not records:
         return samples is None and not records
     time, data = np.array([record[0] for record in records]), np.array([record[1] for record in records])

@@ -23,7 +23,7 @@ class Snapshot:
 
 
 def take(simulator: Any) -> Snapshot:
-    """The state of a simulator between two calls."""
+    """Return the state of a simulator between two calls."""
     values: dict[str, Any] = {
         "current_state": simulator.current_state.copy(),
         "current_step": int(simulator.current_step),
@@ -44,7 +44,7 @@ def take(simulator: Any) -> Snapshot:
 
 
 def put_back(simulator: Any, snapshot: Snapshot) -> None:
-    """The simulator goes on from the snapshot."""
+    """Let the simulator continue from the snapshot."""
     values = snapshot.values
     simulator.current_state[...] = values["current_state"]
     simulator.current_step = values["current_step"]
@@ -81,7 +81,7 @@ def _is_of(key: str, place: str) -> bool:
 
 
 def unsaved(simulator: Any) -> str | None:
-    """What a snapshot of the simulator would lack, in words; None when it lacks nothing."""
+    """Return what a snapshot of the simulator would lack, in words; None if it lacks nothing."""
     ode = getattr(simulator.integrator, "_ode", None)
     if ode is not None and type(ode._integrator).__name__ == "vode" and not hasattr(ode._integrator, "state_doubles"):
         return "SciPy before 1.17 keeps the state of VODE where it cannot be read"
@@ -94,7 +94,7 @@ def unsaved(simulator: Any) -> str | None:
 
 
 def _take_ode(ode: Any) -> dict[str, Any]:
-    """The state of a `scipy.integrate.ode`: where it is, and the working arrays of its integrator."""
+    """Return the state of a `scipy.integrate.ode`: its time and state, and the working arrays of its integrator."""
     arrays = {name: value.copy() for name, value in vars(ode._integrator).items() if isinstance(value, np.ndarray)}
     # VODE's fourth argument says whether it goes on (2) or begins (1).
     begun = int(ode._integrator.call_args[3]) if type(ode._integrator).__name__ == "vode" else 0
@@ -114,14 +114,14 @@ def _make_ode(simulator: Any, saved: dict[str, Any]) -> Any:
 
 
 def _keepers(simulator: Any) -> Iterator[tuple[str, Any]]:
-    """The parts whose own attributes are state: monitors, and whatever is not TVB's own."""
+    """Yield the parts whose attributes are state: monitors, and classes that are not TVB's."""
     for number, monitor in enumerate(simulator.monitors):
         yield f"monitors[{number}]", monitor
     yield from ((place, part) for place, part in _foreign(simulator) if not place.startswith("monitors"))
 
 
 def _foreign(simulator: Any) -> list[tuple[str, Any]]:
-    """The parts that are not TVB's own: what they remember is known to nobody."""
+    """Return the parts whose classes are not TVB's: what they remember is unknown."""
     places = ("model", "coupling", "integrator", "stimulus")
     parts = [(place, getattr(simulator, place)) for place in places]
     parts += _noises(simulator)
@@ -130,7 +130,7 @@ def _foreign(simulator: Any) -> list[tuple[str, Any]]:
 
 
 def first_difference(one: Snapshot, other: Snapshot) -> str | None:
-    """Where two snapshots differ first, or None; NaN equals NaN."""
+    """Return where two snapshots first differ, or None; NaN equals NaN."""
     for place, value in one.values.items():
         if place == "calls" or place not in other.values:
             continue

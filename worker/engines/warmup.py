@@ -1,4 +1,4 @@
-"""The parts that all kernels share, compiled or loaded before the first job. Called by `worker.tasks`."""
+"""Compiles or loads the parts that all kernels share, before the first job. Called by `worker.tasks`."""
 
 import fcntl
 import time
@@ -22,7 +22,7 @@ _COUPLINGS = ("Linear", "SigmoidalJansenRit", "Difference")
 def warm(cache: Path) -> list[str]:
     """Compile what no worker of this host has compiled yet, and load it into this process.
 
-    Of several workers that start at once one compiles, the others wait and load what it has made.
+    If several workers start at once, one compiles; the others wait, and load what it has compiled.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def _run(coupling: str, cache: Path) -> str:
 
 
 def _small(coupling: str) -> Any:
-    """Two nodes for a few steps, with noise; not configured yet."""
+    """Return a simulator of two nodes and a few steps with noise, not configured yet."""
     from tvb.datatypes.connectivity import Connectivity
     from tvb.simulator import coupling as couplings
     from tvb.simulator import integrators, models, monitors, noise, simulator
@@ -70,11 +70,11 @@ def _small(coupling: str) -> Any:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Be the only one of this host that warms; a lock that cannot be had, or not in time, is done without."""
+    """Hold the lock of this host's warmup; continue without it if it cannot be had in time."""
     with suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True)
     try:
-        file = (directory / ".warming").open("w")
+        file = (directory / ".warmup").open("w")
     except OSError:
         yield
         return

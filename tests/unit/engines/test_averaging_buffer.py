@@ -1,4 +1,4 @@
-"""Means of many steps at once, and what a averaging buffer holds after them, are those of TVB's step by step."""
+"""Means of many steps at once, and what an averaging buffer holds after them, are those of TVB's step by step."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tvb_batch.worker.engines.codegen.kernel_cache import load_primitives
     seed=st.integers(0, 2**32 - 1),
 )  # fmt: skip
 @pytest.mark.parametrize("variables", [[0], [2, 0]])
-def test_means_and_stocks_are_tvbs(
+def test_means_and_averaging_buffers_are_tvbs(
     kernels: Path, variables: list[int], period: int, first: int, parts: list[int], seed: int
 ) -> None:
     random, wanted = np.random.default_rng(seed), np.array(variables)

@@ -12,6 +12,7 @@ from tvb_runs import LEFT_TO_TVB, MANY, PARTS, configured
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.spec.simulation import simulation
 from tvb_batch.models.tvb.input_store import Inputs
+from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines import WORTH_COMPILING, choose, compiled, reference
 from tvb_batch.worker.job.simulator import build_simulator
 
@@ -131,7 +132,7 @@ def test_steps_are_compared_again_for_other_monitors_and_now_and_then(tmp_path, 
     compared = []
     compare = compiled.find_difference
     monkeypatch.setattr(compiled, "find_difference", lambda *given: compared.append(given[-1]) or compare(*given))
-    monkeypatch.setattr(compiled, "_TRUSTED", {})
+    monkeypatch.setattr(compiled, "_TRUSTED", BoundedCache(2))
 
     for a in range(compiled.AGAIN_EVERY + 1):
         choose(simulator(tmp_path, coupling={"class": "Linear", "a": 0.01 * a}), "auto", kernels, MANY)

@@ -32,9 +32,9 @@ def test_both_parts_together_do_what_the_body_does() -> None:
     cut = split_at_norms(body)
 
     assert cut is not None
-    assert [name for name, _ in cut.lengths] == ["size", "other"]
+    assert [name for name, _ in cut.norms] == ["size", "other"]
     run(cut.before, found)
-    for name, numbers in cut.lengths:
+    for name, numbers in cut.norms:
         found[name] = math.sqrt(sum(found[one] ** 2 for one in numbers))
     run(cut.after, found)
     assert {name: found[name] for name in expected} == expected

@@ -56,7 +56,7 @@ def test_a_warm_process_compiles_the_loop_for_no_job(kernels: Path) -> None:
 def test_a_worker_that_never_ends_keeps_nobody_waiting(kernels: Path, monkeypatch) -> None:
     kernels.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(warmup, "PATIENCE", 0.3)
-    command = [sys.executable, "-c", HOLDER, str(kernels / ".warming")]
+    command = [sys.executable, "-c", HOLDER, str(kernels / ".warmup")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None

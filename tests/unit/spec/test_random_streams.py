@@ -9,7 +9,7 @@ from simulators import small
 
 import tvb_batch as client
 from tvb_batch.models.errors import InputError, SpecError
-from tvb_batch.models.spec.random_streams import as_array, descends, is_twister, origin, restore, rewound, seed_of
+from tvb_batch.models.spec.random_streams import as_array, descends, is_mt19937, origin, restore, rewound, seed_of
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.api.from_simulator import describe_simulator
 from tvb_batch.submit.api.noise_stream import Seeds
@@ -63,7 +63,7 @@ def test_a_stream_is_taken_back_into_its_middle(drawn) -> None:
 
 def test_a_stream_without_a_seed_has_no_origin() -> None:
     assert origin(np.random.RandomState([1, 2]), 50) is None
-    assert not is_twister(np.random.RandomState(np.random.PCG64(1)))
+    assert not is_mt19937(np.random.RandomState(np.random.PCG64(1)))
 
 
 @pytest.mark.parametrize("state", [np.zeros(3), np.zeros(628), np.full(628, 2**31, np.uint32)])

@@ -55,7 +55,7 @@ class Kernel:
     primitives: ModuleType
 
     def address(self, function: str) -> int:
-        """Of a function; 0 for one without a name."""
+        """Return the address of a function; 0 for an empty name."""
         return int(getattr(self.functions, function).address) if function else 0
 
 

@@ -24,7 +24,7 @@ class Phase:
 
     @property
     def missing(self) -> set[str]:
-        """The names of numbers that are read, and made elsewhere."""
+        """Return the names of numbers that are read, and made elsewhere."""
         return self.used.keys() - self.made
 
 

@@ -1,4 +1,4 @@
-"""Steps that were traced and written out before: simulators of a kind differ in numbers alone. Called by `program`."""
+"""A cache of traced steps and their source: simulators of one kind differ only in numbers. Called by `program`."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvb_batch.models.spec.random_streams import is_twister
+from tvb_batch.models.spec.random_streams import is_mt19937
 from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.codegen.capabilities import Capabilities
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
@@ -39,7 +39,7 @@ class Trace:
     recording: Recording | NoRecording
 
     def numbers(self, simulator: Any) -> SlotValues | None:
-        """Those of a simulator of its kind, or None where tracing it would give something else."""
+        """Return the numbers of a simulator of this kind, or None if its own trace would differ."""
         graph, nodes = self.step.graph, simulator.number_of_nodes
         values = self.recording.values(_parts(simulator)) if isinstance(self.recording, Recording) else []
         if values is None:
@@ -57,12 +57,12 @@ _TRACES: BoundedCache[Hashable, Trace] = BoundedCache(64)
 
 
 def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues]:
-    """The trace of a configured simulator, or an earlier one where they would be the same; and the simulator's numbers.
+    """Return a configured simulator's trace, an earlier one if it would be the same, and the simulator's numbers.
 
     Raises
     ------
     UntraceableError
-        A part of it is not understood.
+        A part of the simulator cannot be traced.
     """
     key = (allowed, *_kind_of(simulator))
     known = _TRACES.get(key)
@@ -98,7 +98,7 @@ def _parts(simulator: Any) -> dict[str, Any]:
 
 
 def _kind_of(simulator: Any) -> tuple[Hashable, ...]:
-    """What tracing looks at beside what it reads of the parts."""
+    """Return what tracing depends on, apart from what it reads of the parts."""
     model, integrator, network = simulator.model, simulator.integrator, simulator.connectivity
     noise = getattr(integrator, "noise", None)
     shapes = (simulator.number_of_nodes, network.number_of_regions, int(np.count_nonzero(network.weights)))
@@ -108,5 +108,5 @@ def _kind_of(simulator: Any) -> tuple[Hashable, ...]:
         *(shapes, model.number_of_modes, model.nvar, tuple(model.state_variables), tuple(model.variables_of_interest)),
         *(tuple(map(int, model.cvar)), tuple(map(int, model.stvar)), np.asarray(model.state_variable_mask).tobytes()),
         *(simulator.stimulus is None, any(map(records_afferents, simulator.monitors))),
-        None if noise is None else (is_twister(noise.random_stream), bool(noise.ntau > 0.0)),
+        None if noise is None else (is_mt19937(noise.random_stream), bool(noise.ntau > 0.0)),
     )

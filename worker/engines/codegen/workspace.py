@@ -48,7 +48,7 @@ class RowAllocator:
 
     @property
     def size(self) -> Workspace:
-        """The rows that were in use at any time."""
+        """Return the numbers of rows that were ever in use."""
         return Workspace(self._count[WORK], self._count[WORK32])
 
     def __contains__(self, name: str) -> bool:
@@ -92,5 +92,5 @@ class RowAllocator:
 
     @property
     def scopes(self) -> int:
-        """How many scopes there are, 0 among them."""
+        """Return the number of scopes, 0 included."""
         return len(self._scopes) + 1

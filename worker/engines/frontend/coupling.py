@@ -1,4 +1,4 @@
-"""TVB's couplings as equations: what a node sends, what is summed, and what becomes of the sum.
+"""TVB's couplings as equations: what a node sends, what is summed, and what the sum becomes.
 
 Called by `worker.engines.frontend.step`, and by `worker.engines.hybrid` for networks whose other parts cannot be
 compiled.
@@ -32,12 +32,12 @@ class TracedCoupling:
 
     @property
     def dtype(self) -> str:
-        """d or f: the precision of the products and of their sum."""
+        """Return d or f: the precision of the products and of their sum."""
         return self.product[0].dtype
 
 
 def trace_coupling_pre(simulator: Any, context: TraceContext) -> TracedCoupling:
-    """How the coupling makes what is summed of delayed states."""
+    """Return how the coupling makes the numbers to sum from delayed states."""
     from tvb.simulator.coupling import Coupling as Base
     from tvb.simulator.coupling import SparseCoupling
 
@@ -62,18 +62,18 @@ def trace_coupling_pre(simulator: Any, context: TraceContext) -> TracedCoupling:
 
 
 def keep_used_rows(coupling: TracedCoupling, names: set[str]) -> TracedCoupling:
-    """The coupling without the sums g that are not among `names`; one stays at least."""
+    """Return the coupling without the sums g that are not among `names`; at least one stays."""
     rows = tuple(row for row in coupling.rows if f"g{row}" in names) or coupling.rows[:1]
     return replace(coupling, product=tuple(coupling.product[row] for row in rows), rows=rows)
 
 
 def trace_coupling(simulator: Any) -> TracedCoupling:
-    """How the simulator's coupling makes what is summed.
+    """Return how the simulator's coupling makes the numbers to sum.
 
     Raises
     ------
     UntraceableError
-        It is not understood.
+        The coupling cannot be traced.
     """
     try:
         return trace_coupling_pre(
@@ -96,7 +96,7 @@ def _trace_pre(coupling: Any, context: TraceContext, i: StackTracer, j: StackTra
 def trace_source(
     simulator: Any, context: TraceContext, coupling: TracedCoupling, coupled: StackTracer
 ) -> tuple[Ref, ...]:
-    """What coupling variables send: TVB keeps them in float32, and applies `pre` to what it takes out again."""
+    """Return what nodes send: TVB keeps coupling variables in float32, and applies `pre` to what it reads back."""
     graph = context.graph
     kept = refs_of(graph, coupled, "f")
     if coupling.by_edge:
@@ -107,7 +107,7 @@ def trace_source(
 
 
 def trace_post(simulator: Any, context: TraceContext, coupling: TracedCoupling) -> StackTracer:
-    """The model's input, made of the sums g."""
+    """Return the model's input, made of the sums g."""
     graph, rows, nodes = context.graph, len(simulator.model.cvar), simulator.number_of_nodes
     kind = coupling.dtype if coupling.dense else "f"
     modes = simulator.model.number_of_modes

@@ -1,4 +1,4 @@
-"""A cortical surface: which region a vertex belongs to, and what it gets from its neighbours at once.
+"""A cortical surface: the region of each vertex, and the sum over its neighbours.
 
 TVB multiplies a sparse matrix with a state variable inside of its `dfun`; here that is an inner loop like NumPy's,
 which adds a vertex's neighbours in SciPy's order. Made by `worker.engines.runtime.program`, called by kernels.
@@ -19,7 +19,7 @@ from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 
 class LocalCouplingTracer:
-    """A stand-in for TVB's sparse matrix of local connections."""
+    """A tracer in place of TVB's sparse matrix of local connections."""
 
     # NumPy must not take it for a number.
     __array_ufunc__ = None
@@ -28,7 +28,7 @@ class LocalCouplingTracer:
         self._graph, self._nodes = graph, nodes
 
     def __mul__(self, values: Any) -> Any:
-        """The matrix times (nodes,) or (nodes, modes) values."""
+        """Multiply the matrix by values, (nodes,) or (nodes, modes)."""
         if isinstance(values, StackTracer) and values.shape[:-1] == (self._nodes,) and values.axis == 1:
             return StackTracer([self * item for item in values.items], axis=1)
         if not isinstance(values, NodeTracer) or values.shape not in ((self._nodes,), (self._nodes, 1)):
@@ -93,14 +93,14 @@ def _group(matrix: Any, nodes: int) -> Neighbours:
     order = np.argsort(entries.row, kind="stable")
     columns, weights = entries.col[order].astype(np.int32), entries.data[order]
     first = np.searchsorted(entries.row[order], np.arange(nodes + 1)).astype(np.int64)
-    lengths = np.diff(first)
-    vertices = np.argsort(lengths, kind="stable")
+    counts = np.diff(first)
+    vertices = np.argsort(counts, kind="stable")
     vertices = np.concatenate([vertices, np.repeat(vertices[-1:], -nodes % SIMD_WIDTH)])
-    common = lengths[vertices].reshape(-1, SIMD_WIDTH)[:, 0]
+    common = counts[vertices].reshape(-1, SIMD_WIDTH)[:, 0]
     begins = np.concatenate([[0], np.cumsum(common)])
     within = np.arange(begins[-1]) - np.repeat(begins[:-1], common)
     together = (np.repeat(first[vertices].reshape(-1, SIMD_WIDTH), common, axis=0) + within[:, np.newaxis]).ravel()
-    left = lengths[vertices] - np.repeat(common, SIMD_WIDTH)
+    left = counts[vertices] - np.repeat(common, SIMD_WIDTH)
     rests = np.concatenate([[0], np.cumsum(left)])
     start = first[vertices] + np.repeat(common, SIMD_WIDTH)
     alone = np.arange(rests[-1]) - np.repeat(rests[:-1] - start, left)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tvb_batch.models.spec.random_streams import is_twister
+from tvb_batch.models.spec.random_streams import is_mt19937
 from tvb_batch.worker.engines.graph import Graph, Ref, UntraceableError
 from tvb_batch.worker.engines.tracing.context import Proxy, TraceContext
 from tvb_batch.worker.engines.tracing.inputs import inputs, refs_of
@@ -20,7 +20,7 @@ class NoiseTracer:
         noise = getattr(simulator.integrator, "noise", None)
         if noise is None:
             return
-        if not is_twister(noise.random_stream):
+        if not is_mt19937(noise.random_stream):
             raise UntraceableError("a random stream of another kind than RandomState")
         remembered = {}
         if noise.ntau > 0.0:
@@ -33,21 +33,21 @@ class NoiseTracer:
         return inputs(self._context.graph, letter, "d", self._shape[0], self._shape[1:])
 
     def normal(self, size: Any) -> StackTracer:
-        """What TVB asks its RandomState for."""
+        """Return tracers for the normal numbers that TVB draws from its RandomState."""
         self.draws += 1
         if self.draws > 1 or tuple(size) != self._shape:
             raise UntraceableError(f"noise of shape {size}, drawn {self.draws} times in a step")
         return self._stack("z")
 
     def following(self, graph: Graph) -> tuple[Ref, ...]:
-        """Coloured noise after the step."""
+        """Return the coloured noise after the step; empty without."""
         if self.proxy is None or not self._coloured:
             return ()
         return refs_of(graph, self.proxy._eta)
 
 
 def equation_parts(equation: Any) -> SimpleNamespace:
-    """What an equation is made of: its text, and its parameters as NumPy's numbers."""
+    """Return an equation's text, and its parameters as NumPy's numbers."""
     parameters = {name: np.float64(value) for name, value in equation.parameters.items()}
     return SimpleNamespace(equation=equation.equation, type=type(equation).__name__, **parameters)
 

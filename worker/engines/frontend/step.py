@@ -52,13 +52,13 @@ class Step:
 
     @property
     def parts(self) -> dict[str, tuple[Ref, ...]]:
-        """The outputs of the graph by name; those of an edge are `product`."""
+        """Return the outputs of the graph by name; those of an edge are `product`."""
         parts = {"state": self.state, "coloured": self.coloured, "afferent": self.afferent}
         return parts | {"observed": self.observed, "source": self.source, "product": self.coupling.product}
 
     @property
     def outputs(self) -> tuple[Ref, ...]:
-        """All outputs of the graph."""
+        """Return all outputs of the graph."""
         return tuple(ref for part in self.parts.values() for ref in part)
 
     def pretty(self) -> str:
@@ -67,7 +67,7 @@ class Step:
 
 
 def trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
-    """The step of a configured simulator.
+    """Trace the step of a configured simulator.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
     Raises
     ------
     UntraceableError
-        A part of it is not understood.
+        A part of the simulator cannot be traced.
     """
     try:
         return _trace_step(simulator, recording)
@@ -126,7 +126,7 @@ def _trace_step(simulator: Any, recording: Recording | NoRecording) -> Step:
 
 
 def _coupled(simulator: Any, following: StackTracer) -> StackTracer:
-    """The next state's coupling variables: of the node itself, or means of a region's vertices."""
+    """Return the next state's coupling variables: of the node itself, or means of a region's vertices."""
     model = simulator.model
     if simulator.surface is None:
         return StackTracer([following[int(k)] for k in model.cvar])

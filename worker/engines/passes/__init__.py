@@ -1,1 +1,1 @@
-"""The graph of equations, and what is rewritten in it."""
+"""Rewrites of TVB's functions and checks of the graph; the bits stay the same."""

@@ -27,7 +27,7 @@ class RootSplit:
 
 
 def extract_roots(module: ast.Module) -> bool:
-    """Replace `x ** (1 / 3)` of a body with complex numbers, in place; whether there was one."""
+    """Replace `x ** (1 / 3)` in a body with complex numbers, in place; return whether there was one."""
     if not _is_complex(module):
         return False
     roots = _Roots()
@@ -38,7 +38,7 @@ def extract_roots(module: ast.Module) -> bool:
 def split_at_roots(
     body: list[ast.stmt], inputs: Iterable[str], results: Iterable[str], whole: set[str]
 ) -> RootSplit | None:
-    """The two halves of a body that has two third roots, one after the other, and nothing else of the kind.
+    """Cut a body at its two third roots, one after the other; return None if it has other roots too.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def split_at_roots(
 
 
 def _prepare(k: int, base: str) -> str:
-    """Statements that make what `primitives.libm_cube_root` takes of a number."""
+    """Return statements that make the arguments of `primitives.libm_cube_root`."""
     sign = f"1.0 if real{k} == 0.0 and size{k} == 0.0 else math.copysign(1.0, base{k}.imag)"
     return f"base{k} = {base}\nreal{k} = base{k}.real\nsize{k} = abs(base{k}.imag)\nsign{k} = {sign}\n"
 
@@ -77,7 +77,7 @@ class _Roots(ast.NodeTransformer):
         self._made: dict[str, str] = {}
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
-        """The statements, each after the roots that it needs."""
+        """Return the statements, each after the roots that it needs."""
         written: list[ast.stmt] = []
         for statement in statements:
             outer, self._before = self._before, []
@@ -133,7 +133,7 @@ class _Numbers(ast.NodeTransformer):
 
 
 def _is_choice(statement: ast.If) -> bool:
-    """Whether each branch sets one name and no more: the roots of all branches are made before it then."""
+    """Return whether each branch only sets one name: then the roots of all branches are made before it."""
     branches = [statement.body, statement.orelse]
     while branches:
         branch = branches.pop()
@@ -145,7 +145,7 @@ def _is_choice(statement: ast.If) -> bool:
 
 
 def _root_of(statement: ast.stmt) -> tuple[str, ast.Call] | None:
-    """Name and call of `root1 = root(...)`."""
+    """Return the name and the call of `root1 = root(...)`."""
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return None
     call = statement.value
@@ -168,7 +168,7 @@ def _names(statements: list[ast.stmt], use: type[ast.expr_context]) -> set[str]:
 
 
 def _not_floats(statements: list[ast.stmt], known: set[str]) -> set[str]:
-    """Names that may hold something else than a float: complex numbers, integers, and what is made of them."""
+    """Return names that may not hold a float: complex numbers, integers, and what is made of them."""
     for node in (node for statement in statements for node in ast.walk(statement)):
         if isinstance(node, ast.Assign):
             read = {name.id for name in ast.walk(node.value) if isinstance(name, ast.Name)}
@@ -178,7 +178,7 @@ def _not_floats(statements: list[ast.stmt], known: set[str]) -> set[str]:
 
 
 def _is_whole(node: ast.AST) -> bool:
-    """Whether something of an expression may be an integer or a boolean that its operands do not tell of."""
+    """Return whether a part of an expression may be an integer or a boolean although its operands are floats."""
     whole = (ast.Compare, ast.BoolOp, ast.Not, ast.FloorDiv)
     names = {ast.unparse(part.func).split(".")[-1] for part in ast.walk(node) if isinstance(part, ast.Call)}
     known = {"sin", "cos", "tan", "exp", "log", "sqrt", "abs", "square_root", "root_of_real", "norm"}
@@ -186,12 +186,12 @@ def _is_whole(node: ast.AST) -> bool:
 
 
 def _is_complex(node: ast.AST) -> bool:
-    """Whether a complex literal is in it: a real number is raised by another function."""
+    """Return whether it contains a complex literal: a power of a real number is another function."""
     return any(isinstance(one, ast.Constant) and isinstance(one.value, complex) for one in ast.walk(node))
 
 
 def _fraction(node: ast.expr) -> float | None:
-    """The value of `1.0 / 3.0`, of a literal between 0 and 1, or None."""
+    """Return the value of a fraction of literals between 0 and 1, such as `1.0 / 3.0`, or None."""
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
         return None
     parts = [part.value for part in (node.left, node.right) if isinstance(part, ast.Constant)]

@@ -29,12 +29,12 @@ HELPERS = frozenset({"norm", "root", "number", "square_root", "root_of_real"})
 
 
 def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> StackTracer:
-    """What a call of a gufunc returns: (nodes, outputs), as a stack of traced values.
+    """Return what a call of a gufunc returns, (nodes, outputs), as a stack of tracers.
 
     Raises
     ------
     UntraceableError
-        An argument or the source has a form that is not understood.
+        An argument or the source has an unsupported form.
     """
     builder = gufunc.gufunc_builder
     inputs, output = _dimensions(builder.signature)
@@ -62,7 +62,7 @@ def call_gufunc(graph: Graph, gufunc: Any, *arguments: Any) -> StackTracer:
 
 
 def _add(graph: Graph, piece: "ScalarFunction | ArrayCall", known: dict[str, Ref]) -> None:
-    """Add what a piece makes to what is known."""
+    """Add the results of a piece to the known numbers."""
     operands, dtypes = [known[name] for name in piece.inputs], "d" * len(piece.results)
     if isinstance(piece, ArrayCall):
         results = graph.apply(piece.op, operands, dtypes)
@@ -85,13 +85,13 @@ def _scalar(graph: Graph, argument: Any, nodes: tuple[int, ...], kind: str) -> R
 
 
 def _dimensions(signature: str) -> tuple[list[str], str]:
-    """`(n),(m),()->(n)` as (["n", "m", ""], "n")."""
+    """Return `(n),(m),()->(n)` as (["n", "m", ""], "n")."""
     left, right = signature.replace(" ", "").split("->")
     return re.findall(r"\((\w*)\)", left), re.findall(r"\((\w*)\)", right)[0]
 
 
 def _kinds(builder: Any) -> list[str]:
-    """f or i for each argument of the one version that TVB compiled."""
+    """Return f or i for each argument of the only version that TVB compiled."""
     versions = list(getattr(builder, "_sigs", []))
     if len(versions) != 1:
         raise UntraceableError("a gufunc of several versions")
@@ -106,7 +106,7 @@ def _kinds(builder: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class ArrayCall:
-    """A function of the primitives that is done for all nodes at once: `emit.ROWS`."""
+    """A call of a primitive for all nodes at once, see `graph.ROW_FUNCTIONS`."""
 
     op: Op
     inputs: tuple[str, ...]
@@ -127,7 +127,7 @@ class Body:
 def make_body(
     function: types.FunctionType, widths: tuple[int | None, ...], outputs: int, whole: tuple[bool, ...]
 ) -> Body:
-    """The body of `function` in single numbers.
+    """Return the body of `function` in single numbers.
 
     Parameters
     ----------
@@ -162,38 +162,38 @@ def make_body(
         return Body(tuple(inputs), results, (_scalar_of(module.body, inputs, results, imports),))
     wide = {argument for argument, width in zip(names[:-1], widths, strict=True) if width}
     angles = extract_sincos(halves.before, {name for name in inputs if name.rpartition("_")[0] in wide})
-    turned = [name for angle in angles for name in sincos_names(angle)]
+    sincos = [name for angle in angles for name in sincos_names(angle)]
     pieces: list[ScalarFunction | ArrayCall] = [ArrayCall(Op.SINCOS, (angle,), sincos_names(angle)) for angle in angles]
-    pieces += _at_lengths(halves.before, [*inputs, *turned], (*ROOT_INPUTS, *halves.carried), imports)
+    pieces += _at_norms(halves.before, [*inputs, *sincos], (*ROOT_INPUTS, *halves.carried), imports)
     pieces.append(ArrayCall(Op.CUBE_ROOTS, ROOT_INPUTS, (*ROOT_RESULTS, *(f"work{k}" for k in range(4)))))
     pieces.append(_scalar_of(halves.after, [*inputs, *halves.carried, *ROOT_RESULTS], results, imports))
     return Body(tuple(inputs), results, tuple(pieces))
 
 
-def _at_lengths(
+def _at_norms(
     body: list[ast.stmt], inputs: list[str], results: tuple[str, ...], imports: tuple[str, ...]
 ) -> list[ScalarFunction | ArrayCall]:
-    """The pieces of a body that may have lengths of vectors."""
+    """Return the pieces of a body, cut where it takes norms of vectors."""
     cut = split_at_norms(body)
     if cut is None:
         return [_scalar_of(body, inputs, results, imports)]
     made = {name for statement in cut.before for name in names_in(statement)}
-    wanted = {*results, *(name for _, numbers in cut.lengths for name in numbers)}
+    wanted = {*results, *(name for _, numbers in cut.norms for name in numbers)}
     wanted |= {name for statement in cut.after for name in names_in(statement)}
-    early = tuple(sorted((made & wanted) - {*inputs}))
-    lengths = [name for name, _ in cut.lengths]
-    late = tuple(name for name in results if name not in early)
+    first = tuple(sorted((made & wanted) - {*inputs}))
+    norms = [name for name, _ in cut.norms]
+    second = tuple(name for name in results if name not in first)
     return [
-        _scalar_of(cut.before, inputs, early, imports),
-        *(ArrayCall(Op.NORM, numbers, (name,)) for name, numbers in cut.lengths),
-        _scalar_of(cut.after, [*inputs, *early, *lengths], late, imports),
+        _scalar_of(cut.before, inputs, first, imports),
+        *(ArrayCall(Op.NORM, numbers, (name,)) for name, numbers in cut.norms),
+        _scalar_of(cut.after, [*inputs, *first, *norms], second, imports),
     ]
 
 
 def _scalar_of(
     body: list[ast.stmt], inputs: Iterable[str], results: tuple[str, ...], imports: tuple[str, ...]
 ) -> ScalarFunction:
-    """A function of the inputs that the body reads."""
+    """Return a function of the inputs that the body reads."""
     module = ast.fix_missing_locations(ast.Module(body, []))
     read = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
     return ScalarFunction(ast.unparse(module), tuple(name for name in inputs if name in read), results, imports)

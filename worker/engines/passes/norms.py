@@ -1,10 +1,9 @@
-"""Lengths of vectors in the body of a function of TVB, made for all nodes at once.
+"""Norms of vectors in the body of a function of TVB, made for all nodes at once.
 
 Called by `worker.engines.passes.gufuncs`.
 
-A length may need a call of BLAS, and a loop with a call in it works on one node at a time. So a body is cut in two:
-what lengths are made of and whatever else can come first, and what is made of them; `primitives.numba_vectors` comes
-between.
+A norm may need a call of BLAS, and a loop with a call works on one node at a time. So a body is cut in two: what can
+come before the norms, and what needs them. `primitives.numba_vectors` makes the norms between the two.
 """
 
 import ast
@@ -14,46 +13,46 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NormSplit:
-    """A body before and after its lengths."""
+    """A body before and after its norms."""
 
     before: list[ast.stmt]
-    #: The names of each length and of its vector's numbers.
-    lengths: tuple[tuple[str, tuple[str, ...]], ...]
+    #: The name of each norm, and the names of its vector's numbers.
+    norms: tuple[tuple[str, tuple[str, ...]], ...]
     after: list[ast.stmt]
 
 
 def split_at_norms(statements: Sequence[ast.stmt]) -> NormSplit | None:
-    """The two parts of a body with lengths of three numbers, or None where there are none, or one needs another."""
+    """Cut a body at its norms of three numbers; return None if there are none, or if one needs another."""
     if not all(isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name) for one in statements):
         return None
     before: list[ast.stmt] = []
     after: list[ast.stmt] = []
-    lengths: dict[str, tuple[str, ...]] = {}
-    late: set[str] = set()
+    norms: dict[str, tuple[str, ...]] = {}
+    dependent: set[str] = set()
     for statement in _name_once(statements):
         assert isinstance(statement.targets[0], ast.Name)
         name, read = statement.targets[0].id, names_in(statement.value)
         numbers = _numbers(statement.value)
-        if numbers and not read & late:
-            lengths[name] = numbers
+        if numbers and not read & dependent:
+            norms[name] = numbers
         elif numbers:
             return None
-        elif not read & late:
+        elif not read & dependent:
             before.append(statement)
             continue
         else:
             after.append(statement)
-        late.add(name)
-    return NormSplit(before, tuple(lengths.items()), after) if lengths else None
+        dependent.add(name)
+    return NormSplit(before, tuple(norms.items()), after) if norms else None
 
 
 def names_in(node: ast.AST) -> set[str]:
-    """The names that are read or set."""
+    """Return the names that are read or set."""
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def _numbers(value: ast.expr) -> tuple[str, ...]:
-    """The names of the three numbers of `norm(a, b, c)`."""
+    """Return the names of the three numbers of `norm(a, b, c)`, or nothing."""
     if not (isinstance(value, ast.Call) and ast.unparse(value.func) == "norm" and len(value.args) == 3):
         return ()
     names = tuple(one.id for one in value.args if isinstance(one, ast.Name))
@@ -61,7 +60,7 @@ def _numbers(value: ast.expr) -> tuple[str, ...]:
 
 
 def _name_once(statements: Sequence[ast.stmt]) -> list[ast.Assign]:
-    """The same with another name for every value but the last of a name that is set again."""
+    """Return the statements with a new name for each value of a name that is set again later."""
     left: dict[str, int] = {}
     for statement in statements:
         assert isinstance(statement, ast.Assign)

@@ -1,6 +1,6 @@
-"""Cosines and sines of a function's arguments, made before its body. Called by `worker.engines.passes.gufuncs`.
+"""Cosines and sines of a function's arguments, computed before its body. Called by `worker.engines.passes.gufuncs`.
 
-TVB's epileptors turn by angles that are state variables; `primitives.libm_cube_root` does that for all nodes at once.
+TVB's epileptors rotate by angles that are state variables; `primitives.libm_sincos` takes all nodes at once.
 """
 
 import ast
@@ -9,12 +9,12 @@ _FUNCTIONS = {f"{module}.{name}": name for module in ("numpy", "np", "math") for
 
 
 def sincos_names(name: str) -> tuple[str, str]:
-    """What the cosine and the sine of an argument are called in the body."""
+    """Return the names of an argument's cosine and sine in the body."""
     return f"cos_of_{name}", f"sin_of_{name}"
 
 
 def extract_sincos(statements: list[ast.stmt], inputs: set[str]) -> tuple[str, ...]:
-    """Put names in the place of cosines and sines of inputs; give these inputs in order.
+    """Replace cosines and sines of inputs by names, in place; return these inputs in order.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ class NotPlainError(Exception):
 
 
 def replace_small_arrays(module: ast.Module) -> bool:
-    """Replace every small array of a body by single numbers, in place; False, and nothing changed, where one stays."""
+    """Replace all small arrays of a body by single numbers, in place; return False, with no change, if one stays."""
     vectors = _Vectors()
     try:
         body = vectors.block(module.body)
@@ -36,7 +36,7 @@ class _Vectors:
         self._count = 0
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
-        """The statements in single numbers."""
+        """Return the statements in single numbers."""
         written: list[ast.stmt] = []
         for statement in statements:
             new = self._statement(statement)
@@ -78,7 +78,7 @@ class _Vectors:
         return value
 
     def _value(self, node: ast.expr) -> tuple[_Elements, ast.expr]:
-        """The elements of a vector, or the expression of a single number."""
+        """Return the elements of a vector, or the expression of a single number."""
         if isinstance(node, ast.Name) and node.id in self._lengths:
             return [ast.Name(_element(node.id, k), ast.Load()) for k in range(self._lengths[node.id])], node
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in self._lengths:
@@ -132,7 +132,7 @@ class _Vectors:
         return node
 
     def _name(self, value: ast.expr) -> ast.expr:
-        """A name for a value, so that it is made once."""
+        """Return a name for a value, so that it is computed once."""
         if isinstance(value, ast.Name | ast.Constant):
             return value
         self._count += 1

@@ -127,7 +127,7 @@ def roots_if_exact(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDAr
 
 @allocating
 def third_roots(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the C library says of the same."""
+    """Return the same numbers from the C library's functions, (5, n)."""
     out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = math.pow(size[i], THIRD), math.atan2(size[i], real[i])

@@ -15,6 +15,8 @@ from tvb_batch.worker.engines.jit_cache import allocating, inlined, jit
 
 @intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c, rounded once; float64."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
@@ -23,6 +25,8 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def bits_of(typingctx: Any, x: Any) -> Any:
+    """Return the bits of a float64 as uint64."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(64))
 
@@ -31,6 +35,8 @@ def bits_of(typingctx: Any, x: Any) -> Any:
 
 @intrinsic
 def from_bits(typingctx: Any, x: Any) -> Any:
+    """Return the float64 of the bits of a uint64."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
@@ -38,14 +44,14 @@ def from_bits(typingctx: Any, x: Any) -> Any:
 
 
 def _powers_of_two() -> NDArray[np.uint64]:
-    """2**(k / 128) as the C library's exp has it: how far the rounded power is off, and its bits less k * 2**45."""
-    decimal.getcontext().prec = 60
+    """Return 2**(k / 128) as the C library's exp keeps it: the power's rounding error, and its bits less k * 2**45."""
     table = np.empty((128, 2), dtype=np.uint64)
-    for k in range(128):
-        exact = (decimal.Decimal(2).ln() * k / 128).exp()
-        power = np.float64(float(exact))
-        rest = np.float64(float(exact / decimal.Decimal(float(power)) - 1))
-        table[k] = rest.view(np.uint64), power.view(np.uint64) - np.uint64(k << 45)
+    with decimal.localcontext(prec=60):
+        for k in range(128):
+            exact = (decimal.Decimal(2).ln() * k / 128).exp()
+            power = np.float64(float(exact))
+            rest = np.float64(float(exact / decimal.Decimal(float(power)) - 1))
+            table[k] = rest.view(np.uint64), power.view(np.uint64) - np.uint64(k << 45)
     return table.ravel()
 
 
@@ -66,7 +72,7 @@ _SMALL, _LARGE = 2.0**-1022, 2.0**1009
 
 @inlined
 def _parts(x: float) -> Any:
-    """The bits of the power of two that is nearest to exp(x), and the rest: exp(x) is power + power * rest."""
+    """Return the bits of the power of two nearest to exp(x), and the rest: exp(x) is power + power * rest."""
     shifted = fma(_INVERSE, x, _SHIFT)
     whole = bits_of(shifted)
     k = shifted - _SHIFT
@@ -87,7 +93,7 @@ def quick_exp(x: float) -> Any:
 
 @inlined
 def whole_exp(x: float) -> Any:
-    """The same for any number, at half as much again."""
+    """Return the C library's exp of any number, without a call; it takes 1.5 times as long as `quick_exp`."""
     bits, rest = _parts(x)
     is_negative = x < 0.0
     power = from_bits(bits + _RAISED if is_negative else bits - _LOWERED)
@@ -104,7 +110,7 @@ def whole_exp(x: float) -> Any:
 
 @allocating
 def quick_exps(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`quick_exp` where it may be asked, `whole_exp` elsewhere."""
+    """Return `quick_exp` of numbers in its range, `whole_exp` of the others, (n,)."""
     out = np.empty_like(x)
     for i in range(x.size):
         out[i] = quick_exp(x[i]) if abs(x[i]) < EXP_RANGE else whole_exp(x[i])

@@ -11,13 +11,13 @@ from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma
 
 
 def twofold(numerator: int, bits: int) -> tuple[float, float]:
-    """numerator / 2**bits as a number and what it lacks."""
+    """Return numerator / 2**bits as a number and its rounding error."""
     high = numerator / (1 << bits)
     return high, (numerator - int(high * 2.0**bits)) / (1 << bits)
 
 
 def _sincos_table() -> NDArray[np.float64]:
-    """For k / 128: sine and cosine, each as two numbers, from their series in whole numbers."""
+    """Return sine and cosine of k / 128, each as two numbers, from their series in integers."""
     bits, table = 160, np.zeros((128, 4))
     for k in range(128):
         x = (k << bits) // 128
@@ -45,7 +45,7 @@ _T11 = float.fromhex("-0x1.addffc2fcdf59p-26")
 
 @inlined
 def _look_up(x: float) -> Any:
-    """What a number is more than the nearest multiple of 1 / 128, and sine and cosine of that."""
+    """Return the difference of a number to the nearest multiple of 1 / 128, and sine and cosine of that multiple."""
     shifted = x + _SHIFT
     at = (bits_of(shifted) & np.uint64(127)) << np.uint64(2)
     sine, cosine = _SINCOS[at], _SINCOS[at + np.uint64(2)]
@@ -77,7 +77,7 @@ def _cosine(x: float, lacks: float) -> Any:
 
 @inlined
 def quick_sincos(x: float) -> tuple[float, float]:
-    """The C library's `cos(x)` and `sin(x)` for 0 <= x < 1.5, else NaN; right only on C libraries tried before."""
+    """Return the C library's `cos(x)` and `sin(x)` for 0 <= x < 1.5, else NaN; only for C libraries tried before."""
     is_near = x < _NEAR
     left = _HALF_PI[0] - x
     right = left + _HALF_PI[1]
@@ -92,7 +92,7 @@ def quick_sincos(x: float) -> tuple[float, float]:
 
 @jit
 def sincos(quick: bool, n: int, x: Any, cosine: Any, sine: Any) -> None:
-    """The cosine and the sine of n numbers; all are pointers."""
+    """Compute the cosine and the sine of n numbers; all are pointers."""
     for i in range(n):
         c, s = quick_sincos(abs(x[i]))
         cosine[i] = c if quick else math.nan

@@ -47,7 +47,7 @@ def put(typingctx: Any, rows: Any, row: Any, n: Any, i: Any, value: Any, scope: 
 
 @intrinsic
 def at(typingctx: Any, array: Any, k: Any) -> Any:
-    """An element of a flat array, counted from the first one: without a question about negative numbers."""
+    """Return an element of a flat array; the index is not tested for negative numbers."""
     signature = array.dtype(array, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -59,7 +59,7 @@ def at(typingctx: Any, array: Any, k: Any) -> Any:
 
 @intrinsic
 def skip(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
-    """The same memory from a row of `n` on."""
+    """Return a pointer to a row of `n` numbers."""
     signature = rows(rows, types.intp, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -71,7 +71,7 @@ def skip(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
 
 @intrinsic
 def locate(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
-    """The address of a row of `n`, as a number."""
+    """Return the address of a row of `n` numbers, as an integer."""
     signature = types.intp(rows, types.intp, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -82,7 +82,7 @@ def locate(typingctx: Any, rows: Any, row: Any, n: Any) -> Any:
 
 
 def element(builder: Any, rows: Any, row: Any, n: Any, i: Any) -> Any:
-    """The address of an element."""
+    """Return the address of an element."""
     return builder.gep(rows, [builder.add(builder.mul(row, n), i)])
 
 

@@ -34,7 +34,7 @@ def next_key(key: NDArray[np.uint32]) -> None:
 
 @jit
 def temper(key: NDArray[np.uint32], words: NDArray[np.uint32]) -> None:
-    """What the state gives out."""
+    """Compute the 624 output words of the state."""
     for i in range(WORDS):
         y = key[i]
         y ^= y >> np.uint32(11)
@@ -45,14 +45,14 @@ def temper(key: NDArray[np.uint32], words: NDArray[np.uint32]) -> None:
 
 @jit
 def next_words(key: NDArray[np.uint32], words: NDArray[np.uint32]) -> None:
-    """Make the next 624 words of the state, and what they give out."""
+    """Make the next 624 words of the state, and their output words."""
     next_key(key)
     temper(key, words)
 
 
 @jit
 def unit(a: Any, b: Any) -> Any:
-    """53 bits of two words, from 0 to 1."""
+    """Return 53 bits of two words as a number from 0 to 1."""
     whole = np.float64(np.int32(a >> np.uint32(5))) * 67108864.0 + np.float64(np.int32(b >> np.uint32(6)))
     return whole / 9007199254740992.0
 
@@ -66,11 +66,11 @@ def fill_uniforms(
     width: float,
     out: NDArray[np.float64],
 ) -> None:
-    """The next `out.size` numbers of `RandomState.uniform(low, low + width)`.
+    """Draw the next `out.size` numbers of `RandomState.uniform(low, low + width)`.
 
     Parameters
     ----------
-    key, words : (624,) uint32, the state and what it gives out
+    key, words : (624,) uint32, the state and its output words
     used : (1,) int64, words that were used
     """
     done = 0

@@ -21,7 +21,7 @@ _HUGE = float(np.finfo(np.float64).max) / (1.0 + math.sqrt(2.0))
 
 @intrinsic
 def norm(typingctx: Any, *numbers: Any) -> Any:
-    """The root of the sum of squares by the function of BLAS that Numba calls; it may round in a way of its own."""
+    """Return the norm of numbers by the function of BLAS that Numba calls; its rounding depends on the library."""
     if any(number != types.float64 for number in numbers):
         return None
     signature = types.float64(_StarArgTuple.from_types(numbers))
@@ -45,7 +45,7 @@ def norm(typingctx: Any, *numbers: Any) -> Any:
 
 @inlined
 def norm_if_exact(a: float, b: float, c: float) -> Any:
-    """`norm(a, b, c)` where its result is certain, else NaN."""
+    """Return `norm(a, b, c)` if the result is certain, else NaN."""
     p, q, r = a * a, b * b, c * c
     first = p + q
     total = first + r
@@ -59,24 +59,24 @@ def norm_if_exact(a: float, b: float, c: float) -> Any:
 
 @jit
 def quick_norm(a: float, b: float, c: float) -> Any:
-    """`norm(a, b, c)`, mostly without a call; right only with a BLAS tried before."""
+    """Return `norm(a, b, c)`, mostly without a call; right only with a BLAS tried before."""
     found = norm_if_exact(a, b, c)
     return found if found == found else norm(a, b, c)
 
 
 @jit
-def norms(quick: bool, n: int, a: Any, b: Any, c: Any, lengths: Any) -> None:
-    """The lengths of n vectors of three numbers; all are pointers."""
+def norms(quick: bool, n: int, a: Any, b: Any, c: Any, found: Any) -> None:
+    """Compute the norms of n vectors of three numbers; all are pointers."""
     for i in range(n):
-        lengths[i] = norm_if_exact(a[i], b[i], c[i]) if quick else math.nan
+        found[i] = norm_if_exact(a[i], b[i], c[i]) if quick else math.nan
     for i in range(n):
-        if lengths[i] != lengths[i]:
-            lengths[i] = norm(a[i], b[i], c[i])
+        if found[i] != found[i]:
+            found[i] = norm(a[i], b[i], c[i])
 
 
 @jit
 def compare_norms(vectors: NDArray[np.float64]) -> int:
-    """How many of the norms of (n, 3) numbers are not what `norm` says."""
+    """Return how many norms of (n, 3) numbers differ from `norm`."""
     wrong = 0
     for i in range(len(vectors)):
         a, b, c = vectors[i, 0], vectors[i, 1], vectors[i, 2]
@@ -86,7 +86,7 @@ def compare_norms(vectors: NDArray[np.float64]) -> int:
 
 @inlined
 def root_of_real(x: float) -> complex:
-    """Numba's `numpy.sqrt` of a complex number whose imaginary part is 0, without a branch."""
+    """Return Numba's `numpy.sqrt` of a complex number whose imaginary part is 0, without a branch."""
     size = math.sqrt(abs(x))
     # Numba scales what might overflow, and forgets it for these.
     size = size * 0.5 if x <= -_HUGE else size
@@ -95,7 +95,7 @@ def root_of_real(x: float) -> complex:
 
 @jit
 def square_root(x: complex) -> Any:
-    """Numba's `numpy.sqrt` of a complex number; of one without an imaginary part, without what that would need."""
+    """Return Numba's `numpy.sqrt` of a complex number; it is quicker if the imaginary part is 0."""
     if x.imag == 0.0:
         found = root_of_real(x.real)
         return complex(found.real, math.copysign(found.imag, x.imag))
@@ -104,9 +104,9 @@ def square_root(x: complex) -> Any:
 
 @jit
 def root(base: complex, exponent: float, known: Any) -> tuple[float, float, float, float, float]:
-    """`base ** exponent`, for an exponent above zero, by the steps of Python's own power of complex numbers.
+    """Compute `base ** exponent`, for an exponent above zero, by the steps of Python's own power of complex numbers.
 
-    Gives the real part and the size of the imaginary part of the base and of the result, and the result's sign. Twice
+    Return the real part and the size of the imaginary part of the base and of the result, and the result's sign. Twice
     the same base but for that sign, as the two roots of a cubic often are, is computed once: `known` is what the last
     call gave, or five times NaN.
     """
@@ -123,5 +123,5 @@ def root(base: complex, exponent: float, known: Any) -> tuple[float, float, floa
 
 @jit
 def number(found: Any) -> complex:
-    """The complex number that `root` has found."""
+    """Return the complex number that `root` has found."""
     return complex(found[2], found[4] * found[3])

@@ -24,7 +24,7 @@ def _bytes(element: Any) -> Any:
 
 
 def _load(builder: Any, pointer: Any, index: Any, vector: Any) -> Any:
-    """A whole vector from an address that need not be aligned to it."""
+    """Load a vector from an address that need not be aligned."""
     address = builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
     return builder.load(address, align=_bytes(vector.element))
 

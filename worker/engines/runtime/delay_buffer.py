@@ -1,4 +1,4 @@
-"""What nodes have sent so far, and the delayed input that is about to arrive. Called by `program` and `hybrid`.
+"""What nodes have sent, and the delayed input that arrives. Called by `program` and `hybrid`.
 
 A window holds what every node sent during the longest delay, a column for each step, and columns for the steps to come.
 It slides when it is full. Edges whose delay is long enough are gathered or summed for TIME_BLOCK steps at once.

@@ -4,7 +4,7 @@ A monitor whose way of sampling is known is done for all steps in one go, with T
 `record` called for every step. What a monitor remembers between samples is kept in the monitor itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.reference import Samples
 
-#: (first step, (n, variables of interest, nodes, modes)) -> (times, data) of the samples; data as TVB has it.
-Recorder = Callable[[int, NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]] | None]
+#: Takes the number of the first step and n states, (n, variables of interest, nodes, modes); returns the samples.
+Recorder = Callable[[int, NDArray[np.float64]], Samples | None]
 
 
 def make_recorder(monitor: Any, primitives: ModuleType) -> Recorder:
@@ -39,19 +39,17 @@ def make_recorder(monitor: Any, primitives: ModuleType) -> Recorder:
 
 
 def _is_tiny(monitor: Any) -> bool:
-    """A mean of averaging buffers of a single number takes another order in NumPy."""
+    """Return whether a step of the averaging buffer has one number: NumPy then adds in another order."""
     buffer = getattr(monitor, "_stock", None)
     return buffer is not None and np.ndim(buffer) == 4 and buffer[0].size < 2
 
 
-def join(parts: list[Any]) -> Samples | None:
-    """Return the samples of a chunk, of those of its calls."""
-    parts = [part for part in parts if part is not None and len(part[0])]
-    if not parts:
-        return None
-    if len(parts) == 1:
-        return Samples(*parts[0])
-    return Samples(np.concatenate([time for time, _ in parts]), np.concatenate([data for _, data in parts]))
+def join(parts: Sequence[Samples | None]) -> Samples | None:
+    """Return the samples of consecutive steps together, or None if there are none."""
+    present = [part for part in parts if part is not None and len(part.time)]
+    if len(present) < 2:
+        return present[0] if present else None
+    return Samples(np.concatenate([part.time for part in present]), np.concatenate([part.data for part in present]))
 
 
 def _flat(buffer: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,10 +60,10 @@ def _flat(buffer: NDArray[np.float64]) -> NDArray[np.float64]:
 def _every_step(monitor: Any, primitives: ModuleType) -> Recorder:
     whole = type(monitor).sample.__qualname__ == "Raw.sample"
 
-    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples:
         time = np.arange(first, first + len(rows)) * monitor.dt
         data = rows.copy() if whole else rows[:, monitor.voi]
-        return time, data
+        return Samples(time, data)
 
     return record
 
@@ -76,25 +74,24 @@ def _due(first: int, n: int, period: int) -> NDArray[np.int64]:
 
 
 def _some_steps(monitor: Any, primitives: ModuleType) -> Recorder:
-    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples:
         due = _due(first, len(rows), monitor.istep)
-        return (first + due) * monitor.dt, rows[due][:, monitor.voi]
+        return Samples((first + due) * monitor.dt, rows[due][:, monitor.voi])
 
     return record
 
 
 def _global_average(monitor: Any, primitives: ModuleType) -> Recorder:
-    some = _some_steps(monitor, primitives)
-
-    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        time, data = some(first, rows)  # type: ignore[misc]
-        return time, np.mean(data, axis=2)[:, :, np.newaxis, :]
+    def record(first: int, rows: NDArray[np.float64]) -> Samples:
+        due = _due(first, len(rows), monitor.istep)
+        mean = np.mean(rows[due][:, monitor.voi], axis=2)
+        return Samples((first + due) * monitor.dt, mean[:, :, np.newaxis, :])
 
     return record
 
 
 def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Recorder:
-    def record(first: int, rows: NDArray[np.float64]) -> Any:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples | None:
         due = _due(first, len(rows), monitor.istep)
         return _gather([monitor.sample(first + int(s), rows[s]) for s in due])
 
@@ -102,34 +99,35 @@ def _sample_some_steps(monitor: Any, primitives: ModuleType) -> Recorder:
 
 
 def _record_every_step(monitor: Any, primitives: ModuleType) -> Recorder:
-    def record(first: int, rows: NDArray[np.float64]) -> Any:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples | None:
         return _gather([monitor.record(first + s, row.copy()) for s, row in enumerate(rows)])
 
     return record
 
 
-def _gather(records: list[Any]) -> Any:
+def _gather(records: list[Any]) -> Samples | None:
     records = [record for record in records if record is not None]
     if not records:
         return None
-    return np.array([record[0] for record in records], dtype=np.float64), np.array([record[1] for record in records])
+    times, data = zip(*records, strict=True)
+    return Samples(np.array(times, dtype=np.float64), np.array(data))
 
 
 def _temporal_average(monitor: Any, primitives: ModuleType) -> Recorder:
     period, buffer = int(monitor.istep), _flat(monitor._stock)
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
-    def record(first: int, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples:
         due = _due(first, len(rows), period)
         out = np.empty((len(due), *buffer.shape[1:]))
         primitives.add_to_buffer(buffer, first, _flat(rows), wanted, out, period)
-        return (first + due - period / 2.0) * monitor.dt, out.reshape(len(due), *monitor._stock.shape[1:])
+        return Samples((first + due - period / 2.0) * monitor.dt, out.reshape(len(due), *monitor._stock.shape[1:]))
 
     return record
 
 
 def _bold(monitor: Any, primitives: ModuleType) -> Recorder:
-    """The averaging buffer is kept for all steps at once; TVB itself convolves it when a sample is due."""
+    """Fill the averaging buffer for all steps at once; TVB itself convolves it when a sample is due."""
     period, interim, buffer = int(monitor._interim_istep), _flat(monitor._interim_stock), monitor._stock
     wanted = np.asarray(monitor.voi, dtype=np.int64)
 
@@ -140,7 +138,7 @@ def _bold(monitor: Any, primitives: ModuleType) -> Recorder:
         for s, row in zip(due, out, strict=True):
             buffer[((first + int(s)) // period % monitor._stock_steps) - 1] = row.reshape(buffer.shape[1:])
 
-    def record(first: int, rows: NDArray[np.float64]) -> Any:
+    def record(first: int, rows: NDArray[np.float64]) -> Samples | None:
         done, records = 0, []
         for s in _due(first, len(rows), monitor.istep):
             keep(first + done, rows[done : s + 1])

@@ -42,20 +42,22 @@ class Program:
 
     @property
     def step(self) -> Step:
+        """Return the traced step."""
         return self.trace.step
 
     @property
     def source(self) -> KernelSource:
+        """Return the kernel's source."""
         return self.trace.source
 
 
 def make_program(simulator: Any, directory: Path) -> Program:
-    """The program of a configured simulator; its kernel is compiled when it runs first.
+    """Return the program of a configured simulator; its kernel is compiled when it first runs.
 
     Raises
     ------
     UntraceableError
-        Something in it is not understood.
+        A part of the simulator cannot be traced.
     """
     surface = make_surface(simulator)
     primitives = load_primitives(directory)
@@ -81,7 +83,7 @@ class Work(NamedTuple):
 
 
 class Run:
-    """One simulator on its way through a program: the state, and its delay buffer."""
+    """One simulator that a program runs: its state, and its delay buffer."""
 
     def __init__(self, program: Program, simulator: Any, *, afferents: bool) -> None:
         self._program, self._simulator = program, simulator
@@ -180,7 +182,7 @@ class Run:
         )
 
     def _as_tvb(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, variables x modes, nodes) as (n, variables, nodes, modes)."""
+        """Return (n, variables x modes, nodes) as (n, variables, nodes, modes)."""
         n, _, nodes = rows.shape
         return np.ascontiguousarray(
             rows.reshape(n, rows.shape[1] // self._modes, self._modes, nodes).transpose(0, 1, 3, 2)
@@ -193,7 +195,7 @@ class Run:
         return np.stack([self._lay(by_mode(values)) for values in drawn])
 
     def afferents(self, n: int) -> NDArray[np.float64]:
-        """What entered the nodes after each of the last n steps: (n, coupling variables, nodes, modes).
+        """Return what entered the nodes after each of the last n steps, (n, coupling variables, nodes, modes).
 
         TVB shows monitors what will enter at the next step, so the last one is still to be computed: by TVB itself.
         """
@@ -213,7 +215,7 @@ class Run:
 
 
 def by_mode(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(variables, nodes, modes) as (variables x modes, nodes)."""
+    """Return (variables, nodes, modes) as (variables x modes, nodes)."""
     return values.transpose(0, 2, 1).reshape(-1, values.shape[1])
 
 

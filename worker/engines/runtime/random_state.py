@@ -17,7 +17,7 @@ WORDS = 624
 
 
 class MT19937State:
-    """A RandomState's Mersenne MT19937State, taken out for a while and put back where the primitives left it."""
+    """The state of a RandomState's Mersenne Twister, while the primitives draw in NumPy's place."""
 
     def __init__(self, primitives: ModuleType, stream: Any) -> None:
         """Take out the state of `stream`, where there is one."""
@@ -29,7 +29,7 @@ class MT19937State:
         self.spare = np.array([float(has_spare), spare])
 
     def put_back(self, stream: Any) -> None:
-        """`stream` goes on where the primitives ended."""
+        """Let `stream` continue where the primitives ended."""
         stream.set_state(("MT19937", self.key, int(self.used[0]), int(self.spare[0]), float(self.spare[1])))
 
 
@@ -63,7 +63,7 @@ def make_workspace() -> NormalWorkspace:
 
 @cache
 def draws_normals(primitives: ModuleType) -> bool:
-    """Whether the primitives draw the normals that NumPy draws on this machine."""
+    """Return whether the primitives draw the normals that NumPy draws on this machine."""
     numpy = np.random.RandomState(1)
     own = NormalStream(primitives, numpy, np.ones(1, dtype=bool))
     out = np.empty(20_001)
@@ -73,7 +73,7 @@ def draws_normals(primitives: ModuleType) -> bool:
 
 @cache
 def draws_uniforms(primitives: ModuleType) -> bool:
-    """The same for numbers between two others."""
+    """Return whether the primitives draw NumPy's uniform numbers on this machine."""
     numpy = np.random.RandomState(1)
     # An odd number of words is used, so that some pairs lie on both sides of a refill.
     numpy.randint(2**32, dtype=np.uint32)
@@ -84,9 +84,9 @@ def draws_uniforms(primitives: ModuleType) -> bool:
 
 @lru_cache(maxsize=16)
 def _free(flags: bytes) -> NDArray[np.int64]:
-    """How many pairs of numbers from each position on nobody needs; see `primitives.fill_normals`.
+    """Return from each position on how many pairs of numbers are not needed; see `primitives.fill_normals`.
 
-    Where one of the next two is needed: how many pairs until two are not, as a negative number.
+    If one of the next two numbers is needed: minus the number of pairs until two are not.
     """
     needed = np.frombuffer(flags, dtype=np.bool_)
     period = len(needed)

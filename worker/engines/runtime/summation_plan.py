@@ -23,7 +23,7 @@ from tvb_batch.worker.engines.primitives.sizes import PAIRWISE_LANES, SIMD_WIDTH
 
 #: Up to so many numbers NumPy sums in one go.
 _LEAF = 128
-#: Early chains of rows that are done together: their sums should stay in the processor's cache.
+#: Precomputed chains of rows that are done together: their sums should stay in the processor's cache.
 _TOGETHER = 256
 
 Order = Literal["reduceat", "pairwise", "sequence"]
@@ -40,7 +40,7 @@ class Edges:
     nodes: int
 
     def take(self, places: NDArray[np.int64]) -> "Edges":
-        """Some of the edges; a place of -1 is an edge without weight from nobody."""
+        """Return some of the edges; a place of -1 gives an edge without weight from no node."""
         found = np.where(places < 0, 0, places)
 
         def pick(values: NDArray[Any], missing: float) -> NDArray[Any]:
@@ -51,7 +51,7 @@ class Edges:
         )
 
     def offset(self, columns: int) -> NDArray[np.int32]:
-        """Where each edge's value lies in a window (sources, columns), before the column of the step."""
+        """Return where each edge's value lies in a window (sources, columns), before the column of the step."""
         return (self.source * columns - 1 - self.delay).astype(np.int32)
 
 
@@ -169,7 +169,7 @@ class _Precomputed:
     level: int
     #: Wanted after its rows are done.
     lasts: bool = False
-    #: In the array, counted in eights.
+    #: In the array, in units of TIME_BLOCK numbers.
     place: int = 0
 
 
@@ -183,7 +183,7 @@ class _CurrentStep:
     """The sum of numbers of which the first is known at the step only."""
 
     terms: list["_CurrentEdge | _CurrentStep | _Precomputed"]
-    #: 0 as long as nobody asked.
+    #: 0 until it is computed.
     level: int = 0
     #: Among the sums of current-step chains.
     place: int = 0
@@ -202,7 +202,7 @@ class _Chains:
         self._rows, self._before = 0, 0
 
     def edges(self, line: Sequence[int]) -> list[_Value | None]:
-        """The edges of a row; nothing where there is none."""
+        """Return the edges of a row; None where there is none."""
         current = self._current_places
         return [None if k < 0 else _CurrentEdge(current[k]) if k in current else _Edge(k) for k in line]
 
@@ -211,7 +211,7 @@ class _Chains:
             self._rows, self._before = self._rows + 1, len(self._precomputed)
 
     def pairwise(self, line: Sequence[_Value | None]) -> _Value | None:
-        """NumPy's pairwise sum."""
+        """Return NumPy's pairwise sum of a row."""
         if len(line) > _LEAF:
             half = len(line) // 2
             half -= half % PAIRWISE_LANES
@@ -223,7 +223,7 @@ class _Chains:
         return self.add([*sums, *line[whole:]])
 
     def add(self, values: Sequence[_Value | None]) -> _Value | None:
-        """The sum of values one after the other; what is not there adds nothing."""
+        """Return the sum of values one after the other; a missing value adds nothing."""
         present = [value for value in values if value is not None]
         if len(present) < 2:
             return present[0] if present else None
@@ -259,7 +259,7 @@ class _Chains:
         return made
 
     def finish(self, edges: Edges, totals: Sequence[_Value | None]) -> SummationPlan:
-        """The tables."""
+        """Return the tables."""
         wanted = [self._add_precomputed([value]) if isinstance(value, _Edge) else value or _ZERO for value in totals]
         for value in (*wanted, *(term for current in self._current for term in current.terms)):
             if isinstance(value, _Precomputed):
@@ -324,7 +324,7 @@ class _Line:
         self.sums = 0
 
     def add_chains(self, chains: Sequence[_CurrentStep]) -> None:
-        """Eight chains or fewer, side by side."""
+        """Place up to SIMD_WIDTH chains side by side."""
         for lane, chain in enumerate(chains):
             chain.place = SIMD_WIDTH * len(self._lengths) + lane
         self._lengths.append(max(len(chain.terms) for chain in chains))
@@ -334,7 +334,7 @@ class _Line:
                 self._put(terms[number] if number < len(terms) else _NOTHING)
 
     def place_totals(self, totals: Sequence[_CurrentEdge | _CurrentStep | _Precomputed]) -> list[int]:
-        """Where each row's sum lies, once all chains are there."""
+        """Return where each row's sum lies; all chains must have been added."""
         places = [0 if isinstance(value, _CurrentStep) else self._put(value) for value in totals]
         while len(self.parts) % SIMD_WIDTH:
             self._put(_NOTHING)
@@ -345,16 +345,16 @@ class _Line:
         ]
 
     def groups(self) -> list[tuple[int, int]]:
-        """Lengths, and copies until then."""
+        """Return the length of each group of chains, and the number of copies until it is done."""
         owners = [chain.place // SIMD_WIDTH for chain in self._wanted]
         return [(length, sum(owner <= k for owner in owners)) for k, length in enumerate(self._lengths)]
 
     def copies(self) -> list[tuple[int, int]]:
-        """Of current-step sums, in their order."""
+        """Return from where and to where current-step sums are copied, in their order."""
         return sorted((self.sums + chain.place, place) for chain, place in self._wanted.items())
 
     def begin(self) -> NDArray[np.float64]:
-        """A line before anything of a step is in it; its last place is for what belongs to nobody."""
+        """Return an empty line; its last place is for the numbers of gaps."""
         line = np.full(self.sums + SIMD_WIDTH * len(self._lengths) + 1, -0.0)
         line[[place for place, part in enumerate(self.parts) if part is _ZERO]] = 0.0
         return line
@@ -370,7 +370,7 @@ class _Line:
 
 
 def _level(current: _CurrentStep) -> int:
-    """How many current-step sums must be there one after the other before this one."""
+    """Return the longest row of current-step sums that must be done, one after the other, before this one."""
     if not current.level:
         current.level = 1 + max((_level(term) for term in current.terms if isinstance(term, _CurrentStep)), default=0)
     return current.level
@@ -381,6 +381,6 @@ def _places(sums: Iterable[_Precomputed]) -> NDArray[np.int32]:
 
 
 def _runs(kinds: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
-    """How many of one kind follow each other, and the kind; a row for each run."""
+    """Return how many of one kind follow each other, and the kind; a row for each run."""
     rows = [(len(list(run)), *kind) for kind, run in groupby(kinds)]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)

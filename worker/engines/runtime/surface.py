@@ -1,4 +1,4 @@
-"""A simulator of a cortical surface on its way through a program. Used by `worker.engines.compiled`.
+"""A simulator of a cortical surface that a program runs. Used by `worker.engines.compiled`.
 
 A step has stages: what a vertex needs of its neighbours must have been made for all of them. Within a stage, vertices
 are done a tile at a time, and a tile has all its numbers together, so that they stay in the processor's cache.
@@ -43,7 +43,7 @@ class SurfaceRun(Run):
         self._fields = self._lay(program.numbers.fields)
 
         def place(vertex: NDArray[Any]) -> NDArray[np.int32]:
-            """Where a vertex's number lies, from the first vertex's number of a row on."""
+            """Return where a vertex's number lies, counted from the first vertex's number of a row."""
             return np.asarray(vertex // TILE * (wide * TILE) + vertex % TILE, dtype=np.int32)
 
         neighbours = surface.neighbours._replace(

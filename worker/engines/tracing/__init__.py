@@ -1,1 +1,1 @@
-"""Stand-ins for arrays that record what TVB's own code does with them."""
+"""Tracers in place of arrays, which record what TVB's own code does with them."""

@@ -1,4 +1,4 @@
-"""Runs TVB's own functions on stand-ins for the state. Called by `worker.engines.frontend.step`."""
+"""Calls TVB's own functions with tracers in place of the state. Called by `worker.engines.frontend.step`."""
 
 import builtins
 import types
@@ -11,7 +11,7 @@ from tvb_batch.worker.engines.graph import Graph, UntraceableError
 from tvb_batch.worker.engines.tracing.recording import ABSENT, NoRecording, Parameter, Recording
 from tvb_batch.worker.engines.tracing.tracers import StackTracer, Tracer, as_tracer
 
-#: What code may raise that meets stand-ins for arrays, or numbers it was not written for.
+#: What code may raise that gets tracers or numbers for which it was not written.
 TRACE_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -25,7 +25,7 @@ TRACE_ERRORS = (
 
 
 class NumPy:
-    """NumPy as traced code sees it: what makes arrays makes stacks where the state goes in."""
+    """NumPy as traced code sees it: a function that makes an array of tracers makes a stack."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         #: Of one state variable.
@@ -35,6 +35,7 @@ class NumPy:
         return getattr(np, name)
 
     def array(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Return a stack if the value holds tracers, else what NumPy returns."""
         if isinstance(value, Tracer):
             return value.copy()
         if isinstance(value, list | tuple) and builtins.any(isinstance(item, Tracer) for item in value):
@@ -43,11 +44,13 @@ class NumPy:
         return np.array(value, *arguments, **keywords)
 
     def empty_like(self, value: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Return an empty stack for a stack, else what NumPy returns."""
         if isinstance(value, StackTracer):
             return StackTracer([None] * len(value.items), value.axis, value.inner)
         return np.empty_like(value, *arguments, **keywords)
 
     def empty(self, shape: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Return an empty stack if the shape is that of state variables, else what NumPy returns."""
         if isinstance(shape, tuple) and shape[1:] == self._shape:
             return StackTracer([None] * shape[0], shape=self._shape)
         return np.empty(shape, *arguments, **keywords)
@@ -57,7 +60,7 @@ class Proxy:
     """A TVB object as traced code sees it through `self`: methods are traced, what is set stays here."""
 
     def __init__(self, target: Any, context: "TraceContext", part: str, **replaced: Any) -> None:
-        """`part` says which of the simulator's parts it is."""
+        """Stand for a part of the simulator; `part` names it."""
         object.__setattr__(self, "_target", (target, part))
         object.__setattr__(self, "_context", context)
         for name, value in replaced.items():
@@ -82,7 +85,7 @@ class Proxy:
 
 
 class TraceContext:
-    """Runs TVB's functions on stand-ins."""
+    """Calls TVB's functions with tracers."""
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class TraceContext:
         self._numpy, self._call_gufunc = NumPy(shape), call_gufunc
 
     def retarget(self, function: Any) -> Callable[..., Any]:
-        """The same function with NumPy and compiled functions replaced by stand-ins."""
+        """Return a function that uses tracers' NumPy, and traces what it calls."""
         function = getattr(function, "py_func", function)
         if not isinstance(function, types.FunctionType):
             raise UntraceableError(f"{function!r} has no Python source")
@@ -124,7 +127,7 @@ class TraceContext:
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
-    """Names used by a function and those inside it."""
+    """Yield the names that a function and those inside it use."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

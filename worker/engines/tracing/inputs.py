@@ -8,17 +8,17 @@ from tvb_batch.worker.engines.tracing.ufuncs import cast
 
 
 def refs_of(graph: Graph, stack: StackTracer, kind: str = "d") -> tuple[Ref, ...]:
-    """All numbers of a stack, as one type."""
+    """Return all numbers of a stack, in one dtype."""
     return tuple(cast(graph, ref, kind) for ref in stack.refs)
 
 
 def inputs(graph: Graph, letter: str, kind: str, count: int, shape: tuple[int, ...], axis: int = 0) -> StackTracer:
-    """A stack of inputs with names of their own; the last of `shape` counts modes."""
+    """Return a stack of new inputs; the last of `shape` counts modes."""
     return stack_of(graph, [graph.input(f"{letter}{k}", kind) for k in range(count * shape[-1])], shape, axis)
 
 
 def stack_of(graph: Graph, refs: Sequence[Ref], shape: tuple[int, ...], axis: int = 0) -> StackTracer:
-    """A stack of numbers, `shape` each, that has all modes of one item after the other."""
+    """Return a stack of items of `shape`; `refs` has all modes of the first item, then of the next."""
     modes = shape[-1]
     if modes == 1:
         return StackTracer([NodeTracer(graph, ref, shape) for ref in refs], axis)

@@ -1,7 +1,7 @@
-"""SlotValues of a simulator as traced code sees them, with how they are made of what the simulator holds.
+"""The numbers of a simulator as traced code reads them, and how each is computed from the simulator's attributes.
 
-So a step that was traced for one simulator serves the next one of its kind, which differs in numbers alone: they are
-read and computed anew, without tracing. Called by `worker.engines.tracing.context`, and kept by
+So a step that was traced for one simulator serves the next one of its kind, which differs only in numbers: they are
+read and computed again, without tracing. Called by `worker.engines.tracing.context`, and kept by
 `worker.engines.codegen.trace_cache`.
 """
 
@@ -16,11 +16,11 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
 class UnrecordableError(Exception):
-    """Traced code asks for more of a parameter than can be computed anew."""
+    """Traced code uses a parameter in a way that cannot be repeated for another simulator."""
 
 
 class _Result(NamedTuple):
-    """What an entry of a record gives."""
+    """The result of an entry."""
 
     entry: int
 
@@ -55,19 +55,19 @@ class Recording:
     _known: dict[Hashable, "Parameter"] = field(default_factory=dict)
 
     def read(self, owner: str, name: str, value: Any) -> Any:
-        """An attribute that traced code asks for; floating-point numbers may be others the next time.
+        """Return an attribute that traced code reads; floating-point numbers may differ for the next simulator.
 
         Raises
         ------
         UnrecordableError
-            It is an object of its own, which may hold anything.
+            It is an object that may hold anything.
         """
         place = _Read(owner, name)
         self._kinds[place] = _kind_of(value)
         return self._parameter(place, _as_numpy(value)) if _is_number(value) else value
 
     def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> "Parameter":
-        """What `function` makes of arguments of which some are parameters."""
+        """Return what `function` makes of arguments; some of them are parameters."""
         given = tuple(_Result(one.entry) if isinstance(one, Parameter) else one for one in arguments)
         call = _Call(function, given, tuple(keywords.items()))
         return self._parameter(call, function(*map(value_of, arguments), **keywords))
@@ -85,12 +85,12 @@ class Recording:
         return known
 
     def ask(self, entry: int, value: Any) -> bool:
-        """Whether an entry holds, on which traced code depends from here on."""
+        """Return whether an entry is true; from here on, traced code depends on it."""
         self._truths[entry] = bool(value)
         return self._truths[entry]
 
     def values(self, parts: Mapping[str, Any]) -> list[Any] | None:
-        """What each entry gives for other parts; None where traced code would not do the same with them."""
+        """Return the value of each entry for other parts; None if traced code would not do the same with them."""
         try:
             if any(kind != _kind_of(_get(parts, place)) for place, kind in self._kinds.items()):
                 return None
@@ -110,34 +110,39 @@ class NoRecording:
     """For what is traced for one simulator alone."""
 
     def read(self, owner: str, name: str, value: Any) -> Any:
-        """The attribute, as NumPy takes it."""
+        """Return the attribute, as NumPy takes it."""
         return _as_numpy(value)
 
 
 class Parameter(NDArrayOperatorsMixin):
-    """A number or an array of floating-point numbers that an entry of a record gives."""
+    """A floating-point number, or an array of them, that is the value of an entry; it has NumPy's interface."""
 
     def __init__(self, recording: Recording, entry: int, value: Any) -> None:
         self.recording, self.entry, self.value = recording, entry, value
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Return the shape."""
         return np.shape(self.value)
 
     @property
     def ndim(self) -> int:
+        """Return the number of axes."""
         return np.ndim(self.value)
 
     @property
     def size(self) -> int:
+        """Return the number of elements."""
         return int(np.size(self.value))
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Return NumPy's dtype."""
         return np.asarray(self.value).dtype
 
     @property
     def T(self) -> "Parameter":  # noqa: N802 - NumPy's name
+        """Return the transpose."""
         return self.recording.call(np.transpose, self)
 
     def __len__(self) -> int:
@@ -152,9 +157,11 @@ class Parameter(NDArrayOperatorsMixin):
         return self.recording.call(_get_item, self, index)
 
     def take(self, which: int, axis: int) -> "Parameter":
+        """Return one element along an axis."""
         return self.recording.call(np.take, self, which, axis=axis)
 
     def reshape(self, *shape: Any) -> "Parameter":
+        """Return the elements in another shape."""
         return self.recording.call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
 
     def __getattr__(self, name: str) -> Any:
@@ -187,7 +194,7 @@ class Parameter(NDArrayOperatorsMixin):
 
 
 def value_of(one: Any) -> Any:
-    """The value of a parameter; anything else as it is."""
+    """Return the value of a parameter; anything else as it is."""
     return one.value if isinstance(one, Parameter) else one
 
 
@@ -204,7 +211,7 @@ def _get(parts: Mapping[str, Any], place: _Read) -> Any:
 
 
 def _as_numpy(value: Any) -> Any:
-    """A number of the simulator, not of the source: it takes part in NumPy's choice of a type."""
+    """Return a number of the simulator with a dtype: unlike a literal, it takes part in NumPy's choice of a dtype."""
     return np.float64(value) if type(value) is float else value
 
 
@@ -213,7 +220,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _kind_of(value: Any) -> Hashable:
-    """What must be the same where traced code is to do the same."""
+    """Return what must be equal if traced code is to do the same."""
     if _is_number(value):
         return type(value), np.shape(value), np.asarray(value).dtype
     if isinstance(value, np.ndarray):

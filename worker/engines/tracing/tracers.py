@@ -1,8 +1,8 @@
-"""Stand-ins for NumPy arrays that write down what TVB's code does with them.
+"""Tracers: objects in place of NumPy arrays that record what TVB's code does with them.
 
-`worker.engines.tracing.context` runs TVB's functions once with these in place of the state. What
-is not understood raises `UntraceableError`; nothing is guessed. Arrays that hold parameters stay NumPy arrays: what
-TVB computes of parameters alone is computed by NumPy, once.
+`worker.engines.tracing.context` calls TVB's functions once with tracers in place of the state. Unsupported use raises
+`UntraceableError`; nothing is guessed. Arrays of parameters stay NumPy arrays: what TVB computes of parameters alone,
+NumPy computes once.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tvb_batch.worker.engines.graph import Graph, Op, Ref, UntraceableError
+from tvb_batch.worker.engines.primitives.sizes import PAIRWISE_LANES
 from tvb_batch.worker.engines.tracing.recording import Parameter
 from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole, operand
 
@@ -28,17 +29,21 @@ class NodeTracer(NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
+        """Return the number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """Return the number of elements."""
         return math.prod(self.shape)
 
     @property
     def refs(self) -> list[Ref]:
+        """Return the number of a node, in a list as of `StackTracer`."""
         return [self.ref]
 
     def copy(self) -> "NodeTracer":
+        """Return a tracer that can be assigned to on its own."""
         return NodeTracer(self.graph, self.ref, self.shape)
 
     def __getattr__(self, name: str) -> Any:
@@ -87,7 +92,7 @@ class NodeTracer(NDArrayOperatorsMixin):
         self.ref = ref
 
     def _ref(self, value: Any) -> Ref:
-        """`value` as an operand."""
+        """Return a value as an operand."""
         if isinstance(value, NodeTracer):
             if not fits(value.shape, self.shape):
                 raise UntraceableError(f"shapes {value.shape} and {self.shape} together")
@@ -146,16 +151,18 @@ class StackTracer(NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
+        """Return the number of axes."""
         return len(self.shape)
 
     @property
     def graph(self) -> Graph:
+        """Return the graph of the items."""
         graph: Graph = first(self.items).graph
         return graph
 
     @property
     def refs(self) -> list[Ref]:
-        """All numbers of a node, one item after the other."""
+        """Return all numbers of a node, one item after the other."""
         return [ref for item in self.items for ref in _known(item).refs]
 
     def __len__(self) -> int:
@@ -176,8 +183,8 @@ class StackTracer(NDArrayOperatorsMixin):
         return iter([self[k] for k in range(len(self.items))])
 
     def sum(self, axis: int) -> Any:
-        """NumPy's sum of so few numbers: one after the other."""
-        if axis != self.axis or len(self.items) >= 8:
+        """Return the sum over the items, in NumPy's order for fewer than 8 numbers: one after the other."""
+        if axis != self.axis or len(self.items) >= PAIRWISE_LANES:
             raise UntraceableError(f"the sum of axis {axis} of shape {self.shape}")
         total = _known(self.items[0])
         for item in self.items[1:]:
@@ -185,9 +192,11 @@ class StackTracer(NDArrayOperatorsMixin):
         return total
 
     def copy(self) -> "StackTracer":
+        """Return a stack of copies."""
         return StackTracer([_known(item).copy() for item in self.items], self.axis)
 
     def reshape(self, *shape: Any) -> "StackTracer":
+        """Return the stack without its last axis of one element; no other shape is supported."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         if self.axis != 0 or shape != self.shape[:-1] or self.shape[-1] != 1:
             raise UntraceableError(f"reshape from {self.shape} to {shape}")
@@ -195,6 +204,7 @@ class StackTracer(NDArrayOperatorsMixin):
 
     @property
     def T(self) -> "StackTracer":  # noqa: N802 - NumPy's name
+        """Return the transpose of a stack with two axes."""
         if self.ndim != 2:
             raise UntraceableError(f"the transpose of shape {self.shape}")
         return StackTracer(self.items, 1 - self.axis)
@@ -224,7 +234,7 @@ class StackTracer(NDArrayOperatorsMixin):
         self.items[which] = as_tracer(self, value)
 
     def _split(self, index: Any) -> tuple[int, tuple[Any, ...]]:
-        """Which item an index means, and what is left of the index for the item."""
+        """Return the item that an index selects, and the rest of the index, for the item."""
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(part for part in parts if part is not Ellipsis)
         if len(parts) > self.axis and isinstance(parts[self.axis], int | np.integer):
@@ -263,7 +273,7 @@ Tracer = NodeTracer | StackTracer
 
 
 def as_tracer(stack: StackTracer, value: Any) -> "Tracer":
-    """What is stored in a stack: a copy, as NumPy would make."""
+    """Return what a stack stores for a value: a copy, as NumPy would make."""
     graph = next((item.graph for item in stack.items if item is not None), None)
     if isinstance(value, StackTracer):
         if value.shape != stack.inner:
@@ -312,7 +322,7 @@ def _dot(graph: Graph, left: StackTracer, right: Any) -> StackTracer:
 
 
 def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
-    """What of an operand meets the k-th item of a stack with `ndim` axes, of which `axis` counts the items."""
+    """Return the part of an operand that meets the k-th item of a stack; `axis` of its `ndim` axes counts the items."""
     if isinstance(value, StackTracer):
         if value.ndim < ndim and axis == 0:
             return value
@@ -332,7 +342,7 @@ def _part(value: Any, k: int, ndim: int, axis: int) -> Any:
 
 
 def _missing(name: str) -> Any:
-    """What an array has and a stand-in has not; NumPy asks for names with underscores to see what it got."""
+    """Raise for an attribute that a tracer does not have; NumPy tests for names with underscores."""
     if name.startswith("__"):
         raise AttributeError(name)
     raise UntraceableError(f"{name!r} of the state")
@@ -345,4 +355,5 @@ def _known(item: "Tracer | None") -> Any:
 
 
 def first(items: Sequence["Tracer | None"]) -> Any:
+    """Return the first item that was set."""
     return next(_known(item) for item in items if item is not None)
