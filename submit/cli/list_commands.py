@@ -49,7 +49,7 @@ class StatusChoice(click.Choice[str]):
 @click.option(
     "--columns", default="", metavar="NAMES", help="Show these, such as `gid,status,coupling.a,KuramotoIndex`."
 )
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The most jobs to list.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of jobs to list.")
 @listing_options
 @click.pass_obj
 def list_(
