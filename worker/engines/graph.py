@@ -1,8 +1,8 @@
 """Arithmetic on one node of a network as a list of equations, in the order and precision NumPy would use.
 
-`worker.engines.tracing` makes a graph while TVB's own functions run; `worker.engines.codegen.emit` makes a kernel of
-it. `worker.engines.passes.verify` checks it. Numbers that may differ from job to job are slots, handed to the kernel
-when it runs; only numbers written in TVB's source are part of the text, so that jobs of one sweep share a kernel.
+`worker.engines.tracing` makes a graph while TVB's own functions run, `worker.engines.passes.verify_graph` checks it,
+and `worker.engines.codegen.emit` makes a kernel of it. Numbers that may differ from job to job are slots, passed to the
+kernel when it runs; only numbers of TVB's source are in the text. So the jobs of a sweep share a kernel.
 """
 
 import math

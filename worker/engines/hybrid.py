@@ -19,7 +19,7 @@ from tvb_batch.worker.engines.frontend.coupling import TracedCoupling, records_a
 from tvb_batch.worker.engines.graph import UntraceableError
 from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
 from tvb_batch.worker.engines.reference import Chunk, Samples, count_steps, in_chunks
-from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, DelayedInput, check_silence, send
+from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, DelayedInput, apply_pre, check_silence
 from tvb_batch.worker.engines.runtime.monitors import join, make_recorder
 from tvb_batch.worker.engines.selfcheck import find_difference
 
@@ -129,9 +129,9 @@ class _Steps:
         """Return what enters the nodes at the next step, (coupling variables, nodes, modes)."""
         simulator, coupling = self._simulator, self._coupling
         kept = present[simulator.model.cvar].astype(np.float32)
-        sent = kept if coupling.by_edge else send(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
+        sent = kept if coupling.by_edge else apply_pre(simulator.coupling, kept[np.newaxis], dense=coupling.dense)[0]
         modes = kept.shape[-1]
-        self._delayed_input.send(sent.transpose(0, 2, 1).reshape(-1, sent.shape[1]))
+        self._delayed_input.receive(sent.transpose(0, 2, 1).reshape(-1, sent.shape[1]))
         if coupling.by_edge:
             self._sum_edges(kept.transpose(0, 2, 1))
         else:

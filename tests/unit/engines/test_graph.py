@@ -9,7 +9,7 @@ from test_trace_cache import CASES
 
 from tvb_batch.worker.engines.frontend.step import trace_step
 from tvb_batch.worker.engines.graph import Block, Equation, Graph, Op, Ref, ScalarFunction, UfuncLoop, literal
-from tvb_batch.worker.engines.passes.verify import SIGNATURES, GraphError, verify
+from tvb_batch.worker.engines.passes.verify_graph import SIGNATURES, GraphError, verify_graph
 from tvb_batch.worker.engines.tracing.recording import NoRecording
 
 X, Y = Ref("x0", "d"), Ref("y0", "d")
@@ -81,7 +81,7 @@ def test_a_block_is_printed_before_the_equations_that_call_it() -> None:
 def test_traced_steps_keep_the_rules_and_are_printed(name: str) -> None:
     step = trace_step(CASES[name].configure(), NoRecording())
 
-    verify(step.graph, step.outputs)
+    verify_graph(step.graph, step.outputs)
 
     printed = step.pretty()
     assert all(f"{name}=(" in printed for name, refs in step.parts.items() if refs)
@@ -116,18 +116,18 @@ def test_every_operation_has_a_rule() -> None:
 )  # fmt: skip
 def test_a_graph_that_breaks_a_rule_is_refused(broken: Callable[[], list[Equation]], message: str) -> None:
     with pytest.raises(GraphError) as error:
-        verify(graph_of(*broken()))
+        verify_graph(graph_of(*broken()))
 
     assert message in str(error.value)
 
 
 def test_an_output_must_be_defined() -> None:
     with pytest.raises(GraphError, match="an output: t9_0 is used before it is defined"):
-        verify(graph_of(), [X, Ref("t9_0", "d")])
+        verify_graph(graph_of(), [X, Ref("t9_0", "d")])
 
 
 def test_a_literal_and_a_slot_need_no_definition() -> None:
-    verify(graph_of(equation(Op.ADD, [Ref("(2.0)", "d"), Ref("s0", "d")], "d")), [Ref("math.nan", "w")])
+    verify_graph(graph_of(equation(Op.ADD, [Ref("(2.0)", "d"), Ref("s0", "d")], "d")), [Ref("math.nan", "w")])
 
 
 def test_the_step_of_a_model_reads_as_its_equations() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tvb_batch.worker.engines.codegen.capabilities import find_capabilities
 from tvb_batch.worker.engines.codegen.kernel_cache import load_kernel, load_primitives
-from tvb_batch.worker.engines.codegen.ufunc_loops import address
+from tvb_batch.worker.engines.codegen.ufunc_loops import loop_addresses
 from tvb_batch.worker.engines.graph import UfuncLoop
 from tvb_batch.worker.engines.primitives.libm_cube import cubes_if_exact
 
@@ -43,7 +43,7 @@ def own_cubes(known: str, kernels: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Cubes as a kernel makes them."""
     kernel = load_kernel(KERNEL.format(everywhere=known == "all"), ["cubes", "locate"], kernels)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4)(kernel.address("cube_all"))
-    loop, exponent = np.array(address(UfuncLoop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
+    loop, exponent = np.array(loop_addresses(UfuncLoop(np.power, "dd->d")), dtype=np.int64), np.array([3.0])
 
     def cube(x: np.ndarray) -> np.ndarray:
         x, out = np.ascontiguousarray(x), np.empty_like(x)

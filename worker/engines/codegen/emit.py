@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tvb_batch.worker.engines.codegen.capabilities import PORTABLE, Capabilities
 from tvb_batch.worker.engines.codegen.inline import EXP_RANGE, QUICK_EXP, WHOLE_EXP, count_out_of_range, inline
-from tvb_batch.worker.engines.codegen.phases import Phase, divide, is_slot
+from tvb_batch.worker.engines.codegen.phases import Phase, divide_into_phases, is_slot
 from tvb_batch.worker.engines.codegen.workspace import (
     ITEM_BYTES,
     WORK,
@@ -131,7 +131,7 @@ class _Emitter:
         self._sums: list[NeighbourSum] = []
         self._requires: set[str] = set()
         refs = [ref for _, ref in outputs]
-        self._phases = divide(graph.reachable(refs), refs, self._is_whole_array)
+        self._phases = divide_into_phases(graph.reachable(refs), refs, self._is_whole_array)
 
     def functions(self) -> list[Function]:
         bodies: list[list[str]] = [[]]

@@ -28,7 +28,7 @@ class Phase:
         return self.used.keys() - self.made
 
 
-def divide(
+def divide_into_phases(
     equations: Sequence[Equation], outputs: Iterable[Ref], is_whole_array: Callable[[Equation], bool]
 ) -> list[Phase]:
     """Put every equation into the first phase that has what it needs; the last phase has the outputs."""

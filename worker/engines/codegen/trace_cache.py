@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,11 @@ from tvb_batch.models.spec.random_streams import is_mt19937
 from tvb_batch.worker.bounded_cache import BoundedCache
 from tvb_batch.worker.engines.codegen.capabilities import Capabilities
 from tvb_batch.worker.engines.codegen.kernel_source import KernelSource, make_source
-from tvb_batch.worker.engines.codegen.ufunc_loops import address
+from tvb_batch.worker.engines.codegen.ufunc_loops import loop_addresses
 from tvb_batch.worker.engines.frontend.coupling import records_afferents
 from tvb_batch.worker.engines.frontend.noise import equation_parts
 from tvb_batch.worker.engines.frontend.step import Step, trace_step
-from tvb_batch.worker.engines.passes.verify import verify
+from tvb_batch.worker.engines.passes.verify_graph import verify_graph
 from tvb_batch.worker.engines.tracing.recording import NoRecording, Parameter, Recording, UnrecordableError
 
 
@@ -53,7 +53,35 @@ class Trace:
         return SlotValues(np.array([value[0] for value in scalars]), np.array([*fields]).reshape(-1, nodes))
 
 
-_TRACES: BoundedCache[Hashable, Trace] = BoundedCache(64)
+class _Kind(NamedTuple):
+    """What tracing depends on, apart from what a recording notes."""
+
+    capabilities: Capabilities
+    #: The classes of the model, the coupling, the integrator, the noise and the noise's equation.
+    classes: tuple[type, ...]
+    #: The function of the model that is traced.
+    dfun: Hashable
+    #: Whether TVB integrates all state variables.
+    integrates: bool
+    nodes: int
+    regions: int
+    #: How many weights of the network are not zero.
+    edges: int
+    modes: int
+    nvar: int
+    state_variables: tuple[str, ...]
+    variables_of_interest: tuple[str, ...]
+    #: Numbers of coupled and of stimulated variables, and the mask of those that are integrated.
+    cvar: bytes
+    stvar: bytes
+    state_variable_mask: bytes
+    has_stimulus: bool
+    records_afferents: bool
+    #: Whether the noise is drawn from a Mersenne Twister, and whether it is coloured; None without noise.
+    noise: tuple[bool, bool] | None
+
+
+_TRACES: BoundedCache[_Kind, Trace] = BoundedCache(64)
 
 
 def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues]:
@@ -64,7 +92,7 @@ def find_trace(simulator: Any, allowed: Capabilities) -> tuple[Trace, SlotValues
     UntraceableError
         A part of the simulator cannot be traced.
     """
-    key = (allowed, *_kind_of(simulator))
+    key = _kind_of(simulator, allowed)
     known = _TRACES.get(key)
     numbers = known.numbers(simulator) if known is not None else None
     if known is None or numbers is None:
@@ -83,9 +111,9 @@ def _trace(simulator: Any, allowed: Capabilities) -> Trace:
     except UnrecordableError:
         recording = NoRecording()
         step = trace_step(simulator, recording)
-    verify(step.graph, step.outputs)
+    verify_graph(step.graph, step.outputs)
     source = make_source(step, allowed)
-    loops = np.array([address(loop) for loop in step.graph.loops], dtype=np.int64).ravel()
+    loops = np.array([loop_addresses(loop) for loop in step.graph.loops], dtype=np.int64).ravel()
     return Trace(step, source, loops, recording)
 
 
@@ -97,16 +125,25 @@ def _parts(simulator: Any) -> dict[str, Any]:
     return {**parts, "b": None if bound is None else equation_parts(bound)}
 
 
-def _kind_of(simulator: Any) -> tuple[Hashable, ...]:
-    """Return what tracing depends on, apart from what it reads of the parts."""
+def _kind_of(simulator: Any, capabilities: Capabilities) -> _Kind:
     model, integrator, network = simulator.model, simulator.integrator, simulator.connectivity
     noise = getattr(integrator, "noise", None)
-    shapes = (simulator.number_of_nodes, network.number_of_regions, int(np.count_nonzero(network.weights)))
-    return (
-        *map(type, _parts(simulator).values()),
-        *(model.dfun.__func__, simulator.integrate_next_step == integrator.integrate),
-        *(shapes, model.number_of_modes, model.nvar, tuple(model.state_variables), tuple(model.variables_of_interest)),
-        *(tuple(map(int, model.cvar)), tuple(map(int, model.stvar)), np.asarray(model.state_variable_mask).tobytes()),
-        *(simulator.stimulus is None, any(map(records_afferents, simulator.monitors))),
-        None if noise is None else (is_mt19937(noise.random_stream), bool(noise.ntau > 0.0)),
+    return _Kind(
+        capabilities=capabilities,
+        classes=tuple(map(type, _parts(simulator).values())),
+        dfun=model.dfun.__func__,
+        integrates=simulator.integrate_next_step == integrator.integrate,
+        nodes=simulator.number_of_nodes,
+        regions=network.number_of_regions,
+        edges=int(np.count_nonzero(network.weights)),
+        modes=model.number_of_modes,
+        nvar=model.nvar,
+        state_variables=tuple(model.state_variables),
+        variables_of_interest=tuple(model.variables_of_interest),
+        cvar=np.asarray(model.cvar, dtype=np.int64).tobytes(),
+        stvar=np.asarray(model.stvar, dtype=np.int64).tobytes(),
+        state_variable_mask=np.asarray(model.state_variable_mask).tobytes(),
+        has_stimulus=simulator.stimulus is not None,
+        records_afferents=any(map(records_afferents, simulator.monitors)),
+        noise=None if noise is None else (is_mt19937(noise.random_stream), bool(noise.ntau > 0.0)),
     )

@@ -28,7 +28,7 @@ class _UFunc(ctypes.Structure):
 
 
 @cache
-def address(loop: UfuncLoop) -> tuple[int, int]:
+def loop_addresses(loop: UfuncLoop) -> tuple[int, int]:
     """Return the addresses of an inner loop and of its data; the loop is tried once against the ufunc itself.
 
     Raises

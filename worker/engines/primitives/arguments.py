@@ -176,14 +176,14 @@ class StepArrays(NamedTuple):
 class Neighbours(NamedTuple):
     """The matrix of local connections: SIMD_WIDTH vertices with about as many neighbours make a group."""
 
-    #: (groups x 8,) the vertices, in the order of the groups; the last one is repeated to fill up the last group.
+    #: (groups x SIMD_WIDTH,) the vertices, in the order of the groups; the last one fills up the last group.
     vertices: NDArray[Any]
     #: (groups + 1,) int64: in `columns`, whose blocks of SIMD_WIDTH have one neighbour of each vertex of a group.
     begins: NDArray[np.int64]
     #: int32 and float64: neighbours that every vertex of a group has, and their weights.
     columns: NDArray[np.int32]
     weights: NDArray[np.float64]
-    #: (groups x 8 + 1,) int64: in `rest_columns`, the neighbours that single vertices have beyond these.
+    #: (groups x SIMD_WIDTH + 1,) int64: in `rest_columns`, the neighbours that single vertices have beyond these.
     rests: NDArray[np.int64]
     rest_columns: NDArray[np.int32]
     rest_weights: NDArray[np.float64]

@@ -88,7 +88,7 @@ def check_silence(simulator: Any) -> None:
             raise UntraceableError("a coupling that is infinite without activity")
 
 
-def send(coupling: Any, states: NDArray[np.float32], *, dense: bool) -> NDArray[Any]:
+def apply_pre(coupling: Any, states: NDArray[np.float32], *, dense: bool) -> NDArray[Any]:
     """Return `pre` of states (times, coupling variables, nodes, modes), as TVB's own coupling does it."""
     with np.errstate(all="ignore"):
         if dense:
@@ -110,7 +110,7 @@ class DelayBuffer:
         order = np.arange(simulator.current_step - self._horizon + 1, simulator.current_step + 1) % self._horizon
         sent = simulator.history.buffer[order]
         if not coupling.by_edge:
-            sent = send(simulator.coupling, sent, dense=coupling.dense)
+            sent = apply_pre(simulator.coupling, sent, dense=coupling.dense)
         columns = self._horizon + max(steps, self._horizon, _LEAST_COLUMNS) + TIME_BLOCK
         # Rows that lie a multiple of 4096 bytes apart would fight for the same places of the cache.
         columns += 24 if columns * sent_dtype.itemsize % 4096 < 128 else 0
@@ -202,8 +202,8 @@ class DelayedInput:
         tables = self._buffer.tables
         self._primitives.sum_edges(products, tables.current, tables.lines, self.total)
 
-    def send(self, values: NDArray[Any]) -> None:
-        """Take what the nodes send at the coming step, (rows, nodes); the step after it is the coming one then."""
+    def receive(self, values: NDArray[Any]) -> None:
+        """Take what the nodes send at the coming step, (rows, nodes); then the next step is the coming one."""
         buffer = self._buffer
         buffer.window[:, : values.shape[1], buffer.column] = values
         buffer.column += 1

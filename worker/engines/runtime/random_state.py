@@ -21,12 +21,13 @@ class MT19937State:
 
     def __init__(self, primitives: ModuleType, stream: Any) -> None:
         """Take out the state of `stream`, where there is one."""
-        _, key, used, has_spare, spare = stream.get_state() if stream else ("", np.zeros(WORDS, np.uint32), 0, 0, 0.0)
-        self.key, self.words = key.copy(), np.zeros(2 * WORDS, dtype=np.uint32)
+        self.key, self.words = np.zeros(WORDS, dtype=np.uint32), np.zeros(2 * WORDS, dtype=np.uint32)
+        self.used, self.spare = np.zeros(1, dtype=np.int64), np.zeros(2)
         if stream:
+            state = stream.get_state(legacy=False)
+            self.key[:], self.used[0] = state["state"]["key"], state["state"]["pos"]
+            self.spare[:] = state["has_gauss"], state["gauss"]
             primitives.temper(self.key, self.words)
-        self.used = np.array([used], dtype=np.int64)
-        self.spare = np.array([float(has_spare), spare])
 
     def put_back(self, stream: Any) -> None:
         """Let `stream` continue where the primitives ended."""

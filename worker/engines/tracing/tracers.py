@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from tvb_batch.worker.engines.graph import Graph, Op, Ref, UntraceableError
 from tvb_batch.worker.engines.primitives.sizes import PAIRWISE_LANES
 from tvb_batch.worker.engines.tracing.recording import Parameter
-from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, is_whole, operand
+from tvb_batch.worker.engines.tracing.ufuncs import apply, cast, fits, operand, selects_all
 
 #: NumPy's short cuts for `array ** python_number`.
 _POWERS = {1.0, 2.0, 0.5, -1.0}
@@ -65,7 +65,7 @@ class NodeTracer(NDArrayOperatorsMixin):
         raise UntraceableError("a loop over nodes")
 
     def __getitem__(self, index: Any) -> Any:
-        if is_whole(index, self.ndim):
+        if selects_all(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (slice(None), 0) and self.shape[1:] == (1,):
             return NodeTracer(self.graph, self.ref, self.shape[:1], is_view=True)
@@ -81,7 +81,7 @@ class NodeTracer(NDArrayOperatorsMixin):
         if isinstance(index, NodeTracer) and index.ref.dtype == "b":
             new = cast(self.graph, self._ref(value), self.ref.dtype)
             self._assign(self.graph.apply(Op.WHERE, (index.ref, new, self.ref), self.ref.dtype)[0])
-        elif is_whole(index, self.ndim):
+        elif selects_all(index, self.ndim):
             self._assign(cast(self.graph, self._ref(value), self.ref.dtype))
         else:
             raise UntraceableError(f"assignment to index {index!r} of a state variable")
@@ -210,7 +210,7 @@ class StackTracer(NDArrayOperatorsMixin):
         return StackTracer(self.items, 1 - self.axis)
 
     def __getitem__(self, index: Any) -> Any:
-        if is_whole(index, self.ndim):
+        if selects_all(index, self.ndim):
             return self
         if isinstance(index, tuple) and index == (Ellipsis, None) and self.axis == 0:
             return StackTracer([_known(item)[:, np.newaxis] for item in self.items])
@@ -219,7 +219,7 @@ class StackTracer(NDArrayOperatorsMixin):
         return item[rest] if rest else item
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, StackTracer) or is_whole(index, self.ndim):
+        if isinstance(index, StackTracer) or selects_all(index, self.ndim):
             for k, item in enumerate(self.items):
                 where = _part(index, k, self.ndim, self.axis) if isinstance(index, StackTracer) else Ellipsis
                 _known(item)[where] = _part(value, k, self.ndim, self.axis)
@@ -229,7 +229,7 @@ class StackTracer(NDArrayOperatorsMixin):
                 self.items[position] = as_tracer(self, _part(value, k, self.ndim, 0))
             return
         which, rest = self._split(index)
-        if rest and not is_whole(rest, len(self.inner)):
+        if rest and not selects_all(rest, len(self.inner)):
             raise UntraceableError(f"assignment to index {index!r}")
         self.items[which] = as_tracer(self, value)
 
@@ -240,7 +240,7 @@ class StackTracer(NDArrayOperatorsMixin):
         if len(parts) > self.axis and isinstance(parts[self.axis], int | np.integer):
             before, which, after = parts[: self.axis], int(parts[self.axis]), parts[self.axis + 1 :]
             rest = (*before, *after)
-            return which, () if is_whole(rest, len(self.inner)) else rest
+            return which, () if selects_all(rest, len(self.inner)) else rest
         raise UntraceableError(f"index {index!r} of shape {self.shape}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:

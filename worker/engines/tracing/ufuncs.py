@@ -96,7 +96,7 @@ def cast(graph: Graph, ref: Ref, dtype: str) -> Ref:
     return graph.apply(Op.FLOAT64 if dtype == "d" else Op.FLOAT32, [ref], dtype)[0]
 
 
-def is_whole(index: Any, ndim: int) -> bool:
+def selects_all(index: Any, ndim: int) -> bool:
     """Return whether an index selects all of an array."""
     parts = index if isinstance(index, tuple) else (index,)
     return len(parts) <= ndim + 1 and all(

@@ -33,7 +33,7 @@ SIGNATURES: dict[Op, tuple[str, ...]] = {
 }
 
 
-def verify(graph: Graph, outputs: Iterable[Ref] = ()) -> None:
+def verify_graph(graph: Graph, outputs: Iterable[Ref] = ()) -> None:
     """Check that each number is defined before it is used, and that each operation gets what it takes.
 
     Parameters
