@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import h5py
+import numpy as np
 import pytest
 from conftest import JUDGE as GUI_JUDGE
 from conftest import SHORT, gui_verdicts
@@ -19,6 +20,7 @@ from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.gui.archive import Linking
 from tvb_batch.worker.h5.gui.write import FRESH, write_data, write_project, write_pse, write_simulations
 from tvb_batch.worker.h5.tvb2 import DATE_FORMAT
+from tvb_batch.worker.h5.view_model_formats import REQUIRED_BY_VIEW_MODEL
 from tvb_batch.worker.tools.gui_check import faults
 
 pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui-loop")]
@@ -72,6 +74,62 @@ def test_a_project_that_the_gui_exports_is_imported_again_complete(exported, kin
         assert one["failed"] == []
         assert [entry["page"] for entry in one["bursts"]] == [""] * len(first["bursts"])
         assert [entry["simulator"] for entry in one["bursts"]] == [entry["simulator"] for entry in first["bursts"]]
+
+
+# ----------------------------------------------------------------------------------------------------- run a copy again
+
+
+def without_projection(name: str, sensors: str) -> dict[str, Any]:
+    """A monitor with TVB's analytic gain."""
+    mapping = {"from_file": "regionMapping_16k_76.txt", "surface": {"from_file": "cortex_16384.zip"}}
+    return {"class": name, "period": 2.0, "sensors": sensors, "region_mapping": mapping}
+
+
+#: What each simulation has besides SHORT.
+AGAIN: dict[str, dict[str, Any]] = {
+    "seed 42": {},
+    "iEEG without projection": {"monitors": [without_projection("iEEG", "seeg_588.txt")]},
+    "EEG without projection": {"monitors": [without_projection("EEG", "eeg_brainstorm_65.txt")]},
+    "MEG without projection": {"monitors": [without_projection("MEG", "meg_brainstorm_276.txt")]},
+}
+
+
+@pytest.fixture(scope="module")
+def again(settings, inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, BundlePoint]]:
+    """By case, what the GUI makes of the bundle and of a second run there; and our own results."""
+    folder, home = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("tvb-home")
+    points = {name: run_sweep(settings, {**SHORT, "seed": 42, **base}, {})[0] for name, base in AGAIN.items()}
+    files = [
+        write_simulations([without_axes(point)], folder / f"{number}.zip", inputs)
+        for number, point in enumerate(points.values())
+    ]
+    assert [fault for file in files for fault in faults(file)] == []
+    found = gui_verdicts([Path(f"run:{file}") for file in files], home, JUDGE)
+    return dict(zip(points, found, strict=True)), points
+
+
+@pytest.mark.parametrize("case", AGAIN)
+def test_a_simulation_that_runs_again_in_the_gui_gives_our_bits(again, case: str) -> None:
+    verdicts, points = again
+
+    assert verdicts[case]["error"] == ""
+    [found] = verdicts[case]["runs"]
+    assert found["error"] == ""
+    for ours, theirs in zip(points[case].outputs, found["series"], strict=True):
+        with h5py.File(ours) as one, h5py.File(theirs["path"]) as other:
+            np.testing.assert_array_equal(other["data"][()], one["data"][()])
+            np.testing.assert_array_equal(other["time"][()], one["time"][()])
+
+
+def test_the_table_of_required_attributes_is_that_of_the_gui(tmp_path) -> None:
+    [found] = gui_verdicts([Path("required")], tmp_path, JUDGE)
+
+    # Classes that a bundle never holds: the bases of others.
+    bases = {"tvb.core.entities.file.simulator.view_model.ProjectionViewModel", "tvb.simulator.coupling.SparseCoupling"}
+    assert {path: names for path, names in found.items() if path not in bases} == REQUIRED_BY_VIEW_MODEL
+
+
+# ---------------------------------------------------------------------------------------------------- order of operations
 
 
 def dates(bundle: Path, name: str) -> list[datetime]:

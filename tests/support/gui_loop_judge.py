@@ -2,13 +2,17 @@
 
 A program of its own, as `gui_judge.py`:
 
-    python gui_loop_judge.py HOME export|run:FILE[:FILE]...
+    python gui_loop_judge.py HOME export|run:FILE[:FILE]... | required
 
 `export` imports the bundles into one project, exports it, imports that into an empty database, and once more from there.
-`run` imports a bundle and launches each of its simulations again, as a copy in the GUI's Simulator page does.
+`run` imports a bundle and launches each of its simulations again, as a copy in the GUI's Simulator page does. `required`
+lists what the GUI requires in each view model.
 """
 
+import importlib
+import inspect
 import json
+import pkgutil
 import shutil
 import sys
 import zipfile
@@ -18,20 +22,28 @@ from uuid import UUID, uuid4
 import h5py
 from gui_bundle_judge import burst, import_project, plain, rows
 from gui_judge import TVBImporter, TVBImporterModel, empty_project, home, launch, stored_datatypes
+from tvb.adapters.analyzers.metrics_group_timeseries import TimeseriesMetricsAdapterModel
 from tvb.adapters.exporters.export_manager import ExportManager
 from tvb.adapters.simulator.simulator_adapter import SimulatorAdapter
-from tvb.core.entities.file.simulator.view_model import SimulatorAdapterModel
+from tvb.core.entities.file.simulator import view_model
 from tvb.core.entities.generic_attributes import GenericAttributes
 from tvb.core.entities.model.model_burst import BurstConfiguration
 from tvb.core.entities.model.model_datatype import DataTypeGroup
 from tvb.core.entities.model.model_operation import Operation
 from tvb.core.entities.storage import dao
 from tvb.core.neocom import h5
+from tvb.core.neotraits.h5 import ViewModelH5
+from tvb.simulator import models
+from tvb.simulator.coupling import Coupling
+from tvb.simulator.models.base import Model
+from tvb.simulator.noise import Noise
 from tvb.storage.storage_interface import StorageInterface
 
 
 def judge(wish: str) -> Any:
     kind, *files = wish.split(":")
+    if kind == "required":
+        return required()
     user, project = empty_project()
     failures = []
     for file in files:
@@ -72,6 +84,30 @@ def content(user: Any, project: Any) -> dict[str, Any]:
     }
 
 
+def required() -> dict[str, str]:
+    """The names of the required attributes of each class that a bundle can hold a view model of."""
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
+    classes = [view_model.SimulatorAdapterModel, TimeseriesMetricsAdapterModel, TVBImporterModel]
+    classes += [cls for name, cls in vars(view_model).items() if name.endswith("ViewModel")]
+    for base in (Model, Coupling, Noise):
+        classes += subclasses(base)
+    found = {}
+    for cls in classes:
+        path = f"{cls.__module__}.{cls.__name__}"
+        if not inspect.isabstract(cls) and path.startswith(("tvb.core.entities.", "tvb.adapters.", "tvb.simulator.")):
+            traits = [
+                accessor.trait_attribute for accessor in ViewModelH5(str(home / "none.h5"), cls()).iter_accessors()
+            ]
+            names = {one.field_name for one in traits if getattr(one, "required", False)} - {None, "gid"}
+            found[path] = " ".join(sorted(names))
+    return found
+
+
+def subclasses(base: type) -> list[type]:
+    return [one for cls in base.__subclasses__() for one in (cls, *subclasses(cls))]
+
+
 def runs(user: Any, project: Any) -> list[dict[str, Any]]:
     """Launch each simulation of the history again."""
     found = []
@@ -79,7 +115,7 @@ def runs(user: Any, project: Any) -> list[dict[str, Any]]:
         row = dao.get_burst_by_id(number)
         folder = StorageInterface().get_project_folder(project.name, str(row.fk_simulation))
         simulator = h5.load_view_model(UUID(row.simulator_gid), folder)
-        assert isinstance(simulator, SimulatorAdapterModel)
+        assert isinstance(simulator, view_model.SimulatorAdapterModel)
         # As `SimulatorController` makes a copy: the same model under a new gid.
         simulator.generic_attributes = GenericAttributes()
         simulator.gid = uuid4()

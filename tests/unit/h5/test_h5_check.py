@@ -18,7 +18,7 @@ from tvb_batch.models.tvb.input_store import check_file
 from tvb_batch.models.worker_protocol import CheckFiles
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED
-from tvb_batch.worker.h5.gui.view_models import import_record, write_measure, write_view_model
+from tvb_batch.worker.h5.gui.view_models import ViewModel, import_record, write_measure, write_view_model
 from tvb_batch.worker.h5.gui.write import write_data
 from tvb_batch.worker.h5.tvb2 import common, write_attributes
 from tvb_batch.worker.h5.validation.rules import ATTRIBUTES, RECORDS
@@ -283,6 +283,24 @@ def test_bytes_that_changed_never_raise(tmp_path) -> None:
 def test_a_file_that_cannot_be_opened_is_a_fault(tmp_path) -> None:
     assert faults(tmp_path / "gone.h5") == [f"{tmp_path}/gone.h5: cannot be read (No such file or directory)"]
     assert faults(tmp_path) == [f"{tmp_path}: cannot be read (Is a directory)"]
+
+
+@pytest.mark.parametrize("name", ["projection", "sensors", "region_mapping", "sigma", "period"])
+def test_what_the_gui_requires_of_a_view_model_is_missing(tmp_path, name: str) -> None:
+    attributes = {
+        **dict.fromkeys(("projection", "sensors", "region_mapping"), UUID(int=1)), "sigma": 1.0, "period": 1.0,
+        "is_metric_operation": False,
+    }  # fmt: skip
+    record = ViewModel("tvb.core.entities.file.simulator.view_model.iEEGViewModel", uuid4(), attributes)
+    with h5py.File(tmp_path / record.file_name, "w") as file:
+        write_view_model(file, record, CREATED, {})
+    assert faults(tmp_path / record.file_name) == []
+
+    damage(tmp_path / record.file_name, lambda file: file.attrs.__delitem__(f"TVB_{name}"))
+
+    assert faults(tmp_path / record.file_name) == [
+        f"{tmp_path}/{record.file_name}::{name}: missing; iEEGViewModel requires it"
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------------- a ZIP

@@ -15,6 +15,7 @@ from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatyp
 from tvb_batch.worker.h5.gui.archive import SHARED, SHARED_DATE, Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import Member, in_order, read_member
+from tvb_batch.worker.h5.gui.projections import add_projections
 from tvb_batch.worker.h5.gui.view_models import (
     Burst,
     ViewModel,
@@ -73,6 +74,7 @@ class SharedDatatypes:
         key = to_json([*large, spec.integrator["dt"], spec.model["class"], spec.model.get("variables_of_interest")])
         if key != self._built[0]:
             simulator = build_simulator(spec, self._inputs)
+            add_projections(simulator)
             for datatype in references(simulator):
                 datatype.gid = content_gid(datatype)
             self._built = (key, simulator)

@@ -19,10 +19,12 @@ from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.worker.h5.kinds import find_kind
 from tvb_batch.worker.h5.tvb2 import DATA_VERSION, common, encode, write_array, write_attributes
+from tvb_batch.worker.h5.view_model_formats import missing_in
 
 _VIEW_MODELS = "tvb.core.entities.file.simulator.view_model"
 _METRICS_MODEL = "tvb.adapters.analyzers.metrics_group_timeseries.TimeseriesMetricsAdapterModel"
 _IMPORT_MODEL = "tvb.adapters.uploaders.tvb_importer.TVBImporterModel"
+_AS_DATA = "bundle the job as data (--as data): its series are imported without a record of the simulation"
 
 #: Classes for which the GUI has its own view models; it has no other integrators, noises and monitors.
 GUI_CLASSES = {
@@ -80,7 +82,7 @@ def simulation_record(spec: SimulationSpec, simulator: Any, gid_of: Callable[[UU
     Raises
     ------
     SpecError
-        The GUI has no view model for a class in it.
+        The GUI has no view model for a class in it, or needs an attribute that is not set.
     """
     check_gui_classes(spec)
     describe = _Describer(gid_of)
@@ -107,7 +109,13 @@ def simulation_record(spec: SimulationSpec, simulator: Any, gid_of: Callable[[UU
         },
         {} if initial is None else {"initial_conditions": np.asarray(initial)},
     )
-    return [main, *describe.found]
+    models = [main, *describe.found]
+    for view_model in models:
+        given = [name for name, value in view_model.attributes.items() if value is not None]
+        for name in missing_in(view_model.type, [*given, *view_model.arrays]):
+            part = view_model.type.rpartition(".")[2].removesuffix("ViewModel")
+            raise SpecError(f"{part}.{name}", "not set", "a value: the GUI needs it in its record", _AS_DATA)
+    return models
 
 
 def check_gui_classes(spec: SimulationSpec) -> None:
@@ -118,18 +126,17 @@ def check_gui_classes(spec: SimulationSpec) -> None:
     SpecError
         It has none: for the observer monitors that TVB's GUI lacks, or for a class that is not TVB's.
     """
-    hint = "bundle the job as data: its series are imported without a record of the simulation"
     sections = [("integrator", "integrator", spec.integrator)]
     sections += [("monitor", f"monitors[{index}]", monitor) for index, monitor in enumerate(spec.monitors)]
     for role, path, section in sections:
         if section["class"] not in GUI_CLASSES[role]:
             known = ", ".join(sorted(GUI_CLASSES[role]))
             raise SpecError(
-                f"{path}.class", repr(section["class"]), f"a class with a view model in the GUI ({known})", hint
+                f"{path}.class", repr(section["class"]), f"a class with a view model in the GUI ({known})", _AS_DATA
             )
     for path, own in (("model", spec.model), ("coupling", spec.coupling), ("stimulus", spec.stimulus)):
         if own is not None and "." in own["class"]:
-            raise SpecError(f"{path}.class", repr(own["class"]), "a TVB class; the GUI knows no others", hint)
+            raise SpecError(f"{path}.class", repr(own["class"]), "a TVB class; the GUI knows no others", _AS_DATA)
 
 
 def metrics_record(metrics: Mapping[str, float], series: UUID, start_point: float | None = None) -> ViewModel:

@@ -11,6 +11,7 @@ from tvb_batch.worker.h5.formats import FORMATS, REQUIRED, Format
 from tvb_batch.worker.h5.validation.content import CONTENT
 from tvb_batch.worker.h5.validation.rules import ARRAYS, ATTRIBUTES, ATTRIBUTES_OF, RECORDS, ArrayRule
 from tvb_batch.worker.h5.verify import statistics_faults
+from tvb_batch.worker.h5.view_model_formats import missing_in
 
 #: Exceptions of h5py for damaged files.
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
@@ -30,6 +31,9 @@ def file_faults(path: Path, place: str) -> Iterator[str]:
             of_attributes = list(_attributes(attributes, place))
             yield from of_attributes
             key = "datasets"
+            names = {*file, *(name.removeprefix("TVB_") for name in attributes)}
+            for name in missing_in(str(attributes.get("TVB_type", "")), names):
+                yield f"{place}::{name}: missing; {attributes['TVB_type'].rpartition('.')[2]} requires it"
             yield from _datasets(file, attributes, place)
             key = "content"
             # With missing or wrong attributes, the content cannot be checked.
