@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba as nb
 from numba.core.caching import FunctionCache
@@ -20,8 +20,11 @@ from numba.core.serialize import dumps
 #: Bytes of a sha256 at the start of a file.
 _HEAD = 32
 
+#: A function keeps its types when it is compiled, so that mypy checks its calls.
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> Any:
+
+def jit(function: _Function, *, _nrt: bool = False, **options: Any) -> _Function:
     """Compile a function for the types it is called with; it divides by zero as NumPy does.
 
     The function must not make arrays. So Numba does not count references, which would take as long as a short function.
@@ -30,15 +33,15 @@ def jit(function: Callable[..., Any], *, _nrt: bool = False, **options: Any) -> 
     # What is kept is named by its source alone: a file that may change, whatever it calls included, is not kept.
     if not function.__module__.startswith(__package__):
         made._cache = _Cache(function)
-    return made
+    return cast(_Function, made)
 
 
-def allocating(function: Callable[..., Any]) -> Any:
+def allocating(function: _Function) -> _Function:
     """Compile a function that makes arrays, see `jit`."""
     return jit(function, _nrt=True)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
+def inlined(function: _Function) -> _Function:
     """Compile a function into each loop that calls it, so that LLVM can work on several numbers at once; see `jit`."""
     return jit(function, forceinline=True)
 

@@ -22,6 +22,7 @@ from tvb_batch.worker.engines.codegen.workspace import (
     Workspace,
 )
 from tvb_batch.worker.engines.graph import ROW_FUNCTIONS, WHOLE_ARRAY, Equation, Graph, Op, Ref
+from tvb_batch.worker.engines.primitives.sizes import FLOAT64_BYTES
 
 _TEMPLATES = {
     Op.NEGATIVE: "-{0}",
@@ -35,8 +36,6 @@ _TEMPLATES = {
 }
 #: How a number is read; booleans and integers are kept as float64 from one phase to the next.
 _READ = {"d": "{}", "f": "np.float32({})", "b": "{} != 0.0", "i": "np.int64({})"}
-#: Bytes of a number of `fields`.
-_FIELD_BYTES = 8
 #: The last arguments of every function: slots of the graph, addresses of NumPy's loops, and memory to work in.
 SHARED = ("scalars", "fields", "loops", WORK, WORK32)
 #: Becomes the number of scopes, which is known when all rows are.
@@ -311,7 +310,7 @@ class _Emitter:
         if is_slot(ref.name, "s"):
             return _Operand(f"scalars, {ref.name[1:]}, 1", 0)
         if is_slot(ref.name, "n"):
-            return _Operand(f"fields, {ref.name[1:]}, n", _FIELD_BYTES)
+            return _Operand(f"fields, {ref.name[1:]}, n", FLOAT64_BYTES)
         if ref.name not in self._rows or ref.name in phase.made:
             stores.append(Store(self._rows.row(ref), ref.name))
         array, row = self._rows.row(ref)

@@ -6,10 +6,11 @@ Called by `worker.engines.codegen.emit`.
 from typing import NamedTuple
 
 from tvb_batch.worker.engines.graph import Ref
+from tvb_batch.worker.engines.primitives.sizes import FLOAT32_BYTES, FLOAT64_BYTES
 
 #: Arrays to work in, and the bytes of a number: float64 and float32.
 WORK, WORK32 = "work", "work32"
-ITEM_BYTES = {WORK: 8, WORK32: 4}
+ITEM_BYTES = {WORK: FLOAT64_BYTES, WORK32: FLOAT32_BYTES}
 
 
 class ArrayRow(NamedTuple):

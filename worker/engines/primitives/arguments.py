@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 #: float32 where TVB keeps what nodes have sent, float64 where the coupling's `pre` has made float64 of it.
 Sent = NDArray[Any]
+#: The address of numbers of a kernel, which is indexed like an array: Numba's CPointer.
+Pointer = Any
 
 
 class PrecomputedSums(NamedTuple):
@@ -92,9 +94,9 @@ class EdgeWorkspace(NamedTuple):
 class NormalState(NamedTuple):
     """The state of a legacy RandomState that draws normals."""
 
-    #: (624,) uint32: the state of MT19937.
+    #: (MT19937_WORDS,) uint32: the state of MT19937.
     key: NDArray[np.uint32]
-    #: (1248,) uint32: the words that it gives, and memory behind them.
+    #: (2 * MT19937_WORDS,) uint32: the words that it gives, and memory behind them.
     words: NDArray[np.uint32]
     #: (1,) int64: how many words were used.
     used: NDArray[np.int64]
@@ -108,11 +110,11 @@ class NormalState(NamedTuple):
 class NormalWorkspace(NamedTuple):
     """Where pairs of uniforms become pairs of normals."""
 
-    #: (5, 156) float64: the two coordinates of each point, its squared length, and two intermediate results.
+    #: (5, NORMAL_PAIRS) float64: the two coordinates of each point, its squared length, and two intermediate results.
     tried: NDArray[np.float64]
-    #: (157,) int32: the numbers of the points that are kept.
+    #: (NORMAL_PAIRS + 1,) int32: the numbers of the points that are kept.
     kept: NDArray[np.int32]
-    #: (156,) uint8: whether a point lies in the circle.
+    #: (NORMAL_PAIRS,) uint8: whether a point lies in the circle.
     inside: NDArray[np.uint8]
     #: (4,) uint32: words on both sides of a refill.
     four: NDArray[np.uint32]

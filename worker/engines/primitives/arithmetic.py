@@ -19,18 +19,21 @@ from tvb_batch.worker.engines.primitives.memory import element, separate
 _DOUBLE, _SINGLE, _WORD, _TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
 _BINARY = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _COMPARED = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-_EXPS = {"quick_exp": quick_exp, "whole_exp": whole_exp}
+_EXPS: dict[str, Any] = {"quick_exp": quick_exp, "whole_exp": whole_exp}
 _CASTS = {"float64": _DOUBLE, "float32": _SINGLE, "int64": _WORD}
 
 
 @intrinsic
 def compute(typingctx: Any, text: Any, names: Any, scopes: Any, n: Any, i: Any, *arrays: Any) -> Any:
-    """Do the statements of `text` for node `i` of `n`; return its `outside`.
+    """Do the statements of `text` for node `i` of `n`; return its `outside`, int64.
 
     Parameters
     ----------
-    names : of the arrays, with spaces between them
-    scopes : how many rows the function has; see `memory.get`
+    text : literal: assignments, calls of `put`, and what is added to `outside`
+    names : literal: of the arrays, with spaces between them
+    scopes : literal: how many rows the function has; see `memory.get`
+    n, i : int64
+    arrays : pointers to float64 or float32
     """
     if not (isinstance(text, _Literal) and isinstance(names, _Literal)):
         return None
@@ -48,6 +51,8 @@ def compute(typingctx: Any, text: Any, names: Any, scopes: Any, n: Any, i: Any, 
 
 
 class _Lowering:
+    """Makes the instructions of one `compute`."""
+
     def __init__(self, context: Any, builder: Any, known: Any, scopes: Any) -> None:
         self.context, self.builder, self.known, self.scopes = context, builder, known, scopes
 

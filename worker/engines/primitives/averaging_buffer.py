@@ -1,13 +1,13 @@
 """What monitors keep between two samples. Called by `worker.engines.runtime.monitors`."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.jit_cache import jit
 
+#: float64.
 Values = NDArray[np.float64]
+#: int64.
 Wanted = NDArray[np.int64]
 
 
@@ -17,11 +17,12 @@ def add_to_buffer(buffer: Values, first: int, rows: Values, wanted: Wanted, out:
 
     Parameters
     ----------
-    buffer : (period, variables, nodes)
+    buffer : (period, variables, nodes), changed
     first : number of the first step; step 1 is the first of a buffer
     rows : (n, all variables, nodes) what was observed
     wanted : (variables,) which of them
-    out : (m, variables, nodes)
+    out : (m, variables, nodes), written
+    period : in steps
     """
     n, found, begin = rows.shape[0], 0, 0
     while begin < n:
@@ -41,7 +42,7 @@ def add_to_buffer(buffer: Values, first: int, rows: Values, wanted: Wanted, out:
 
 @jit
 def keep(rows: Values, begin: int, many: int, wanted: Wanted, buffer: Values, at: int) -> None:
-    """Put rows into the buffer from `at` on."""
+    """Copy `many` rows from `begin` on into the buffer from `at` on."""
     for s in range(many):
         for k in range(wanted.size):
             for i in range(buffer.shape[2]):
@@ -49,7 +50,7 @@ def keep(rows: Values, begin: int, many: int, wanted: Wanted, buffer: Values, at
 
 
 @jit
-def mean_of_rows(rows: Values, begin: int, period: int, wanted: Wanted, out: Any) -> None:
+def mean_of_rows(rows: Values, begin: int, period: int, wanted: Wanted, out: Values) -> None:
     """Write NumPy's mean of consecutive rows, one row after the other, to `out`, (variables, nodes)."""
     for k in range(wanted.size):
         variable = wanted[k]
@@ -63,7 +64,7 @@ def mean_of_rows(rows: Values, begin: int, period: int, wanted: Wanted, out: Any
 
 
 @jit
-def mean(buffer: Values, out: Any) -> None:
+def mean(buffer: Values, out: Values) -> None:
     """Write NumPy's mean of the buffer's steps to `out`, (variables, nodes)."""
     for k in range(out.shape[0]):
         for i in range(out.shape[1]):

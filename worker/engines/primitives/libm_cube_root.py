@@ -5,12 +5,12 @@ rounded where the C library cannot round it otherwise; see `libm_cube`. The rest
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.jit_cache import allocating, inlined, jit
+from tvb_batch.worker.engines.primitives.arguments import Pointer
 from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma, from_bits
 from tvb_batch.worker.engines.primitives.libm_sincos import quick_sincos, sincos, twofold
@@ -26,7 +26,7 @@ _HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145
 
 
 def _table() -> NDArray[np.float64]:
-    """For k / 32: atan as two numbers, from its series in whole numbers."""
+    """Return atan of k / 32 as two numbers, (64 * 2,), from its series in integers."""
     bits, table = 140, np.zeros((64, 2))
     for k in range(_STEPS + 1):
         x = (k << bits) // _STEPS
@@ -45,9 +45,9 @@ _ROW = np.uint64(2)
 
 @inlined
 def quick_length(x: float, y: float) -> float:
-    """`hypot(x, y)` by the steps of the GNU C library, for x, y >= 0; NaN where these are others.
+    """Return `hypot(x, y)` by the steps of the GNU C library, for x, y >= 0; NaN where its steps are others.
 
-    Right only on C libraries tried before.
+    It is right only on C libraries tried before.
     """
     wide, narrow = max(x, y), min(x, y)
     length = math.sqrt(wide * wide + narrow * narrow)
@@ -62,8 +62,8 @@ def quick_length(x: float, y: float) -> float:
 
 
 @inlined
-def root_if_exact(x: float) -> Any:
-    """`x ** (1.0 / 3.0)` where the result of pow is certain, else NaN."""
+def root_if_exact(x: float) -> float:
+    """Return `x ** (1.0 / 3.0)` where the result of pow is certain, else NaN."""
     top = from_bits((bits_of(x) >> np.uint64(32)) | np.uint64(0x4330000000000000)) - 2.0**52
     # The inverse by a third of the exponent and of the first bits: right to 4 %, then to 2e-5 and to the last bits.
     guess = 1430188164.0 - top * (1.0 / 3.0)
@@ -84,8 +84,8 @@ def root_if_exact(x: float) -> Any:
 
 
 @inlined
-def angle_if_exact(y: float, x: float) -> Any:
-    """`atan2(y, x)` for y >= 0 where its result is certain, else NaN."""
+def angle_if_exact(y: float, x: float) -> float:
+    """Return `atan2(y, x)` for y >= 0 where its result is certain, else NaN."""
     wide = abs(x)
     steep = y > wide
     little, big = (wide, y) if steep else (y, wide)
@@ -115,7 +115,14 @@ def angle_if_exact(y: float, x: float) -> Any:
 
 @allocating
 def roots_if_exact(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`root_if_exact` of sizes, `angle_if_exact`, of a third of it `quick_sincos`; `quick_length`: (5, n)."""
+    """Return what gives third roots, (5, n): the cube roots of `size`, the angles, cosines, sines, and lengths.
+
+    They are made without a call, and are NaN where the C library's result is not certain.
+
+    Parameters
+    ----------
+    real, size : (n,) real parts, and sizes of imaginary parts
+    """
     out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = root_if_exact(size[i]), angle_if_exact(size[i], real[i])
@@ -127,7 +134,7 @@ def roots_if_exact(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDAr
 
 @allocating
 def third_roots(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the same numbers from the C library's functions, (5, n)."""
+    """Return what `roots_if_exact` returns from the C library's functions, (5, n)."""
     out = np.empty((5, size.size))
     for i in range(size.size):
         out[0, i], out[1, i] = math.pow(size[i], THIRD), math.atan2(size[i], real[i])
@@ -140,27 +147,27 @@ def third_roots(real: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray
 def roots(
     quick: bool,
     n: int,
-    real1: Any,
-    size1: Any,
-    real2: Any,
-    size2: Any,
-    re1: Any,
-    im1: Any,
-    re2: Any,
-    im2: Any,
-    work1: Any,
-    work2: Any,
-    some_real: Any,
-    some_size: Any,
+    real1: Pointer,
+    size1: Pointer,
+    real2: Pointer,
+    size2: Pointer,
+    re1: Pointer,
+    im1: Pointer,
+    re2: Pointer,
+    im2: Pointer,
+    work1: Pointer,
+    work2: Pointer,
+    some_real: Pointer,
+    some_size: Pointer,
 ) -> None:
-    """Third roots of two complex numbers of each node, by the steps of Python's own power of complex numbers.
+    """Compute third roots of two complex numbers of each node, by the steps of Python's own power of complex numbers.
 
     Parameters
     ----------
     quick : whether the functions above are right on this machine
-    real, size : the real part and the size of the imaginary part; pointers to n numbers
-    re, im : for the roots, of which the imaginary part has the sign of the number's
-    work, some : memory for n numbers
+    real1, size1, real2, size2 : (n,) float64: the real part and the size of the imaginary part of each number
+    re1, im1, re2, im2 : (n,) float64: written, the roots; their imaginary parts lack the sign of the number's
+    work1, work2, some_real, some_size : (n,) float64: memory
     """
     _roots(quick, n, real1, size1, re1, im1, work1, work2)
     others = 0
@@ -175,7 +182,16 @@ def roots(
 
 
 @jit
-def _roots(quick: bool, n: int, real: Any, size: Any, re: Any, im: Any, lengths: Any, phases: Any) -> None:
+def _roots(
+    quick: bool,
+    n: int,
+    real: Pointer,
+    size: Pointer,
+    re: Pointer,
+    im: Pointer,
+    lengths: Pointer,
+    phases: Pointer,
+) -> None:
     # The lengths lie where the real parts of the roots will.
     for i in range(n):
         re[i] = quick_length(abs(real[i]), size[i]) if quick else math.nan

@@ -44,7 +44,7 @@ def from_bits(typingctx: Any, x: Any) -> Any:
 
 
 def _powers_of_two() -> NDArray[np.uint64]:
-    """Return 2**(k / 128) as the C library's exp keeps it: the power's rounding error, and its bits less k * 2**45."""
+    """Return 2**(k / 128) as exp of the C library keeps it, (128 * 2,): its rounding error, its bits less k * 2**45."""
     table = np.empty((128, 2), dtype=np.uint64)
     with decimal.localcontext(prec=60):
         for k in range(128):
@@ -71,7 +71,7 @@ _SMALL, _LARGE = 2.0**-1022, 2.0**1009
 
 
 @inlined
-def _parts(x: float) -> Any:
+def _parts(x: float) -> tuple[np.uint64, float]:
     """Return the bits of the power of two nearest to exp(x), and the rest: exp(x) is power + power * rest."""
     shifted = fma(_INVERSE, x, _SHIFT)
     whole = bits_of(shifted)
@@ -84,7 +84,7 @@ def _parts(x: float) -> Any:
 
 
 @inlined
-def quick_exp(x: float) -> Any:
+def quick_exp(x: float) -> float:
     """Return the C library's exp without a call: right where |x| < EXP_RANGE, and on C libraries tried before."""
     bits, rest = _parts(x)
     power = from_bits(bits)
@@ -92,7 +92,7 @@ def quick_exp(x: float) -> Any:
 
 
 @inlined
-def whole_exp(x: float) -> Any:
+def whole_exp(x: float) -> float:
     """Return the C library's exp of any number, without a call; it takes 1.5 times as long as `quick_exp`."""
     bits, rest = _parts(x)
     is_negative = x < 0.0
@@ -119,7 +119,7 @@ def quick_exps(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @jit
 def compare_exp(x: NDArray[np.float64]) -> int:
-    """How often one of them is not the C library's exp."""
+    """Return how often `quick_exp`, in its range, or `whole_exp` is not the C library's exp of (n,) numbers."""
     wrong = 0
     for i in range(x.size):
         expected, in_range = math.exp(x[i]), abs(x[i]) < EXP_RANGE

@@ -5,7 +5,6 @@ numbers: see `libm_cube.round_if_exact`. What could be rounded either way is lef
 """
 
 import decimal
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,10 @@ _EXPONENT = np.uint64(0xFFF << 52)
 
 
 def _intervals() -> NDArray[np.float64]:
-    """For each: a factor of few digits that brings its numbers near 1, and its negative logarithm in two parts.
+    """Return a factor of few digits that brings numbers near 1, and minus its log in two parts, (128 * 3,).
 
     The first part has few digits too, so that multiples of `_LN2_HIGH` can be added to it without rounding.
     """
-    decimal.getcontext().prec = 60
     table = np.empty((128, 3))
     for k in range(128):
         begin, end = (float((_OFFSET + np.uint64(place << 45)).view(np.float64)) for place in (k, k + 1))
@@ -39,15 +37,16 @@ def _intervals() -> NDArray[np.float64]:
     return table.ravel()
 
 
-_INTERVALS = _intervals()
-_LN2 = decimal.Decimal(2).ln()
-_LN2_HIGH = round(float(_LN2) * 2.0**42) / 2.0**42
-_LN2_LOW = float(_LN2 - decimal.Decimal(_LN2_HIGH))
+with decimal.localcontext(prec=60):
+    _INTERVALS = _intervals()
+    _LN2 = decimal.Decimal(2).ln()
+    _LN2_HIGH = round(float(_LN2) * 2.0**42) / 2.0**42
+    _LN2_LOW = float(_LN2 - decimal.Decimal(_LN2_HIGH))
 
 
 @inlined
-def log_if_exact(x: float) -> Any:
-    """`math.log(x)` of a normal number above 0 where the result is certain, else NaN."""
+def log_if_exact(x: float) -> float:
+    """Return `math.log(x)` of a normal number above 0 where the result is certain, else NaN."""
     moved = bits_of(x) - _OFFSET
     at = ((moved >> np.uint64(45)) & np.uint64(127)) * np.uint64(3)
     twos = np.float64(np.int64(moved) >> np.int64(52))

@@ -1,12 +1,12 @@
 """The C library's cosine and sine without a call, so that several nodes are done at once."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.jit_cache import inlined, jit
+from tvb_batch.worker.engines.primitives.arguments import Pointer
 from tvb_batch.worker.engines.primitives.libm_exp import bits_of, fma
 
 
@@ -17,7 +17,7 @@ def twofold(numerator: int, bits: int) -> tuple[float, float]:
 
 
 def _sincos_table() -> NDArray[np.float64]:
-    """Return sine and cosine of k / 128, each as two numbers, from their series in integers."""
+    """Return sine and cosine of k / 128, each as two numbers, (128 * 4,), from their series in integers."""
     bits, table = 160, np.zeros((128, 4))
     for k in range(128):
         x = (k << bits) // 128
@@ -44,7 +44,7 @@ _T11 = float.fromhex("-0x1.addffc2fcdf59p-26")
 
 
 @inlined
-def _look_up(x: float) -> Any:
+def _look_up(x: float) -> tuple[float, float, float, float, float]:
     """Return the difference of a number to the nearest multiple of 1 / 128, and sine and cosine of that multiple."""
     shifted = x + _SHIFT
     at = (bits_of(shifted) & np.uint64(127)) << np.uint64(2)
@@ -53,7 +53,8 @@ def _look_up(x: float) -> Any:
 
 
 @inlined
-def _sine(x: float, lacks: float) -> Any:
+def _sine(x: float, lacks: float) -> float:
+    """Return the sine of x + lacks."""
     r, sine, sine_rest, cosine, cosine_rest = _look_up(x)
     r2 = r * r
     s = r + fma(r * r2, fma(r2, _S5, _S3), lacks)
@@ -66,7 +67,8 @@ def _sine(x: float, lacks: float) -> Any:
 
 
 @inlined
-def _cosine(x: float, lacks: float) -> Any:
+def _cosine(x: float, lacks: float) -> float:
+    """Return the cosine of x + lacks."""
     r, sine, sine_rest, cosine, cosine_rest = _look_up(x)
     r += lacks
     r2 = r * r
@@ -91,8 +93,8 @@ def quick_sincos(x: float) -> tuple[float, float]:
 
 
 @jit
-def sincos(quick: bool, n: int, x: Any, cosine: Any, sine: Any) -> None:
-    """Compute the cosine and the sine of n numbers; all are pointers."""
+def sincos(quick: bool, n: int, x: Pointer, cosine: Pointer, sine: Pointer) -> None:
+    """Write the cosine and the sine of x, each (n,) float64; `quick` tells whether `quick_sincos` is right."""
     for i in range(n):
         c, s = quick_sincos(abs(x[i]))
         cosine[i] = c if quick else math.nan

@@ -14,9 +14,15 @@ _INT = ir.IntType(32)
 
 @intrinsic
 def get(typingctx: Any, rows: Any, row: Any, n: Any, i: Any, scope: Any, scopes: Any) -> Any:
-    """Element `i` of a row of `n`, known not to lie where any other of the function's `scopes` rows lies.
+    """Return element `i` of a row of `n`, known not to lie where any other of the function's `scopes` rows lies.
 
     Without that knowledge LLVM does not dare to work on several nodes at once.
+
+    Parameters
+    ----------
+    rows : pointer to the first row
+    row, n, i : int64
+    scope, scopes : literals: which row of the function it is, and how many there are
     """
     if not (isinstance(scope, types.IntegerLiteral) and isinstance(scopes, types.IntegerLiteral)):
         return None
@@ -47,7 +53,7 @@ def put(typingctx: Any, rows: Any, row: Any, n: Any, i: Any, value: Any, scope: 
 
 @intrinsic
 def at(typingctx: Any, array: Any, k: Any) -> Any:
-    """Return an element of a flat array; the index is not tested for negative numbers."""
+    """Return element k of a flat array; k is not tested for negative numbers."""
     signature = array.dtype(array, types.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -109,7 +115,12 @@ def call_loop(
 ) -> Any:
     """Call an inner loop of a NumPy ufunc by its address, so that the result carries NumPy's bits.
 
-    All arguments are integers; the `in2` of a function of one argument is 0.
+    Parameters
+    ----------
+    function, data : int64: addresses of the loop and of its data, see `worker.engines.codegen.ufunc_loops`
+    in1, in2, out : int64: addresses of the first numbers; `in2` of a function of one argument is 0
+    step1, step2, step : int64: bytes from one number to the next
+    n : int64: how many numbers
     """
     signature = types.void(*[types.intp] * 9)
 

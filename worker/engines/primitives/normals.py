@@ -1,7 +1,6 @@
 """The normals of NumPy's legacy RandomState, bit for bit. `worker.engines.runtime.random_state` holds its state."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +8,8 @@ from numpy.typing import NDArray
 from tvb_batch.worker.engines.jit_cache import inlined, jit
 from tvb_batch.worker.engines.primitives.arguments import NormalState, NormalWorkspace
 from tvb_batch.worker.engines.primitives.libm_log import log_if_exact
-from tvb_batch.worker.engines.primitives.mt19937 import WORDS, next_words, unit
-
-#: Pairs that the words of a state give.
-_PAIRS = 156
+from tvb_batch.worker.engines.primitives.mt19937 import next_words, unit
+from tvb_batch.worker.engines.primitives.sizes import MT19937_WORDS, NORMAL_PAIRS
 
 
 @jit
@@ -50,8 +47,8 @@ def fill_normals(state: NormalState, out: NDArray[np.float64], workspace: Normal
 
 
 @jit
-def _normals(tried: NDArray[np.float64], kept: Any, out: Any) -> None:
-    """Write two normals of each point that was kept."""
+def _normals(tried: NDArray[np.float64], kept: NDArray[np.int32], out: NDArray[np.float64]) -> None:
+    """Write two normals of each point that was kept, (k,), to `out`, (2 k,)."""
     logarithm, factor = tried[3], tried[4]
     for i in range(kept.size):
         factor[i] = tried[2, kept[i]]
@@ -68,21 +65,21 @@ def _normals(tried: NDArray[np.float64], kept: Any, out: Any) -> None:
 
 
 @jit
-def _try_pairs(state: NormalState, workspace: NormalWorkspace, wanted: int) -> Any:
+def _try_pairs(state: NormalState, workspace: NormalWorkspace, wanted: int) -> np.int64 | int:
     """Try as many pairs as the words at hand allow; return how many lie in the circle, at most `wanted`."""
     key, words, used = state.key, state.words, state.used
     tried, kept, inside, four = workspace.tried, workspace.kept, workspace.inside, workspace.four
-    if used[0] >= WORDS:
+    if used[0] >= MT19937_WORDS:
         next_words(key, words)
         used[0] = 0
-    pairs = (WORDS - used[0]) // 4
+    pairs = (MT19937_WORDS - used[0]) // 4
     if pairs == 0:
         _straddle(key, words, used, four)
         _polar(four, 1, tried, inside)
         pairs = 1
     else:
         # Always the same number of pairs, whatever lies behind the words, so that LLVM knows it.
-        _polar(words[used[0] :], _PAIRS, tried, inside)
+        _polar(words[used[0] :], NORMAL_PAIRS, tried, inside)
         used[0] += 4 * pairs
     found = np.uint64(0)
     for i in range(pairs):
@@ -95,7 +92,7 @@ def _try_pairs(state: NormalState, workspace: NormalWorkspace, wanted: int) -> A
 
 
 @inlined
-def _polar(words: Any, pairs: int, tried: NDArray[np.float64], inside: NDArray[np.uint8]) -> None:
+def _polar(words: NDArray[np.uint32], pairs: int, tried: NDArray[np.float64], inside: NDArray[np.uint8]) -> None:
     """Make points of the square, their squared distances from its middle, and whether each lies in the circle."""
     for i in range(pairs):
         a = 2.0 * unit(words[4 * i], words[4 * i + 1]) - 1.0
@@ -113,7 +110,7 @@ def _straddle(
 ) -> None:
     """Take four words that lie on both sides of a refill."""
     for k in range(4):
-        if used[0] >= WORDS:
+        if used[0] >= MT19937_WORDS:
             next_words(key, words)
             used[0] = 0
         four[k] = words[used[0]]
@@ -121,8 +118,8 @@ def _straddle(
 
 
 @jit
-def turn(values: NDArray[np.float64], modes: int, out: Any) -> None:
-    """Write normals in TVB's order (variables, nodes, modes) as (variables x modes, nodes)."""
+def turn(values: NDArray[np.float64], modes: int, out: NDArray[np.float64]) -> None:
+    """Write normals from TVB's order, flat (variables, nodes, modes), to `out`, (variables x modes, nodes)."""
     for row in range(out.shape[0]):
         first = (row // modes) * modes * out.shape[1] + row % modes
         for i in range(out.shape[1]):

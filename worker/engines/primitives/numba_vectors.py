@@ -11,11 +11,14 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.jit_cache import inlined, jit
+from tvb_batch.worker.engines.primitives.arguments import Pointer
 from tvb_batch.worker.engines.primitives.libm_cube import round_if_exact
 from tvb_batch.worker.engines.primitives.libm_exp import fma
 
 #: BLAS adds up in extended precision where it is OpenBLAS on x86: wrong by less than 0.502 units of the last place.
 _NORM = 0.49
+#: Of a complex number and a power of it: see `root`.
+Root = tuple[float, float, float, float, float]
 _HUGE = float(np.finfo(np.float64).max) / (1.0 + math.sqrt(2.0))
 
 
@@ -44,7 +47,7 @@ def norm(typingctx: Any, *numbers: Any) -> Any:
 
 
 @inlined
-def norm_if_exact(a: float, b: float, c: float) -> Any:
+def norm_if_exact(a: float, b: float, c: float) -> float:
     """Return `norm(a, b, c)` if the result is certain, else NaN."""
     p, q, r = a * a, b * b, c * c
     first = p + q
@@ -58,15 +61,15 @@ def norm_if_exact(a: float, b: float, c: float) -> Any:
 
 
 @jit
-def quick_norm(a: float, b: float, c: float) -> Any:
+def quick_norm(a: float, b: float, c: float) -> float:
     """Return `norm(a, b, c)`, mostly without a call; right only with a BLAS tried before."""
     found = norm_if_exact(a, b, c)
     return found if found == found else norm(a, b, c)
 
 
 @jit
-def norms(quick: bool, n: int, a: Any, b: Any, c: Any, found: Any) -> None:
-    """Compute the norms of n vectors of three numbers; all are pointers."""
+def norms(quick: bool, n: int, a: Pointer, b: Pointer, c: Pointer, found: Pointer) -> None:
+    """Write the norms of n vectors (a, b, c) to `found`, each (n,) float64; `quick` as `norm_if_exact` is right."""
     for i in range(n):
         found[i] = norm_if_exact(a[i], b[i], c[i]) if quick else math.nan
     for i in range(n):
@@ -94,7 +97,7 @@ def root_of_real(x: float) -> complex:
 
 
 @jit
-def square_root(x: complex) -> Any:
+def square_root(x: complex) -> complex:
     """Return Numba's `numpy.sqrt` of a complex number; it is quicker if the imaginary part is 0."""
     if x.imag == 0.0:
         found = root_of_real(x.real)
@@ -103,7 +106,7 @@ def square_root(x: complex) -> Any:
 
 
 @jit
-def root(base: complex, exponent: float, known: Any) -> tuple[float, float, float, float, float]:
+def root(base: complex, exponent: float, known: Root) -> Root:
     """Compute `base ** exponent`, for an exponent above zero, by the steps of Python's own power of complex numbers.
 
     Return the real part and the size of the imaginary part of the base and of the result, and the result's sign. Twice
@@ -122,6 +125,6 @@ def root(base: complex, exponent: float, known: Any) -> tuple[float, float, floa
 
 
 @jit
-def number(found: Any) -> complex:
+def number(found: Root) -> complex:
     """Return the complex number that `root` has found."""
     return complex(found[2], found[4] * found[3])

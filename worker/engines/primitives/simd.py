@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from tvb_batch.worker.engines.primitives.sizes import SIMD_WIDTH
+from tvb_batch.worker.engines.primitives.sizes import FLOAT32_BYTES, FLOAT64_BYTES, SIMD_WIDTH
 
 _INT = ir.IntType(32)
 
@@ -19,8 +19,8 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _bytes(element: Any) -> Any:
-    return 8 if isinstance(element, ir.DoubleType) else 4
+def _bytes(element: Any) -> int:
+    return FLOAT64_BYTES if isinstance(element, ir.DoubleType) else FLOAT32_BYTES
 
 
 def _load(builder: Any, pointer: Any, index: Any, vector: Any) -> Any:
@@ -95,7 +95,7 @@ def add_chain(
 
 @intrinsic
 def add_lanes(typingctx: Any, values: Any, begin: Any, end: Any, to: Any) -> Any:
-    """Add up `values[begin:end]`, SIMD_WIDTH at a time, and put the sums of the lanes there from `to` on."""
+    """Add up `values[begin:end]`, SIMD_WIDTH at a time; write the lanes' sums to `values[to:to + SIMD_WIDTH]`."""
     integer = types.intp
     signature = types.void(values, integer, integer, integer)
 
@@ -131,10 +131,11 @@ def transpose_lanes(typingctx: Any, values: Any, base: Any, offset: Any, k: Any,
         for k in range(SIMD_WIDTH):
             at = builder.load(builder.gep(offsets, [builder.add(first, index(k))]))
             rows.append(_load(builder, source, builder.add(base, builder.sext(at, index)), vector))
-        low = ir.Constant(ir.VectorType(_INT, 8), [0, 8, 1, 9, 2, 10, 3, 11])
-        high = ir.Constant(ir.VectorType(_INT, 8), [4, 12, 5, 13, 6, 14, 7, 15])
-        for _ in range(3):  # Three perfect shuffles transpose eight rows of eight.
-            pairs = list(zip(rows[:4], rows[4:], strict=True))
+        half, masks = SIMD_WIDTH // 2, ir.VectorType(_INT, SIMD_WIDTH)
+        shuffled = [number for k in range(SIMD_WIDTH) for number in (k, SIMD_WIDTH + k)]
+        low, high = ir.Constant(masks, shuffled[:SIMD_WIDTH]), ir.Constant(masks, shuffled[SIMD_WIDTH:])
+        for _ in range(half.bit_length()):  # Three perfect shuffles transpose eight rows of eight.
+            pairs = list(zip(rows[:half], rows[half:], strict=True))
             rows = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
         for k, row in enumerate(rows):
             _store(builder, row, copies, builder.add(to, builder.mul(stride, index(k))))

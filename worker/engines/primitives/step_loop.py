@@ -118,7 +118,9 @@ def advance(
 
 
 @jit
-def remember(s: int, first: int, modes: int, state: Any, history: NDArray[np.float32], cvar: NDArray[np.int64]) -> None:
+def remember(
+    s: int, first: int, modes: int, state: NDArray[np.float64], history: NDArray[np.float32], cvar: NDArray[np.int64]
+) -> None:
     """Keep what TVB's history keeps of step s; `state` is (variables x modes, nodes)."""
     past = history[(first + s) % history.shape[0]]
     for k in range(cvar.size):

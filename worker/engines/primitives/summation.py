@@ -3,8 +3,6 @@
 `worker.engines.runtime.summation_plan` makes the tables that these functions walk.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,7 +76,7 @@ def sum_edges(product: Sent, plan: CurrentStepSums, lines: Sent, total: Sent) ->
 
 
 @jit
-def finish_sums(line: Any, plan: CurrentStepSums, total: Any) -> None:
+def finish_sums(line: Sent, plan: CurrentStepSums, total: Sent) -> None:
     """Make the sums of a line, (places,), and give each target its own: `total`, (targets,)."""
     begin, copied = 0, 0
     for group in range(plan.groups.shape[0]):
@@ -118,7 +116,7 @@ def gather(
 
 
 @jit
-def spread(state: Any, target: NDArray[np.int64], row: int, present: NDArray[np.float32]) -> None:
+def spread(state: Sent, target: NDArray[np.int64], row: int, present: NDArray[np.float32]) -> None:
     """Give every edge its target's state; SIMD_WIDTH edges that follow each other have one target.
 
     Parameters

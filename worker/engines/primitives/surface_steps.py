@@ -4,8 +4,6 @@ Called by `worker.engines.runtime.surface`, which tells what tiles are; `worker.
 the tables.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,14 +34,14 @@ from tvb_batch.worker.engines.primitives.summation import (
 
 
 @jit
-def sum_neighbours(values: Any, out: Any, neighbours: Neighbours) -> None:
+def sum_neighbours(values: NDArray[np.float64], out: NDArray[np.float64], neighbours: Neighbours) -> None:
     """Add up the weighted neighbours of every vertex, each in the order of its row of the matrix.
 
     The vertices of a group need not wait for each other.
 
     Parameters
     ----------
-    values, out : flat, from the first vertex on
+    values, out : flat, from the first vertex on; only the numbers of vertices are read and written
     """
     begins, columns, weights = neighbours.begins, neighbours.columns, neighbours.weights
     rests, rest_columns, rest_weights = neighbours.rests, neighbours.rest_columns, neighbours.rest_weights
@@ -68,7 +66,7 @@ def sum_neighbours(values: Any, out: Any, neighbours: Neighbours) -> None:
 
 @jit
 def divide(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
-    """Make means of sums, (rows, regions)."""
+    """Divide sums, (rows, regions), by the sizes of the regions, in place."""
     for k in range(sums.shape[0]):
         for r in range(sizes.size):
             sums[k, r] /= sizes[r]
@@ -83,7 +81,12 @@ def draw(
     drawn: NDArray[np.float64],
     workspace: NormalWorkspace,
 ) -> None:
-    """Draw the normals of a step, in tiles."""
+    """Draw the normals of a step into tiles, (tiles, variables x modes, wide).
+
+    Parameters
+    ----------
+    drawn : (variables x nodes x modes,) memory: the normals in TVB's order
+    """
     fill_normals(state, drawn, workspace)
     wide = normals.shape[2]
     for tile in range(normals.shape[0]):
@@ -106,8 +109,8 @@ def deliver(total: Sent, region: NDArray[np.int64], entering: Sent) -> None:
 
 
 @jit
-def show(tile: Any, many: int, rows: Any, start: int) -> None:
-    """Put the numbers of a tile where monitors see them."""
+def show(tile: NDArray[np.float64], many: int, rows: NDArray[np.float64], start: int) -> None:
+    """Copy `many` numbers of a tile, (rows, wide), to where monitors see them, (rows, vertices), from `start` on."""
     for k in range(rows.shape[0]):
         for i in range(many):
             rows[k, start + i] = tile[k, i]
@@ -118,7 +121,7 @@ def advance_stages(
     s: int,
     stages: NDArray[np.int64],
     sums: NDArray[np.int64],
-    source: Any,
+    source: NDArray[np.float64],
     sheet: Sheet,
     cvar: NDArray[np.int64],
     workspace: SurfaceWorkspace,
@@ -231,7 +234,7 @@ def run_surface(
 
 
 @jit
-def recall(past: Any, modes: int, mean: NDArray[np.float32]) -> None:
+def recall(past: NDArray[np.float32], modes: int, mean: NDArray[np.float32]) -> None:
     """Read what TVB's history keeps of a step into `mean`, (coupling variables x modes, regions)."""
     for k in range(mean.shape[0]):
         for i in range(mean.shape[1]):
@@ -239,8 +242,8 @@ def recall(past: Any, modes: int, mean: NDArray[np.float32]) -> None:
 
 
 @jit
-def note(means: NDArray[np.float64], modes: int, past: Any, mean: NDArray[np.float32]) -> None:
-    """Keep means as TVB's history does, and as the kernel reads them."""
+def note(means: NDArray[np.float64], modes: int, past: NDArray[np.float32], mean: NDArray[np.float32]) -> None:
+    """Write means to TVB's history, and to `mean` as the kernel reads them, (coupling variables x modes, regions)."""
     for k in range(mean.shape[0]):
         for i in range(mean.shape[1]):
             mean[k, i] = np.float32(means[k, i])

@@ -18,7 +18,7 @@ from tvb_batch.worker.engines.codegen.trace_cache import SlotValues, Trace, find
 from tvb_batch.worker.engines.frontend.local_coupling import Surface, make_surface
 from tvb_batch.worker.engines.frontend.step import Step
 from tvb_batch.worker.engines.primitives.arguments import Network, StepArrays, StepWorkspace
-from tvb_batch.worker.engines.primitives.sizes import TIME_BLOCK
+from tvb_batch.worker.engines.primitives.sizes import FLOAT64_BYTES, TIME_BLOCK
 from tvb_batch.worker.engines.runtime.delay_buffer import DelayBuffer, check_silence, network_plan
 from tvb_batch.worker.engines.runtime.random_state import NormalStream, draws_normals, make_workspace
 
@@ -94,7 +94,7 @@ class Run:
         self._states = np.zeros((2, *first.shape))
         self._states[0] = first
         observed = len(program.step.observed)
-        self.steps = max(TIME_BLOCK, _CALL_BYTES // (8 * observed * nodes) // TIME_BLOCK * TIME_BLOCK)
+        self.steps = max(TIME_BLOCK, _CALL_BYTES // (FLOAT64_BYTES * observed * nodes) // TIME_BLOCK * TIME_BLOCK)
         self._observed = np.empty((self.steps, observed, nodes))
         self._afferents = np.empty((self.steps if afferents else 1, len(program.step.afferent), nodes))
         cvar = (np.asarray(model.cvar)[:, np.newaxis] * self._modes + np.arange(self._modes)).ravel()

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvb_batch.worker.engines.primitives.arguments import NormalState, NormalWorkspace
-
-#: Of the state of NumPy's MT19937.
-WORDS = 624
+from tvb_batch.worker.engines.primitives.sizes import MT19937_WORDS, NORMAL_PAIRS
 
 
 class MT19937State:
@@ -21,7 +19,7 @@ class MT19937State:
 
     def __init__(self, primitives: ModuleType, stream: Any) -> None:
         """Take out the state of `stream`, where there is one."""
-        self.key, self.words = np.zeros(WORDS, dtype=np.uint32), np.zeros(2 * WORDS, dtype=np.uint32)
+        self.key, self.words = np.zeros(MT19937_WORDS, dtype=np.uint32), np.zeros(2 * MT19937_WORDS, dtype=np.uint32)
         self.used, self.spare = np.zeros(1, dtype=np.int64), np.zeros(2)
         if stream:
             state = stream.get_state(legacy=False)
@@ -53,11 +51,10 @@ class NormalStream(MT19937State):
 
 def make_workspace() -> NormalWorkspace:
     """Return memory in which normals are drawn."""
-    pairs = WORDS // 4
     return NormalWorkspace(
-        tried=np.empty((5, pairs)),
-        kept=np.empty(pairs + 1, dtype=np.int32),
-        inside=np.empty(pairs, dtype=np.uint8),
+        tried=np.empty((5, NORMAL_PAIRS)),
+        kept=np.empty(NORMAL_PAIRS + 1, dtype=np.int32),
+        inside=np.empty(NORMAL_PAIRS, dtype=np.uint8),
         four=np.empty(4, dtype=np.uint32),
     )
 
