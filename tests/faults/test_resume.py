@@ -261,7 +261,7 @@ def test_damaged_and_foreign_checkpoints_are_ignored(settings, catalogue, monkey
     elif how == "part removed":
         unfinished.unlink()
     elif how == "version":
-        monkeypatch.setattr("tvb_batch.worker.job.run.versions", lambda spec: {"numpy": "1.0"})
+        monkeypatch.setattr("tvb_batch.worker.job.progress.versions", lambda spec: {"numpy": "1.0"})
     elif how == "spec":
         claim = catalogue.claim(gid, "x", LEASE)
         claim = dataclasses.replace(claim, parameters={**claim.parameters, "coupling.a": 0.5})
@@ -348,7 +348,7 @@ def test_a_worker_with_all_processes_terminated_returns_its_job_and_another_cont
     seconds = time.monotonic() - begun
 
     job = catalogue.find_job(str(gid))
-    assert (job.status, job.attempt) == (Status.PENDING, 0)
+    assert (job.status, job.progress) == (Status.PENDING, 0)
     assert seconds < 8
     assert {Path(name).suffix for name in files(settings)} == {".npz", ".part"}
     start_worker(1, seldom)

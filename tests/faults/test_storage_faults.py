@@ -46,7 +46,7 @@ def small(settings, monkeypatch) -> Iterator[Settings]:
 
 def status(catalogue: Catalogue, gid) -> tuple:
     job = catalogue.find_job(str(gid))
-    return job.status, job.error_type, job.attempt
+    return job.status, job.error_type, job.progress
 
 
 def test_a_job_waits_for_a_full_disk_and_continues_when_there_is_space(small, catalogue) -> None:
@@ -82,7 +82,7 @@ def test_a_disk_that_becomes_full_during_a_job_costs_no_work(small, catalogue, m
     subprocess.run(["mount", "-o", "remount,size=64m", small.storage.root / "outputs"], check=True)
     seen = []
     monkeypatch.setattr(
-        "tvb_batch.worker.job.run.log.info", lambda event, **facts: seen.append((event, facts.get("step")))
+        "tvb_batch.worker.job.progress.log.info", lambda event, **facts: seen.append((event, facts.get("step")))
     )
     perform(state := WorkerState(small), str(gid))
 

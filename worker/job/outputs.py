@@ -70,8 +70,8 @@ class Outputs:
     def __init__(self, storage: Storage, claim: Claim, spec: SimulationSpec, simulator: Any, engine: str) -> None:
         self._storage, self._claim, self._simulator, self._format = storage, claim, simulator, spec.format
         self.directory = storage.job_directory(claim.sweep, claim.gid)
-        self._provenance = provenance(claim, spec, engine)
-        self._inputs = embedded(spec, Inputs(storage))
+        self._provenance = _provenance(claim, spec, engine)
+        self._inputs = _embedded(spec, Inputs(storage))
         series = [series_of(simulator, monitor) for monitor in simulator.monitors]
         for datatype in {id(datatype): datatype for one in series for datatype in one.datatypes}.values():
             datatype.gid = content_gid(datatype)
@@ -136,7 +136,7 @@ class Outputs:
         """Annotate, close, verify and rename every file."""
         return [self._publish(output, compression) for output in self._outputs]
 
-    def keep(self) -> None:
+    def remove_other_files(self) -> None:
         """Remove all other files of the job, after the row names these.
 
         A worker that has lost the job may still write there; it loses a file that no row would ever name.
@@ -273,13 +273,13 @@ def _compress(path: Path, compression: Compression) -> None:
         log.warning("compression_skipped", reason=str(exc))
 
 
-def embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
+def _embedded(spec: SimulationSpec, inputs: Inputs) -> dict[str, bytes]:
     """Return the small input files of the simulation by name, so that the result file is enough to repeat it."""
     paths = {name: inputs.path(name) for name in spec.files()}
     return {name: path.read_bytes() for name, path in paths.items() if path.stat().st_size <= MOST_EMBEDDED}
 
 
-def provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, str]:
+def _provenance(claim: Claim, spec: SimulationSpec, engine: str) -> Mapping[str, str]:
     """Return the origin of a file, as texts: enough to repeat the job from the file alone."""
     return {
         "spec": spec.canonical_json(),

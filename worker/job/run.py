@@ -7,24 +7,19 @@ later attempt can continue. A file that a row names is never removed; if the dat
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 
 from tvb_batch.models.catalogue import Catalogue, Claim, OutputRecord
-from tvb_batch.models.errors import CatalogueError, LeaseLostError, NotFiniteError, OutputError, TvbBatchError
+from tvb_batch.models.errors import CatalogueError, LeaseLostError, NotFiniteError, TvbBatchError
 from tvb_batch.models.settings import Settings
-from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.input_store import Inputs
-from tvb_batch.worker.engines import choose, is_worth_compiling, reference, simulator_state
-from tvb_batch.worker.h5.writer import DamagedError
-from tvb_batch.worker.job import checkpoint
-from tvb_batch.worker.job.checkpoint import Checkpoint
+from tvb_batch.worker.engines import choose, is_worth_compiling, reference
 from tvb_batch.worker.job.heartbeat import Heartbeat, StoppedError
-from tvb_batch.worker.job.outputs import Outputs, present, remove
 from tvb_batch.worker.job.own_modules import check, import_all
+from tvb_batch.worker.job.progress import JobProgress
 from tvb_batch.worker.job.simulator import build_simulator
 from tvb_batch.worker.job.versions import versions
 
@@ -63,30 +58,28 @@ def run_job(
         is_compiled = wanted == "auto" and is_worth_compiling(steps * jobs)
         simulator = build_simulator(spec, Inputs(settings.storage), kernels if is_compiled else None)
         engine = choose(simulator, wanted, kernels, jobs)
-        outputs = Outputs(settings.storage, claim, spec, simulator, engine.name)
-        progress = _Progress(catalogue, settings, claim, spec, simulator, outputs, heartbeat)
+        progress = JobProgress(catalogue, settings, claim, simulator, engine.name, heartbeat)
         try:
             total = reference.count_steps(simulator)
-            done = progress.begin()
+            done = progress.resume()
             for chunk in engine.stream(simulator, reference.choose_chunk_steps(simulator, settings.chunk_bytes), done):
                 if spec.stop_on_nan:
                     _check_finite(chunk, simulator)
-                outputs.append(chunk.samples)
-                progress.at(chunk.step, total)
-            records = outputs.publish(settings.compression)
+                progress.record(chunk, total)
+            records = progress.publish(settings.compression)
         except BaseException as exc:
-            _tidy_up(exc, outputs, progress, heartbeat)
+            progress.discard(may_go_on=_may_go_on(exc))
             raise
         try:
             finish = partial(catalogue.finish, claim, records, engine=engine.name, engine_reason=engine.reason)
             _finish(partial(finish, versions=versions(spec)), settings.lease, should_stop)
         except BaseException as exc:
             if not _is_finished(catalogue, claim, records, exc):
-                _tidy_up(exc, outputs, progress, heartbeat)
+                progress.discard(may_go_on=_may_go_on(exc))
                 raise
             if not isinstance(exc, CatalogueError | LeaseLostError):
                 raise
-        outputs.keep()
+        progress.remove_other_files()
     return records
 
 
@@ -106,16 +99,6 @@ def _finish(finish: Callable[[], None], lease: float, should_stop: Callable[[], 
                 raise
             log.warning("finish_postponed", reason=str(exc))
             time.sleep(min(1.0, lease / 6))
-
-
-def _tidy_up(exc: BaseException, outputs: Outputs, progress: "_Progress", heartbeat: Heartbeat) -> None:
-    """Remove the files of a job that did not finish, except those that a later attempt can continue."""
-    there = present(outputs.directory)
-    # A worker that was frozen may fail before it learns that it has lost the job.
-    is_over = not may_go_on(exc) and heartbeat.is_ours()
-    outputs.abort(keep=() if is_over else progress.kept)
-    if is_over:
-        remove(there)
 
 
 def _is_finished(catalogue: Catalogue, claim: Claim, records: list[OutputRecord], exc: BaseException) -> bool:
@@ -138,93 +121,9 @@ def is_retryable(exc: BaseException) -> bool:
     return exc.retryable if isinstance(exc, TvbBatchError) else isinstance(exc, OSError | MemoryError)
 
 
-def may_go_on(exc: BaseException) -> bool:
+def _may_go_on(exc: BaseException) -> bool:
     """Return whether a later attempt may continue from the checkpoint of this one."""
     return is_retryable(exc) or isinstance(exc, StoppedError | LeaseLostError) or not isinstance(exc, Exception)
-
-
-class _Progress:
-    """The progress of a job, here and in its checkpoint."""
-
-    def __init__(
-        self, catalogue: Catalogue, settings: Settings, claim: Claim, spec: SimulationSpec, simulator: Any,
-        outputs: Outputs, heartbeat: Heartbeat,
-    ) -> None:  # fmt: skip
-        self._catalogue, self._claim, self._simulator = catalogue, claim, simulator
-        self._outputs, self._heartbeat = outputs, heartbeat
-        self._interval = settings.checkpoint_interval
-        self._path = settings.storage.checkpoint(claim.sweep, claim.gid, claim.token)
-        self._made_for = checkpoint.fingerprint(spec.parameters_hash(), versions(spec))
-        self._saved_at, self._saved_step = time.monotonic(), 0
-        #: The last checkpoint and the files that it needs.
-        self.kept: set[Path] = set()
-
-    def begin(self) -> int:
-        """Continue from the most advanced valid checkpoint, or start at 0; return the number of steps done."""
-        if not self._outputs.directory.exists():
-            return 0
-        # A worker that has lost the job, or does not know, must not remove files.
-        there = present(self._outputs.directory)
-        is_ours = self._heartbeat.send()
-        for path, saved in checkpoint.find(self._outputs.directory, self._made_for):
-            if self._take_over(path, saved):
-                break
-        if is_ours:
-            remove(there, keep=self.kept | self._outputs.unfinished())
-        return self._saved_step
-
-    def _take_over(self, path: Path, saved: Checkpoint) -> bool:
-        before = simulator_state.take(self._simulator)
-        try:
-            self._outputs.take_over(saved.series, self._heartbeat.check)
-            simulator_state.put_back(self._simulator, saved.snapshot)
-        except (DamagedError, ValueError, KeyError, TypeError, AttributeError) as exc:
-            log.warning("checkpoint_ignored", checkpoint=path.name, reason=str(exc))
-            simulator_state.put_back(self._simulator, before)
-            self._outputs.abort()
-            return False
-        self.kept = {path} | self._outputs.files_of(saved.series)
-        self._heartbeat.before = saved.seconds
-        self._saved_step = saved.step
-        log.info("job_resumed", step=saved.step, checkpoint=path.name)
-        return True
-
-    def at(self, step: int, total: int) -> None:
-        """Report the progress to the catalogue; save a checkpoint if it is time or if the worker stops."""
-        try:
-            self._heartbeat.check(step / total)
-        except StoppedError:
-            self._try_to_save(step)
-            raise
-        if step < total and time.monotonic() - self._saved_at >= self._interval:
-            self._try_to_save(step)
-
-    def _try_to_save(self, step: int) -> None:
-        """Save a checkpoint, or log why that is impossible; the job continues in both cases."""
-        reason = simulator_state.unsaved(self._simulator)
-        try:
-            if reason is None:
-                self._save(step)
-        except OutputError as exc:
-            reason = str(exc)
-        if reason is not None:
-            log.warning("checkpoint_not_saved", reason=reason)
-        # Measured from the end, so a slow checkpoint is saved less often.
-        self._saved_at = time.monotonic()
-
-    def _save(self, step: int) -> None:
-        # A worker that has lost the job learns it here, before it writes a checkpoint.
-        self._heartbeat.send()
-        series = self._outputs.flush()
-        saved = Checkpoint(step, self._heartbeat.seconds(), series, simulator_state.take(self._simulator))
-        checkpoint.save(self._path, self._made_for, saved)
-        former = self.kept
-        self.kept = {self._path} | self._outputs.files_of(series)
-        for path in former - self.kept:
-            path.unlink(missing_ok=True)
-        if step > self._saved_step:
-            self._saved_step = step
-            self._catalogue.saved(self._claim)
 
 
 def _check_finite(chunk: reference.Chunk, simulator: Any) -> None:
