@@ -291,7 +291,7 @@ def take_turn(app: Celery, seconds: float) -> bool:
         return _taken(client, _LOOK, "taken", seconds)
 
 
-def publish(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
+def publish_jobs(catalogue: Catalogue, app: Celery, *, window: int = WINDOW) -> int:
     """Fill the queue with PENDING jobs and return how many were sent; 0 while another process does so.
 
     It is called after a submission, by `requeue`, and by one worker once a second. Jobs never published come first.

@@ -18,7 +18,7 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.errors import BrokerError, CatalogueError
 from tvb_batch.models.own_code.allowed import allowed
 from tvb_batch.models.own_code.sources import Here
-from tvb_batch.models.queue import announce, publish, take_turn
+from tvb_batch.models.queue import announce, publish_jobs, take_turn
 from tvb_batch.models.settings import Settings
 from tvb_batch.worker.job.versions import versions
 
@@ -86,7 +86,7 @@ class Reconciler:
         if expired:
             log.warning("leases_expired", jobs=expired)
         # Redis last: expired leases are found without it.
-        publish(catalogue, self._app)
+        publish_jobs(catalogue, self._app)
 
     def _has_turn(self) -> bool:
         try:

@@ -60,7 +60,7 @@ def answers_of(asker: str) -> str:
     return f"{asker}.{ANSWERS}"
 
 
-def plain(message: object) -> dict[str, Any]:
+def plain_command(message: object) -> dict[str, Any]:
     """Return a new message with the same command: only its name and gids are kept.
 
     Raises

@@ -48,7 +48,7 @@ def register(app: Celery, settings: Settings) -> None:
     @app.task(name=RUN_JOB)  # type: ignore[untyped-decorator]
     def run_job_task(gid: str) -> None:
         with state.hearing_of_termination():
-            serve(state, gid)
+            serve_message(state, gid)
         if state.is_told or state.is_spent or has_lost_files():
             # The pool starts another process.
             os._exit(0)
@@ -106,7 +106,7 @@ def warm_kernels(settings: Settings) -> None:
     log.info("kernels_ready", seconds=round(time.monotonic() - started, 1), engines=sorted(set(engines)))
 
 
-def serve(state: WorkerState, gid: str) -> None:
+def serve_message(state: WorkerState, gid: str) -> None:
     """Run the job named in a message, then other pending jobs for one second. Celery needs 5 ms for each message."""
     until = time.monotonic() + SERVED_FOR
     perform(state, gid)

@@ -64,7 +64,7 @@ def gid_of(message: object) -> str:
         raise ValueError("it has no job gid") from None
 
 
-def plain(gid: str, queue: str) -> dict[str, Any]:
+def plain_message(gid: str, queue: str) -> dict[str, Any]:
     """Return a new message that starts a job; only the gid comes from outside."""
     # Each message gets a new id, so that repeated messages differ.
     tag = str(uuid4())
@@ -136,7 +136,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return True
 
     def _handle_message(self, client: Any, response: Any) -> Any:
-        """Keep only the part that `remote_control.plain` reads; raise ValueError for a text that is not JSON."""
+        """Keep only what `remote_control.plain_command` reads; raise ValueError for a text that is not JSON."""
         payload = super()._handle_message(client, response)
         if isinstance(payload["data"], bytes | str):
             payload["data"] = json.dumps({"body": json.loads(payload["data"])["body"]})
@@ -178,7 +178,11 @@ class Transport(redis.Transport):  # type: ignore[misc]
             super()._deliver(message, queue)
             return
         try:
-            made = remote_control.plain(message) if remote_control.is_command(queue) else plain(gid_of(message), queue)
+            made = (
+                remote_control.plain_command(message)
+                if remote_control.is_command(queue)
+                else plain_message(gid_of(message), queue)
+            )
         except ValueError as exc:
             log.warning("message_dropped", reason=str(exc))
             return

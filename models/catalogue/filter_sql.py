@@ -215,7 +215,7 @@ def _listed(wanted: Comparison) -> Sequence[Value]:
 # ----------------------------------------------------------------------------------------------------------- fields
 
 
-def duration() -> ColumnElement[Any]:
+def running_time() -> ColumnElement[Any]:
     """Return the running time of a job in seconds."""
     end = func.coalesce(Job.finished_at, literal(now(), Job.started_at.type))
     return case((Job.started_at.is_not(None), _Seconds(end, Job.started_at)))
@@ -230,7 +230,7 @@ def _is_nan() -> Condition:
 FIELD_COLUMNS: dict[str, Callable[[], ColumnElement[Any] | InstrumentedAttribute[Any]]] = {
     "status": lambda: Job.status, "sweep": lambda: Job.sweep_id, "gid": lambda: Job.gid, "number": lambda: Job.number,
     "repeat": lambda: Job.repeat, "seed": lambda: Job.seed, "attempt": lambda: Job.attempt,
-    "progress": lambda: Job.progress, "duration": duration, "created": lambda: Job.created_at,
+    "progress": lambda: Job.progress, "duration": running_time, "created": lambda: Job.created_at,
     "started": lambda: Job.started_at, "finished": lambda: Job.finished_at, "worker": lambda: Job.worker,
     "engine": lambda: Job.engine, "error": lambda: Job.error, "error_type": lambda: Job.error_type, "is_nan": _is_nan,
 }  # fmt: skip

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from tvb_batch.models.catalogue.base import OWNER, Database, now, target_of
 from tvb_batch.models.catalogue.filter_language import FIELDS, FieldType
-from tvb_batch.models.catalogue.filter_sql import duration
+from tvb_batch.models.catalogue.filter_sql import running_time
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, JobMetric, Output
 
@@ -72,7 +72,7 @@ class Statistics(Database):
 
     def durations(self, sweep: UUID) -> Spread | None:
         """Return the running times of finished jobs of a sweep, without reused ones; None before the first."""
-        seconds = duration()
+        seconds = running_time()
         ran = and_(target_of(sweep, None), Job.status == Status.FINISHED, Job.started_at.is_not(None))
         query = select(func.count(), func.min(seconds), func.avg(seconds), func.max(seconds)).where(ran)
         count, *values = self._read(lambda session: session.execute(query).one())
@@ -99,7 +99,7 @@ class Statistics(Database):
         """
         query = select(Job.gid, Job.number, Job.status, Job.parameters)
         if FIELDS.get(name) is FieldType.NUMBER:
-            query = query.add_columns(duration() if name == "duration" else getattr(Job, name))
+            query = query.add_columns(running_time() if name == "duration" else getattr(Job, name))
         else:
             query = query.add_columns(JobMetric.number)
             query = query.outerjoin(JobMetric, and_(JobMetric.job_id == OWNER, JobMetric.name == name))

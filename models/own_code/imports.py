@@ -43,7 +43,7 @@ _CLOSURES: dict[str, Closure] = {}
 _LOCK = threading.RLock()
 
 
-def load(module: str) -> ModuleType:
+def load_module(module: str) -> ModuleType:
     """Return the module, imported from its current source, or as this process imported it before.
 
     Raises
@@ -71,7 +71,7 @@ def load(module: str) -> ModuleType:
 
 
 def is_loaded(module: str) -> bool:
-    """Return whether this process has imported the module with `load`."""
+    """Return whether this process has imported the module with `load_module`."""
     return module in _CLOSURES
 
 
@@ -80,7 +80,7 @@ def loaded(modules: Iterable[str]) -> dict[str, str]:
     return {
         f"{OF_DATA}{name}": _KNOWN[name].digest
         for module in sorted(modules)
-        if load(module) and module in _CLOSURES
+        if load_module(module) and module in _CLOSURES
         for name in _CLOSURES[module].files
     }
 
@@ -127,7 +127,7 @@ def check_unchanged(modules: Iterable[str]) -> None:
         A source was edited, or an imported object was changed: a worker would run something else.
     """
     for module in modules:
-        load(module)
+        load_module(module)
     stale = set(changed())
     for name in sorted({name for module in modules if module in _CLOSURES for name in _CLOSURES[module].files}):
         if name in stale or not _is_of_source(name, _KNOWN[name].path):

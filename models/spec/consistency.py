@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.transient import LEAST_LEFT, START_POINT, default_transient, transient_of
-from tvb_batch.models.tvb.components import connectivities, find
+from tvb_batch.models.tvb.components import connectivities, find_component
 
 #: Raw monitors sample at every `dt` and ignore their period.
 _SAMPLED_AT_DT = frozenset({"Raw", "RawVoi", "AfferentCoupling"})
@@ -134,7 +134,7 @@ def check_shapes(
     SpecError
         An array fits neither the state variables nor the regions, or an index is larger than the last variable.
     """
-    component = find("model", spec.model["class"], "model")
+    component = find_component("model", spec.model["class"], "model")
     regions = count_regions(spec.connectivity) or regions
     shapes = shapes or {}
     # A parameter of a surface simulation may have one value for each region, or for each node.

@@ -15,7 +15,7 @@ _ALIASES = {"integrator.noise.noise_seed": "seed", "connectivity.from_file": "co
 _NAME = re.compile(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", re.ASCII)
 
 
-def assign(values: dict[str, Any], name: str, value: Any) -> None:
+def set_value(values: dict[str, Any], name: str, value: Any) -> None:
     """Replace the value of `name` in a canonical simulation; the value must exist.
 
     A class replaces its whole section, because it does not have the parameters of the other class.
@@ -38,7 +38,7 @@ def assign(values: dict[str, Any], name: str, value: Any) -> None:
     place[last] = value
 
 
-def get(values: Mapping[str, Any], name: str) -> Any:
+def get_value(values: Mapping[str, Any], name: str) -> Any:
     """Return the value of `name` in a canonical simulation.
 
     Raises

@@ -12,7 +12,7 @@ from typing import Any
 
 from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.spec.expressions import Expression, ExpressionError
-from tvb_batch.models.spec.parameter_names import get, one_name, parameters
+from tvb_batch.models.spec.parameter_names import get_value, one_name, parameters
 from tvb_batch.models.spec.sections import finite
 
 #: Larger sweeps are refused as mistakes.
@@ -131,7 +131,7 @@ class _Names:
 
 def _holds(name: str, other: str, base: Mapping[str, Any]) -> bool:
     """Return whether `other` is an element of the array `name`."""
-    return other.startswith(f"{name}[") and not isinstance(get(base, f"{other.split(']')[0]}]"), dict)
+    return other.startswith(f"{name}[") and not isinstance(get_value(base, f"{other.split(']')[0]}]"), dict)
 
 
 def _refuse_other_forms(plan: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tvb_batch.models.errors import SpecError, did_you_mean, nearest
-from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find
+from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find_component
 from tvb_batch.models.tvb.input_files import SUFFIXES
 
 _TYPES = {
@@ -55,13 +55,13 @@ def complete(role: str, section: Any, path: str, choices: tuple[str, ...] = ()) 
     """
     is_name = isinstance(section, str)
     section = _as_mapping(role, section, path)
-    component = find(role, section.get("class", _implied_class(role, choices)), path)
+    component = find_component(role, section.get("class", _implied_class(role, choices)), path)
     if choices and component.name in components(role) and component.name not in choices:
         raise SpecError(f"{path}.class", repr(component.name), f"one of {', '.join(choices)}")
     completed: dict[str, Any] = {"class": component.name}
     is_read = "from_file" in section and component.from_file
     if is_read:
-        completed["from_file"] = check_file(role, section["from_file"], path if is_name else f"{path}.from_file")
+        completed["from_file"] = check_file_name(role, section["from_file"], path if is_name else f"{path}.from_file")
         if "file_name" in section:
             completed["file_name"] = _file_name(section["file_name"], f"{path}.file_name")
     known = {"class", *component.attributes, *(("from_file", "file_name") if is_read else ())}
@@ -88,7 +88,7 @@ def _is_needed(role: str, attribute: Attribute) -> bool:
     return attribute.required and attribute.type != "bool" and not is_implied
 
 
-def check_file(role: str, name: Any, path: str) -> str:
+def check_file_name(role: str, name: Any, path: str) -> str:
     """Return the name of a file of tvb-data, or a path (with a `/`). Whether the path exists is checked later.
 
     Raises
@@ -149,7 +149,7 @@ def without_file_names(value: Any) -> Any:
 
 def domain_warnings(role: str, section: Mapping[str, Any], path: str) -> Iterator[str]:
     """Return a warning for each value outside the range that TVB declares."""
-    for name, attribute in find(role, section["class"], path).attributes.items():
+    for name, attribute in find_component(role, section["class"], path).attributes.items():
         value = section.get(name)
         if value is None:
             continue
@@ -183,7 +183,7 @@ def checked(attribute: Attribute, value: Any, path: str) -> Any:
         if set(value) | {"file_name"} != {"from_file", "file_name"}:
             raise SpecError(path, repr(value)[:80], _TYPES[attribute.type], "or {from_file: ./values.npy}")
         names = {name: _file_name(value[name], f"{path}.{name}") for name in value if name == "file_name"}
-        return {"from_file": check_file("", value["from_file"], f"{path}.from_file"), **names}
+        return {"from_file": check_file_name("", value["from_file"], f"{path}.from_file"), **names}
     result = _CHECKS[attribute.type](attribute, value, path)
     if result == [] and attribute.default:
         raise SpecError(path, "an empty list", _TYPES[attribute.type], "leave it out for TVB's default")

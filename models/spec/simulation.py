@@ -33,10 +33,10 @@ from tvb_batch.models.spec.consistency import (
     transient_warnings,
 )
 from tvb_batch.models.spec.labels import whole_label
-from tvb_batch.models.spec.parameter_names import assign, is_section, parameters
+from tvb_batch.models.spec.parameter_names import is_section, parameters, set_value
 from tvb_batch.models.spec.sections import checked, complete, domain_warnings, files_of, move_file, without_file_names
 from tvb_batch.models.spec.titles import check_title
-from tvb_batch.models.tvb.components import Attribute, find
+from tvb_batch.models.tvb.components import Attribute, find_component
 
 #: Annotation and format of the files; they change no data.
 ANNOTATION = frozenset({"subject", "title", "operation_tag", "user_tags", "format"})
@@ -254,7 +254,7 @@ class SimulationSpec(BaseModel):
         # A class or a section first: other changes may be parameters of it.
         wholes = {name: value for name, value in values.items() if name.endswith("class") or _is_whole(value)}
         for name, value in wholes.items():
-            assign(changed, name, value)
+            set_value(changed, name, value)
         if wholes and len(wholes) < len(values):
             # Fill in defaults; parts that do not fit together yet may fit after the other changes.
             for role in ("connectivity", "model", "coupling", "integrator"):
@@ -264,7 +264,7 @@ class SimulationSpec(BaseModel):
             ]
         for name, value in values.items():
             if name not in wholes:
-                assign(changed, name, value)
+                set_value(changed, name, value)
         return simulation(changed)
 
     def plain(self, name: str) -> Attribute | None:
@@ -276,7 +276,7 @@ class SimulationSpec(BaseModel):
         if section not in ("model", "coupling"):
             return None
         values: Section = getattr(self, section)
-        attribute, value = find(section, values["class"], section).attributes.get(key), values.get(key)
+        attribute, value = find_component(section, values["class"], section).attributes.get(key), values.get(key)
         if attribute is None or attribute.type not in ("array", "float") or attribute.dtype != "f":
             return None
         is_one = isinstance(value, list) and len(value) == 1 if attribute.type == "array" else is_number(value)

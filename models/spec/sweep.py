@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.spec.expressions import ExpressionError
 from tvb_batch.models.spec.labels import label, whole_label
-from tvb_batch.models.spec.parameter_names import get, is_section, parameters
+from tvb_batch.models.spec.parameter_names import get_value, is_section, parameters
 from tvb_batch.models.spec.points import normalize, points, values
 from tvb_batch.models.spec.sections import checked, complete, files_of, move_file, without_file_names
 from tvb_batch.models.spec.simulation import (
@@ -128,7 +128,7 @@ class SweepSpec(BaseModel):
         others = [name.removesuffix(".class") for name in self.names if name not in found]
         if others:
             made = self.simulation(point).canonical()
-            found |= dict(item for name in others for item in parameters(get(made, name), name))
+            found |= dict(item for name in others for item in parameters(get_value(made, name), name))
             found |= {name: whole_label(value) for name, value in point.parameters.items() if is_section(value)}
         return found | ({"repeat": point.repeat} if self.repeats > 1 else {})
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.own_code.allowed import allowed
-from tvb_batch.models.own_code.imports import load
+from tvb_batch.models.own_code.imports import load_module
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def data_files(role: str) -> list[str]:
     return list(_content()["files"].get(role, ()))
 
 
-def find(role: str, name: Any, path: str) -> Component:
+def find_component(role: str, name: Any, path: str) -> Component:
     """Return the class that a section names: a TVB class, or `module.Class` of an allowed module.
 
     Raises
@@ -116,7 +116,7 @@ def _own_component(role: str, name: str, path: str) -> Component:
 
     module, _, class_name = name.rpartition(".")
     try:
-        cls = getattr(load(module), class_name)
+        cls = getattr(load_module(module), class_name)
     except (Exception, SystemExit) as exc:
         # A user's module may raise any exception, and a script may exit.
         reason = f"{type(exc).__name__}: {exc}"

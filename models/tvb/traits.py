@@ -1,6 +1,6 @@
 """Converts sections of a spec to TVB objects and back, with the attributes that TVB declares.
 
-`models.spec.assembly` calls `build` for each section of a spec; `submit.api.from_simulator` calls `describe` for each
+`models.spec.assembly` calls `build` for each section of a spec; `submit.api.from_simulator` calls `to_section` for each
 object of a script. Classes are found only through `models.tvb.components`, so a spec cannot use others. Files are read
 and stored only through `models.tvb.input_store`. Imports TVB inside its functions.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvb_batch.models.errors import SpecError
-from tvb_batch.models.tvb.components import Attribute, Component, find
+from tvb_batch.models.tvb.components import Attribute, Component, find_component
 from tvb_batch.models.tvb.input_store import Inputs
 
 #: Larger arrays are stored as files, so that people can read a spec.
@@ -33,7 +33,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs) -> Any:
     InputError
         A file cannot be read.
     """
-    component = find(role, section["class"], role)
+    component = find_component(role, section["class"], role)
     cls = getattr(importlib.import_module(component.module), component.name.rpartition(".")[2])
     # Do not pass TVB's defaults: some are integer arrays, but TVB converts given values to float.
     values = {
@@ -62,7 +62,7 @@ def build(role: str, section: Mapping[str, Any], inputs: Inputs) -> Any:
     return instance
 
 
-def describe(role: str, instance: Any, inputs: Inputs, own: Sequence[Any] = ()) -> dict[str, Any]:
+def to_section(role: str, instance: Any, inputs: Inputs, own: Sequence[Any] = ()) -> dict[str, Any]:
     """Return the section from which `build` makes an equal object.
 
     Parameters
@@ -75,7 +75,7 @@ def describe(role: str, instance: Any, inputs: Inputs, own: Sequence[Any] = ()) 
     SpecError
         Workers could not import the object's class, or the class is not allowed.
     """
-    component = find(role, class_name(instance), role)
+    component = find_component(role, class_name(instance), role)
     section: dict[str, Any] = {"class": component.name}
     for name, attribute in component.attributes.items():
         value = _value(instance, name)
@@ -124,7 +124,7 @@ def fill_references(role: str, instance: Any, own: Mapping[str, Any]) -> None:
     """
     sensors = _value(instance, "sensors")
     own = {**own, "sensors": sensors} if sensors is not None else own
-    for name, attribute in find(role, class_name(instance), role).attributes.items():
+    for name, attribute in find_component(role, class_name(instance), role).attributes.items():
         if attribute.type == "parts":
             for part in _value(instance, name):
                 fill_references(attribute.role, part, own)
@@ -210,9 +210,9 @@ def _from_trait(attribute: Attribute, value: Any, inputs: Inputs, own: Sequence[
     if attribute.type == "dict":
         return {name: float(item) for name, item in value.items()}
     if attribute.type == "component":
-        return describe(attribute.role, value, inputs, own)
+        return to_section(attribute.role, value, inputs, own)
     if attribute.type == "parts":
-        return [describe(attribute.role, part, inputs, own) for part in value]
+        return [to_section(attribute.role, part, inputs, own) for part in value]
     if attribute.type == "choice":
         return value.name
     return value.item() if isinstance(value, np.generic) else value

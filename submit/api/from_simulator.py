@@ -16,7 +16,7 @@ from tvb_batch.models.spec.assembly import assemble
 from tvb_batch.models.spec.simulation import SimulationSpec, as_speed, simulation
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.introspect import role_of
-from tvb_batch.models.tvb.traits import build, describe
+from tvb_batch.models.tvb.traits import build, to_section
 from tvb_batch.submit.api.noise_stream import Seeds, begin_alike, has_run, is_configured, is_drawn_from, starts
 from tvb_batch.submit.api.patched_classes import refuse_patches
 from tvb_batch.submit.api.twin_check import is_object, refuse_differences
@@ -71,7 +71,7 @@ def describe_object(value: Any, path: str, inputs: Inputs) -> Any:
     if role is None:
         return None
     refuse_patches(_objects(value))
-    section = _model(value, inputs) if role == "model" else describe(role, value, inputs)
+    section = _model(value, inputs) if role == "model" else to_section(role, value, inputs)
     with _unchanged_global_stream():
         twin = build(role, section, inputs)
         refuse_differences([(path, value, twin)], twin.configure)
@@ -104,7 +104,7 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
     values: dict[str, Any] = {
         "connectivity": _connectivity(connectivity, inputs),
         "model": _model(simulator.model, inputs),
-        "coupling": describe("coupling", simulator.coupling, inputs),
+        "coupling": to_section("coupling", simulator.coupling, inputs),
         "integrator": _integrator(simulator, inputs),
         "monitors": [_monitor(monitor, inputs, own) for monitor in monitors],
         "simulation_length": float(simulator.simulation_length),
@@ -112,13 +112,13 @@ def _sections(simulator: Any, inputs: Inputs, monitors: list[Any]) -> dict[str, 
     if connectivity.speed.size == 1:
         values["conduction_speed"] = float(connectivity.speed.item())
     if cortex is not None:
-        values["surface"] = describe("cortex", cortex, inputs, (connectivity,))
+        values["surface"] = to_section("cortex", cortex, inputs, (connectivity,))
         # Only this section names the surface; all others refer to it.
         mapping = values["surface"]["region_mapping_data"]
-        mapping["surface"] = describe("surface", cortex.region_mapping_data.surface, inputs)
+        mapping["surface"] = to_section("surface", cortex.region_mapping_data.surface, inputs)
         _leave_out_surface(values["surface"], cortex)
     if simulator.stimulus is not None:
-        values["stimulus"] = describe("stimulus", simulator.stimulus, inputs, own)
+        values["stimulus"] = to_section("stimulus", simulator.stimulus, inputs, own)
     if simulator.initial_conditions is not None:
         values["initial_conditions"] = {"from_file": inputs.keep_array(simulator.initial_conditions)}
     # The stream decides, see `submit.api.noise_stream`.
@@ -215,7 +215,7 @@ def _as_list(monitors: Any) -> list[Any]:
 
 
 def _connectivity(connectivity: Any, inputs: Inputs) -> dict[str, Any]:
-    section = describe("connectivity", connectivity, inputs)
+    section = to_section("connectivity", connectivity, inputs)
     if connectivity.speed.size == 1:
         del section["speed"]
     return section
@@ -228,7 +228,7 @@ def _leave_out_surface(section: dict[str, Any], cortex: Any) -> None:
 
 
 def _model(model: Any, inputs: Inputs) -> dict[str, Any]:
-    section = describe("model", model, inputs)
+    section = to_section("model", model, inputs)
     for name, value in section.items():
         # In a configured model, one value for each node is a column.
         if _is_column(value):
@@ -243,7 +243,7 @@ def _is_column(value: Any) -> bool:
 
 
 def _integrator(simulator: Any, inputs: Inputs) -> dict[str, Any]:
-    section = describe("integrator", simulator.integrator, inputs)
+    section = to_section("integrator", simulator.integrator, inputs)
     if simulator.model.state_variable_boundaries is not None:
         # TVB sets it to the model's when it configures the simulator.
         section.pop("bounded_state_variable_indices", None)
@@ -258,7 +258,7 @@ def _integrator(simulator: Any, inputs: Inputs) -> dict[str, Any]:
 
 
 def _monitor(monitor: Any, inputs: Inputs, own: tuple[Any, ...]) -> dict[str, Any]:
-    section = describe("monitor", monitor, inputs, own)
+    section = to_section("monitor", monitor, inputs, own)
     sensors, projection = vars(monitor).get("sensors"), vars(monitor).get("projection")
     if projection is not None and vars(projection).get("sensors") is sensors:
         section["projection"].pop("sensors", None)

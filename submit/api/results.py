@@ -18,7 +18,7 @@ from tvb_batch.submit.api.time_series import TimeSeries, node_labels
 from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
 from tvb_batch.submit.present import serialize
 from tvb_batch.submit.present.describe import describe_plan
-from tvb_batch.submit.present.formatting import duration, note, parameters, ran_for, short_metrics
+from tvb_batch.submit.present.formatting import counts_text, duration, parameters_text, ran_for, short_metrics
 from tvb_batch.submit.present.html import as_table
 from tvb_batch.submit.present.live import watch
 from tvb_batch.submit.present.remarks import left_out, remarks
@@ -102,7 +102,7 @@ class Job:
             The transient leaves nothing of the series.
         """
         with self.time_series(monitor) as series:
-            words = f"{self._row.sweep.name} {serialize.short(self.gid)}  {parameters(self._row)}".strip()
+            words = f"{self._row.sweep.name} {serialize.short(self.gid)}  {parameters_text(self._row)}".strip()
             return series.plot(path, title=words, transient=transient)
 
     @property
@@ -215,13 +215,13 @@ class Sweep:
             No job has the metric, or the sweep does not vary one of `over`.
         """
         from tvb_batch.submit.present.plot_sweep import draw_sweep
-        from tvb_batch.submit.present.plots import save
+        from tvb_batch.submit.present.plots import save_picture
 
         metric = metric or default_metric(self._catalogue, self.gid)
         points = points_of(self._catalogue, self._row, metric)
         picture = draw_sweep(points, metric, over, f"{self.name}  {serialize.short(self.gid)}")
         if path is not None:
-            save(picture, Path(path))
+            save_picture(picture, Path(path))
         return picture
 
     def bundle(
@@ -266,7 +266,7 @@ class Sweep:
         counts = self._catalogue.counts(self.gid)
         lines = describe_plan(self._catalogue.plan(self.gid))
         varied = {line.partition(":")[0]: line.partition(":")[2].strip() for line in lines}
-        return as_table(f"sweep {self.name} ({serialize.short(self.gid)})", {"jobs": note(counts), **varied})
+        return as_table(f"sweep {self.name} ({serialize.short(self.gid)})", {"jobs": counts_text(counts), **varied})
 
     def _rows(self, status: str | None, where: str | None) -> Iterator[JobRow]:
         filters: Mapping[str, Any] = {

@@ -111,11 +111,11 @@ class TimeSeries:
         transient : part at the start that the latter two leave out, ms; see `left_out`
         """
         from tvb_batch.submit.present.plot_series import draw_series
-        from tvb_batch.submit.present.plots import save
+        from tvb_batch.submit.present.plots import save_picture
 
         picture = draw_series(self, title or str(self.attributes["title"]), self.left_out(transient))
         if path is not None:
-            save(picture, Path(path))
+            save_picture(picture, Path(path))
         return picture
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, main
+from tvb_batch.submit.cli.group import main, open_catalogue
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -61,7 +61,7 @@ def bundle(
     from tvb_batch.submit.bundles.tvb2_bundle import Wanted, make_bundles
     from tvb_batch.submit.present.progress import jobs_bar
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = [catalogue.find(key) for key in keys]
     target = (output or settings.storage.bundle("-".join(keys))).absolute()
     gids = {
@@ -140,7 +140,7 @@ def verify(settings: Settings, keys: tuple[str, ...], everything: bool) -> None:
         request = CheckFiles(tuple(Path(key).absolute() for key in files))
         faults = run_worker(settings, request, may_fail=True).splitlines()
     if others or everything:
-        catalogue = catalogue_of(settings)
+        catalogue = open_catalogue(settings)
         targets: list[str | None] = [*others] or [None]  # None stands for everything.
         for target in targets:
             result = audit(catalogue, settings, catalogue.find(target) if target else None)

@@ -90,7 +90,7 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
     ctx.obj = load_settings(data_dir=data_dir)
 
 
-def catalogue_of(settings: Settings) -> Catalogue:
+def open_catalogue(settings: Settings) -> Catalogue:
     """Open the catalogue; create or upgrade it if it is the SQLite file of the data directory."""
     from tvb_batch.models.catalogue import Catalogue
     from tvb_batch.models.paths import check_writable
@@ -101,13 +101,13 @@ def catalogue_of(settings: Settings) -> Catalogue:
     return Catalogue.open(settings.database, create=is_sqlite)
 
 
-def load(spec: str, file_format: str | None = None) -> SweepSpec:
+def load_sweep(spec: str, file_format: str | None = None) -> SweepSpec:
     """Load the sweep of a spec file; `file_format` replaces the format of its results."""
     from tvb_batch.models.spec.sweep import sweep_spec
-    from tvb_batch.submit.intake.spec_file import load
+    from tvb_batch.submit.intake.spec_file import load_spec_file
 
     told: list[str] = []
-    sweep = load(spec, told.append)
+    sweep = load_spec_file(spec, told.append)
     if file_format:
         sweep = sweep_spec(sweep.name, sweep.base.with_parameters({"format": file_format}), sweep.plan)
     for warning in (*told, *sweep.warnings()):
@@ -139,7 +139,7 @@ def complete_sweep(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
         settings = load_settings(data_dir=ctx.find_root().params.get("data_dir"))
         if settings.database.startswith("sqlite") and not settings.storage.catalogue.exists():
             return []
-        names = [summary.sweep.name for summary in catalogue_of(settings).sweeps()]
+        names = [summary.sweep.name for summary in open_catalogue(settings).sweeps()]
     except TvbBatchError:
         return []
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
@@ -151,7 +151,7 @@ def format_option(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--format", "file_format", type=click.Choice(["tvb2", "tvb1"]), help=words)(function)
 
 
-def target_of(found: Job | Sweep) -> dict[str, Any]:
+def query_target(found: Job | Sweep) -> dict[str, Any]:
     """Return a sweep or job as keyword of the catalogue's queries."""
     from tvb_batch.models.catalogue.tables import Sweep
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, main, note, target_of
+from tvb_batch.submit.cli.group import complete_sweep, main, note, open_catalogue, query_target
 from tvb_batch.submit.present.formatting import jobs_word, short
 from tvb_batch.submit.present.formatting import size as human_size
 
@@ -20,8 +20,8 @@ def cancel(settings: Settings, key: str) -> None:
     Example:
       tvb-batch cancel jansen_rit
     """
-    catalogue = catalogue_of(settings)
-    click.echo(f"Canceled {jobs_word(catalogue.cancel(**target_of(catalogue.find(key))))}.")
+    catalogue = open_catalogue(settings)
+    click.echo(f"Canceled {jobs_word(catalogue.cancel(**query_target(catalogue.find(key))))}.")
 
 
 @main.command()
@@ -36,8 +36,8 @@ def retry(settings: Settings, key: str) -> None:
     Example:
       tvb-batch retry jansen_rit
     """
-    catalogue = catalogue_of(settings)
-    again = catalogue.retry(**target_of(catalogue.find(key)), note=note)
+    catalogue = open_catalogue(settings)
+    again = catalogue.retry(**query_target(catalogue.find(key)), note=note)
     click.echo(f"{jobs_word(again)} pending again. Workers take them at once; without workers, call `tvb-batch run`.")
 
 
@@ -50,12 +50,12 @@ def requeue(settings: Settings) -> None:
     Example:
       tvb-batch requeue
     """
-    from tvb_batch.models.queue import check_broker, make_app, publish
+    from tvb_batch.models.queue import check_broker, make_app, publish_jobs
 
     check_broker(settings)
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     expired = catalogue.expire(max_attempts=settings.max_attempts)
-    sent = publish(catalogue, make_app(settings))
+    sent = publish_jobs(catalogue, make_app(settings))
     click.echo(f"Returned {jobs_word(expired)} of dead workers to pending; sent {jobs_word(sent)} to the queue.")
 
 
@@ -69,7 +69,7 @@ def pause(settings: Settings, sweep: str) -> None:
     Example:
       tvb-batch pause jansen_rit
     """
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find_sweep(sweep)
     catalogue.pause(found.gid)
     click.echo(f"Paused {found.name} · continue: tvb-batch resume {short(found.gid)}")
@@ -85,7 +85,7 @@ def resume(settings: Settings, sweep: str) -> None:
     Example:
       tvb-batch resume jansen_rit
     """
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find_sweep(sweep)
     catalogue.resume(found.gid)
     click.echo(f"Resumed {found.name}.")
@@ -102,7 +102,7 @@ def priority(settings: Settings, sweep: str, value: int) -> None:
     Example:
       tvb-batch priority jansen_rit 10
     """
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find_sweep(sweep)
     catalogue.prioritize(found.gid, value)
     click.echo(f"{found.name} has priority {value}.")
@@ -124,7 +124,7 @@ def delete(settings: Settings, key: str, yes: bool) -> None:
     from tvb_batch.models.catalogue.tables import Sweep
     from tvb_batch.submit.operate.removal import delete as remove
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find(key)
     words = f"{found.name} and its {jobs_word(found.size)}" if isinstance(found, Sweep) else f"job {short(found.gid)}"
     if not yes:
@@ -147,5 +147,5 @@ def prune(settings: Settings, dry_run: bool) -> None:
     """
     from tvb_batch.submit.operate.removal import prune as remove
 
-    files, size = remove(catalogue_of(settings), settings.storage, dry_run=dry_run)
+    files, size = remove(open_catalogue(settings), settings.storage, dry_run=dry_run)
     click.echo(f"{'Would remove' if dry_run else 'Removed'} {files:,} files, {human_size(size)}.")

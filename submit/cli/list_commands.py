@@ -8,7 +8,7 @@ import click
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, json_option, listing_options, main, print_json
+from tvb_batch.submit.cli.group import complete_sweep, json_option, listing_options, main, open_catalogue, print_json
 
 if TYPE_CHECKING:
     from tvb_batch.submit.present.listing import Form
@@ -74,7 +74,7 @@ def list_(
     from tvb_batch.submit.present.listing import list_jobs, missing_lines, waiting_lines
     from tvb_batch.submit.present.remarks import lacking_lines
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     wanted, shown = Filter.all_of(*conditions), [name for name, _ in sort_keys(columns)] if columns else []
     filters: dict[str, Any] = {
         "sweep": catalogue.find_sweep(sweep).gid if sweep else None,
@@ -115,7 +115,7 @@ def sweeps(settings: Settings, form: Form | None) -> None:
     """
     from tvb_batch.submit.present.listing import list_sweeps
 
-    summaries = catalogue_of(settings).sweeps()
+    summaries = open_catalogue(settings).sweeps()
     if form is None and not summaries:
         click.echo(f"No sweeps yet: {FIRST_RUN}")
         return
@@ -137,7 +137,7 @@ def show(settings: Settings, key: str, as_json: bool) -> None:
     from tvb_batch.submit.present.details import print_job, print_sweep
     from tvb_batch.submit.present.serialize import details
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find(key)
     if as_json:
         print_json(details(catalogue, found, settings.storage))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, listing_options, main
+from tvb_batch.submit.cli.group import complete_sweep, listing_options, main, open_catalogue
 
 if TYPE_CHECKING:
     from tvb_batch.submit.present.listing import Form
@@ -29,11 +29,11 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
     Example:
       tvb-batch stats sweep --by coupling.a --metric GlobalVariance
     """
-    from tvb_batch.submit.present.formatting import jobs_word, note
+    from tvb_batch.submit.present.formatting import counts_text, jobs_word
     from tvb_batch.submit.present.remarks import remarks
     from tvb_batch.submit.present.stats import default_metric, stats_by, sweep_stats
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find_sweep(sweep)
     if by is None:
         listing = sweep_stats(catalogue, found, form or "table")
@@ -42,7 +42,7 @@ def stats(settings: Settings, sweep: str, by: str | None, metric: str | None, fo
         listing = stats_by(catalogue, found, by, metric)
     if form is None:
         of = f", {metric}" if by else ""
-        click.echo(f"{found.name}: {jobs_word(found.size)}, {note(catalogue.counts(found.gid))}{of}\n")
+        click.echo(f"{found.name}: {jobs_word(found.size)}, {counts_text(catalogue.counts(found.gid))}{of}\n")
     listing.print(form or "table")
     if form is None and by is None and (swept := catalogue.jobs(sweep=found.gid, limit=1)[0].parameters):
         click.echo(f"\nmin_at, max_at: {', '.join(swept)}")
@@ -62,7 +62,7 @@ def workers(settings: Settings, form: Form | None) -> None:
     """
     from tvb_batch.submit.present.stats import list_workers
 
-    listing, remark = list_workers(catalogue_of(settings), settings)
+    listing, remark = list_workers(open_catalogue(settings), settings)
     if remark:
         click.echo(remark, err=True)
     if form is None and not listing.rows:
@@ -103,7 +103,7 @@ def plot(
     from tvb_batch.models.catalogue.tables import Sweep as SweepRow
     from tvb_batch.submit.api.results import Job, Sweep
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find(key)
     is_sweep = isinstance(found, SweepRow)
     kind = "sweep" if is_sweep else "job"

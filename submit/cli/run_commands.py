@@ -13,7 +13,7 @@ import click
 
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, complete_sweep, format_option, load, main, note
+from tvb_batch.submit.cli.group import complete_sweep, format_option, load_sweep, main, note, open_catalogue
 
 if TYPE_CHECKING:
     from tvb_batch.models.catalogue import Catalogue
@@ -51,9 +51,9 @@ def run(settings: Settings, spec: str | None, workers: int, no_reuse: bool, file
 
     if file_format and not spec:
         raise click.UsageError("--format: pending jobs have a format already; give a SPEC")
-    sweep_spec = load(spec, file_format) if spec else None
+    sweep_spec = load_sweep(spec, file_format) if spec else None
     check_writable(settings.storage)
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     total = sweep_spec.size if sweep_spec else catalogue.startable()
     if not total:
         click.echo("No pending jobs.")
@@ -143,7 +143,7 @@ def submit(
     from tvb_batch.submit.intake.enqueue import enqueue
     from tvb_batch.submit.present import serialize
 
-    sweep_spec = load(spec, file_format)
+    sweep_spec = load_sweep(spec, file_format)
     if dump_kernel:
         click.echo(_kernel(settings, sweep_spec), nl=False)
         return
@@ -154,8 +154,8 @@ def submit(
         return
     check_broker(settings)
     sweep = enqueue(
-        catalogue_of(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse, priority=priority,
-        note=note,
+        open_catalogue(settings), make_app(settings), sweep_spec, settings.storage, reuse=not no_reuse,
+        priority=priority, note=note,
     )  # fmt: skip
     click.echo(
         f"Submitted {serialize.jobs_word(sweep_spec.size)} as {serialize.short(sweep.gid)} · "
@@ -193,7 +193,7 @@ def watch(settings: Settings, sweep: str | None) -> None:
     """
     from tvb_batch.submit.present import live, serialize
 
-    catalogue = catalogue_of(settings)
+    catalogue = open_catalogue(settings)
     found = catalogue.find_sweep(sweep) if sweep else None
     try:
         seen = live.follow(catalogue, found)

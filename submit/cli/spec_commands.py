@@ -14,9 +14,9 @@ def describe(name: str | None) -> None:
     Example:
       tvb-batch describe JansenRit
     """
-    from tvb_batch.submit.present.class_reference import describe_class, list_classes
+    from tvb_batch.submit.present.class_reference import class_text, list_classes
 
-    click.echo(describe_class(name) if name else list_classes())
+    click.echo(class_text(name) if name else list_classes())
 
 
 @main.command()

@@ -6,7 +6,7 @@ import click
 
 from tvb_batch.models.errors import NotFoundError
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, main
+from tvb_batch.submit.cli.group import main, open_catalogue
 
 
 @main.command()
@@ -35,4 +35,4 @@ def serve(settings: Settings, host: str, port: int, host_names: tuple[str, ...])
         from tvb_batch.submit.web.serve import serve as serve_web
     except ModuleNotFoundError as exc:
         raise NotFoundError(f"{exc.name} is not installed: pip install 'tvb-batch[web]'") from exc
-    serve_web(catalogue_of(settings), settings, host=host, port=port, host_names=host_names)
+    serve_web(open_catalogue(settings), settings, host=host, port=port, host_names=host_names)

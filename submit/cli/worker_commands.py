@@ -12,7 +12,7 @@ import click
 
 from tvb_batch.models.errors import SettingsError, TvbBatchError
 from tvb_batch.models.settings import Settings
-from tvb_batch.submit.cli.group import catalogue_of, json_option, main, print_json
+from tvb_batch.submit.cli.group import json_option, main, open_catalogue, print_json
 
 if TYPE_CHECKING:
     pass
@@ -42,7 +42,7 @@ def worker(settings: Settings, concurrency: int, queue: str | None) -> NoReturn:
     from tvb_batch.submit.operate.local_workers import child_environment, worker_command
 
     check_writable(settings.storage)
-    catalogue_of(settings).dispose()
+    open_catalogue(settings).dispose()
     check_broker(settings)
     command = worker_command(concurrency, queue)
     os.execve(command[0], command, child_environment(settings))  # noqa: S606 - no shell
@@ -93,7 +93,7 @@ def metrics(settings: Settings, host: str, port: int) -> None:
     except ModuleNotFoundError as exc:
         raise NotFoundError(f"{exc.name} is not installed: pip install 'tvb-batch[metrics]'") from exc
     try:
-        server, thread = start_http_server(port, host, registry(catalogue_of(settings), settings))
+        server, thread = start_http_server(port, host, registry(open_catalogue(settings), settings))
     except OSError as exc:
         raise SettingsError(f"{host}:{port}: cannot be used ({exc}); choose another with --host and --port") from exc
     click.echo(f"http://{host}:{server.server_port}/metrics\nPress Ctrl-C to stop.")

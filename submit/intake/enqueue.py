@@ -8,7 +8,7 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.tables import Sweep
 from tvb_batch.models.errors import BrokerError
 from tvb_batch.models.paths import Storage
-from tvb_batch.models.queue import publish
+from tvb_batch.models.queue import publish_jobs
 from tvb_batch.models.spec.sweep import SweepSpec
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.submit.intake.files import keep
@@ -37,7 +37,7 @@ def enqueue(
     if not all(inputs.reserve(file) for file in kept.files()):
         keep(spec, storage)
     try:
-        publish(catalogue, app)
+        publish_jobs(catalogue, app)
     except BrokerError as exc:
         note(f"{exc}; the jobs are in the catalogue, and start when workers reach Redis again")
     return sweep

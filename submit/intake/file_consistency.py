@@ -10,7 +10,7 @@ from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.consistency import OF_SENSORS, check_shapes, count_regions
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.tvb.array_rules import has
-from tvb_batch.models.tvb.components import find
+from tvb_batch.models.tvb.components import find_component
 from tvb_batch.models.tvb.datatype_files import Contents
 from tvb_batch.submit.intake.file_facts import Looked, shown
 
@@ -74,7 +74,7 @@ def _shapes_in(
 ) -> Iterator[tuple[str, tuple[int, ...]]]:  # fmt: skip
     if role in _DATATYPES:
         looked.datatype(role, section, path)
-    for name, attribute in find(role, section["class"], path).attributes.items():
+    for name, attribute in find_component(role, section["class"], path).attributes.items():
         value = section.get(name)
         if isinstance(value, dict) and attribute.type == "component":
             yield from _shapes_in(attribute.role, value, f"{path}.{name}", looked)

@@ -12,7 +12,7 @@ from typing import Any
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.tvb.array_rules import check_arrays, check_no_nan
-from tvb_batch.models.tvb.components import Attribute, Component, data_files, find
+from tvb_batch.models.tvb.components import Attribute, Component, data_files, find_component
 from tvb_batch.models.tvb.datatype_files import Contents, read_contents
 from tvb_batch.models.tvb.file_readers import UnreadableError, read_array_file
 
@@ -96,7 +96,7 @@ class Looked:
         return lines
 
     def _read(self, role: str, section: dict[str, Any], path: str) -> Contents:
-        component = find(role, section["class"], path)
+        component = find_component(role, section["class"], path)
         arrays: dict[str, Any] = {}
         contents, is_shipped = Contents(arrays), False
         if "from_file" in section:
@@ -137,7 +137,7 @@ class Looked:
             return np.array(value, dtype={"f": float, "i": int, "b": bool, "U": str}[attribute.dtype])
         place = self._place(value["from_file"])
         if attribute.type == "sparse":
-            found = read_contents(find("local_connectivity", "LocalConnectivity", path), place)
+            found = read_contents(find_component("local_connectivity", "LocalConnectivity", path), place)
             return found.arrays["matrix"]
         # The rules of the datatype decide about NaN.
         return read_array_file(place)

@@ -26,7 +26,7 @@ MOST_VALUES = 200_000
 Lines = Callable[[str], int | None]
 
 
-def load(file: str, tell: Callable[[str], None] = lambda _: None) -> SweepSpec:
+def load_spec_file(file: str, tell: Callable[[str], None] = lambda _: None) -> SweepSpec:
     """Return the validated sweep in `file`; `-` reads YAML from standard input.
 
     Files are named relative to the spec; the sweep holds their absolute paths.

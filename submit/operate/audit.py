@@ -18,7 +18,7 @@ from tvb_batch.models.spec.sections import files_of
 from tvb_batch.models.tvb.input_store import digest_of
 from tvb_batch.models.worker_protocol import NOTE, CompareFile
 from tvb_batch.submit.operate.processes import run_worker
-from tvb_batch.submit.operate.strays import before_rows, names_of
+from tvb_batch.submit.operate.strays import before_rows, named_files
 from tvb_batch.submit.present import serialize
 
 
@@ -55,7 +55,7 @@ def audit(catalogue: Catalogue, settings: Settings, found: Job | Sweep | None = 
     faults = _compare(result, outputs, inputs, settings)
     if faults:
         # A job deleted meanwhile is not a fault.
-        named = names_of(catalogue.output_rows(**target)) | _inputs_of(catalogue, found)
+        named = named_files(catalogue.output_rows(**target)) | _inputs_of(catalogue, found)
         result.faults += [fault for fault in faults if _name(fault) in named]
     users = _users(outputs)
     lost = {job for fault in result.faults for job in users.get(_name(fault), ())}

@@ -53,7 +53,12 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks, in the order in which problems should be solved."""
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [storage, database, broker, workers]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        storage_findings,
+        database_findings,
+        broker_findings,
+        worker_findings,
+    ]
     # Texts from outside, such as Redis', must not control the terminal.
     return [replace(finding, found=one_line(finding.found)) for check in checks for finding in check(settings)]
 
@@ -61,7 +66,7 @@ def examine(settings: Settings) -> list[Finding]:
 # --------------------------------------------------------------------------------------------------------- storage
 
 
-def storage(settings: Settings) -> Iterator[Finding]:
+def storage_findings(settings: Settings) -> Iterator[Finding]:
     """Check rename, sync, locks and free space in the data directory."""
     root = settings.storage.root
     try:
@@ -129,7 +134,7 @@ def _lock(directory: Path) -> str | None:
 # --------------------------------------------------------------------------------------- database, broker, workers
 
 
-def database(settings: Settings) -> Iterator[Finding]:
+def database_findings(settings: Settings) -> Iterator[Finding]:
     """Check that the database answers and has the right revision; read its clock."""
     try:
         catalogue = Catalogue.open(settings.database)
@@ -147,7 +152,7 @@ def database(settings: Settings) -> Iterator[Finding]:
         catalogue.dispose()
 
 
-def broker(settings: Settings) -> Iterator[Finding]:
+def broker_findings(settings: Settings) -> Iterator[Finding]:
     """Check that Redis answers and keeps messages; read its clock."""
     try:
         check_broker(settings)
@@ -178,7 +183,7 @@ def _clock(check: str, ahead: float) -> Finding:
     )
 
 
-def workers(settings: Settings) -> Iterator[Finding]:
+def worker_findings(settings: Settings) -> Iterator[Finding]:
     """Check that workers live and have the same libraries."""
     try:
         found = announced(make_app(settings))

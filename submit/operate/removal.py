@@ -13,7 +13,7 @@ from tvb_batch.models.catalogue import Catalogue
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.models.errors import OutputError
 from tvb_batch.models.paths import Storage, storage_time
-from tvb_batch.submit.operate.strays import ASIDE, before_rows, is_input, is_young, names_of
+from tvb_batch.submit.operate.strays import ASIDE, before_rows, is_input, is_young, named_files
 
 
 def delete(catalogue: Catalogue, storage: Storage, found: Job | Sweep) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def _unused_datatypes(catalogue: Catalogue, storage: Storage, paths: list[Path])
     """
     aside = [moved for path in paths if (moved := _set_aside(path))]
     busy = bool(aside) and bool(catalogue.unfinished())
-    named = names_of(catalogue.output_rows()) if aside and not busy else set()
+    named = named_files(catalogue.output_rows()) if aside and not busy else set()
     kept = [path for path in aside if busy or storage.relative(_place(path)) in named]
     for path in kept:
         _restore(path)

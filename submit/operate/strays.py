@@ -40,7 +40,7 @@ class Before:
         ----------
         outputs : all rows, read after this object was made
         """
-        named = names_of(outputs) | catalogue.input_names()
+        named = named_files(outputs) | catalogue.input_names()
         return [path for path in self.files if not self._is_needed(path, named)]
 
     def _is_needed(self, path: Path, named: set[str]) -> bool:
@@ -61,7 +61,7 @@ def before_rows(catalogue: Catalogue, storage: Storage, time: float) -> Before:
     return Before(storage, files, frozenset(gid.hex for gid in catalogue.unfinished()))
 
 
-def names_of(outputs: Iterable[Output]) -> set[str]:
+def named_files(outputs: Iterable[Output]) -> set[str]:
     """Return the files of results and of the datatypes that they refer to."""
     named = {name for output in outputs for name in (output.path, *output.refers_to)}
     # A Connectivity for TVB 1 is converted from the one for TVB 2, which stays for later jobs.

@@ -10,7 +10,7 @@ from typing import Any
 import tvb_batch
 from tvb_batch.models.errors import NotFoundError, SpecError, did_you_mean
 from tvb_batch.models.spec.sections import complete
-from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find, roles
+from tvb_batch.models.tvb.components import Attribute, Component, components, data_files, find_component, roles
 
 #: Fields of a spec besides sections: their JSON Schema and description.
 _TOP: dict[str, tuple[dict[str, Any], str]] = {
@@ -48,7 +48,7 @@ _SECTIONS = {
 }  # fmt: skip
 
 
-def describe_class(name: str) -> str:
+def class_text(name: str) -> str:
     """Return the parameters of a class with ranges, defaults and TVB's description.
 
     Raises
@@ -59,7 +59,7 @@ def describe_class(name: str) -> str:
     found = [component for role in roles() for component in components(role).values() if component.name == name]
     for role in roles() if "." in name else ():
         try:
-            found.append(find(role, name, "describe"))
+            found.append(find_component(role, name, "describe"))
         except SpecError as exc:
             reason = exc
     if not found:
@@ -124,7 +124,7 @@ def new_spec(model: str) -> str:
     SpecError
         There is no such model.
     """
-    component = find("model", model, "--model")
+    component = find_component("model", model, "--model")
     section = complete("model", {"class": model}, "model")
     lines = [
         f"name: {re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', component.name.rpartition('.')[2]).lower()}",

@@ -13,17 +13,17 @@ from tvb_batch.models.catalogue.tables import Attempt, Job, Output, Sweep
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.own_code.sources import OF_DATA, OF_METRICS, entries
 from tvb_batch.models.paths import Storage
-from tvb_batch.models.spec.parameter_names import get
+from tvb_batch.models.spec.parameter_names import get_value
 from tvb_batch.models.spec.parameter_names import parameters as named
 from tvb_batch.models.spec.simulation import simulation
 from tvb_batch.submit.present.describe import describe_plan
 from tvb_batch.submit.present.formatting import (
     COLOURS,
     Counts,
+    counts_text,
     duration,
     jobs_word,
     local_time,
-    note,
     number,
     ran_for,
     short,
@@ -73,7 +73,7 @@ def print_sweep(catalogue: Catalogue, sweep: Sweep) -> None:
     sweep_id = short(sweep.gid)
     _print(
         Text(f"sweep {sweep.name}  {sweep.gid}", "bold"),
-        Text(f"{jobs_word(sweep.size)}: {note(counts)}\ncreated {local_time(sweep.created_at)}"),
+        Text(f"{jobs_word(sweep.size)}: {counts_text(counts)}\ncreated {local_time(sweep.created_at)}"),
         *_section("swept parameters", [Text(line) for line in describe_plan(catalogue.plan(sweep.gid))]),
         *_section("parameters of all jobs", _pairs(base, style="dim")),
         *_section("next", [
@@ -93,7 +93,7 @@ def own_parameters(job: Job) -> dict[str, str]:
 
 def _of_base(job: Job, name: str) -> str:
     try:
-        value = get(job.sweep.base, name)
+        value = get_value(job.sweep.base, name)
     except SpecError:
         return ""
     value = value[0] if isinstance(value, list) and len(value) == 1 else value

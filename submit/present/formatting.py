@@ -45,7 +45,7 @@ def size(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-def note(counts: Counts) -> str:
+def counts_text(counts: Counts) -> str:
     """Return `3 finished, 1 running`: the counts above zero."""
     order = (Status.FINISHED, Status.STARTED, Status.PENDING, Status.ERROR, Status.CANCELED)
     return ", ".join(f"{counts[status]:,} {status.word}" for status in order if counts.get(status))
@@ -75,7 +75,7 @@ def local_time(value: datetime | None) -> str:
     return "" if value is None else value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def parameters(job: Job) -> str:
+def parameters_text(job: Job) -> str:
     """Return the swept parameters: `coupling.a=0.2 model.mu=0.1`."""
     return " ".join(f"{name}={number(value)}" for name, value in job.parameters.items())
 

@@ -19,10 +19,10 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job
 from tvb_batch.submit.present.formatting import (
     COLOURS,
+    counts_text,
     local_time,
-    note,
     number,
-    parameters,
+    parameters_text,
     ran_for,
     short,
     short_metrics,
@@ -194,7 +194,7 @@ def value_of(job: Job, name: str, values: Mapping[str, Any], diverged: Container
         case "created" | "started" | "finished":
             return getattr(job, f"{name}_at")
         case "parameters":
-            return parameters(job)
+            return parameters_text(job)
         case _ if name in FIELDS:
             return getattr(job, name)
     return values.get(name)
@@ -217,6 +217,6 @@ def list_sweeps(summaries: Sequence[SweepSummary], form: Form) -> Listing:
         if form == "csv":
             rows.append(row | {str(status): count for status, count in counts.items()})
         else:
-            rows.append({**row, "sweep": short(summary.sweep.gid), "status": note(counts)})
+            rows.append({**row, "sweep": short(summary.sweep.gid), "status": counts_text(counts)})
     last = [str(status) for status in Status] if form == "csv" else ["status"]
     return Listing(("sweep", "name", "created", "jobs", *last), rows)

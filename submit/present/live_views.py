@@ -20,10 +20,10 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.submit.present.formatting import (
     Counts,
+    counts_text,
     duration,
     jobs_word,
-    note,
-    parameters,
+    parameters_text,
     ran_for,
     short,
     waiting_line,
@@ -157,7 +157,7 @@ def render(seen: LiveState, width: int = 100, height: int = 40) -> RenderableTyp
                 Text(f"  {short(job.gid)}", style="cyan"),
                 ProgressBar(total=1.0, completed=job.progress, width=max(5, min(15, width // 8))),
                 Text(progress, no_wrap=True), Text(duration(ran_for(job) or 0.0), no_wrap=True),
-                Text(parameters(job), no_wrap=True, overflow="ellipsis"),
+                Text(parameters_text(job), no_wrap=True, overflow="ellipsis"),
                 Text(job.worker or "", style="dim", no_wrap=True, overflow="ellipsis"),
             )  # fmt: skip
         more = seen.counts[Status.STARTED] - len(seen.running[:room])
@@ -176,7 +176,9 @@ def coloured_note(counts: Counts) -> Text:
 
 
 def _failure(job: Job) -> Text:
-    return Text.assemble(("failed", "red"), f" {short(job.gid)} {parameters(job)}: {without_breaks(job.error or '')}")
+    return Text.assemble(
+        ("failed", "red"), f" {short(job.gid)} {parameters_text(job)}: {without_breaks(job.error or '')}"
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- no terminal
@@ -201,7 +203,7 @@ class _Plain:
         if time.monotonic() < self._next and seen.left:
             return
         for sweep, counts in seen.sweeps:
-            line = f"{sweep.name}: {note(counts)}"
+            line = f"{sweep.name}: {counts_text(counts)}"
             if self._lines.get(sweep.gid) != line:
                 self._lines[sweep.gid] = line
                 pace = f" ({seen.pace()})" if seen.pace() else ""
@@ -256,7 +258,7 @@ def as_html(seen: LiveState) -> str:
         done = (ended + seen.parts[sweep.gid]) / max(total, 1)
         lines.append(
             f"<div><b>{html.escape(sweep.name)}</b> <progress value='{done:.4f}' max='1'></progress> "
-            f"{jobs_word(total)}: {html.escape(note(counts))} {html.escape(seen.pace())}</div>"
+            f"{jobs_word(total)}: {html.escape(counts_text(counts))} {html.escape(seen.pace())}</div>"
         )
     lines += [f"<div>{html.escape(line)}</div>" for line in seen.obstacles]
     return "".join(lines)

@@ -20,7 +20,7 @@ class Picture(Figure):
         return png.getvalue()
 
 
-def save(picture: Picture, path: Path) -> None:
+def save_picture(picture: Picture, path: Path) -> None:
     """Write the picture; the suffix chooses the format.
 
     Raises

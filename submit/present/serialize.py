@@ -10,7 +10,15 @@ from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.catalogue.tables import Job, Sweep
 from tvb_batch.models.paths import Storage
 from tvb_batch.submit.present.describe import describe_comparison, describe_estimate, describe_plan, describe_spec
-from tvb_batch.submit.present.formatting import Counts, jobs_word, note, number, parameters, short, without_breaks
+from tvb_batch.submit.present.formatting import (
+    Counts,
+    counts_text,
+    jobs_word,
+    number,
+    parameters_text,
+    short,
+    without_breaks,
+)
 from tvb_batch.submit.present.remarks import remarks
 
 __all__ = [
@@ -29,14 +37,14 @@ def print_end(
     """
     console = Console(highlight=False, markup=False)
     if sweep is None:
-        console.print(f"No pending jobs are left: {note(counts) or 'nothing ran'}.")
+        console.print(f"No pending jobs are left: {counts_text(counts) or 'nothing ran'}.")
         for one in followed:
             for line in remarks(catalogue, one):
                 console.print(f"{one.name} ({short(one.gid)}): {line}", soft_wrap=True)
         return
-    console.print(f"{sweep.name} ({short(sweep.gid)}): {note(counts)}")
+    console.print(f"{sweep.name} ({short(sweep.gid)}): {counts_text(counts)}")
     for job in catalogue.jobs(sweep=sweep.gid, status=Status.ERROR, limit=3):
-        console.print(f"  {short(job.gid)} {parameters(job)}: {without_breaks(job.error or '')}", soft_wrap=True)
+        console.print(f"  {short(job.gid)} {parameters_text(job)}: {without_breaks(job.error or '')}", soft_wrap=True)
     for line in remarks(catalogue, sweep):
         console.print(f"  {line}", soft_wrap=True)
     if counts[Status.FINISHED]:

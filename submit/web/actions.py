@@ -72,10 +72,12 @@ async def login(request: Request) -> Response:
     """Show the form for the token, or check its answer."""
     guard = request.app.state.guard
     if request.method == "GET":
-        return pages.render(request, "login.html", {"fault": ""})
+        return pages.render_page(request, "login.html", {"fault": ""})
     form = await request.form(max_files=0, max_fields=4)
     if not guard.knows(str(form.get("token", ""))):
-        return pages.render(request, "login.html", {"fault": "That is not the token that the server printed."}, 403)
+        return pages.render_page(
+            request, "login.html", {"fault": "That is not the token that the server printed."}, 403
+        )
     return guard.admit(RedirectResponse("/", 303), secure=request.scope["scheme"] == "https")  # type: ignore[no-any-return]
 
 
@@ -83,7 +85,7 @@ async def act(request: Request) -> Response:
     """Do the action of a form, then return to its page."""
     form = await request.form(max_files=0, max_fields=8)
     if not request.app.state.guard.is_ours(request, str(form.get("csrf", ""))):
-        return pages.render(
+        return pages.render_page(
             request, "message.html", {"message": "This form does not belong to this server; nothing was done."}, 403
         )
     action, key = str(form.get("action", "")), str(form.get("key", ""))

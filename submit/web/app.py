@@ -30,17 +30,17 @@ def make_web(catalogue: Catalogue, settings: Settings, token: str, hosts: frozen
     """
     guard = Guard(token, hosts)
     routes = [
-        Route("/", pages.sweeps),
+        Route("/", pages.sweeps_page),
         Route("/sweeps-table", pages.sweeps_table),
-        Route("/sweeps/{gid:uuid}", pages.sweep),
+        Route("/sweeps/{gid:uuid}", pages.sweep_page),
         Route("/sweeps/{gid:uuid}/progress", pages.sweep_progress),
         Route("/sweeps/{gid:uuid}/remarks", pages.sweep_remarks),
         Route("/sweeps/{gid:uuid}/chart", pages.sweep_chart),
-        Route("/jobs", pages.jobs),
-        Route("/jobs/{gid:uuid}", pages.job),
+        Route("/jobs", pages.jobs_page),
+        Route("/jobs/{gid:uuid}", pages.job_page),
         Route("/jobs/{gid:uuid}/series", pages.job_series),
         Route("/compare", pages.compare),
-        Route("/workers", pages.workers),
+        Route("/workers", pages.workers_page),
         Route("/outputs/{gid:uuid}/file", pages.output_file),
         Route("/bundles", pages.bundles),
         Route("/bundles/{name}", pages.bundle_file),
@@ -68,4 +68,4 @@ def _absent(request: Request, _: Exception) -> Response:
 
 def _message(request: Request, text: str, code: int) -> HTMLResponse:
     values: Mapping[str, object] = {"message": text}
-    return pages.render(request, "message.html", values, code)
+    return pages.render_page(request, "message.html", values, code)

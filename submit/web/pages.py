@@ -44,7 +44,7 @@ _TEMPLATES = Environment(
 )  # fmt: skip
 
 
-def render(request: Request, template: str, values: Mapping[str, object], code: int = 200) -> HTMLResponse:
+def render_page(request: Request, template: str, values: Mapping[str, object], code: int = 200) -> HTMLResponse:
     """Render a template as a page."""
     known = {"csrf": request.app.state.guard.csrf(), "path": request.scope["path"], "Status": Status}
     return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **values), code)
@@ -65,17 +65,17 @@ def settings_of(request: Request) -> Settings:
 # ---------------------------------------------------------------------------------------------------------- sweeps
 
 
-def sweeps(request: Request) -> Response:
+def sweeps_page(request: Request) -> Response:
     """Show all sweeps, newest first."""
-    return render(request, "sweeps.html", {"summaries": catalogue_of(request).sweeps()})
+    return render_page(request, "sweeps.html", {"summaries": catalogue_of(request).sweeps()})
 
 
 def sweeps_table(request: Request) -> Response:
     """Show only the table of sweeps, for updates."""
-    return render(request, "_sweeps.html", {"summaries": catalogue_of(request).sweeps()})
+    return render_page(request, "_sweeps.html", {"summaries": catalogue_of(request).sweeps()})
 
 
-def sweep(request: Request) -> Response:
+def sweep_page(request: Request) -> Response:
     """Show one sweep: progress, swept parameters, chart."""
     catalogue, found = catalogue_of(request), _sweep(request)
     first = catalogue.jobs(sweep=found.gid, limit=1)
@@ -91,20 +91,20 @@ def sweep(request: Request) -> Response:
         "failures": catalogue.jobs(sweep=found.gid, status=Status.ERROR, limit=5),
         "bundles": request.app.state.bundles.of(found.gid),
     }
-    return render(request, "sweep.html", values)
+    return render_page(request, "sweep.html", values)
 
 
 def sweep_progress(request: Request) -> Response:
     """Show the progress of a sweep, for updates."""
     found = _sweep(request)
     values = {"sweep": found, "counts": catalogue_of(request).counts(found.gid)}
-    return render(request, "_progress.html", values)
+    return render_page(request, "_progress.html", values)
 
 
 def sweep_remarks(request: Request) -> Response:
     """Show remarks about the results; the page loads them later, because they count all results."""
     found = _sweep(request)
-    return render(request, "_remarks.html", {"sweep": found, "remarks": remarks(catalogue_of(request), found)})
+    return render_page(request, "_remarks.html", {"sweep": found, "remarks": remarks(catalogue_of(request), found)})
 
 
 def sweep_chart(request: Request) -> Response:
@@ -128,13 +128,13 @@ def sweep_chart(request: Request) -> Response:
         for point in points
     ]
     svg = sweep_svg(marks, axes, value) if marks and axes else ""
-    return render(request, "_chart.html", {"svg": svg, "shown": len(marks), "size": found.size, "axes": axes})
+    return render_page(request, "_chart.html", {"svg": svg, "shown": len(marks), "size": found.size, "axes": axes})
 
 
 # ------------------------------------------------------------------------------------------------------------ jobs
 
 
-def jobs(request: Request) -> Response:
+def jobs_page(request: Request) -> Response:
     """Show the table of jobs, filtered, sorted and paged by the catalogue."""
     catalogue, asked = catalogue_of(request), request.query_params
     values: dict[str, Any] = {name: asked.get(name, "") for name in ("sweep", "status", "where", "sort")}
@@ -156,7 +156,7 @@ def jobs(request: Request) -> Response:
     names = list(dict.fromkeys(name for job in found for name in job.parameters))[:6]
     measured = list(dict.fromkeys(name for values in metrics.values() for name in values if "." not in name))[:4]
     pages_ = max(1, -(-total // PAGE))
-    return render(
+    return render_page(
         request, "jobs.html",
         {
             **values, "jobs": found, "metrics": metrics, "missing": missing, "names": names, "measured": measured,
@@ -168,16 +168,16 @@ def jobs(request: Request) -> Response:
     )  # fmt: skip
 
 
-def job(request: Request) -> Response:
+def job_page(request: Request) -> Response:
     """Show one job: parameters, provenance, files, time series."""
     catalogue = catalogue_of(request)
-    return render(request, "job.html", _job_values(request, catalogue.find_job(str(request.path_params["gid"]))))
+    return render_page(request, "job.html", _job_values(request, catalogue.find_job(str(request.path_params["gid"]))))
 
 
 def job_series(request: Request) -> Response:
     """Show a window of one time series of a job."""
     found = catalogue_of(request).find_job(str(request.path_params["gid"]))
-    return render(request, "_series.html", _series_values(request, found, request.query_params))
+    return render_page(request, "_series.html", _series_values(request, found, request.query_params))
 
 
 def compare(request: Request) -> Response:
@@ -185,7 +185,7 @@ def compare(request: Request) -> Response:
     catalogue = catalogue_of(request)
     keys = [request.query_params.get(name, "").strip() for name in ("a", "b")]
     if not all(keys):
-        return render(request, "compare.html", {"sides": [], "keys": keys, "rows": []})
+        return render_page(request, "compare.html", {"sides": [], "keys": keys, "rows": []})
     sides = [_job_values(request, catalogue.find_job(key)) for key in keys]
     rows = []
     for heading in ("parameters", "measured", "provenance"):
@@ -193,7 +193,7 @@ def compare(request: Request) -> Response:
         rows += [(name, *(side[heading].get(name, "") for side in sides)) for name in names]
     # Differences first.
     rows = sorted(dict.fromkeys(rows), key=lambda row: row[1] == row[2])
-    return render(request, "compare.html", {"sides": sides, "keys": keys, "rows": rows})
+    return render_page(request, "compare.html", {"sides": sides, "keys": keys, "rows": rows})
 
 
 def _job_values(request: Request, found: Job) -> dict[str, Any]:
@@ -268,13 +268,13 @@ def _series_values(request: Request, found: Job, asked: Mapping[str, str]) -> di
 # ----------------------------------------------------------------------------------------------- workers and files
 
 
-def workers(request: Request) -> Response:
+def workers_page(request: Request) -> Response:
     """Show workers and running jobs."""
     catalogue = catalogue_of(request)
     found = catalogue.workers(timedelta(seconds=settings_of(request).lease))
     running = [job for worker in found for job in worker.running][:200]
     values = {"workers": found, "running": running, "now": datetime.now(UTC)}
-    return render(request, "_workers.html" if "hx-request" in request.headers else "workers.html", values)
+    return render_page(request, "_workers.html" if "hx-request" in request.headers else "workers.html", values)
 
 
 def output_file(request: Request) -> Response:
@@ -291,7 +291,7 @@ def bundles(request: Request) -> Response:
     directory = settings_of(request).storage.bundle("x").parent
     made = sorted(directory.glob("*.zip"), key=lambda path: -path.stat().st_mtime) if directory.is_dir() else []
     files = [(path.name, path.stat().st_size, datetime.fromtimestamp(path.stat().st_mtime, UTC)) for path in made]
-    return render(request, "bundles.html", {"files": files, "making": request.app.state.bundles.all()})
+    return render_page(request, "bundles.html", {"files": files, "making": request.app.state.bundles.all()})
 
 
 def bundle_file(request: Request) -> Response:

@@ -22,7 +22,7 @@ from tvb_batch.models.queue import QUEUE, announce, announced, make_app
 from tvb_batch.models.spec.expressions import Expression, ExpressionError
 from tvb_batch.submit.intake import spec_file
 from tvb_batch.submit.intake.spec_file import read_table
-from tvb_batch.submit.operate.doctor import workers
+from tvb_batch.submit.operate.doctor import worker_findings
 from tvb_batch.submit.web import connections
 from tvb_batch.submit.web.app import make_web
 
@@ -126,7 +126,7 @@ def test_forged_facts_of_workers_neither_stop_doctor_nor_reach_the_terminal(sett
         client.rpush(f"{QUEUE}.worker.list:1", "x")
 
     assert sorted(announced(app)) == ["host:1", "host:2"]
-    said = "".join(finding.check + finding.found + finding.advice for finding in workers(settings))
+    said = "".join(finding.check + finding.found + finding.advice for finding in worker_findings(settings))
 
     assert "2 live" in said
     assert "\x1b" not in said

@@ -15,7 +15,7 @@ from servers import Redis
 from tvb_batch.models.errors import BrokerError
 from tvb_batch.models.queue import QUEUE, check_broker, make_app
 from tvb_batch.submit.intake.enqueue import enqueue
-from tvb_batch.submit.operate.doctor import broker
+from tvb_batch.submit.operate.doctor import broker_findings
 
 #: The administrator, who can repair Redis in every state.
 ADMIN = "user admin on >admin ~* &* +@all"
@@ -129,7 +129,7 @@ def test_a_worker_waits_for_a_redis_that_refuses_and_logs_the_reason_once(here, 
         app.close()
         if word is not None:
             wait_until(lambda: any(word in reason for reason in reasons(here)[before[0] :]), seconds=30)
-        found = [finding for finding in broker(here.settings) if not finding.is_fine]
+        found = [finding for finding in broker_findings(here.settings) if not finding.is_fine]
     finally:
         end(admin)
     here.wait(sweep)
@@ -151,7 +151,7 @@ def test_a_full_redis_is_a_problem_and_jobs_wait(here, admin) -> None:
     admin.config_set("maxmemory", "1")
     try:
         sweep = here.submit(1, BRIEF)
-        found = {finding.check: finding.found for finding in broker(here.settings) if not finding.is_fine}
+        found = {finding.check: finding.found for finding in broker_findings(here.settings) if not finding.is_fine}
         wait_until(lambda: list(here.events("reconcile_postponed")), seconds=30)
     finally:
         admin.config_set("maxmemory", "0")

@@ -261,7 +261,7 @@ def test_damaged_and_foreign_checkpoints_are_ignored(settings, catalogue, monkey
     elif how == "part removed":
         unfinished.unlink()
     elif how == "version":
-        monkeypatch.setattr("tvb_batch.worker.job.progress.versions", lambda spec: {"numpy": "1.0"})
+        monkeypatch.setattr("tvb_batch.worker.job.job_progress.versions", lambda spec: {"numpy": "1.0"})
     elif how == "spec":
         claim = catalogue.claim(gid, "x", LEASE)
         claim = dataclasses.replace(claim, parameters={**claim.parameters, "coupling.a": 0.5})

@@ -24,7 +24,7 @@ from tvb_batch.models.queue import QUEUE, RUN_JOB, announced, broker_facts, chec
 from tvb_batch.models.settings import Settings, load_settings
 from tvb_batch.submit.intake.enqueue import enqueue
 from tvb_batch.submit.operate.local_workers import redis_server
-from tvb_batch.worker.transport import gid_of, plain
+from tvb_batch.worker.transport import gid_of, plain_message
 
 SECRET = "s3cretword"
 #: The rights of Redis users in the Compose file.
@@ -215,7 +215,7 @@ def test_only_the_gid_of_a_message_is_kept() -> None:
     embed = '{"callbacks": [{"task": "os.system", "args": ["true"]}], "chain": [1]}'
     given = message(f'[["{GID}"], {{}}, {embed}]'.encode(), eta="never", timelimit=[1, 1], reply_to="me")
 
-    made = plain(gid_of(given), QUEUE)
+    made = plain_message(gid_of(given), QUEUE)
 
     assert gid_of(made) == GID
     assert "os.system" not in base64.b64decode(made["body"]).decode()

@@ -82,7 +82,7 @@ def test_a_disk_that_becomes_full_during_a_job_costs_no_work(small, catalogue, m
     subprocess.run(["mount", "-o", "remount,size=64m", small.storage.root / "outputs"], check=True)
     seen = []
     monkeypatch.setattr(
-        "tvb_batch.worker.job.progress.log.info", lambda event, **facts: seen.append((event, facts.get("step")))
+        "tvb_batch.worker.job.job_progress.log.info", lambda event, **facts: seen.append((event, facts.get("step")))
     )
     perform(state := WorkerState(small), str(gid))
 

@@ -16,7 +16,7 @@ from pages import blocks
 from tvb_batch.models.spec.points import SAMPLERS
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.submit.cli import main
-from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.submit.intake.spec_file import load_spec_file
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -41,7 +41,7 @@ def test_every_spec_in_the_docs_is_valid(text: str, tmp_path) -> None:
         (tmp_path / "mine.zip").write_bytes((files("tvb_data") / "connectivity" / "connectivity_68.zip").read_bytes())
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(content))
 
-        assert load(str(tmp_path / "spec.yaml")).size > 0
+        assert load_spec_file(str(tmp_path / "spec.yaml")).size > 0
 
 
 @pytest.mark.parametrize("text", shown("python"))
@@ -68,7 +68,7 @@ def test_every_command_that_is_shown_exists(line: str) -> None:
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_a_spec_without_warnings(example: Path) -> None:
-    spec = load(str(example))
+    spec = load_spec_file(str(example))
 
     assert spec.size > 0
     assert not [warning for warning in spec.warnings() if "multiple of dt" in warning]
@@ -108,7 +108,7 @@ def test_the_readmes_example_is_the_example(tmp_path) -> None:
     )  # fmt: skip
 
     assert done.stdout.startswith("sweep: 6 jobs")
-    assert load(str(tmp_path / "sweep.yaml")) == load(str(EXAMPLES / "sweep.yaml"))
+    assert load_spec_file(str(tmp_path / "sweep.yaml")) == load_spec_file(str(EXAMPLES / "sweep.yaml"))
 
 
 def test_generated_pages_are_up_to_date() -> None:

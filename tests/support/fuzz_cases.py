@@ -20,7 +20,7 @@ import numpy as np
 from tvb_batch.models.errors import TvbBatchError
 from tvb_batch.models.queue import RUN_JOB
 from tvb_batch.models.tvb.input_store import check_file
-from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.submit.intake.spec_file import load_spec_file
 from tvb_batch.worker.h5.verify import verify
 from tvb_batch.worker.tools.gui_check import faults
 from tvb_batch.worker.transport import gid_of
@@ -63,7 +63,7 @@ def spec_case(directory: Path, chance: random.Random) -> None:
     elif path.suffix == ".toml":
         text = b'name = "a"\n[model]\nclass = "JansenRit"\n[sweep]\n"model.mu" = {start = 0, stop = 1, num = 3}\n'
     path.write_bytes(mutated(text, chance))
-    load(str(path))
+    load_spec_file(str(path))
 
 
 def message_case(directory: Path, chance: random.Random) -> str:

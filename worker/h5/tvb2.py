@@ -88,15 +88,15 @@ def _types(kind: np.dtype[Any]) -> tuple[Any, Any]:
     return h5py.h5t.py_create(kind, logical=True), h5py.h5t.py_create(kind)
 
 
-def put(place: h5py.HLObject, name: str, value: str | np.generic) -> None:
+def write_attribute(place: h5py.HLObject, name: str, value: str | np.generic) -> None:
     """Write a new attribute, 4 times as fast as h5py's mapping."""
     array = np.array(value, _TEXT) if isinstance(value, str) else np.asarray(value)
     in_file, in_memory = _types(array.dtype)
     h5py.h5a.create(place.id, name.encode(), in_file, _ONE).write(array, in_memory)
 
 
-def get(place: h5py.HLObject, name: str) -> Any:
-    """Read an attribute that `put` wrote, twice as fast as h5py's mapping; read any other attribute with h5py."""
+def read_attribute(place: h5py.HLObject, name: str) -> Any:
+    """Return an attribute. One of `write_attribute` is read twice as fast as with h5py's mapping."""
     attribute = h5py.h5a.open(place.id, name.encode())
     kind = attribute.get_type()
     if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
@@ -112,7 +112,7 @@ def get(place: h5py.HLObject, name: str) -> Any:
     return place.attrs[name]
 
 
-def names_of(place: h5py.HLObject) -> frozenset[str]:
+def attribute_names(place: h5py.HLObject) -> frozenset[str]:
     """Return the names of all attributes."""
     names: list[bytes] = []
     h5py.h5a.iterate(place.id, names.append)
@@ -124,13 +124,13 @@ def write_attributes(place: h5py.HLObject, values: Mapping[str, object]) -> None
 
     A missing reference (None) is left out, as in TVB.
     """
-    known = names_of(place)
+    known = attribute_names(place)
     for name, value in values.items():
         if value is None:
             continue
         if f"TVB_{name}" in known:
             h5py.h5a.delete(place.id, f"TVB_{name}".encode())
-        put(place, f"TVB_{name}", encode(value))
+        write_attribute(place, f"TVB_{name}", encode(value))
 
 
 def common(
@@ -177,7 +177,7 @@ def time_series(header: Header) -> dict[str, object]:
 
 
 @dataclass
-class Statistics:
+class ArrayStatistics:
     """The statistics that TVB stores for a dataset, accumulated chunk by chunk.
 
     As in NumPy, one NaN makes minimum, maximum and mean NaN.
@@ -227,7 +227,7 @@ class Statistics:
     def write(self, dataset: h5py.Dataset) -> None:
         """Write the statistics to the attributes of the dataset."""
         for name, value in self.attributes().items():
-            put(dataset, name, value)
+            write_attribute(dataset, name, value)
 
 
 def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
@@ -243,7 +243,7 @@ def write_array(file: h5py.File, name: str, values: NDArray[Any]) -> None:
         absent = {"Minimum": "", "Maximum": "", "Mean": ""}
         write_attributes(dataset, {**absent, "IsFinite": True, "HasComplex": False})
         return
-    statistics = Statistics()
+    statistics = ArrayStatistics()
     statistics.add(values)
     statistics.write(dataset)
 

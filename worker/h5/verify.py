@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tvb_batch.models.errors import OutputError, StorageError
 from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.worker.h5.formats import FORMATS, LABELS_ORDERING, REQUIRED, Format
-from tvb_batch.worker.h5.tvb2 import DATA_VERSION, Statistics, get, names_of
+from tvb_batch.worker.h5.tvb2 import DATA_VERSION, ArrayStatistics, attribute_names, read_attribute
 
 #: Bytes read at once; larger blocks do not fit into the processor's cache.
 BLOCK = 2**20
@@ -156,20 +156,20 @@ def _reopened(path: Path, samples: Sequence[tuple[int, int]] = ()) -> Iterator[h
 
 def _check_attributes(path: Path, file: h5py.File, gid: UUID, known: Collection[str]) -> Format:
     """Return the format of the file's kind, which must be in `known`, after checking its attributes."""
-    names = names_of(file)
+    names = attribute_names(file)
     _check_there(path, names, REQUIRED)
     for name, expected in (("Data_version", DATA_VERSION), ("gid", gid.urn)):
-        if (found := get(file, f"TVB_{name}")) != expected:
+        if (found := read_attribute(file, f"TVB_{name}")) != expected:
             raise OutputError(f"{path}::TVB_{name}: {found}, expected {expected}")
     by_class = {FORMATS[name].written_by: FORMATS[name] for name in known}
-    writer = str(get(file, "TVB_written_by"))
+    writer = str(read_attribute(file, "TVB_written_by"))
     wanted = by_class.get(writer)
     if wanted is None:
         raise OutputError(f"{path}::TVB_written_by: {writer}, expected one of {list(by_class)}")
     _check_there(path, names, wanted.attributes + wanted.references)
     for name in wanted.references + wanted.optional_references:
         if f"TVB_{name}" in names:
-            _check_urn(path, name, get(file, f"TVB_{name}"))
+            _check_urn(path, name, read_attribute(file, f"TVB_{name}"))
     return wanted
 
 
@@ -203,7 +203,7 @@ def _check_data(path: Path, file: h5py.File) -> tuple[h5py.Dataset | NDArray[Any
         if not (block[0] > last and (np.diff(block) > 0).all()):
             raise OutputError(f"{path}::time: not strictly increasing")
         last = block[-1]
-    said, is_nan = get(file, "TVB_is_nan"), bool(np.isnan(get(data, "TVB_Minimum")))
+    said, is_nan = read_attribute(file, "TVB_is_nan"), bool(np.isnan(read_attribute(data, "TVB_Minimum")))
     if (said == "bool:True") != is_nan:
         raise OutputError(f"{path}::TVB_is_nan: {said}, but the data says otherwise")
     return numbers, is_nan
@@ -243,7 +243,7 @@ def statistics_faults(
     numbers : the content, if it is already in memory
     """
     key, numbers = f"{place}::{dataset.name[1:]}", dataset if numbers is None else numbers
-    statistics = Statistics()
+    statistics = ArrayStatistics()
     try:
         for block in _blocks(numbers):
             statistics.add(block)
@@ -252,7 +252,7 @@ def statistics_faults(
         return
     for name, value in statistics.attributes().items():
         try:
-            found = get(dataset, name)
+            found = read_attribute(dataset, name)
         except KeyError:
             yield f"{key}@{name}: missing"
             continue

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tvb_batch.models.errors import OutputError
 from tvb_batch.worker.h5.disk import check_room, reserve, start_sync
-from tvb_batch.worker.h5.tvb2 import PROVENANCE, Header, Statistics, put, time_series, write_attributes
+from tvb_batch.worker.h5.tvb2 import PROVENANCE, ArrayStatistics, Header, time_series, write_attribute, write_attributes
 from tvb_batch.worker.h5.verify import as_output_error, sync
 
 #: Size of one HDF5 chunk of the data. Bytes. TVB's chunks are one frame; this is 40 times slower.
@@ -75,7 +75,7 @@ class TimeSeriesWriter:
     ) -> None:
         self._path, self._header = path, header
         self.sample_shape = sample_shape
-        self._data_statistics, self._time_statistics = Statistics(), Statistics()
+        self._data_statistics, self._time_statistics = ArrayStatistics(), ArrayStatistics()
         self._done, self._checksum = 0, 0
         #: Number of samples that the datasets have space for.
         self._room = samples or 0
@@ -98,7 +98,7 @@ class TimeSeriesWriter:
             self._time = self._make("time", (), max(1, min(4096, samples or 4096)))
             group = h5py.Group(h5py.h5g.create(self._file.id, PROVENANCE.encode()))
             for name, text in provenance.items():
-                put(group, name, text)
+                write_attribute(group, name, text)
             for name, content in (inputs or {}).items():
                 group.create_dataset(name, data=np.frombuffer(content, np.uint8))
 

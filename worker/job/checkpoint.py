@@ -67,7 +67,7 @@ def fingerprint(parameters_hash: str, versions: Mapping[str, str]) -> dict[str, 
     }
 
 
-def save(path: Path, made_for: Mapping[str, str], checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, made_for: Mapping[str, str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically; it replaces an earlier one at `path`.
 
     Raises
@@ -97,7 +97,7 @@ def save(path: Path, made_for: Mapping[str, str], checkpoint: Checkpoint) -> Non
         sync(path.parent)
 
 
-def find(directory: Path, made_for: Mapping[str, str]) -> Iterator[tuple[Path, Checkpoint]]:
+def find_checkpoints(directory: Path, made_for: Mapping[str, str]) -> Iterator[tuple[Path, Checkpoint]]:
     """Yield the usable checkpoints in a job's directory, the most advanced first; log why others are ignored."""
     found = []
     for path in directory.glob(f"{CHECKPOINT}*.npz"):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from tvb_batch.models.tvb.components import Attribute, find
+from tvb_batch.models.tvb.components import Attribute, find_component
 from tvb_batch.models.tvb.introspect import role_of
 
 CONTENT_NAMESPACE = UUID("6ba2c4a4-8f2a-5f6e-9f61-6d0a5d3c7a11")
@@ -49,7 +49,7 @@ def content_gid(instance: Any) -> UUID:
 def _attributes(cls: type) -> Mapping[str, Attribute]:
     role = role_of(cls)
     assert role is not None, "only datatypes of TVB are written"
-    return find(role, cls.__name__, role).attributes
+    return find_component(role, cls.__name__, role).attributes
 
 
 def _add_array(digest: Any, array: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tvb_batch.models.errors import SourceError
 from tvb_batch.models.own_code.allowed import allowed
-from tvb_batch.models.own_code.imports import check_submitted, is_loaded, load, loaded, loaded_metrics
+from tvb_batch.models.own_code.imports import check_submitted, is_loaded, load_module, loaded, loaded_metrics
 from tvb_batch.models.own_code.sources import TVB, closure, digest, modules_of, tvb_version
 from tvb_batch.models.spec.simulation import SimulationSpec
 
@@ -36,7 +36,7 @@ def import_all(cache: Path, modules: Iterable[str] | None = None) -> None:
             continue
         with _numba_cache(cache, module):
             try:
-                load(module)
+                load_module(module)
             except (Exception, SystemExit) as exc:
                 # A user's module may raise any exception, and a script may exit.
                 raise SourceError(

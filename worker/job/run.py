@@ -18,8 +18,8 @@ from tvb_batch.models.settings import Settings
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.worker.engines import choose, is_worth_compiling, reference
 from tvb_batch.worker.job.heartbeat import Heartbeat, StoppedError
+from tvb_batch.worker.job.job_progress import JobProgress
 from tvb_batch.worker.job.own_modules import check, import_all
-from tvb_batch.worker.job.progress import JobProgress
 from tvb_batch.worker.job.simulator import build_simulator
 from tvb_batch.worker.job.versions import versions
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from tvb_batch.models.errors import OutputError, StorageError
 from tvb_batch.worker.h5.formats import LABELS_ORDERING
-from tvb_batch.worker.h5.tvb2 import Statistics, encode, get, put, write_attributes
+from tvb_batch.worker.h5.tvb2 import ArrayStatistics, encode, read_attribute, write_attribute, write_attributes
 from tvb_batch.worker.h5.verify import verified, verify
 from tvb_batch.worker.h5.writer import TimeSeriesWriter, has_lost_files
 
@@ -222,8 +222,8 @@ def test_the_writer_returns_the_places_of_samples_only(tmp_path, planned, writte
 )
 def test_an_attribute_is_read_as_it_was_written(tmp_path, value) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        put(file, "name", value)
-        found, by_h5py = get(file, "name"), file.attrs["name"]
+        write_attribute(file, "name", value)
+        found, by_h5py = read_attribute(file, "name"), file.attrs["name"]
 
     np.testing.assert_equal(found, value)
     np.testing.assert_equal(by_h5py, value)
@@ -238,7 +238,7 @@ def test_an_attribute_is_read_as_it_was_written(tmp_path, value) -> None:
 def test_an_attribute_that_we_do_not_write_is_read_as_h5py_reads_it(tmp_path, value) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["name"] = value
-        found, by_h5py = get(file, "name"), file.attrs["name"]
+        found, by_h5py = read_attribute(file, "name"), file.attrs["name"]
 
     assert type(found) is type(by_h5py)
     np.testing.assert_equal(found, by_h5py)
@@ -276,4 +276,4 @@ def test_values_are_encoded_as_tvb_encodes_them(value, text: str) -> None:
 
 
 def test_statistics_of_nothing_are_finite() -> None:
-    assert np.isfinite(Statistics().attributes()["TVB_Mean"])
+    assert np.isfinite(ArrayStatistics().attributes()["TVB_Mean"])

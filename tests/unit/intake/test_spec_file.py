@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tvb_batch.models.errors import InputError, SpecError, TvbBatchError
 from tvb_batch.models.tvb.components import components
-from tvb_batch.submit.intake.spec_file import MOST_BYTES, load
+from tvb_batch.submit.intake.spec_file import MOST_BYTES, load_spec_file
 
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
 
@@ -92,7 +92,7 @@ def write(tmp_path):
 def test_the_three_formats_give_one_sweep(write) -> None:
     files = [write("a.yaml", YAML), write("a.toml", TOML), write("a.json", JSON)]
 
-    first, second, third = [load(file) for file in files]
+    first, second, third = [load_spec_file(file) for file in files]
 
     assert first == second == third
     assert (first.name, first.size) == ("small", 6)
@@ -101,25 +101,25 @@ def test_the_three_formats_give_one_sweep(write) -> None:
 def test_standard_input_is_yaml(write, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(YAML.encode())))
 
-    spec = load("-")
+    spec = load_spec_file("-")
 
-    assert spec == load(write("a.yaml", YAML))
+    assert spec == load_spec_file(write("a.yaml", YAML))
 
 
 @pytest.mark.parametrize(
     "content", [YAML.replace("\n", "\r\n"), "\ufeff" + YAML, "---\n" + YAML, "%YAML 1.1\n---\n" + YAML]
 )
 def test_files_of_other_editors_are_the_same(write, content) -> None:
-    assert load(write("b.yaml", content)) == load(write("a.yaml", YAML))
+    assert load_spec_file(write("b.yaml", content)) == load_spec_file(write("a.yaml", YAML))
 
 
 def test_a_spec_without_a_name_has_that_of_its_file(write) -> None:
-    assert load(write("my sweep (2).yaml", YAML.replace("name: small\n", ""))).name == "my_sweep__2_"
+    assert load_spec_file(write("my sweep (2).yaml", YAML.replace("name: small\n", ""))).name == "my_sweep__2_"
 
 
 def test_numbers_are_read_as_people_write_them(write) -> None:
     for text, value in [("1e2", 100.0), ("1.5e+1", 15.0), (".5e2", 50.0), ("+40", 40.0), ("40.", 40.0)]:
-        spec = load(write("a.yaml", YAML.replace("simulation_length: 20", f"simulation_length: {text}")))
+        spec = load_spec_file(write("a.yaml", YAML.replace("simulation_length: 20", f"simulation_length: {text}")))
 
         assert spec.base.simulation_length == value
 
@@ -127,14 +127,14 @@ def test_numbers_are_read_as_people_write_them(write) -> None:
 @pytest.mark.parametrize("text", ["1:40", "010", "1_000", "0x10", "2020-01-01"])
 def test_what_yaml_would_turn_into_another_number_is_refused(write, text) -> None:
     with pytest.raises(SpecError, match=r"a\.yaml:12 simulation_length: '.*'; expected a number"):
-        load(write("a.yaml", YAML.replace("simulation_length: 20", f"simulation_length: {text}")))
+        load_spec_file(write("a.yaml", YAML.replace("simulation_length: 20", f"simulation_length: {text}")))
 
 
 def test_anchors_and_merge_keys_work(write) -> None:
     content = YAML.replace("  - class: Raw\n", "  - &average {class: TemporalAverage, period: 2.0}\n")
     content = content.replace("{class: TemporalAverage, period: 1.0}", "{<<: *average, period: 4.0}")
 
-    spec = load(write("a.yaml", content))
+    spec = load_spec_file(write("a.yaml", content))
 
     assert [monitor["period"] for monitor in spec.base.monitors] == [2.0, 4.0]
 
@@ -163,7 +163,7 @@ def test_an_error_in_yaml_is_reported_with_its_line(write, old, new, line, path)
     file = write("a.yaml", YAML.replace(old, new))
 
     with pytest.raises(SpecError) as caught:
-        load(file)
+        load_spec_file(file)
 
     assert str(caught.value).startswith(f"{file}:{line} {path}: ")
     assert "\n" not in str(caught.value)
@@ -185,7 +185,7 @@ def test_an_error_in_toml_is_reported_with_its_line(write, old, new, line, path)
     file = write("a.toml", TOML.replace(old, new))
 
     with pytest.raises(SpecError) as caught:
-        load(file)
+        load_spec_file(file)
 
     assert str(caught.value).startswith(f"{file}:{line} {path}: ")
 
@@ -204,7 +204,7 @@ def test_an_error_in_json_is_reported_with_its_line(write, old, new, path) -> No
     line = content[: content.index(new)].count("\n") + 1
 
     with pytest.raises(SpecError) as caught:
-        load(file)
+        load_spec_file(file)
 
     assert str(caught.value).startswith(f"{file}:{line} {path}: ")
 
@@ -232,7 +232,7 @@ def test_an_error_in_json_is_reported_with_its_line(write, old, new, path) -> No
 )
 def test_a_file_that_cannot_be_parsed_gives_one_line(write, name, content, place, words) -> None:
     with pytest.raises(SpecError) as caught:
-        load(write(name, content))
+        load_spec_file(write(name, content))
 
     assert place in str(caught.value)
     assert words in str(caught.value)
@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_parsed_gives_one_line(write, name, content, place
 @pytest.mark.parametrize("file", ["no_such_file.yaml", "/", ""])
 def test_a_file_that_cannot_be_read_gives_one_line(file) -> None:
     with pytest.raises(InputError, match="expected a spec file"):
-        load(file)
+        load_spec_file(file)
 
 
 # ------------------------------------------------------------------------------------------- files meant to hurt
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_read_gives_one_line(file) -> None:
 @pytest.mark.parametrize("tag", ['!!python/object/apply:os.system ["id"]', "!!python/name:os.system", "!own {}"])
 def test_no_tag_makes_an_object(write, tag) -> None:
     with pytest.raises(SpecError, match="could not determine a constructor"):
-        load(write("a.yaml", f"model: {tag}\n"))
+        load_spec_file(write("a.yaml", f"model: {tag}\n"))
 
 
 @pytest.mark.slow
@@ -273,20 +273,20 @@ def test_a_bomb_is_refused_soon(write, name, content) -> None:
     start = time.monotonic()
 
     with pytest.raises(SpecError):
-        load(file)
+        load_spec_file(file)
 
     assert time.monotonic() - start < 20
 
 
 def test_an_endless_file_is_read_no_further_than_the_limit() -> None:
     with pytest.raises(SpecError, match="more than 1,048,576 bytes"):
-        load("/dev/zero")
+        load_spec_file("/dev/zero")
 
 
 @pytest.mark.parametrize("key", ['"two\\nlines"', '"\\e[31mred"', '"\\ud800"'])
 def test_a_key_cannot_break_the_line_of_its_fault(write, key) -> None:
     with pytest.raises(SpecError, match="an unknown key") as caught:
-        load(write("a.yaml", f"{key}: 1\n{YAML}"))
+        load_spec_file(write("a.yaml", f"{key}: 1\n{YAML}"))
 
     assert str(caught.value).isprintable()
 
@@ -294,7 +294,7 @@ def test_a_key_cannot_break_the_line_of_its_fault(write, key) -> None:
 @pytest.mark.parametrize("key", ["a[", "a]", "a.", "[", ".", "a[b", "[1", "]]["])
 def test_a_key_of_brackets_and_points_gives_one_line_too(write, key) -> None:
     with pytest.raises(SpecError, match="connectivity"):
-        load(write("a.json", json.dumps({**json.loads(JSON), "connectivity": {key: 1}})))
+        load_spec_file(write("a.json", json.dumps({**json.loads(JSON), "connectivity": {key: 1}})))
 
 
 json_values = st.recursive(
@@ -323,7 +323,7 @@ def test_any_content_of_a_file_is_a_spec_or_one_line(tmp_path_factory, changes) 
 
     fault = ""
     try:
-        load(str(file))
+        load_spec_file(str(file))
     except TvbBatchError as exc:
         fault = str(exc)
 
@@ -338,7 +338,7 @@ def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, 
     monkeypatch.chdir("/")
 
     for named in ("./mine.zip", str(tmp_path / "mine.zip"), "{from_file: ./mine.zip}"):
-        spec = load(write("a.yaml", f"connectivity: {named}\n{YAML}"))
+        spec = load_spec_file(write("a.yaml", f"connectivity: {named}\n{YAML}"))
 
         assert spec.base.connectivity["from_file"] == str(tmp_path / "mine.zip")
 
@@ -346,13 +346,13 @@ def test_a_connectivity_is_found_beside_the_spec_from_anywhere(write, tmp_path, 
 @pytest.mark.parametrize("given", ["./none.zip", "/nowhere/none.zip", "~no_such_user/none.zip", "."])
 def test_a_missing_connectivity_gives_one_line(write, given) -> None:
     with pytest.raises(SpecError, match=r"a\.yaml:1 connectivity") as caught:
-        load(write("a.yaml", f"connectivity: {given}\n{YAML}"))
+        load_spec_file(write("a.yaml", f"connectivity: {given}\n{YAML}"))
 
     assert "\n" not in str(caught.value)
 
 
 def test_a_name_of_tvb_data_stays_a_name(write) -> None:
-    base = load(write("a.yaml", f"connectivity: connectivity_66.zip\n{YAML}")).base
+    base = load_spec_file(write("a.yaml", f"connectivity: connectivity_66.zip\n{YAML}")).base
 
     assert base.connectivity["from_file"] == "connectivity_66.zip"
 
@@ -361,7 +361,7 @@ def test_a_name_of_tvb_data_stays_a_name(write) -> None:
 
 
 def test_the_seed_simulation_has_the_noise_of_its_formula() -> None:
-    spec = load(str(EXAMPLES / "jansen_rit.yaml")).base
+    spec = load_spec_file(str(EXAMPLES / "jansen_rit.yaml")).base
     default = {name: item.default for name, item in components("model")["JansenRit"].attributes.items()}
 
     [a], [A], [p_max], [p_min] = (default[name] for name in ("a", "A", "p_max", "p_min"))  # noqa: N806
@@ -370,8 +370,8 @@ def test_the_seed_simulation_has_the_noise_of_its_formula() -> None:
 
 
 def test_the_sweep_is_the_seed_simulation_two_by_three_times() -> None:
-    spec = load(str(EXAMPLES / "sweep.yaml"))
-    seed_simulation = load(str(EXAMPLES / "jansen_rit.yaml")).base
+    spec = load_spec_file(str(EXAMPLES / "sweep.yaml"))
+    seed_simulation = load_spec_file(str(EXAMPLES / "jansen_rit.yaml")).base
 
     assert spec.size == 6
     assert spec.plan["grid"] == {"coupling.a": [5.0, 10.0], "model.mu": [0.0, 0.1, 0.2]}

@@ -27,11 +27,13 @@ def interrupted(case: Case, cache: Path, directory: Path, engine: str, at: int) 
     while chunks[-1].step < at:
         chunks.append(next(stream))
     assert simulator_state.unsaved(first) is None
-    checkpoint.save(directory / NAME, HERE, Checkpoint(chunks[-1].step, 1.0, (), simulator_state.take(first)))
+    checkpoint.save_checkpoint(
+        directory / NAME, HERE, Checkpoint(chunks[-1].step, 1.0, (), simulator_state.take(first))
+    )
 
     second = configured(case)
     choice = choose(second, engine, cache, MANY)
-    [(_, saved)] = checkpoint.find(directory, HERE)
+    [(_, saved)] = checkpoint.find_checkpoints(directory, HERE)
     simulator_state.put_back(second, saved.snapshot)
     return chunks + list(choice.stream(second, 1000, saved.step)), second
 
@@ -105,9 +107,9 @@ def a_checkpoint(step: int = 7) -> Checkpoint:
 
 
 def test_a_saved_checkpoint_is_found(tmp_path) -> None:
-    checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
+    checkpoint.save_checkpoint(tmp_path / NAME, HERE, a_checkpoint())
 
-    [(path, found)] = checkpoint.find(tmp_path, HERE)
+    [(path, found)] = checkpoint.find_checkpoints(tmp_path, HERE)
 
     assert path == tmp_path / NAME
     assert (found.step, found.seconds, found.series) == (7, 1.5, a_checkpoint().series)
@@ -117,49 +119,49 @@ def test_a_saved_checkpoint_is_found(tmp_path) -> None:
 
 def test_the_most_advanced_checkpoint_comes_first(tmp_path) -> None:
     for step in (3, 10, 2):
-        checkpoint.save(tmp_path / f"checkpoint_{step}.npz", HERE, a_checkpoint(step))
+        checkpoint.save_checkpoint(tmp_path / f"checkpoint_{step}.npz", HERE, a_checkpoint(step))
 
-    assert [found.step for _, found in checkpoint.find(tmp_path, HERE)] == [10, 3, 2]
+    assert [found.step for _, found in checkpoint.find_checkpoints(tmp_path, HERE)] == [10, 3, 2]
 
 
 @pytest.mark.parametrize("name", ["format", "numpy", "parameters_hash"])
 def test_a_checkpoint_of_another_simulation_is_ignored(tmp_path, name) -> None:
-    checkpoint.save(tmp_path / NAME, {**HERE, name: "other"}, a_checkpoint())
+    checkpoint.save_checkpoint(tmp_path / NAME, {**HERE, name: "other"}, a_checkpoint())
 
-    assert list(checkpoint.find(tmp_path, HERE)) == []
+    assert list(checkpoint.find_checkpoints(tmp_path, HERE)) == []
 
 
 @pytest.mark.parametrize("at", [0, 40, 300, -40, -1])
 def test_a_checkpoint_with_a_flipped_bit_is_ignored(tmp_path, at) -> None:
-    checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
+    checkpoint.save_checkpoint(tmp_path / NAME, HERE, a_checkpoint())
     content = bytearray((tmp_path / NAME).read_bytes())
     content[at] ^= 4
     (tmp_path / NAME).write_bytes(content)
 
-    assert list(checkpoint.find(tmp_path, HERE)) == []
+    assert list(checkpoint.find_checkpoints(tmp_path, HERE)) == []
 
 
 @pytest.mark.parametrize("length", [0, 10, 500, -1])
 def test_a_truncated_checkpoint_is_ignored(tmp_path, length) -> None:
-    checkpoint.save(tmp_path / NAME, HERE, a_checkpoint())
+    checkpoint.save_checkpoint(tmp_path / NAME, HERE, a_checkpoint())
     (tmp_path / NAME).write_bytes((tmp_path / NAME).read_bytes()[:length])
 
-    assert list(checkpoint.find(tmp_path, HERE)) == []
+    assert list(checkpoint.find_checkpoints(tmp_path, HERE)) == []
 
 
 def test_a_checkpoint_holds_no_code(tmp_path) -> None:
     with pytest.raises(ValueError, match="objects"):
-        checkpoint.save(tmp_path / NAME, HERE, Checkpoint(1, 0, (), Snapshot({"a": np.array([object()])})))
+        checkpoint.save_checkpoint(tmp_path / NAME, HERE, Checkpoint(1, 0, (), Snapshot({"a": np.array([object()])})))
 
 
 def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path) -> None:
-    checkpoint.save(tmp_path / NAME, HERE, a_checkpoint(3))
+    checkpoint.save_checkpoint(tmp_path / NAME, HERE, a_checkpoint(3))
     (tmp_path / f"{NAME}.part").mkdir()
 
     with pytest.raises(OutputError):
-        checkpoint.save(tmp_path / NAME, HERE, a_checkpoint(4))
+        checkpoint.save_checkpoint(tmp_path / NAME, HERE, a_checkpoint(4))
 
-    assert [found.step for _, found in checkpoint.find(tmp_path, HERE)] == [3]
+    assert [found.step for _, found in checkpoint.find_checkpoints(tmp_path, HERE)] == [3]
 
 
 def test_a_checkpoint_records_the_processors_features(tmp_path) -> None:

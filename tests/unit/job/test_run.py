@@ -16,7 +16,7 @@ from runs import claimed
 from tvb_batch.models.catalogue.status import Status
 from tvb_batch.models.errors import CanceledError, InputError, LeaseLostError, OutputError, SpecError
 from tvb_batch.models.spec.simulation import SimulationSpec
-from tvb_batch.submit.intake.spec_file import load
+from tvb_batch.submit.intake.spec_file import load_spec_file
 from tvb_batch.worker.h5.verify import sha256
 from tvb_batch.worker.job.heartbeat import StoppedError
 from tvb_batch.worker.job.run import run_job
@@ -43,7 +43,7 @@ def seed_simulation_in_tvb(seed: int):
 
 
 def test_the_seed_simulation_equals_tvbs_own_run_bit_for_bit(settings, catalogue) -> None:
-    spec = load(str(EXAMPLES / "jansen_rit.yaml"))
+    spec = load_spec_file(str(EXAMPLES / "jansen_rit.yaml"))
     [(time, data)] = seed_simulation_in_tvb(spec.base.seed).run()
 
     sweep = catalogue.add_sweep(spec, reuse=False)

@@ -13,7 +13,7 @@ from conftest import SHORT, wait_until
 
 import tvb_batch.models.queue
 from tvb_batch.models.errors import BrokerError
-from tvb_batch.models.queue import QUEUE, check_broker, make_app, publish, send, take_turn, waiting
+from tvb_batch.models.queue import QUEUE, check_broker, make_app, publish_jobs, send, take_turn, waiting
 from tvb_batch.models.spec.simulation import SimulationSpec
 from tvb_batch.models.spec.sweep import SweepSpec
 
@@ -32,13 +32,13 @@ def test_only_a_window_of_messages_is_kept_in_redis(settings, catalogue) -> None
     app = make_app(settings)
     add(catalogue, 25)
 
-    assert publish(catalogue, app, window=10) == 10
-    assert publish(catalogue, app, window=10) == 0
+    assert publish_jobs(catalogue, app, window=10) == 10
+    assert publish_jobs(catalogue, app, window=10) == 0
     assert waiting(app) == 10
     flush(app)
-    assert publish(catalogue, app, window=10) == 10
+    assert publish_jobs(catalogue, app, window=10) == 10
     flush(app)
-    assert publish(catalogue, app, window=10) == 5
+    assert publish_jobs(catalogue, app, window=10) == 5
 
 
 @pytest.fixture
@@ -69,17 +69,17 @@ def test_one_worker_at_a_time_fills_the_queue(settings, catalogue, halfway) -> N
     app, (is_there, may_go) = make_app(settings), halfway
     add(catalogue, 250)
     with ThreadPoolExecutor(20) as others:
-        filler = others.submit(publish, catalogue, app, window=10)
+        filler = others.submit(publish_jobs, catalogue, app, window=10)
         assert is_there.wait(60)
 
         # The queue is empty yet.
-        assert list(others.map(lambda _: publish(catalogue, make_app(settings), window=10), range(19))) == [0] * 19
+        assert list(others.map(lambda _: publish_jobs(catalogue, make_app(settings), window=10), range(19))) == [0] * 19
         may_go.set()
 
         assert filler.result(60) == 10
     assert len(set(messages(app))) == len(messages(app)) == 10
     flush_queue(app)
-    assert publish(catalogue, app, window=10) == 10
+    assert publish_jobs(catalogue, app, window=10) == 10
 
 
 def flush_queue(app) -> None:
@@ -92,19 +92,19 @@ def test_a_dead_filler_is_replaced_and_no_job_is_sent_twice(settings, catalogue,
     app, (is_there, may_go) = make_app(settings), halfway
     add(catalogue, 25)
     with ThreadPoolExecutor(1) as frozen:
-        filler = frozen.submit(publish, catalogue, app, window=10)
+        filler = frozen.submit(publish_jobs, catalogue, app, window=10)
         assert is_there.wait(60)
-        wait_until(lambda: publish(catalogue, app, window=10) == 10)
+        wait_until(lambda: publish_jobs(catalogue, app, window=10) == 10)
         # The end of the first process does not release the lock of the second.
         monkeypatch.setattr("tvb_batch.models.queue.FILLER_LEASE", 3600.0)
         with tvb_batch.models.queue._filling(app) as is_ours:
             assert is_ours
             may_go.set()
             assert filler.result(60) == 10
-            assert publish(catalogue, app, window=100) == 0
+            assert publish_jobs(catalogue, app, window=100) == 0
 
     assert len(set(messages(app))) == len(messages(app)) == 20
-    assert publish(catalogue, app, window=100) == 5
+    assert publish_jobs(catalogue, app, window=100) == 5
 
 
 @pytest.mark.parametrize("lasts", [None, 3_600_000], ids=["for ever", "after the clock was set back"])
@@ -117,7 +117,7 @@ def test_a_key_that_expires_too_late_does_not_stop_the_workers(settings, catalog
             client.set(key, "dead", px=lasts)
 
     assert [take_turn(app, 60), take_turn(app, 60), take_turn(app, 60)] == [False, True, False]
-    assert [publish(catalogue, app), publish(catalogue, app)] == [0, 3]
+    assert [publish_jobs(catalogue, app), publish_jobs(catalogue, app)] == [0, 3]
 
 
 def test_jobs_chosen_by_two_processes_are_sent_by_one(settings, catalogue) -> None:
@@ -141,30 +141,30 @@ def test_messages_that_redis_does_not_take_are_sent_later(settings, catalogue, m
     with monkeypatch.context() as patched:
         patched.setattr(tvb_batch.models.queue, "send", away)
         with pytest.raises(BrokerError, match="away"):
-            publish(catalogue, app)
+            publish_jobs(catalogue, app)
 
     assert {job.published_at for job in catalogue.jobs()} == {None}
-    assert publish(catalogue, app) == 3
+    assert publish_jobs(catalogue, app) == 3
 
 
 def test_a_lost_message_is_sent_again_only_when_the_queue_is_empty(settings, catalogue, monkeypatch) -> None:
     app = make_app(settings)
     add(catalogue, 3)
-    publish(catalogue, app)
+    publish_jobs(catalogue, app)
     monkeypatch.setattr("tvb_batch.models.queue.LOST_AFTER", timedelta(0))
 
-    assert publish(catalogue, app) == 0
+    assert publish_jobs(catalogue, app) == 0
     flush(app)
-    assert publish(catalogue, app) == 3
+    assert publish_jobs(catalogue, app) == 3
 
 
 def test_a_message_just_sent_is_not_taken_for_lost(settings, catalogue) -> None:
     app = make_app(settings)
     add(catalogue, 3)
-    publish(catalogue, app)
+    publish_jobs(catalogue, app)
     flush(app)
 
-    assert publish(catalogue, app) == 0
+    assert publish_jobs(catalogue, app) == 0
 
 
 @pytest.mark.slow

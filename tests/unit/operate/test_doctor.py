@@ -9,7 +9,13 @@ from commands import run_tvb_batch
 from conftest import wait_until
 
 from tvb_batch.models.queue import announce, announced, make_app
-from tvb_batch.submit.operate.doctor import broker, database, examine, storage, workers
+from tvb_batch.submit.operate.doctor import (
+    broker_findings,
+    database_findings,
+    examine,
+    storage_findings,
+    worker_findings,
+)
 from tvb_batch.worker.job.versions import versions
 
 
@@ -45,7 +51,7 @@ def test_workers_with_other_libraries_are_named(settings, catalogue) -> None:
     announce(app, "a:1", {"versions": {**versions(), "source mine": "12"}, "time": 0})
     announce(app, "b:2", {"versions": {**versions(), "source mine": "34", "numpy": "1.0"}, "time": 0})
 
-    library, own = [finding for finding in workers(settings) if finding.check == "versions"]
+    library, own = [finding for finding in worker_findings(settings) if finding.check == "versions"]
 
     assert "numpy: 1.0 on b:2" in library.found
     assert "constraints.txt" in library.advice
@@ -56,8 +62,8 @@ def test_workers_with_other_libraries_are_named(settings, catalogue) -> None:
 def test_a_database_without_tables_and_an_unreachable_one_are_problems(settings, tmp_path) -> None:
     away = settings.model_copy(update={"database_url": type(settings.database_url)(f"sqlite:///{tmp_path}/no/where")})
 
-    assert "db upgrade" in problems(database(settings))["database"]
-    assert "start it" in problems(database(away))["database"]
+    assert "db upgrade" in problems(database_findings(settings))["database"]
+    assert "start it" in problems(database_findings(away))["database"]
 
 
 @pytest.mark.slow
@@ -75,7 +81,7 @@ def test_a_redis_that_may_forget_is_a_problem(settings) -> None:
         client = connection.default_channel.client
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            found = problems(broker(settings))
+            found = problems(broker_findings(settings))
         finally:
             client.config_set("maxmemory-policy", "noeviction")
 
@@ -86,7 +92,7 @@ def test_a_file_in_place_of_the_data_directory_is_a_problem(settings) -> None:
     settings.data_dir.rmdir()
     settings.data_dir.write_text("a file")
 
-    assert set(problems(storage(settings))) == {"storage"}
+    assert set(problems(storage_findings(settings))) == {"storage"}
 
 
 def test_a_full_file_system_is_a_problem(settings) -> None:
@@ -94,6 +100,6 @@ def test_a_full_file_system_is_a_problem(settings) -> None:
     if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("only root may mount a small file system")
     try:
-        assert set(problems(storage(settings))) == {"space"}
+        assert set(problems(storage_findings(settings))) == {"space"}
     finally:
         subprocess.run(["umount", str(Path(settings.data_dir))], check=True)

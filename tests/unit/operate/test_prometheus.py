@@ -6,7 +6,7 @@ import pytest
 from conftest import SHORT
 from prometheus_client import generate_latest
 
-from tvb_batch.models.queue import make_app, publish
+from tvb_batch.models.queue import make_app, publish_jobs
 from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.submit.operate.prometheus import registry
 
@@ -18,7 +18,7 @@ def told(catalogue, settings) -> dict[str, float]:
 
 def test_jobs_messages_and_workers_are_exported(settings, catalogue) -> None:
     made = catalogue.add_sweep(sweep({**SHORT, "name": "s", "sweep": {"coupling.a": [0.1, 0.2, 0.3]}}))
-    publish(catalogue, make_app(settings))
+    publish_jobs(catalogue, make_app(settings))
     jobs = catalogue.jobs(sweep=made.gid)
     catalogue.claim(jobs[0].gid, "host:1", timedelta(seconds=60))
     failed = catalogue.claim(jobs[1].gid, "host:2", timedelta(seconds=60))

@@ -15,9 +15,9 @@ from specs import NO_INPUTS
 
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.own_code.allowed import allow
-from tvb_batch.models.own_code.imports import changed, check_unchanged, load
+from tvb_batch.models.own_code.imports import changed, check_unchanged, load_module
 from tvb_batch.models.own_code.sources import MISSING, Here, closure, tvb_version
-from tvb_batch.models.tvb.components import find
+from tvb_batch.models.tvb.components import find_component
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ EDITS = {
 def test_a_class_that_was_edited_since_it_was_imported_is_refused(folder, edit) -> None:
     write(folder, edited_here=MODEL)
     allow(["edited_here"])
-    load("edited_here")
+    load_module("edited_here")
     check_unchanged(["edited_here"])
 
     write(folder, edited_here=MODEL.replace(*EDITS[edit]))
@@ -225,7 +225,7 @@ def test_a_class_edited_before_its_import_was_recorded_is_refused(folder, edit) 
 
 def test_a_file_that_was_written_again_as_it_was_is_the_same(folder) -> None:
     write(folder, same=MODEL)
-    load("same")
+    load_module("same")
 
     write(folder, same=MODEL)
     os.utime(folder / "same.py", (1, 1))
@@ -234,20 +234,20 @@ def test_a_file_that_was_written_again_as_it_was_is_the_same(folder) -> None:
 
 
 def test_a_reloaded_module_has_new_defaults_and_its_old_objects_are_refused(folder) -> None:
-    from tvb_batch.models.tvb.traits import describe
+    from tvb_batch.models.tvb.traits import to_section
 
     write(folder, again=MODEL)
     allow(["again"])
-    old = load("again").Mine()
-    assert find("model", "again.Mine", "model").attributes["own"].default == [0.5]
+    old = load_module("again").Mine()
+    assert find_component("model", "again.Mine", "model").attributes["own"].default == [0.5]
 
     write(folder, again=MODEL.replace("[0.5]", "[0.7]"))
     importlib.reload(sys.modules["again"])
 
-    assert find("model", "again.Mine", "model").attributes["own"].default == [0.7]
-    assert describe("model", sys.modules["again"].Mine(), NO_INPUTS)["own"] == [0.7]
+    assert find_component("model", "again.Mine", "model").attributes["own"].default == [0.7]
+    assert to_section("model", sys.modules["again"].Mine(), NO_INPUTS)["own"] == [0.7]
     with pytest.raises(SpecError, match="the module was imported again: make the object again"):
-        describe("model", old, NO_INPUTS)
+        to_section("model", old, NO_INPUTS)
 
 
 def test_stale_bytecode_does_not_replace_the_source(folder) -> None:
@@ -263,7 +263,7 @@ def test_stale_bytecode_does_not_replace_the_source(folder) -> None:
     )  # fmt: skip
     assert shown.stdout == "1\n", "Python itself takes the bytecode"
 
-    assert load("compiled_before").GAIN == 2
+    assert load_module("compiled_before").GAIN == 2
 
 
 # ---------------------------------------------------------------------------------------------------------------- TVB

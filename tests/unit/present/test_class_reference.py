@@ -8,12 +8,12 @@ from conftest import EXAMPLES, SHORT
 from tvb_batch.models.errors import NotFoundError, SpecError
 from tvb_batch.models.spec.simulation import simulation
 from tvb_batch.models.tvb.components import components, roles
-from tvb_batch.submit.intake.spec_file import load
-from tvb_batch.submit.present.class_reference import describe_class, json_schema, list_classes, new_spec
+from tvb_batch.submit.intake.spec_file import load_spec_file
+from tvb_batch.submit.present.class_reference import class_text, json_schema, list_classes, new_spec
 
 
 def test_a_class_is_described_with_ranges_defaults_and_tvbs_words() -> None:
-    text = describe_class("JansenRit")
+    text = class_text("JansenRit")
 
     assert "JansenRit, a model (tvb.simulator.models.jansen_rit)" in text
     assert "state variables: y0, y1" in text
@@ -22,7 +22,7 @@ def test_a_class_is_described_with_ranges_defaults_and_tvbs_words() -> None:
 
 @pytest.mark.parametrize("name", [name for role in roles() for name in components(role)])
 def test_every_class_can_be_described(name: str) -> None:
-    text = describe_class(name)
+    text = class_text(name)
 
     assert text.startswith(f"{name}, a")
     assert max(map(len, text.splitlines())) < 400
@@ -30,26 +30,26 @@ def test_every_class_can_be_described(name: str) -> None:
 
 
 def test_classes_of_one_name_are_both_described() -> None:
-    assert describe_class("Linear").count("Linear, a ") == 3  # A model, a coupling and an equation.
+    assert class_text("Linear").count("Linear, a ") == 3  # A model, a coupling and an equation.
 
 
 def test_an_unknown_class_is_reported_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match="did you mean 'JansenRit'"):
-        describe_class("JansenRitt")
+        class_text("JansenRitt")
     with pytest.raises(SpecError, match="TVB_BATCH_MODULES"):
-        describe_class("os.system")
+        class_text("os.system")
 
 
 @pytest.mark.parametrize("model", sorted(components("model")))
 def test_a_new_spec_is_tvbs_default_of_its_model(model: str, tmp_path) -> None:
     (tmp_path / "spec.yaml").write_text(new_spec(model))
 
-    spec = load(str(tmp_path / "spec.yaml"))
+    spec = load_spec_file(str(tmp_path / "spec.yaml"))
 
     assert spec.base.model == simulation({**SHORT, "model": model}).model
     uncommented = new_spec(model).replace("# sweep:", "sweep:").replace("\n#   ", "\n  ")
     (tmp_path / "sweep.yaml").write_text(uncommented)
-    assert load(str(tmp_path / "sweep.yaml")).size in (3, 15)
+    assert load_spec_file(str(tmp_path / "sweep.yaml")).size in (3, 15)
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def test_sizes_have_the_unit_that_suits(count: float, words: str) -> None:
 
 
 def test_only_statuses_with_jobs_are_shown() -> None:
-    assert told.note({Status.FINISHED: 1200, Status.ERROR: 1, Status.PENDING: 0}) == "1,200 finished, 1 failed"
+    assert told.counts_text({Status.FINISHED: 1200, Status.ERROR: 1, Status.PENDING: 0}) == "1,200 finished, 1 failed"
 
 
 def test_a_job_has_run_from_its_start_to_its_end_or_to_now() -> None:

@@ -17,7 +17,7 @@ from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.submit.api.results import Job, Sweep
 from tvb_batch.submit.present import plot_series, plot_sweep
 from tvb_batch.submit.present.html import as_table
-from tvb_batch.submit.present.plots import Picture, save
+from tvb_batch.submit.present.plots import Picture, save_picture
 from tvb_batch.worker.job.run import run_job
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -113,7 +113,7 @@ def test_spectrum_and_connectivity_leave_the_transient_out_and_say_so() -> None:
     ids=["one sample", "two samples", "one node", "many nodes", "at rest", "nan", "infinite", "two modes"],
 )  # fmt: skip
 def test_any_series_is_drawn(one, tmp_path: Path) -> None:
-    save(plot_series.draw_series(one, "any"), tmp_path / "any.png")
+    save_picture(plot_series.draw_series(one, "any"), tmp_path / "any.png")
 
     assert (tmp_path / "any.png").read_bytes().startswith(PNG)
 
@@ -178,7 +178,7 @@ def test_samples_without_a_grid_are_dots() -> None:
     ids=["one", "repeats", "hole", "objects", "arrays of one", "arrays", "names", "many", "partly"],
 )  # fmt: skip
 def test_any_sweep_is_drawn(rows, tmp_path: Path) -> None:
-    save(plot_sweep.draw_sweep(points(rows), "m", None, "any"), tmp_path / "any.svg")
+    save_picture(plot_sweep.draw_sweep(points(rows), "m", None, "any"), tmp_path / "any.svg")
 
     assert "<svg" in (tmp_path / "any.svg").read_text()[:2000]
 
@@ -195,7 +195,7 @@ def test_a_parameter_that_does_not_vary_is_no_axis() -> None:
 @pytest.mark.parametrize("name", ["x", "x.txt", "nowhere/x.png"])
 def test_a_picture_that_cannot_be_saved_is_reported(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="x"):
-        save(Picture(), tmp_path / name)
+        save_picture(Picture(), tmp_path / name)
 
 
 # ---------------------------------------------------------------------------------------------------- of real results

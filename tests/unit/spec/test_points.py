@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tvb_batch.models.errors import SpecError
-from tvb_batch.models.spec.parameter_names import assign
+from tvb_batch.models.spec.parameter_names import set_value
 from tvb_batch.models.spec.points import MOST_JOBS, normalize, points
 
 BASE: dict[str, Any] = {
@@ -130,12 +130,12 @@ def test_a_grid_is_counted_before_it_is_made() -> None:
 def test_assign_replaces_one_value_and_makes_none() -> None:
     values = {"noise": {"nsig": [1.0, 2.0]}, "seed": 1}
 
-    assign(values, "noise.nsig[1]", 5.0)
-    assign(values, "integrator.noise.noise_seed", 9)
+    set_value(values, "noise.nsig[1]", 5.0)
+    set_value(values, "integrator.noise.noise_seed", 9)
 
     assert values == {"noise": {"nsig": [1.0, 5.0]}, "seed": 9}
     with pytest.raises(SpecError, match="no parameter 'tau'"):
-        assign(values, "noise.tau", 1)
+        set_value(values, "noise.tau", 1)
 
 
 # ------------------------------------------------------------------------------------------------------- points

@@ -9,7 +9,7 @@ import pytest
 
 from tvb_batch.models.errors import SpecError, did_you_mean
 from tvb_batch.models.own_code.allowed import allow
-from tvb_batch.models.tvb.components import components, connectivities, data_files, find, roles
+from tvb_batch.models.tvb.components import components, connectivities, data_files, find_component, roles
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent.parent / "scripts"))
 
@@ -100,7 +100,7 @@ def own_module(tmp_path, monkeypatch) -> str:
 def test_a_class_of_an_allowed_module_is_known_like_tvbs_own(own_module) -> None:
     allow([own_module])
 
-    component = find("model", "own_models.Tuned", "model")
+    component = find_component("model", "own_models.Tuned", "model")
 
     assert component.attributes["gain"].default == [2.0]
     assert component.state_variables == ("V", "W")
@@ -112,7 +112,7 @@ def test_a_script_that_exits_at_its_import_is_refused(tmp_path, monkeypatch) -> 
     allow(["own_script"])
 
     with pytest.raises(SpecError, match=r"can be imported.*SystemExit: 0"):
-        find("model", "own_script.Model", "model")
+        find_component("model", "own_script.Model", "model")
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_no_other_class_is_found(own_module, name, words) -> None:
     allow([own_module])
 
     with pytest.raises(SpecError, match=words):
-        find("model", name, "model")
+        find_component("model", name, "model")

@@ -17,14 +17,14 @@ from tvb.datatypes.connectivity import Connectivity
 
 from tvb_batch.models.paths import Storage
 from tvb_batch.models.tvb.array_rules import check_arrays
-from tvb_batch.models.tvb.components import data_files, find
+from tvb_batch.models.tvb.components import data_files, find_component
 from tvb_batch.models.tvb.datatype_files import read_contents
 from tvb_batch.models.tvb.file_readers import UnreadableError
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
 
 DATA = Path(str(files("tvb_data")))
-COMPONENT = find("connectivity", "Connectivity", "")
+COMPONENT = find_component("connectivity", "Connectivity", "")
 ATTRIBUTES = (
     "weights", "tract_lengths", "centres", "region_labels", "orientations", "cortical", "hemispheres", "areas",
 )  # fmt: skip
@@ -261,10 +261,10 @@ CASES = [(role, name) for role in ROLES for name in data_files(role)]
 def component_of(role: str, name: str):
     known = {"eeg": "EEG", "meg": "MEG", "seeg": "Internal"}
     if role == "sensors":
-        return find(role, f"Sensors{known[name.split('_')[0]]}", "")
+        return find_component(role, f"Sensors{known[name.split('_')[0]]}", "")
     if role == "projection":
-        return find(role, f"ProjectionSurface{'MEG' if 'meg' in name else 'EEG'}", "")
-    return find(role, ROLES[role][1], "")
+        return find_component(role, f"ProjectionSurface{'MEG' if 'meg' in name else 'EEG'}", "")
+    return find_component(role, ROLES[role][1], "")
 
 
 @pytest.mark.parametrize(("role", "name"), CASES)

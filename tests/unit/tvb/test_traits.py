@@ -12,7 +12,7 @@ from specs import NO_INPUTS
 from tvb_batch.models.errors import SpecError
 from tvb_batch.models.spec.sections import complete
 from tvb_batch.models.tvb.components import Attribute, components
-from tvb_batch.models.tvb.traits import build, describe
+from tvb_batch.models.tvb.traits import build, to_section
 
 NEED_SENSORS = {"EEG", "MEG", "iEEG"}
 #: Datatypes have no defaults: test_input_store.py has them.
@@ -48,7 +48,7 @@ def other_value(attribute: Attribute) -> Any:
 def test_the_completed_section_is_what_tvb_makes_by_default(role, name) -> None:
     made_by_tvb = getattr(importlib.import_module(components(role)[name].module), name)()
 
-    described = describe(role, made_by_tvb, NO_INPUTS)
+    described = to_section(role, made_by_tvb, NO_INPUTS)
 
     assert described == complete(role, name, role)
 
@@ -74,7 +74,7 @@ def test_every_attribute_comes_back_as_it_was_given(role, name) -> None:
     instance = build(role, given, NO_INPUTS)
 
     assert type(instance).__name__ == name
-    assert describe(role, instance, NO_INPUTS) == given
+    assert to_section(role, instance, NO_INPUTS) == given
 
 
 def test_arrays_get_the_type_that_tvb_declares() -> None:
@@ -93,7 +93,7 @@ def test_any_numbers_are_sent_exactly(values) -> None:
     model = build("model", section, NO_INPUTS)
 
     np.testing.assert_array_equal(model.tau, np.array(values))
-    assert describe("model", model, NO_INPUTS) == section
+    assert to_section("model", model, NO_INPUTS) == section
 
 
 def values_of(attribute: Attribute) -> st.SearchStrategy[Any]:
@@ -120,7 +120,7 @@ def test_any_values_come_back_as_they_were_given(role, name, data) -> None:
     drawn = {key: data.draw(values_of(item), key) for key, item in attributes.items() if item.type != "component"}
     given_section = complete(role, {"class": name, **drawn}, role)
 
-    assert describe(role, build(role, given_section, NO_INPUTS), NO_INPUTS) == given_section
+    assert to_section(role, build(role, given_section, NO_INPUTS), NO_INPUTS) == given_section
 
 
 def test_nested_objects_are_built() -> None:
@@ -148,7 +148,7 @@ def test_null_reaches_tvb_as_none() -> None:
     monitor = build("monitor", section, NO_INPUTS)
 
     assert monitor.default_mask is None
-    assert describe("monitor", monitor, NO_INPUTS) == section
+    assert to_section("monitor", monitor, NO_INPUTS) == section
 
 
 def test_two_builds_share_no_part() -> None:

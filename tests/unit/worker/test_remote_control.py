@@ -45,7 +45,7 @@ def body_of(made: dict[str, Any]) -> dict[str, Any]:
 def test_only_name_receivers_and_answer_address_of_a_command_are_kept() -> None:
     given = message(destination=["a@b"], arguments={"n": 5}, callbacks=[{"task": "os.system"}])
 
-    made = remote_control.plain(given)
+    made = remote_control.plain_command(given)
 
     reply = {"exchange": "reply.celery.pidbox", "routing_key": ASKER}
     assert body_of(made) == {"method": "ping", "destination": ["a@b"], "reply_to": reply, "ticket": TICKET}
@@ -65,7 +65,7 @@ BAD: list[Any] = [
 @pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
 def test_an_invalid_command_is_dropped(bad: object) -> None:
     with pytest.raises(ValueError, match="not a Celery command"):
-        remote_control.plain(bad)
+        remote_control.plain_command(bad)
 
 
 # ----------------------------------------------------------------------------------------------------- a worker

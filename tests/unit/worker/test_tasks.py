@@ -15,7 +15,7 @@ from tvb_batch.models.queue import make_app, waiting
 from tvb_batch.models.spec.sweep import sweep
 from tvb_batch.worker.reconciler import Reconciler, reconcile_until
 from tvb_batch.worker.state import WorkerState
-from tvb_batch.worker.tasks import perform, serve
+from tvb_batch.worker.tasks import perform, serve_message
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_one_message_serves_several_short_jobs(state, catalogue) -> None:
     found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05, 0.07]}}))
     hint = catalogue.jobs(sweep=found.gid)[-1]
 
-    serve(state, str(hint.gid))
+    serve_message(state, str(hint.gid))
     # The messages of the other jobs are outdated.
-    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+    serve_message(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
 
     assert [(job.status, job.attempt) for job in catalogue.jobs(sweep=found.gid)] == [(Status.FINISHED, 1)] * 3
 
@@ -74,7 +74,7 @@ def test_a_process_that_is_replaced_after_so_many_jobs_serves_one_a_message(sett
     found = catalogue.add_sweep(sweep({**SHORT, "sweep": {"model.a": [0.04, 0.05]}}))
     state = WorkerState(settings.model_copy(update={"max_tasks_per_child": 1}))
 
-    serve(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
+    serve_message(state, str(catalogue.jobs(sweep=found.gid)[0].gid))
 
     assert catalogue.counts(found.gid) == {Status.FINISHED: 1, Status.PENDING: 1}
     state.after_fork()

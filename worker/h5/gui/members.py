@@ -50,7 +50,7 @@ def read_member(path: Path) -> Member:
         raise OutputError(f"{path}: cannot be bundled ({str(exc).splitlines()[0]})") from exc
 
 
-def in_order(members: Sequence[Member]) -> list[Member]:
+def in_import_order(members: Sequence[Member]) -> list[Member]:
     """Return the members in an order where each comes after its references.
 
     Raises

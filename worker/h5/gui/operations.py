@@ -14,7 +14,7 @@ from tvb_batch.models.worker_protocol import BundlePoint
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
 from tvb_batch.worker.h5.gui.archive import SHARED, SHARED_DATE, Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
-from tvb_batch.worker.h5.gui.members import Member, in_order, read_member
+from tvb_batch.worker.h5.gui.members import Member, in_import_order, read_member
 from tvb_batch.worker.h5.gui.projections import add_projections
 from tvb_batch.worker.h5.gui.view_models import (
     Burst,
@@ -56,7 +56,7 @@ class SharedDatatypes:
                     write_datatype(path, datatype, outputs[0].created, subject="John Doe")
                     members[datatype.gid.urn] = read_member(path)
             own = {output.gid for output in outputs}
-            for member in in_order([*members.values(), *outputs]):
+            for member in in_import_order([*members.values(), *outputs]):
                 if member.gid not in own | self._added:
                     self._added.add(member.gid)
                     add_datatype(self._archive, member)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tvb_batch.models.spec.simulation import SimulationSpec
-from tvb_batch.models.tvb.components import find
+from tvb_batch.models.tvb.components import find_component
 
 #: The parts of a spec whose parameters the GUI can sweep, and their roles.
 _PREFIXES = {
@@ -53,7 +53,7 @@ def gui_parameter(spec: SimulationSpec, name: str) -> str | None:
         section = section.get(step) if isinstance(section, dict) else None  # type: ignore[assignment]
     if prefix not in _PREFIXES or not isinstance(section, dict) or "class" not in section:
         return None
-    attribute = find(_PREFIXES[prefix], section["class"], prefix).attributes.get(leaf)
+    attribute = find_component(_PREFIXES[prefix], section["class"], prefix).attributes.get(leaf)
     if prefix == "integrator.noise" and section["class"] == "Multiplicative":
         return None
     if prefix == "integrator.noise" and leaf == "ntau":

@@ -21,7 +21,7 @@ from tvb_batch.models.worker_protocol import BundlePoint, WriteBundle
 from tvb_batch.worker.h5.gui.archive import Archive, Linking, open_archive
 from tvb_batch.worker.h5.gui.exploration import group_of
 from tvb_batch.worker.h5.gui.mapping import add_datatype
-from tvb_batch.worker.h5.gui.members import in_order, read_member
+from tvb_batch.worker.h5.gui.members import in_import_order, read_member
 from tvb_batch.worker.h5.gui.operations import Operation, SharedDatatypes
 from tvb_batch.worker.h5.gui.ranges import burst_ranges
 from tvb_batch.worker.h5.gui.view_models import check_gui_classes
@@ -62,7 +62,7 @@ def write_data(
     OutputError
         A file is damaged or occurs twice, a datatype is missing, or the ZIP cannot be written.
     """
-    members = in_order([read_member(path) for path in files])
+    members = in_import_order([read_member(path) for path in files])
     with open_archive(files, target, linking) as archive:
         for member in members:
             add_datatype(archive, member)

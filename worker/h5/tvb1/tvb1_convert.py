@@ -238,7 +238,7 @@ def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
     copy = new.create_dataset(
         dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape, chunks=dataset.chunks,
     )  # fmt: skip
-    statistics = tvb2.Statistics()
+    statistics = tvb2.ArrayStatistics()
     for rows in portions(dataset):
         with _reading(path, dataset.name[1:]):
             block = dataset[rows]

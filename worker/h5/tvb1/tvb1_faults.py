@@ -22,7 +22,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_format import (
     REQUIRED,
     STATISTICS,
 )
-from tvb_batch.worker.h5.tvb2 import Statistics
+from tvb_batch.worker.h5.tvb2 import ArrayStatistics
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 from tvb_batch.worker.h5.validation.rules import FLAG, Rule, choice, of_json
 from tvb_batch.worker.h5.verify import portions
@@ -162,7 +162,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 def _statistics_faults(dataset: h5py.Dataset) -> Iterator[str]:
     """Yield what is wrong with the statistics of a dataset, which is read block by block."""
     key = dataset.name[1:]
-    statistics = Statistics()
+    statistics = ArrayStatistics()
     try:
         for rows in portions(dataset):
             statistics.add(dataset[rows])

@@ -47,7 +47,7 @@ class JobProgress:
         # A worker that has lost the job, or does not know, must not remove files.
         there = present(self._outputs.directory)
         is_ours = self._heartbeat.send()
-        for path, saved in checkpoint.find(self._outputs.directory, self._made_for):
+        for path, saved in checkpoint.find_checkpoints(self._outputs.directory, self._made_for):
             if self._take_over(path, saved):
                 break
         if is_ours:
@@ -139,7 +139,7 @@ class JobProgress:
         self._heartbeat.send()
         series = self._outputs.flush()
         saved = Checkpoint(step, self._heartbeat.seconds(), series, simulator_state.take(self._simulator))
-        checkpoint.save(self._path, self._made_for, saved)
+        checkpoint.save_checkpoint(self._path, self._made_for, saved)
         former = self._kept
         self._kept = {self._path} | self._outputs.files_of(series)
         for path in former - self._kept:
