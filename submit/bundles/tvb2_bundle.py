@@ -1,5 +1,6 @@
 """The ZIPs for the TVB 2 GUI: selects the jobs. A worker process reads and writes the H5 files, one ZIP at a time."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,8 @@ class Bundle:
     jobs: int
     #: Which part of the request; empty if there is only one.
     label: str = ""
+    #: What a second run in the GUI does otherwise, and for how many of the simulations.
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def make_bundles(
@@ -77,17 +80,21 @@ def make_bundles(
     made = []
     for place, part in enumerate(parts, start=1):
         path = target if len(parts) == 1 else target.with_stem(f"{target.stem}-{place}")
-        done = 0
+        done, notes = 0, Counter[str]()
 
-        def count(_: str, before: int = written, most: int = len(part.jobs)) -> None:
+        def count(line: str, before: int = written, most: int = len(part.jobs), notes: Counter[str] = notes) -> None:
             nonlocal done
+            word, _, text = line.strip().partition(" ")
+            if word == "note":
+                notes[text] += 1
+                return
             done = min(done + 1, most)
             on_progress(before + done, total)
 
         request = _request(catalogue, settings.storage, kind, part, path, wanted)
         run_worker(settings, request, on_line=count)
         written += len(part.jobs)
-        made.append(Bundle(path, kind, len(part.jobs), part.label))
+        made.append(Bundle(path, kind, len(part.jobs), part.label, dict(notes)))
     return made
 
 

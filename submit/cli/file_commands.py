@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,9 @@ def bundle(
     if len(made) > 1:
         click.echo(f"{len(made)} ZIPs: the GUI shows two axes and at most 512 points at once.")
     click.echo(_NEXT[made[0].kind])
+    notes = sum((Counter(one.notes) for one in made), Counter())
+    for note, count in notes.items():
+        click.echo(f"Note ({count} of {sum(one.jobs for one in made)} simulations): {note}.")
 
 
 _UPLOAD = "In the TVB GUI choose Project, Data Structure, Upload data, TVB HDF5 / ZIP, and upload the file"

@@ -360,7 +360,7 @@ def test_files_are_verified_and_their_faults_named(tvb_batch, settings, catalogu
 
 @pytest.mark.slow
 def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, settings, catalogue, tmp_path) -> None:
-    made = catalogue.add_sweep(sweep({**SHORT, "name": "b", "sweep": {"coupling.a": [0.01, 0.02]}}))
+    made = catalogue.add_sweep(sweep({**SHORT, "name": "b", "seed": 7, "sweep": {"coupling.a": [0.01, 0.02]}}))
     for job in catalogue.jobs(sweep=made.gid):
         records = run_job(catalogue, settings, catalogue.claim(job.gid, "w", timedelta(seconds=60)))
     one, connectivity = records[0], uuid4()
@@ -369,6 +369,8 @@ def test_results_are_bundled_for_the_gui_and_converted_for_tvb_1(tvb_batch, sett
         target = tmp_path / f"{kind}.zip"
         bundled = tvb_batch("bundle", "b", "--as", kind, "-o", str(target))
         assert bundled.exit_code == 0, bundled.output
+        note = "Note (2 of 2 simulations): a second run in the GUI gives other results: its noise has the seed 42"
+        assert (note in bundled.stdout) == (kind != "data")
         with zipfile.ZipFile(target) as archive:
             assert len(archive.namelist()) >= members
         assert tvb_batch("verify", str(target)).stdout == "1 file OK\n"

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tvb_batch.models.spec.simulation import SimulationSpec, to_json
+from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
 from tvb_batch.models.worker_protocol import BundlePoint
@@ -16,6 +17,7 @@ from tvb_batch.worker.h5.gui.archive import SHARED, SHARED_DATE, Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
 from tvb_batch.worker.h5.gui.members import Member, in_import_order, read_member
 from tvb_batch.worker.h5.gui.projections import add_projections
+from tvb_batch.worker.h5.gui.repeat import LATER, UNSEEDED, differences, drawn_history, is_stochastic
 from tvb_batch.worker.h5.gui.view_models import (
     Burst,
     ViewModel,
@@ -43,10 +45,15 @@ class SharedDatatypes:
         self._has_record = False
         self._added: set[str] = set()
         self._built: tuple[str, Any] = ("", None)
+        #: The initial conditions in the spec of `_built`.
+        self._given: Any = None
+        #: The key of the last drawn history, the history, and the step before the first.
+        self._drawn: tuple[str, Any, int] = ("", None, 0)
 
     def add(self, point: BundlePoint, spec: SimulationSpec) -> tuple[Any, list[Member]]:
         """Add the datatypes of a point to the ZIP; return its simulator and its outputs."""
         simulator = self._simulator(spec)
+        simulator.initial_conditions = self._given
         members = {member.gid: member for member in map(read_member, dict.fromkeys(point.datatypes))}
         outputs = [read_member(path) for path in point.outputs]
         with tempfile.TemporaryDirectory(dir=self._archive.directory) as directory:
@@ -68,16 +75,36 @@ class SharedDatatypes:
             )
         return simulator, outputs
 
+    def start(self, point: BundlePoint, spec: SimulationSpec, simulator: Any) -> list[str]:
+        """Give the simulator the start of the point's simulation; return why a second run in the GUI differs."""
+        notes = differences(spec, simulator, is_nan=any(_is_nan(path) for path in point.outputs))
+        given = simulator.initial_conditions
+        if is_stochastic(simulator) or (given is not None and len(given) >= simulator.connectivity.horizon):
+            return notes
+        if spec.surface is not None:
+            return [*notes, UNSEEDED]
+        drawn = [spec.model, spec.integrator, spec.conduction_speed, spec.seed, spec.random_state]
+        key = to_json([*_large(spec), *drawn])
+        if key != self._drawn[0]:
+            built = build_simulator(spec, self._inputs)
+            self._drawn = (key, drawn_history(built), int(built.current_step))
+        _, history, first = self._drawn
+        if history is None:
+            return [*notes, UNSEEDED]
+        simulator.initial_conditions = history
+        return notes if len(history) - 1 == first else [*notes, LATER]
+
     def _simulator(self, spec: SimulationSpec) -> Any:
         """Return the simulator of a point; it shares large parts with the previous point if their specs agree."""
-        large = [spec.connectivity, spec.surface, spec.stimulus, spec.monitors, spec.initial_conditions]
-        key = to_json([*large, spec.integrator["dt"], spec.model["class"], spec.model.get("variables_of_interest")])
+        key = to_json(
+            [*_large(spec), spec.integrator["dt"], spec.model["class"], spec.model.get("variables_of_interest")]
+        )
         if key != self._built[0]:
             simulator = build_simulator(spec, self._inputs)
             add_projections(simulator)
             for datatype in references(simulator):
                 datatype.gid = content_gid(datatype)
-            self._built = (key, simulator)
+            self._built, self._given = (key, simulator), simulator.initial_conditions
         simulator = self._built[1]
         # As in the spec: a simulation changes parameters, for example to one value for each vertex.
         simulator.model = build("model", spec.model, self._inputs)
@@ -87,6 +114,16 @@ class SharedDatatypes:
         if noise is not None:
             noise.noise_seed = spec.seed
         return simulator
+
+
+def _large(spec: SimulationSpec) -> list[Any]:
+    """Return the parts of a spec that are costly to build."""
+    return [spec.connectivity, spec.surface, spec.stimulus, spec.monitors, spec.initial_conditions]
+
+
+def _is_nan(path: Path) -> bool:
+    with open_h5(path) as file:
+        return str(file.attrs["TVB_is_nan"]) == "bool:True"
 
 
 class Operation:

@@ -44,11 +44,12 @@ _PROJECT = """<?xml version="1.0" ?>
 </tvb_data>
 """
 
-OnProgress = Callable[[], object]
+#: Called after each point or file, with why a second run in the GUI gives other results.
+OnProgress = Callable[[Sequence[str]], object]
 
 
 def write_data(
-    files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, on_progress: OnProgress = lambda: None
+    files: Sequence[Path], target: Path, linking: Linking = AS_THEY_ARE, on_progress: OnProgress = lambda notes: None
 ) -> Path:  # fmt: skip
     """Write the files into one ZIP in a flat folder, each after its references; return `target`.
 
@@ -66,13 +67,13 @@ def write_data(
     with open_archive(files, target, linking) as archive:
         for member in members:
             add_datatype(archive, member)
-            on_progress()
+            on_progress(())
     return target
 
 
 def write_simulations(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, linking: Linking = FRESH,
-    on_progress: OnProgress = lambda: None,
+    on_progress: OnProgress = lambda notes: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that adds each simulation to the Simulation History, with its parameters and series.
 
@@ -98,7 +99,7 @@ def write_simulations(
 
 def write_pse(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str = "exploration", linking: Linking = FRESH,
-    on_progress: OnProgress = lambda: None,
+    on_progress: OnProgress = lambda notes: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI imports as one parameter space exploration, with its metrics.
 
@@ -121,7 +122,7 @@ def write_pse(
 
 def write_project(
     points: Sequence[BundlePoint], target: Path, inputs: Inputs, name: str, linking: Linking = FRESH,
-    on_progress: OnProgress = lambda: None,
+    on_progress: OnProgress = lambda notes: None,
 ) -> Path:  # fmt: skip
     """Write a ZIP that the GUI imports as a new project, with an exploration if the points form one.
 
@@ -169,9 +170,10 @@ def _add_simulations(
     for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
         operation = Operation(archive, str(number), uuid4())
         simulator, outputs = shared.add(point, spec)
+        notes = shared.start(point, spec, simulator)
         operation.add_simulation(spec, simulator, outputs, {})
         operation.add_burst(point.name, (), outputs)
-        on_progress()
+        on_progress(notes)
 
 
 def _add_exploration(
@@ -181,14 +183,18 @@ def _add_exploration(
     group = group_of(points)
     shared, burst = SharedDatatypes(inputs, archive), uuid4()
     series: list[UUID] = []
+    notes: list[str] = []
     for number, (point, spec) in enumerate(zip(points, specs, strict=True), start=1):
         operation = Operation(archive, str(number), burst)
         simulator, outputs = shared.add(point, spec)
+        # The GUI runs an exploration again from the view models of its first simulation.
+        if number == 1:
+            notes = shared.start(point, spec, simulator)
         gids = operation.add_simulation(spec, simulator, outputs, group.attributes(point, group.simulations))
         series.append(gids[0])
         if number == 1:
             operation.add_burst(name, burst_ranges(spec, group.axes), outputs)
-        on_progress()
+        on_progress(notes)
     # The operations of metrics come after those of all simulations, as the GUI requires.
     for number, (point, gid) in enumerate(zip(points, series, strict=True), start=len(points) + 1):
         operation = Operation(archive, str(number), burst)
@@ -201,8 +207,10 @@ def answer(request: WriteBundle, results: TextIO) -> None:
     linking = Linking(request.stable_gids, dict(request.links))
     target, points, inputs = request.target, request.points, Inputs(load_settings().storage)
 
-    def on_progress() -> None:
-        """Print how many points or files are written."""
+    def on_progress(notes: Sequence[str]) -> None:
+        """Print a line for each note, and one for the point or file that is written."""
+        for note in notes:
+            print(f"note {note}", file=results)
         print("written", file=results, flush=True)
 
     match request.kind:
