@@ -187,7 +187,7 @@ class Graph:
         return self._slot("n", self.fields, source)
 
     def as_floats(self, array: NDArray[Any]) -> Any:
-        """Return `array` as float64, the same object each time, so that it takes one slot."""
+        """Return an array, (nodes,), as float64: the same object each time, so that it takes one slot."""
         return self._floats.setdefault(id(array), (array, array.astype(np.float64)))[1]
 
     def _slot(self, letter: str, slots: list[Any], source: Any) -> Ref:

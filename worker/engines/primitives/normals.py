@@ -14,9 +14,9 @@ from tvb_batch.worker.engines.primitives.sizes import MT19937_WORDS, NORMAL_PAIR
 
 @jit
 def fill_normals(state: NormalState, out: NDArray[np.float64], workspace: NormalWorkspace) -> None:
-    """Draw the next `out.size` normals of a legacy RandomState, bit for bit: Marsaglia's polar method, two at a time.
+    """Draw the next normals of a legacy RandomState into `out`, (n,), with its bits, by Marsaglia's polar method.
 
-    Where `state.free` says that a pair is not needed, it is drawn, and `out` is left as it is.
+    A pair that is not needed, see `state.free`, is drawn but not written.
     """
     spare, free, tried, kept = state.spare, state.free, workspace.tried, workspace.kept
     n, period = out.size, free.size

@@ -61,7 +61,7 @@ def call_kernel(typingctx: Any, function: Any, n: Any, arrays: Any, offsets: Any
 
 @jit
 def draw_ahead(s: int, n: int, normals: NDArray[np.float64], state: NormalState, workspace: NormalWorkspace) -> None:
-    """Draw the normals of a block of steps at its first step."""
+    """Draw the normals of a block, (TIME_BLOCK, variables x modes, nodes), at its first step."""
     if s % TIME_BLOCK == 0:
         fill_normals(state, normals[: min(TIME_BLOCK, n - s)].reshape(-1), workspace)
 
@@ -122,16 +122,16 @@ def remember(
     s: int, first: int, modes: int, state: NDArray[np.float64], history: NDArray[np.float32], cvar: NDArray[np.int64]
 ) -> None:
     """Keep what TVB's history keeps of step s; `state` is (variables x modes, nodes)."""
-    past = history[(first + s) % history.shape[0]]
+    row = history[(first + s) % history.shape[0]]
     for k in range(cvar.size):
-        kept, mode = past[k // modes], k % modes
+        kept, mode = row[k // modes], k % modes
         for i in range(state.shape[1]):
             kept[modes * i + mode] = np.float32(state[cvar[k], i])
 
 
 @jit
 def pass_on(s: int, n: int, recent: Sent, begins: NDArray[np.int64], window: Sent, column: int) -> None:
-    """After a block of steps, or the last step, put what the nodes have sent into the window."""
+    """Write what nodes have sent into the delay buffer, after a block of steps or the last step; see `put_recent`."""
     b = s % TIME_BLOCK
     if b == TIME_BLOCK - 1 or s == n - 1:
         put_recent(recent, begins, b + 1, window, column + s - b)
@@ -139,7 +139,7 @@ def pass_on(s: int, n: int, recent: Sent, begins: NDArray[np.int64], window: Sen
 
 @jit
 def finish(n: int, states: NDArray[np.float64], coloured: NDArray[np.float64]) -> None:
-    """Put the last state first."""
+    """Copy the last state, (2, variables x modes, nodes), to the first place; the same for coloured noise."""
     if n % 2:
         take_second(states)
         take_second(coloured)
@@ -147,7 +147,7 @@ def finish(n: int, states: NDArray[np.float64], coloured: NDArray[np.float64]) -
 
 @jit
 def take_second(both: NDArray[np.float64]) -> None:
-    """Copy the second half of an array over the first."""
+    """Copy `both[1]` to `both[0]`, (2, ...)."""
     flat, size = both.reshape(-1), both[0].size
     for k in range(size):
         flat[k] = flat[size + k]

@@ -142,7 +142,14 @@ def take_recent(window: Sent, column: int, recent: Sent) -> None:
 
 @jit
 def put_recent(recent: Sent, begins: NDArray[np.int64], n: int, window: Sent, column: int) -> None:
-    """Write what was sent at n steps into the window; `begins` says where in `recent` each step begins."""
+    """Write what was sent at n steps, `recent`, into the delay buffer, `window`, from a column on.
+
+    Parameters
+    ----------
+    recent : (TIME_BLOCK, rows, nodes)
+    begins : (TIME_BLOCK,) where in `recent` each step begins
+    window : (rows, nodes + 1, columns)
+    """
     flat, out, wide = recent.reshape(-1), window.reshape(-1), window.shape[2]
     whole = recent.shape[2] // SIMD_WIDTH * SIMD_WIDTH if n == TIME_BLOCK else 0
     for row in range(recent.shape[1]):

@@ -234,17 +234,17 @@ def run_surface(
 
 
 @jit
-def recall(past: NDArray[np.float32], modes: int, mean: NDArray[np.float32]) -> None:
+def recall(history: NDArray[np.float32], modes: int, mean: NDArray[np.float32]) -> None:
     """Read what TVB's history keeps of a step into `mean`, (coupling variables x modes, regions)."""
     for k in range(mean.shape[0]):
         for i in range(mean.shape[1]):
-            mean[k, i] = past[k // modes, modes * i + k % modes]
+            mean[k, i] = history[k // modes, modes * i + k % modes]
 
 
 @jit
-def note(means: NDArray[np.float64], modes: int, past: NDArray[np.float32], mean: NDArray[np.float32]) -> None:
+def note(means: NDArray[np.float64], modes: int, history: NDArray[np.float32], mean: NDArray[np.float32]) -> None:
     """Write means to TVB's history, and to `mean` as the kernel reads them, (coupling variables x modes, regions)."""
     for k in range(mean.shape[0]):
         for i in range(mean.shape[1]):
             mean[k, i] = np.float32(means[k, i])
-            past[k // modes, modes * i + k % modes] = mean[k, i]
+            history[k // modes, modes * i + k % modes] = mean[k, i]

@@ -45,7 +45,7 @@ class NormalStream(MT19937State):
         return NormalState(self.key, self.words, self.used, self.spare, self.free)
 
     def fill(self, primitives: ModuleType, out: NDArray[np.float64]) -> None:
-        """Draw the next normals."""
+        """Draw the next normals into `out`, (n,)."""
         primitives.fill_normals(self.arrays(), out, make_workspace())
 
 

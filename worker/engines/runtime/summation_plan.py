@@ -40,7 +40,7 @@ class Edges:
     nodes: int
 
     def take(self, places: NDArray[np.int64]) -> "Edges":
-        """Return some of the edges; a place of -1 gives an edge without weight from no node."""
+        """Return some of the edges; a place, (n,), of -1 gives an edge without weight from no node."""
         found = np.where(places < 0, 0, places)
 
         def pick(values: NDArray[Any], missing: float) -> NDArray[Any]:
@@ -122,7 +122,7 @@ def make_plan(edges: Edges, current: NDArray[np.int64], order: Order) -> Summati
 
     Parameters
     ----------
-    current : the edges whose numbers are known at the step only, in the order in which they are to lie; -1 for a gap
+    current : (n,) the edges whose numbers are known only at the step, in the order of memory; -1 for a gap
     order : in which TVB sums a row: `reduceat` over its edges, or `pairwise` or in `sequence` over all sources
     """
     chains = _Chains(current)
@@ -354,7 +354,7 @@ class _Line:
         return sorted((self.sums + chain.place, place) for chain, place in self._wanted.items())
 
     def begin(self) -> NDArray[np.float64]:
-        """Return an empty line; its last place is for the numbers of gaps."""
+        """Return an empty line, (places,); its last place is for the numbers of gaps."""
         line = np.full(self.sums + SIMD_WIDTH * len(self._lengths) + 1, -0.0)
         line[[place for place, part in enumerate(self.parts) if part is _ZERO]] = 0.0
         return line
