@@ -149,7 +149,7 @@ def test_a_sweep_of_either_format_becomes_one_zip(settings, catalogue, tmp_path,
     with zipfile.ZipFile(path) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]
     assert sorted(name.partition("_")[0] for name in names) == [
-        "Connectivity", "Operation.xml", "TimeSeries", "TimeSeries", "TimeSeriesRegion", "TimeSeriesRegion",
+        "Connectivity", "CorticalSurface", "Operation.xml", "RegionMapping", "TimeSeries", "TimeSeries", "TimeSeriesRegion", "TimeSeriesRegion",
     ]  # fmt: skip
     assert {f"{output.datatype}_{output.gid}.h5" for output in outputs} < set(names)
 
@@ -225,3 +225,53 @@ def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalo
     assert_refused(tvb_batch("bundle", "c", "--format", "tvb1", "-o", str(tmp_path / "d.zip")), "no such file")
     waiting = tvb_batch("run", "--format", "tvb1")
     assert (waiting.exit_code, "give a SPEC" in waiting.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["connectivity_66.zip", "connectivity_68.zip"])
+def test_a_connectivity_without_areas_and_orientations_is_converted(settings, catalogue, tmp_path, name: str) -> None:
+    made, outputs = ran(settings, catalogue, connectivity=name)
+    [source] = {settings.storage.absolute(path) for output in outputs for path in output.refers_to}
+    with h5py.File(source, "r+") as file:
+        present = set(file)
+        assert not {"areas", "cortical"} & present
+        assert all(dataset.size for dataset in file.values() if isinstance(dataset, h5py.Dataset))
+
+    target = make_tvb1_bundle(catalogue, [made], settings, tmp_path / "t.zip")
+
+    assert faults(target) == []
+    # Files of earlier versions have empty datasets, in chunks.
+    old = tmp_path / "old.h5"
+    shutil.copyfile(source, old)
+    with h5py.File(old, "r+") as file:
+        for missing in ("areas", "cortical"):
+            file.create_dataset(missing, (0,), np.float64, maxshape=(0,))
+            assert file[missing].chunks
+    convert(old, tmp_path / "new.h5")
+    with h5py.File(tmp_path / "new.h5") as file:
+        assert not {"areas", "cortical"} & set(file)
+        assert "weights" in file
+    assert faults(tmp_path / "new.h5") == []
+
+
+@pytest.mark.parametrize("file_format", ["tvb2", "tvb1"])
+def test_the_zip_has_the_region_mapping_of_a_known_connectivity(settings, catalogue, tmp_path, file_format) -> None:
+    made, _ = ran(settings, catalogue, format=file_format)
+
+    target = make_tvb1_bundle(catalogue, [made], settings, tmp_path / "t.zip")
+
+    assert faults(target) == []
+    with zipfile.ZipFile(target) as archive:
+        archive.extractall(tmp_path / "members")
+    found = {path.stem.partition("_")[0]: path for path in (tmp_path / "members").rglob("*.h5")}
+    with (
+        h5py.File(found["TimeSeriesRegion"]) as series,
+        h5py.File(found["RegionMapping"]) as mapping,
+        h5py.File(found["CorticalSurface"]) as surface,
+        h5py.File(found["Connectivity"]) as connectivity,
+    ):
+        assert series.attrs["TVB_Region_mapping"] == mapping.attrs["TVB_Gid"]
+        assert series.attrs["TVB_Has_surface_mapping"] == "true"
+        assert mapping.attrs["TVB_Connectivity"] == connectivity.attrs["TVB_Gid"] == series.attrs["TVB_Connectivity"]
+        assert mapping.attrs["TVB_Surface"] == surface.attrs["TVB_Gid"]
+        assert mapping["array_data"].shape == surface["vertices"].shape[:1] == (16384,)
+        assert len(np.unique(mapping["array_data"])) == connectivity["weights"].shape[0]

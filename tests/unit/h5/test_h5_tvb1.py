@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import tracemalloc
 import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 from xml.dom import minidom
 
@@ -21,6 +23,7 @@ from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.worker.h5 import verify
 from tvb_batch.worker.h5.datatypes import write_datatype
+from tvb_batch.worker.h5.gui.mapping import write_mapping
 from tvb_batch.worker.h5.tvb1.tvb1_convert import convert
 from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import OPERATION_FIELDS, REQUIRED
@@ -309,7 +312,8 @@ def test_datatypes_that_tvb_1_lacks_are_refused(tmp_path) -> None:
     write(tmp_path / "x.h5", np.ones((3, 2, 5, 1)), datatype="TimeSeriesSurface", connectivity=None, surface=uuid4())
 
     with pytest.raises(
-        InputError, match="cannot convert TimeSeriesSurface to TVB 1; expected one of Connectivity, TimeSeries"
+        InputError,
+        match="cannot convert TimeSeriesSurface to TVB 1; expected one of Connectivity, CorticalSurface, RegionMapping, TimeSeries",
     ):
         convert(tmp_path / "x.h5", tmp_path / "y.h5")
 
@@ -350,13 +354,27 @@ def test_an_old_file_stays_when_the_new_one_fails(tmp_path) -> None:
 # ----------------------------------------------------------------------------------------------------------- the check
 
 
-@pytest.fixture
-def files(tmp_path, connectivity):
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory) -> dict[str, Path]:
     """Return a converted file of each datatype."""
-    region_series(tmp_path / "r.h5")
-    write(tmp_path / "t.h5", np.ones((3, 2, 1, 1)), datatype="TimeSeries", connectivity=None)
-    sources = {"TimeSeriesRegion": tmp_path / "r.h5", "TimeSeries": tmp_path / "t.h5", "Connectivity": connectivity[0]}
-    return {name: convert(source, tmp_path / f"{name}.h5") for name, source in sources.items()}
+    folder = tmp_path_factory.mktemp("tvb1")
+    found = OBJECTS["connectivity"]()
+    write_datatype(folder / "c.h5", found, CREATED, subject="John Doe")
+    region_series(folder / "r.h5")
+    write(folder / "t.h5", np.ones((3, 2, 1, 1)), datatype="TimeSeries", connectivity=None)
+    written = write_mapping(folder / "c.h5", found.gid, CREATED, folder)
+    assert written is not None
+    sources = {
+        "TimeSeriesRegion": folder / "r.h5", "TimeSeries": folder / "t.h5", "Connectivity": folder / "c.h5",
+        "CorticalSurface": written.surface, "RegionMapping": written.mapping,
+    }  # fmt: skip
+    return {name: convert(source, folder / f"{name}.h5") for name, source in sources.items()}
+
+
+@pytest.fixture
+def files(tmp_path, converted) -> dict[str, Path]:
+    """Return copies of them, which a test may change."""
+    return {name: Path(shutil.copyfile(path, tmp_path / f"{name}.h5")) for name, path in converted.items()}
 
 
 def test_written_files_have_no_faults(files) -> None:
@@ -599,7 +617,7 @@ def in_member(kind: str, change, directory):
 
 
 def test_converted_files_have_no_faults(files, bundle, tmp_path) -> None:
-    assert [faults(path) for path in (*files.values(), bundle)] == [[], [], [], []]
+    assert [faults(path) for path in (*files.values(), bundle)] == [[]] * (len(files) + 1)
     assert all(is_tvb1(path) for path in (*files.values(), bundle))
     assert not is_tvb1(tmp_path / "x.h5")
     rewritten(bundle, without("Connectivity_"))

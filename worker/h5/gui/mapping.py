@@ -4,9 +4,10 @@ Imports TVB only if a connectivity has as many regions as one of tvb-data's.
 """
 
 import tempfile
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import h5py
@@ -39,24 +40,49 @@ def add_mapping(archive: Archive, connectivity: Member) -> None:
     if linked is not None:
         archive.mappings[own] = linked
         return
-    with h5py.File(connectivity.path, "r") as file:
-        names = _KNOWN.get(int(file.attrs["TVB_number_of_regions"]))
-        labels, centres = file["region_labels"].asstr()[()], file["centres"][()]
-    if names is None:
-        return
+    with tempfile.TemporaryDirectory(dir=archive.directory) as directory:
+        written = write_mapping(connectivity.path, UUID(connectivity.gid), connectivity.created, Path(directory))
+        if written is None:
+            return
+        archive.add_datatype(read_member(written.surface))
+        archive.add_datatype(read_member(written.mapping))
+    archive.mappings[own] = archive.gid_of(written.gid)
+
+
+class WrittenMapping(NamedTuple):
+    """The files of a surface and of the region mapping that refers to it."""
+
+    surface: Path
+    mapping: Path
+    #: Of the region mapping.
+    gid: UUID
+
+
+def write_mapping(connectivity: Path, gid: UUID, created: datetime, directory: Path) -> WrittenMapping | None:
+    """Write the surface and the region mapping for a file of a Connectivity; return None if none is known.
+
+    Parameters
+    ----------
+    connectivity : a file of format tvb2 or tvb1
+    gid : what the mapping calls the connectivity
+    """
+    with h5py.File(connectivity, "r") as file:
+        names = _KNOWN.get(len(file["weights"]))
+        if names is None or "region_labels" not in file:
+            return None
+        labels, centres = file["region_labels"][()], file["centres"][()]
     known, cortex, mapping = _load(names)
     # The same regions at the same positions; weights and lengths may differ.
-    if list(labels) != list(known.region_labels) or not np.allclose(centres, known.centres):
-        return
-    known.gid = UUID(connectivity.gid)
+    labels = [label.decode() for label in labels]
+    if labels != list(known.region_labels) or not np.allclose(centres, known.centres):
+        return None
+    known.gid = gid
     # Each connectivity needs its own mapping, because a mapping refers to one connectivity.
     mapping.gid = content_gid(mapping)
-    with tempfile.TemporaryDirectory(dir=archive.directory) as directory:
-        for datatype in (cortex, mapping):
-            path = Path(directory) / f"{file_prefix(datatype)}_{datatype.gid.hex}.h5"
-            write_datatype(path, datatype, connectivity.created, subject="John Doe")
-            archive.add_datatype(read_member(path))
-    archive.mappings[own] = archive.gid_of(mapping.gid)
+    surface_file, mapping_file = (directory / f"{file_prefix(one)}_{one.gid.hex}.h5" for one in (cortex, mapping))
+    write_datatype(surface_file, cortex, created, subject="John Doe")
+    write_datatype(mapping_file, mapping, created, subject="John Doe")
+    return WrittenMapping(surface_file, mapping_file, mapping.gid)
 
 
 @cache

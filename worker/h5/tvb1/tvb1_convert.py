@@ -39,6 +39,11 @@ from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 from tvb_batch.worker.h5.verify import as_output_error, portions, publish
 from tvb_batch.worker.program import run_program
 
+#: Datatypes that have another name in `worker.h5.validation.formats`.
+_TVB2_NAMES = {"CorticalSurface": "Surface"}
+#: The type of the surfaces that TVB 1 gets.
+_CORTEX = "Cortical Surface"
+
 
 def convert(
     source: Path, target: Path, *, connectivity_gid: UUID | None = None, region_mapping_gid: UUID | None = None
@@ -123,15 +128,20 @@ def read_source(path: Path) -> SourceFile:
         if "TVB_Type" in file.attrs:
             return read_tvb1(path, file)
         written_by = _text(path, file, "written_by")
-        known = {FORMATS[name].written_by: name for name in MODULES}
+        known = {FORMATS[_TVB2_NAMES.get(name, name)].written_by: name for name in MODULES}
         if written_by not in known:
             raise InputError(
                 f"{path}: cannot convert {written_by.rpartition('.')[2].removesuffix('H5')} to TVB 1; "
                 f"expected one of {', '.join(MODULES)}"
             )
-        connectivity = _gid(path, file, "connectivity") if known[written_by] == "TimeSeriesRegion" else None
+        datatype = known[written_by]
+        surface = _text(path, file, "surface_type") if datatype == "CorticalSurface" else _CORTEX
+        if surface != _CORTEX:
+            raise InputError(f"{path}: cannot convert a surface of type {surface!r} to TVB 1; expected {_CORTEX!r}")
+        refers = datatype in ("TimeSeriesRegion", "RegionMapping")
+        connectivity = _gid(path, file, "connectivity") if refers else None
         created = _parsed(path, file, "create_date", lambda text: datetime.strptime(text, tvb2.DATE_FORMAT))
-        return SourceFile(path, known[written_by], _gid(path, file, "gid"), created, connectivity)
+        return SourceFile(path, datatype, _gid(path, file, "gid"), created, connectivity)
 
 
 # ------------------------------------------------------------------------------------------------------ what is written
@@ -162,10 +172,12 @@ def _write_converted(source: SourceFile, target: Path) -> None:
         h5py.File(target, "w", libver=("earliest", "v110")) as new,
     ):
         write_attributes(new, _common(source, file))
-        if source.datatype == "Connectivity":
-            _write_connectivity(source, file, new)
-        else:
-            _write_series(source, file, new)
+        writers = {
+            "Connectivity": _write_connectivity,
+            "CorticalSurface": _write_surface,
+            "RegionMapping": _write_mapping,
+        }
+        writers.get(source.datatype, _write_series)(source, file, new)
         with _reading(source.path, tvb2.PROVENANCE):
             if tvb2.PROVENANCE in file:
                 file.copy(tvb2.PROVENANCE, new)
@@ -215,9 +227,7 @@ def _write_series(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
 
 def _write_connectivity(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
     path = source.path
-    names = [*DATASETS["Connectivity"], *(name for name in OPTIONAL_DATASETS["Connectivity"] if name in file)]
-    for name in names:
-        dataset = _dataset(path, file, name)
+    for name, dataset in _datasets(source, file):
         if dataset.dtype.kind == "O":
             with _reading(path, name):
                 texts = [as_ascii(str(text)) for text in dataset.asstr()[()]]
@@ -233,10 +243,56 @@ def _write_connectivity(source: SourceFile, file: h5py.File, new: h5py.File) -> 
     write_attributes(new, {"Saved_selection": _text(path, file, "saved_selection", "[]")})
 
 
+def _write_surface(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
+    path = source.path
+    for _, dataset in _datasets(source, file):
+        _stream(path, dataset, new)
+    counts = ("number_of_vertices", "number_of_triangles", "number_of_split_slices")
+    flags = ("bi_hemispheric", "zero_based_triangles", "valid_for_simulations")
+    values = {
+        **{name: _parsed(path, file, name, int) for name in counts},
+        **{
+            name: _parsed(path, file, name, float)
+            for name in ("edge_mean_length", "edge_min_length", "edge_max_length")
+        },
+        **{name: _text(path, file, name) == "bool:True" for name in flags},
+        "split_slices": _parsed(path, file, "split_slices", json.loads),
+        "surface_type": _text(path, file, "surface_type"),
+    }
+    write_attributes(new, {name.capitalize(): as_json(value) for name, value in values.items()})
+
+
+def _write_mapping(source: SourceFile, file: h5py.File, new: h5py.File) -> None:
+    path = source.path
+    [(_, mapping)] = _datasets(source, file)
+    _stream(path, mapping, new)
+    unused = dict.fromkeys(("Length_2d", "Length_3d", "Length_4d"), 0)
+    values = {
+        "Title": "",
+        "Label_x": "",
+        "Label_y": "",
+        "Nr_dimensions": mapping.ndim,
+        "Length_1d": len(mapping),
+        **unused,
+    }
+    write_attributes(new, {name: as_json(value) for name, value in values.items()})
+    write_attributes(new, {"Connectivity": source.connectivity, "Surface": _gid(path, file, "surface")})
+
+
+def _datasets(source: SourceFile, file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield the datasets that TVB 1 gets. It gets no empty ones: TVB writes them for what is not known."""
+    for name in DATASETS[source.datatype]:
+        yield name, _dataset(source.path, file, name)
+    for name in OPTIONAL_DATASETS.get(source.datatype, ()):
+        if name in file and (dataset := _dataset(source.path, file, name)).size:
+            yield name, dataset
+
+
 def _stream(path: Path, dataset: h5py.Dataset, new: h5py.File) -> None:
     """Copy a dataset of numbers block by block, and add its statistics."""
     copy = new.create_dataset(
-        dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape, chunks=dataset.chunks,
+        dataset.name, dataset.shape, dataset.dtype, maxshape=dataset.maxshape,
+        chunks=dataset.chunks if dataset.size else None,  # A chunk must not be larger than the data.
     )  # fmt: skip
     statistics = tvb2.ArrayStatistics()
     for rows in portions(dataset):

@@ -46,6 +46,7 @@ _RULES = {
     "Data_version": Rule(f"the number {DATA_VERSION}", lambda value: value == DATA_VERSION, "iuf"),
     "Gid": _GID,
     "Connectivity": _GID,
+    "Surface": _GID,
     "Region_mapping": _LINK,
     "Region_mapping_volume": _LINK,
     "State": choice("RAW_DATA", "INTERMEDIATE"),
@@ -58,13 +59,22 @@ _RULES = {
     "Sample_rate": Rule('JSON of a number, such as "4.0"', _IS_NUMBER),
     "Start_time": Rule('JSON of a number, such as "0.0"', _IS_NUMBER),
     "Sample_period_unit": _QUOTED,
-    "Title": _QUOTED,
+    **dict.fromkeys(("Title", "Label_x", "Label_y"), _QUOTED),
+    "Surface_type": Rule('JSON of "Cortical Surface"', lambda text: json.loads(text) == "Cortical Surface"),
+    "Split_slices": Rule("a JSON dict", of_json(dict)),
+    **dict.fromkeys(
+        ("Edge_mean_length", "Edge_min_length", "Edge_max_length"), Rule('JSON of a number, such as "4.0"', _IS_NUMBER)
+    ),
     "Saved_selection": Rule("a JSON list, or null", of_json(list, type(None))),
     **dict.fromkeys(("Visible", "Invalid", "Is_nan"), FLAG),
-    **dict.fromkeys(("Has_surface_mapping", "Has_volume_mapping"), Rule('"true" or "false"', of_json(bool))),
+    **dict.fromkeys(
+        ("Has_surface_mapping", "Has_volume_mapping", "Bi_hemispheric", "Zero_based_triangles",
+         "Valid_for_simulations"),
+        Rule('"true" or "false"', of_json(bool)),
+    ),
     **dict.fromkeys(
         ("Nr_dimensions", "Length_1d", "Length_2d", "Length_3d", "Length_4d", "Number_of_regions",
-         "Number_of_connections", "Undirected"),
+         "Number_of_connections", "Undirected", "Number_of_vertices", "Number_of_triangles", "Number_of_split_slices"),
         _COUNT,
     ),
 }  # fmt: skip
@@ -111,6 +121,16 @@ def _shape_faults(file: h5py.File, datatype: str) -> Iterator[str]:
                 yield f"{name}: shape {file[name].shape}, expected {shape}"
         yield from _count_fault(file, "Number_of_regions", regions)
         return
+    if datatype == "CorticalSurface":
+        yield from _surface_faults(file)
+        return
+    if datatype == "RegionMapping":
+        found = file["array_data"]
+        if found.ndim != 1 or not found.size or found.dtype.kind not in "iu":
+            yield f"array_data: {found.dtype} of shape {found.shape}, expected an integer for each vertex"
+        else:
+            yield from _count_fault(file, "Length_1d", len(found))
+        return
     data, time = file["data"], file["time"]
     if data.ndim != 4 or 0 in data.shape:
         yield f"data: shape {data.shape}, expected four dimensions and at least one sample"
@@ -122,6 +142,18 @@ def _shape_faults(file: h5py.File, datatype: str) -> Iterator[str]:
     for name, count in zip(("Length_1d", "Length_2d", "Length_3d", "Length_4d"), data.shape, strict=True):
         yield from _count_fault(file, name, count)
     yield from _count_fault(file, "Nr_dimensions", data.ndim)
+
+
+def _surface_faults(file: h5py.File) -> Iterator[str]:
+    for name, count in (("vertices", "Number_of_vertices"), ("triangles", "Number_of_triangles")):
+        found = file[name]
+        if found.ndim != 2 or found.shape[1] != 3 or not found.size:
+            yield f"{name}: shape {found.shape}, expected (n, 3)"
+            continue
+        yield from _count_fault(file, count, len(found))
+        normals = file.get({"vertices": "vertex_normals", "triangles": "triangle_normals"}[name])
+        if normals is not None and normals.shape != found.shape:
+            yield f"{normals.name[1:]}: shape {normals.shape}, expected {found.shape}"
 
 
 def _count_fault(file: h5py.File, name: str, count: int) -> Iterator[str]:

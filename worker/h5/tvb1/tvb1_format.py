@@ -1,6 +1,7 @@
 """Format tvb1, data version 4: what TVB 1.4 to 1.5.x reads, and how it writes values. Data, and one encoder.
 
-Measured by importing files that each lack one thing into TVB 1.5.8.
+Measured by importing files that each lack one thing into TVB 1.5.8. The surface and the region mapping have the
+attributes that TVB 1.5.8 itself writes.
 """
 
 import json
@@ -21,6 +22,8 @@ DATE_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 #: The module of each datatype's class, by the name of the datatype.
 MODULES = {
     "Connectivity": "tvb.datatypes.connectivity",
+    "CorticalSurface": "tvb.datatypes.surfaces",
+    "RegionMapping": "tvb.datatypes.region_mapping",
     "TimeSeries": "tvb.datatypes.time_series",
     "TimeSeriesRegion": "tvb.datatypes.time_series",
 }
@@ -28,6 +31,15 @@ MODULES = {
 #: Attributes that the import or the GUI's pages need, by the name of the datatype.
 REQUIRED = {
     "Connectivity": ("Type", "Module", "Data_version", "Gid", "State"),
+    "CorticalSurface": (
+        "Type", "Module", "Data_version", "Gid", "State", "Number_of_vertices", "Number_of_triangles",
+        "Number_of_split_slices", "Split_slices", "Surface_type", "Zero_based_triangles", "Bi_hemispheric",
+        "Valid_for_simulations",
+    ),
+    "RegionMapping": (
+        "Type", "Module", "Data_version", "Gid", "State", "Connectivity", "Surface", "Nr_dimensions", "Length_1d",
+        "Length_2d", "Length_3d", "Length_4d", "Title", "Label_x", "Label_y",
+    ),
     "TimeSeries": (
         "Type", "Module", "Data_version", "Gid", "State", "Labels_ordering", "Labels_dimensions", "Sample_period",
         "Start_time", "Sample_period_unit", "Title",
@@ -44,6 +56,8 @@ OPTIONAL = {
     "Connectivity": (
         *OPTIONAL_COMMON, "Number_of_regions", "Number_of_connections", "Undirected", "Saved_selection",
     ),
+    "CorticalSurface": (*OPTIONAL_COMMON, "Edge_mean_length", "Edge_min_length", "Edge_max_length"),
+    "RegionMapping": OPTIONAL_COMMON,
     "TimeSeries": (
         *OPTIONAL_COMMON, "Sample_rate", "Nr_dimensions", "Length_1d", "Length_2d", "Length_3d", "Length_4d",
         "Has_surface_mapping", "Has_volume_mapping",
@@ -54,11 +68,14 @@ OPTIONAL["TimeSeriesRegion"] = OPTIONAL["TimeSeries"]
 #: Datasets that the import or the viewers need.
 DATASETS = {
     "Connectivity": ("weights", "centres"),
+    "CorticalSurface": ("vertices", "triangles"),
+    "RegionMapping": ("array_data",),
     "TimeSeries": ("data", "time"),
     "TimeSeriesRegion": ("data", "time"),
 }
 OPTIONAL_DATASETS = {
     "Connectivity": ("tract_lengths", "region_labels", "hemispheres", "cortical", "orientations", "areas"),
+    "CorticalSurface": ("vertex_normals", "triangle_normals", "split_triangles"),
 }
 
 #: Statistics that TVB 1 stores for each dataset and that its viewers read.

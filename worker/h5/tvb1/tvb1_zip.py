@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.paths import part
 from tvb_batch.models.worker_protocol import WriteTvb1Bundle
+from tvb_batch.worker.h5.gui.mapping import write_mapping
 from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source, write_source
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
 from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked
@@ -51,7 +52,7 @@ def convert_bundle(
     OutputError
         A source is damaged or occurs twice, a Connectivity is missing, or the ZIP cannot be written.
     """
-    members = _dated(_members(sources, connectivity_gid, region_mapping_gid))
+    members = _members(sources, connectivity_gid, region_mapping_gid)
     unfinished = part(target)
     try:
         with as_output_error(target, ""):
@@ -61,6 +62,9 @@ def convert_bundle(
                 tempfile.TemporaryDirectory(dir=target.parent, prefix=".tvb1-") as directory,
                 zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive,
             ):
+                if region_mapping_gid is None:
+                    members = _with_mappings(members, Path(directory))
+                members = _dated(members)
                 archive.writestr(f"{_OPERATION}/{OPERATION_FILE}", _operation(target.name, members))
                 for member in members:
                     # TVB 1 uses these names itself: the gid with dashes.
@@ -89,7 +93,42 @@ def _members(sources: Sequence[Path], connectivity: UUID | None, region_mapping:
     for member in members:
         if connectivity is None and member.connectivity is not None and member.connectivity not in gids:
             raise OutputError(f"{member.path}: refers to {member.connectivity}, which is not among the files")
-    return sorted(members, key=lambda member: (member.datatype != "Connectivity", member.created))
+    return sorted(members, key=lambda member: (_place(member), member.created))
+
+
+#: What other members refer to comes first.
+_ORDER = ("Connectivity", "CorticalSurface", "RegionMapping")
+
+
+def _place(member: SourceFile) -> int:
+    return _ORDER.index(member.datatype) if member.datatype in _ORDER else len(_ORDER)
+
+
+def _with_mappings(members: Sequence[SourceFile], directory: Path) -> list[SourceFile]:
+    """Return the members with the region mappings that are known, as a ZIP for TVB 2 has them.
+
+    The surface and the mapping of a Connectivity are written into the directory; its series refer to the mapping.
+    """
+    found: list[SourceFile] = []
+    mappings: dict[UUID | None, UUID] = {}
+    for member in members:
+        if member.datatype != "Connectivity":
+            continue
+        with as_output_error(member.path, ""):
+            written = write_mapping(member.path, member.gid, member.created, directory)
+        if written is None:
+            continue
+        mappings[member.gid] = written.gid
+        found += [read_source(path) for path in (written.surface, written.mapping)]
+    series = [
+        replace(member, region_mapping=mappings.get(member.connectivity))
+        if member.datatype == "TimeSeriesRegion" and member.region_mapping is None
+        else member
+        for member in members
+    ]
+    # Mappings of several connectivities refer to one surface.
+    unique = {member.gid: member for member in found}
+    return sorted([*series, *unique.values()], key=lambda member: (_place(member), member.created))
 
 
 def _dated(members: Sequence[SourceFile]) -> list[SourceFile]:

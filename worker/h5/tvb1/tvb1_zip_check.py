@@ -22,7 +22,7 @@ from tvb_batch.worker.h5.tvb1.tvb1_format import DATE_FORMAT, OPERATION_DATE_FOR
 from tvb_batch.worker.h5.validation.file_faults import DAMAGE, reason
 
 #: Attributes that refer to another datatype.
-_REFERENCES = ("TVB_Connectivity", "TVB_Region_mapping", "TVB_Region_mapping_volume")
+_REFERENCES = ("TVB_Connectivity", "TVB_Surface", "TVB_Region_mapping", "TVB_Region_mapping_volume")
 _DATES = ("create_date", "start_date", "completion_date")
 #: Maximum size of an `Operation.xml`, which normally has some kilobytes.
 _OPERATION_BYTES = 2**20
