@@ -231,22 +231,16 @@ def test_the_command_line_runs_and_bundles_for_tvb_1(tvb_batch, settings, catalo
 def test_a_connectivity_without_areas_and_orientations_is_converted(settings, catalogue, tmp_path, name: str) -> None:
     made, outputs = ran(settings, catalogue, connectivity=name)
     [source] = {settings.storage.absolute(path) for output in outputs for path in output.refers_to}
-    with h5py.File(source, "r+") as file:
-        present = set(file)
-        assert not {"areas", "cortical"} & present
-        assert all(dataset.size for dataset in file.values() if isinstance(dataset, h5py.Dataset))
+    with h5py.File(source) as file:
+        # As TVB writes what is not known, and h5py divides it into chunks.
+        assert {name: (file[name].size, bool(file[name].chunks)) for name in ("areas", "cortical")} == {
+            "areas": (0, True), "cortical": (0, True),
+        }  # fmt: skip
 
     target = make_tvb1_bundle(catalogue, [made], settings, tmp_path / "t.zip")
 
     assert faults(target) == []
-    # Files of earlier versions have empty datasets, in chunks.
-    old = tmp_path / "old.h5"
-    shutil.copyfile(source, old)
-    with h5py.File(old, "r+") as file:
-        for missing in ("areas", "cortical"):
-            file.create_dataset(missing, (0,), np.float64, maxshape=(0,))
-            assert file[missing].chunks
-    convert(old, tmp_path / "new.h5")
+    convert(source, tmp_path / "new.h5")
     with h5py.File(tmp_path / "new.h5") as file:
         assert not {"areas", "cortical"} & set(file)
         assert "weights" in file

@@ -163,15 +163,10 @@ def needed(instance: Any, name: str) -> Any:
     return value
 
 
-#: Arrays that may be unknown.
-_OPTIONAL = frozenset({"cortical", "orientations", "areas", "hemispheres", "usable"})
-
-
 def _write_arrays(file: h5py.File, instance: Any, names: tuple[str, ...]) -> None:
     for name in names:
         array = getattr(instance, name, None)
-        # TVB's readers give an empty array where a file says nothing. The GUI's own importer leaves it out then.
-        if array is not None and (np.size(array) or name not in _OPTIONAL):
+        if array is not None:
             # TVB's GUI reads only ASCII labels.
             is_text = np.asarray(array).dtype.kind == "U"
             write_array(file, name, np.vectorize(as_ascii, otypes=[str])(array) if is_text else array)
