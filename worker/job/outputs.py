@@ -27,6 +27,7 @@ from tvb_batch.models.spec.transient import Transient, transient_of
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.worker.engines import reference
 from tvb_batch.worker.h5.compress import compress
+from tvb_batch.worker.h5.content_gid import content_gid
 from tvb_batch.worker.h5.datatypes import file_prefix, write_datatype
 from tvb_batch.worker.h5.formats import LABELS_ORDERING
 from tvb_batch.worker.h5.tvb1.tvb1_convert import as_tvb1, write_connectivity
@@ -34,7 +35,6 @@ from tvb_batch.worker.h5.tvb2 import Header
 from tvb_batch.worker.h5.verify import publish, sha256, verified, verify
 from tvb_batch.worker.h5.writer import DamagedError, TimeSeriesWriter
 from tvb_batch.worker.job.checkpoint import SavedSeries
-from tvb_batch.worker.job.content_gid import content_gid
 from tvb_batch.worker.job.metrics import compute
 from tvb_batch.worker.job.series import MonitorSeries, series_of
 from tvb_batch.worker.job.versions import versions

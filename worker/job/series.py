@@ -8,9 +8,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from tvb_batch.models.spec.consistency import OF_NODES, OF_SENSORS
+from tvb_batch.worker.h5.content_gid import content_gid
 from tvb_batch.worker.h5.datatypes import references
 from tvb_batch.worker.h5.formats import LABELS_ORDERING
-from tvb_batch.worker.job.content_gid import content_gid
 
 
 @dataclass(frozen=True)

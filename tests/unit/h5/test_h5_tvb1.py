@@ -23,7 +23,7 @@ from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.tvb.array_rules import as_ascii
 from tvb_batch.worker.h5 import verify
 from tvb_batch.worker.h5.datatypes import write_datatype
-from tvb_batch.worker.h5.gui.mapping import write_mapping
+from tvb_batch.worker.h5.region_mapping import write_mapping
 from tvb_batch.worker.h5.tvb1.tvb1_convert import convert
 from tvb_batch.worker.h5.tvb1.tvb1_faults import tvb1_faults
 from tvb_batch.worker.h5.tvb1.tvb1_format import OPERATION_FIELDS, REQUIRED

@@ -18,7 +18,7 @@ from tvb_batch.models.spec.sections import complete
 from tvb_batch.models.tvb.input_files import check_file
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
-from tvb_batch.worker.job.content_gid import content_gid
+from tvb_batch.worker.h5.content_gid import content_gid
 
 DATA = Path(str(files("tvb_data")))
 

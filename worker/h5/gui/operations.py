@@ -12,6 +12,7 @@ from tvb_batch.models.tvb.h5_guard import open_h5
 from tvb_batch.models.tvb.input_store import Inputs
 from tvb_batch.models.tvb.traits import build
 from tvb_batch.models.worker_protocol import BundlePoint
+from tvb_batch.worker.h5.content_gid import content_gid
 from tvb_batch.worker.h5.datatypes import file_prefix, references, write_datatype
 from tvb_batch.worker.h5.gui.archive import SHARED, SHARED_DATE, Archive
 from tvb_batch.worker.h5.gui.mapping import add_datatype
@@ -28,7 +29,6 @@ from tvb_batch.worker.h5.gui.view_models import (
     write_measure,
     write_view_model,
 )
-from tvb_batch.worker.job.content_gid import content_gid
 from tvb_batch.worker.job.simulator import build_simulator
 
 

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from tvb_batch.models.errors import InputError, OutputError
 from tvb_batch.models.paths import part
 from tvb_batch.models.worker_protocol import WriteTvb1Bundle
-from tvb_batch.worker.h5.gui.mapping import write_mapping
+from tvb_batch.worker.h5.region_mapping import write_mapping
 from tvb_batch.worker.h5.tvb1.tvb1_convert import read_source, write_source
 from tvb_batch.worker.h5.tvb1.tvb1_format import DATA_VERSION, OPERATION_DATE_FORMAT, OPERATION_FILE, as_json
 from tvb_batch.worker.h5.tvb1.tvb1_sources import SourceFile, linked
